@@ -1,0 +1,42 @@
+package event
+
+import (
+	"fmt"
+
+	"paylink/internal/payment"
+)
+
+// A Decoded is a record of the intent topic, understood.
+type Decoded struct {
+	// Intent is complete if Violations is empty. Otherwise it holds the id and
+	// those fields that keep their rules.
+	Intent     payment.Intent
+	Violations []payment.Violation
+	Digest     Digest   // of the intent; with violations, of the record's value
+	Trace      []Header // traceparent and tracestate, to be carried on
+}
+
+// An Unreadable is a record that cannot get an outcome: it must go to the dead
+// letters. Its text never holds a value of the record.
+type Unreadable struct {
+	Reason DeadReason
+	Text   string // one sentence: what is wrong, and what to do
+}
+
+// Error returns reason and sentence.
+func (u *Unreadable) Error() string { return fmt.Sprintf("%s: %s", u.Reason, u.Text) }
+
+// A DeadReason is why a record went to the dead letters; header "paylink-reason".
+type DeadReason string
+
+// The reasons of dead letters.
+const (
+	Empty         DeadReason = "empty"          // no value, or null
+	NotJSON       DeadReason = "not_json"       // the bytes are no JSON object
+	NoIntentID    DeadReason = "no_intent_id"   // absent, null or empty
+	BadIntentID   DeadReason = "bad_intent_id"  // breaks its rule, or is given twice
+	UnknownSchema DeadReason = "unknown_schema" // a schema id that the registry does not know
+	Conflict      DeadReason = "conflict"       // an intent id seen before with other content
+	TooOld        DeadReason = "too_old"        // older than the ledger reaches
+	TooLarge      DeadReason = "too_large"      // the outcome does not fit into a record
+)
