@@ -11,9 +11,16 @@ type Decoded struct {
 	// Intent is complete if Violations is empty. Otherwise it holds the id and
 	// those fields that keep their rules.
 	Intent     payment.Intent
-	Violations []payment.Violation
-	Digest     Digest   // of the intent; with violations, of the record's value
-	Trace      []Header // traceparent and tracestate, to be carried on
+	Violations []payment.Violation // in the order of payment.Fields, one per broken rule
+
+	// Digest is DigestOf the intent. With violations it is the same function of
+	// the fields as they were written, broken ones included: so a re-emission of
+	// a broken intent is a repeat, whatever its created_at, its white space or
+	// this release's rules; and a mended one under the same id is a conflict,
+	// which a person gets to see.
+	Digest Digest
+
+	Trace []Header // traceparent and tracestate, to be carried on
 }
 
 // An Unreadable is a record that cannot get an outcome: it must go to the dead

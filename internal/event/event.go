@@ -1,10 +1,15 @@
 // Package event turns bytes into words and words into bytes: intents in,
 // outcomes and dead letters out. It knows the contract of the three topics —
 // fields, headers, CloudEvents, event ids — and no Kafka client.
+//
+// The rules of an intent are payment.Fields and nothing else. Control characters
+// in texts pass, therefore, as the gateway's page does not forbid them; JSON that
+// is not valid UTF-8, or nested deeper than 64 levels, is no JSON to us.
 package event
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"time"
@@ -18,7 +23,11 @@ type Message struct {
 	Key     []byte
 	Value   []byte
 	Headers []Header
-	Time    time.Time // the record's timestamp
+	Time    time.Time // the record's timestamp; zero: it has none
+
+	// BrokerTime says that Time was set by the broker (LogAppendTime), not by
+	// the producer. Only dead letters tell.
+	BrokerTime bool
 }
 
 // A Header is one header of a record. Names may repeat.
@@ -69,14 +78,16 @@ func ParseDigest(b []byte) (Digest, error) {
 	return d, err
 }
 
-// DigestOf computes the digest of an intent.
+// DigestOf computes the digest of an intent. Every name and value goes in with
+// its length, so that no value can imitate another field.
 func DigestOf(in payment.Intent) Digest {
-	h := sha256.New()
+	var room [1 << 10]byte
+	b := room[:0]
 	put := func(name, value string) {
-		h.Write([]byte(name))
-		h.Write([]byte{0})
-		h.Write([]byte(value))
-		h.Write([]byte{0})
+		b = binary.AppendUvarint(b, uint64(len(name)))
+		b = append(b, name...)
+		b = binary.AppendUvarint(b, uint64(len(value)))
+		b = append(b, value...)
 	}
 	put("merchant_id", string(in.Merchant))
 	put("order_id", in.OrderID)
@@ -86,7 +97,6 @@ func DigestOf(in payment.Intent) Digest {
 	for _, p := range in.Params {
 		put(p.Name, p.Value)
 	}
-	var d Digest
-	copy(d[:], h.Sum(nil))
-	return d
+	sum := sha256.Sum256(b)
+	return Digest(sum[:len(Digest{})])
 }

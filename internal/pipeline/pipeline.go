@@ -44,9 +44,9 @@ type Claim interface {
 	// control records and aborted ones included.
 	Poll(ctx context.Context) (recs []Record, next int64, err error)
 
-	// Answered looks an intent up in the ledger, which includes everything
-	// appended through this claim.
-	Answered(id payment.IntentID) (event.Digest, bool)
+	// Look looks an intent up in the ledger, which includes everything appended
+	// through this claim.
+	Look(id payment.IntentID, d event.Digest) Finding
 
 	// Reach is the time from which on the ledger knows every outcome. The zero
 	// time means: all there ever were.
@@ -78,6 +78,16 @@ type Claim interface {
 	// Lost is closed when the partition is not ours any more: drop everything.
 	Lost() <-chan struct{}
 }
+
+// A Finding is what the ledger knows of an intent.
+type Finding int
+
+const (
+	Unknown  Finding = iota // not answered yet
+	Answered                // answered before we came: a redelivery or a replay
+	Repeated                // answered by us: an upstream duplicate, or a replay
+	Differs                 // its id was answered with other content: a conflict
+)
 
 // An Answer is an outcome, ready to be published.
 type Answer struct {

@@ -1,0 +1,107 @@
+package event
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// CloudEvents come in two modes (CloudEvents 1.0, Kafka protocol binding). In
+// binary mode the value is the intent and the attributes are ce_ headers, which
+// say nothing that an intent needs, and never override its fields. In
+// structured mode the value is an envelope, whose "data" is the intent.
+
+// Attributes of an envelope.
+const (
+	attrSpecVersion = 1 << iota
+	attrType
+	attrSource
+	attrID
+	required = attrSpecVersion | attrType | attrSource | attrID
+)
+
+// An envelope is what a JSON object says as a CloudEvent in structured mode.
+type envelope struct {
+	declared bool // the content type says that it is one
+	attrs    int  // which attributes are there, as strings
+	twice    bool // data is given more than once
+
+	kind        jsontext.Kind // of data; 0: none
+	data        []byte        // raw JSON
+	base64      []byte        // raw JSON of data_base64
+	traceParent []byte        // raw JSON
+	traceState  []byte        // raw JSON
+}
+
+// declaresEnvelope reports whether a record's content type says structured mode.
+func declaresEnvelope(m Message) bool {
+	const structured = "application/cloudevents+json"
+	for _, h := range m.Headers {
+		if strings.EqualFold(h.Key, "content-type") && len(h.Value) >= len(structured) &&
+			strings.EqualFold(string(h.Value[:len(structured)]), structured) {
+			return true
+		}
+	}
+	return false
+}
+
+// note takes a member that is no field of an intent.
+func (e *envelope) note(name []byte, kind jsontext.Kind, raw []byte) {
+	if string(name) == "data" && kind != 'n' {
+		e.twice = e.twice || e.kind != 0 || e.base64 != nil
+		e.kind, e.data = kind, raw
+		return
+	}
+	if kind != '"' {
+		return
+	}
+	switch string(name) {
+	case "specversion":
+		e.attrs |= attrSpecVersion
+	case "type":
+		e.attrs |= attrType
+	case "source":
+		e.attrs |= attrSource
+	case "id":
+		e.attrs |= attrID
+	case "data_base64":
+		e.twice = e.twice || e.kind != 0 || e.base64 != nil
+		e.base64 = raw
+	case "traceparent":
+		e.traceParent = raw
+	case "tracestate":
+		e.traceState = raw
+	}
+}
+
+// holdsIntent reports whether the intent is inside: the content type says so,
+// or the object looks like an envelope and names no intent itself.
+func (e *envelope) holdsIntent(named bool) bool {
+	looks := e.attrs == required && (e.kind == '{' || e.base64 != nil)
+	return e.declared || looks && !named
+}
+
+// intent returns the JSON of the intent inside.
+func (e *envelope) intent() ([]byte, error) {
+	switch {
+	case e.twice:
+		return nil, &Unreadable{BadIntentID, "the CloudEvents envelope gives its data more than once; which intent is meant cannot be known"}
+	case e.base64 != nil:
+		text, err := jsontext.AppendUnquote(nil, e.base64)
+		if err != nil {
+			return nil, notJSON(err)
+		}
+		data, err := base64.StdEncoding.AppendDecode(nil, bytes.TrimSpace(text))
+		if err != nil {
+			return nil, &Unreadable{NotJSON, "data_base64 of the CloudEvents envelope is no base64"}
+		}
+		return data, nil
+	case e.kind == 0:
+		return nil, &Unreadable{NoIntentID, "the CloudEvents envelope has no data; put the intent there"}
+	case e.kind != '{':
+		return nil, &Unreadable{NotJSON, "data of the CloudEvents envelope is " + kindName(e.kind) + ", not a JSON object"}
+	}
+	return e.data, nil
+}

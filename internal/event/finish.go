@@ -1,0 +1,209 @@
+package event
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/google/uuid"
+
+	"paylink/internal/payment"
+)
+
+// finish judges a draft by payment.Fields and makes an intent of it.
+func (d *Decoder) finish(dr *draft) (Decoded, error) {
+	text := string(dr.text)
+	if err := d.checkID(dr, text); err != nil {
+		return Decoded{}, err
+	}
+	vs := d.judge(dr, text)
+	out := Decoded{Intent: d.intent(dr, text, false), Violations: vs}
+	if len(vs) == 0 {
+		out.Digest = DigestOf(out.Intent)
+	} else {
+		out.Digest = DigestOf(d.intent(dr, text, true))
+	}
+	return out, nil
+}
+
+// checkID says whether the record can get an outcome at all.
+func (d *Decoder) checkID(dr *draft, text string) error {
+	s := dr.said[d.idField]
+	switch {
+	case s.twice:
+		return &Unreadable{BadIntentID, "intent_id is given more than once; which one is meant cannot be known"}
+	case !s.given:
+		return &Unreadable{NoIntentID, "intent_id is absent, null or empty; every intent needs one"}
+	case s.wrong:
+		return &Unreadable{BadIntentID, "intent_id is no string"}
+	}
+	if rule := payment.Fields[d.idField].Check(text[s.text.from:s.text.to]); rule != "" {
+		return &Unreadable{BadIntentID, "intent_id " + rule}
+	}
+	return nil
+}
+
+// judge lists every broken rule, in the order of payment.Fields.
+func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
+	var vs []payment.Violation
+	for i := range payment.Fields {
+		f, s := &payment.Fields[i], &dr.said[i]
+		if i == d.idField {
+			continue // checkID did
+		}
+		if f.Kind == payment.Pairs {
+			dr.judgePairs(i)
+		}
+		if s.wrong {
+			for _, b := range dr.broken {
+				if b.field == i {
+					vs = append(vs, payment.Violation{Field: f.Name, Rule: b.rule})
+				}
+			}
+			continue
+		}
+		if rule := d.rule(f, s, text); rule != "" {
+			s.wrong = true
+			vs = append(vs, payment.Violation{Field: f.Name, Rule: rule})
+		}
+	}
+	for _, name := range dr.repeats {
+		vs = append(vs, payment.Violation{Field: name, Rule: ruleRepeated})
+	}
+	return vs
+}
+
+// rule returns the rule that a field breaks, or "".
+func (d *Decoder) rule(f *payment.Field, s *said, text string) string {
+	merchant := f.Name == "merchant_id"
+	switch {
+	case !s.given && f.Required:
+		return "is required"
+	case !s.given && merchant && d.cfg.DefaultMerchant == "":
+		return "is required, because there is no default merchant"
+	case !s.given || f.Kind == payment.Pairs:
+		return ""
+	}
+	v := text[s.text.from:s.text.to]
+	if rule := f.Check(v); rule != "" {
+		return rule
+	}
+	if merchant && d.cfg.KnownMerchant != nil && !d.cfg.KnownMerchant(payment.MerchantID(v)) {
+		return "must be a merchant that this service is configured for"
+	}
+	return ""
+}
+
+// intent makes an intent of the fields that keep their rules; with all, of the
+// others too, as they were written.
+func (d *Decoder) intent(dr *draft, text string, all bool) payment.Intent {
+	in := payment.Intent{Params: make([]payment.Param, 0, dr.given())}
+	for i := range payment.Fields {
+		f, s := &payment.Fields[i], &dr.said[i]
+		if !s.given || s.wrong && !all {
+			continue
+		}
+		v := text[s.text.from:s.text.to]
+		if s.twice {
+			v += "\x00twice"
+		}
+		assign(&in, f, v)
+	}
+	if !dr.said[d.names["metadata"]].wrong {
+		in.Metadata = metadata(dr.pairs, text)
+	}
+	d.fillIn(&in, dr)
+	return in
+}
+
+func (dr *draft) given() (n int) {
+	for i := range dr.said {
+		if dr.said[i].given {
+			n++
+		}
+	}
+	return n
+}
+
+// assign puts a value where it belongs. A time that is none becomes zero,
+// which only happens on the way to a digest.
+func assign(in *payment.Intent, f *payment.Field, v string) {
+	switch f.Name {
+	case "intent_id":
+		in.ID = payment.IntentID(v)
+	case "merchant_id":
+		in.Merchant = payment.MerchantID(v)
+	case "order_id":
+		in.OrderID = v
+	case "idempotency_key":
+		in.IdempotencyKey = v
+	case "amount":
+		in.Amount = payment.Money(v)
+	case "currency":
+		in.Currency = v
+	case "expires_at":
+		in.ExpiresAt, _ = time.Parse(time.RFC3339, v)
+	case "created_at":
+		in.CreatedAt, _ = time.Parse(time.RFC3339, v)
+	default:
+		if f.Init {
+			in.Params = append(in.Params, payment.Param{Name: f.Name, Value: v})
+		}
+	}
+}
+
+func metadata(pairs []pair, text string) map[string]string {
+	if len(pairs) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(pairs))
+	for _, p := range pairs {
+		m[text[p.key.from:p.key.to]] = text[p.value.from:p.value.to]
+	}
+	return m
+}
+
+// fillIn puts defaults in the place of what was not given. What was given and
+// breaks a rule stays empty.
+func (d *Decoder) fillIn(in *payment.Intent, dr *draft) {
+	given := func(name string) bool { return dr.said[d.names[name]].given }
+	if !given("merchant_id") {
+		in.Merchant = d.cfg.DefaultMerchant
+	}
+	if !given("order_id") {
+		in.OrderID = orderIDFor(in.ID)
+	}
+	if !given("idempotency_key") && in.Merchant != "" {
+		in.IdempotencyKey = idempotencyKeyFor(in.Merchant, in.ID)
+	}
+}
+
+const maxOrderID = 50 // characters, says the gateway's page; see TestDefaultOrderIDKeepsItsRule
+
+// orderIDFor returns the order id of an intent that names none: the intent id
+// if it fits, else 160 bits of its SHA-256 in hex.
+func orderIDFor(id payment.IntentID) string {
+	if len(id) <= maxOrderID {
+		return string(id)
+	}
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:20])
+}
+
+// The name spaces of our UUIDs (version 5), drawn once by chance. To change one
+// would change the key of every intent under way: never do.
+var (
+	spaceOfKeys   = uuid.UUID{0x96, 0x73, 0x24, 0x52, 0xe5, 0x46, 0x41, 0x5c, 0x98, 0x1e, 0xf1, 0x21, 0x79, 0x9b, 0xf8, 0x8a}
+	spaceOfEvents = uuid.UUID{0x17, 0xd4, 0x09, 0xbe, 0xfd, 0xbe, 0x49, 0x72, 0x80, 0x02, 0x94, 0x06, 0x99, 0xd3, 0xc8, 0x6c}
+)
+
+// idempotencyKeyFor returns the key of an intent that names none.
+func idempotencyKeyFor(m payment.MerchantID, id payment.IntentID) string {
+	return uuid.NewSHA1(spaceOfKeys, []byte(string(m)+"/"+string(id))).String()
+}
+
+// eventIDFor returns the id of the outcome of an intent. The merchant of a
+// broken intent may be empty.
+func eventIDFor(m payment.MerchantID, id payment.IntentID) string {
+	return uuid.NewSHA1(spaceOfEvents, []byte(string(m)+"/"+string(id))).String()
+}

@@ -1,0 +1,86 @@
+package freedompay
+
+import (
+	"errors"
+	"net"
+	"sync"
+)
+
+// errNoLease is why a guard refuses to write: MayWrite said no.
+var errNoLease = errors.New("not allowed to write any more")
+
+// errSealed is why a guard refuses to write: its call was given up before.
+var errSealed = errors.New("call was given up before it was written")
+
+// A guard is a dialled connection that takes a last look before bytes leave,
+// and knows whether any bytes of the present call did. It sits below TLS.
+//
+// The last look is for a process that was suspended between its lease check
+// and the write: after waking it must not send, since another member may have
+// taken over and called already. Between the look and the system call lie
+// microseconds that no program can close.
+type guard struct {
+	net.Conn
+	mayWrite func() bool
+
+	mu     sync.Mutex
+	wrote  bool  // bytes of the present call may have left
+	broken error // no byte leaves any more
+}
+
+// Write writes, unless a look says no. A guard that has refused once refuses
+// for ever: what follows would be the rest of a call without its head.
+func (g *guard) Write(p []byte) (int, error) {
+	if err := g.look(); err != nil {
+		return 0, err
+	}
+	return g.Conn.Write(p)
+}
+
+func (g *guard) look() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.broken == nil && !g.mayWrite() {
+		g.broken = errNoLease
+	}
+	if g.broken == nil {
+		g.wrote = true
+	}
+	return g.broken
+}
+
+// begin says that a call begins: nothing of it is written yet.
+func (g *guard) begin() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.wrote = false
+}
+
+// seal ends a call that failed: no byte of it leaves any more. It reports
+// whether any may have left before, and whether MayWrite stopped it. Without
+// the seal a write could still be under way to the guard while we say that
+// nothing was sent.
+func (g *guard) seal() (wrote, refused bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	refused = g.broken == errNoLease
+	if g.broken == nil {
+		g.broken = errSealed
+	}
+	return g.wrote, refused
+}
+
+// guardOf finds the guard below a connection, or nil.
+func guardOf(c net.Conn) *guard {
+	for c != nil {
+		if g, ok := c.(*guard); ok {
+			return g
+		}
+		inner, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = inner.NetConn()
+	}
+	return nil
+}

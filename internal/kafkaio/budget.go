@@ -1,0 +1,52 @@
+package kafkaio
+
+import (
+	"fmt"
+	"time"
+)
+
+// A fenceNote is kept in the metadata of a partition's committed offset, where
+// the next owner finds it, also after a crash of all members.
+type fenceNote struct {
+	producer int64     // whose fence is in force; -1: not known
+	due      time.Time // when the fences so far are paid off, one every fencePace
+}
+
+// A partition is fenced at most once in fencePace, in the long run: each fence
+// uses up an epoch, there are 32766 of them, and a crash loop must not get
+// through them. fenceBurst of them may come at once, for the restarts of a
+// deployment.
+const (
+	fencePace = 10 * time.Second
+	fenceBurst = 6
+)
+
+// wait is how long to wait before the next fence.
+func (n fenceNote) wait(now time.Time) time.Duration {
+	return min(max(0, n.due.Sub(now)-(fenceBurst-1)*fencePace), fencePace)
+}
+
+// fenced returns the note after a fence by this producer.
+func (n fenceNote) fenced(producer int64, now time.Time) fenceNote {
+	due := n.due
+	if due.Before(now) {
+		due = now
+	}
+	return fenceNote{producer: producer, due: due.Add(fencePace)}
+}
+
+// String is the note as metadata: "fence <producer id> <due, Unix seconds>".
+func (n fenceNote) String() string {
+	return fmt.Sprintf("fence %d %d", n.producer, n.due.Unix())
+}
+
+// parseNote reads a note; anything else, also what another tool wrote, is no note.
+func parseNote(s string) fenceNote {
+	var n fenceNote
+	var due int64
+	if _, err := fmt.Sscanf(s, "fence %d %d", &n.producer, &due); err != nil {
+		return fenceNote{producer: -1}
+	}
+	n.due = time.Unix(due, 0)
+	return n
+}

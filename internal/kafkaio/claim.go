@@ -1,0 +1,333 @@
+package kafkaio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/sirupsen/logrus"
+
+	"paylink/internal/event"
+	"paylink/internal/kafkawire"
+	"paylink/internal/payment"
+	"paylink/internal/pipeline"
+)
+
+// A claim is one intent partition in our hands; see pipeline.Claim for what it
+// promises. Its life is run: fence, ledger, serve, last commit.
+//
+// The fence does not bind everybody for ever:
+//
+//   - the leader forgets a silent producer id after producer.id.expiration.ms
+//     (a day), so the fence is renewed every refenceEvery;
+//   - the coordinator forgets a silent transactional id after
+//     transactional.id.expiration.ms (a week), and uses up its epochs after
+//     32766 fences; then we get a new producer id, whose marker binds no batch
+//     of the old one. The id is kept with the committed offset, so we notice,
+//     wait until any older owner's lease has ended, and fence once more.
+type claim struct {
+	s         *Source
+	log       logrus.FieldLogger
+	partition int32 // of the intent topic
+	outcome   int32 // of the outcome topic
+	ledger    *ledger
+	writer    *writer // outcomes, fenced
+	dead      *writer // dead letters, not fenced
+	trouble   chan error
+
+	ctx      context.Context // ends when the claim is lost, or has not drained in time
+	cancel   context.CancelFunc
+	lost     atomic.Bool // the group or the log took it from us
+	draining chan struct{}
+	drained  sync.Once
+
+	mu    sync.Mutex
+	input input
+	done  progress
+	note  fenceNote
+}
+
+// refenceEvery is how often the fence of a held partition is renewed: twice
+// within the day after which a leader forgets a silent producer.
+const refenceEvery = 12 * time.Hour
+
+func newClaim(s *Source, ctx context.Context, partition int32) *claim {
+	outcome := partition % int32(max(1, s.routes.partitions(s.cfg.OutcomeTopic)))
+	dead := partition % int32(max(1, s.routes.partitions(s.cfg.DeadLetterTopic)))
+	c := &claim{
+		s: s, partition: partition, outcome: outcome,
+		log:      s.log.WithField("partition", partition),
+		ledger:   s.ledgers.of(outcome),
+		trouble:  make(chan error, 1),
+		draining: make(chan struct{}),
+		input:    input{ready: make(chan struct{}, 1)},
+		done:     progress{settled: -1, committed: -1},
+	}
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	c.writer = s.writers.open(c, place{s.cfg.OutcomeTopic, outcome}, true)
+	c.dead = s.writers.open(c, place{s.cfg.DeadLetterTopic, dead}, false)
+	return c
+}
+
+// run lives the claim's life. It returns when the partition may be given up.
+func (c *claim) run(serve func(pipeline.Claim)) {
+	defer c.cancel()
+	defer c.s.writers.close(c.writer, c.dead)
+	if err := c.prepare(c.untilDrained()); err != nil {
+		if c.ctx.Err() == nil && !c.isDraining() {
+			c.log.WithError(err).Error("cannot take the partition over: giving it back")
+		}
+		return
+	}
+	c.s.fetcher.add(c)
+	defer c.s.fetcher.remove(c)
+	keeper := make(chan struct{})
+	stop, halt := context.WithCancel(c.ctx)
+	go func() { defer close(keeper); c.keepFence(stop) }()
+	serve(c)
+	halt()
+	<-keeper
+	c.commitLast()
+}
+
+// untilDrained is a context that ends when the claim drains or is lost.
+func (c *claim) untilDrained() context.Context {
+	ctx, cancel := context.WithCancel(c.ctx)
+	go func() {
+		select {
+		case <-c.draining:
+		case <-c.ctx.Done():
+		}
+		cancel()
+	}()
+	return ctx
+}
+
+// prepare makes the partition ours: it returns once no older owner can publish
+// for it and everything that any of them published is known.
+func (c *claim) prepare(ctx context.Context) error {
+	began := time.Now()
+	from, err := c.committed(ctx)
+	if err != nil {
+		return err
+	}
+	c.done.committed, c.input.next = from, from
+	producer, err := c.fenceAndRead(ctx)
+	if err != nil {
+		return err
+	}
+	c.writer.resume(producer, nil)
+	c.commitNote(from)
+	c.log.WithField("from_offset", from).WithField("known", c.ledger.size()).
+		WithField("took", time.Since(began).Round(time.Millisecond).String()).Info("partition taken over")
+	return nil
+}
+
+// committed returns the offset to go on from, and notes who fenced last.
+func (c *claim) committed(ctx context.Context) (int64, error) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		offset, note, err := c.fetchCommitted(ctx)
+		if err == nil {
+			c.note = note
+			return offset, nil
+		}
+		if !sleep(ctx, wait) {
+			return 0, fmt.Errorf("committed offset: %w", err)
+		}
+	}
+}
+
+func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
+	topic := c.s.cfg.IntentTopic
+	res, err := call(ctx, 5*time.Second, func(ctx context.Context) (*kafka.OffsetFetchResponse, error) {
+		return c.s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: c.s.cfg.Group, Topics: map[string][]int{topic: {int(c.partition)}}})
+	})
+	if err == nil {
+		err = res.Error
+	}
+	if err == nil && len(res.Topics[topic]) != 1 {
+		err = errors.New("offset fetch: empty answer")
+	}
+	if err != nil {
+		return 0, fenceNote{}, err
+	}
+	got := res.Topics[topic][0]
+	if got.Error != nil {
+		return 0, fenceNote{}, got.Error
+	}
+	span, err := c.s.span(ctx, place{topic, c.partition}, time.Now())
+	if err != nil {
+		return 0, fenceNote{}, err
+	}
+	return c.start(got.CommittedOffset, span), parseNote(got.Metadata), nil
+}
+
+// start decides where to go on. A committed offset that the topic does not hold
+// is never passed over in silence: what can still be read is read from its
+// beginning, because the ledger skips what is answered.
+func (c *claim) start(committed int64, has span) int64 {
+	l := c.log.WithField("committed", committed).WithField("first", has.first).WithField("last", has.last)
+	switch {
+	case committed < 0 && c.s.cfg.StartLatest:
+		return has.last
+	case committed < 0:
+		return has.first
+	case committed < has.first:
+		c.s.metrics.lostRecords.Add(float64(has.first - committed))
+		l.Error("the topic's retention passed the committed offset: intents may have been deleted before they were read; going on with the oldest that is left")
+		return has.first
+	case committed > has.last:
+		l.Error("the topic ends before the committed offset (was it deleted and made again?): reading it from its beginning")
+		return has.first
+	}
+	return committed
+}
+
+// fenceAndRead fences the partition and reads the ledger up to the fence.
+func (c *claim) fenceAndRead(ctx context.Context) (kafkawire.Producer, error) {
+	for {
+		p, err := c.fenceOnce(ctx)
+		if errors.Is(err, errOutFenced) && ctx.Err() == nil {
+			c.log.WithError(err).Warn("fenced by somebody else while fencing: asking the group whose the partition is")
+			c.s.member.ask(ctx) // not ours: ends ctx
+			continue
+		}
+		if err != nil {
+			return p, err
+		}
+		if p.ID == c.note.producer {
+			c.note = c.note.fenced(p.ID, time.Now())
+			return p, nil
+		}
+		known := c.note.producer >= 0
+		c.note = c.note.fenced(p.ID, time.Now())
+		if !known && !c.ledger.foreign(p.ID) {
+			return p, nil // nobody was here before
+		}
+		c.s.metrics.newProducers.Inc()
+		c.log.WithField("producer", p.ID).Error("the coordinator knew the partition's transactional id no more and gave it a new producer id, which does not shut out an older owner: waiting a session timeout, then fencing again (see transactional.id.expiration.ms)")
+		if !sleep(ctx, c.s.cfg.SessionTimeout) {
+			return p, ctx.Err()
+		}
+	}
+}
+
+func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
+	if d := c.note.wait(time.Now()); d > 0 {
+		c.log.WithField("wait", d.Round(time.Second).String()).Warn("the partition is fenced too often (a crash loop?): waiting, to spare its epochs")
+		if !sleep(ctx, d) {
+			return kafkawire.Producer{}, ctx.Err()
+		}
+	}
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := c.ledger.begin(ctx)
+		if err == nil {
+			break
+		}
+		if !sleep(ctx, wait) {
+			return kafkawire.Producer{}, err
+		}
+	}
+	p, err := c.fence(ctx)
+	if err != nil {
+		return p, err
+	}
+	return p, c.ledger.read(ctx, p)
+}
+
+// keepFence renews the fence in time, and makes a new one when the writer found
+// ours broken. ctx ends with the claim.
+func (c *claim) keepFence(ctx context.Context) {
+	renew := time.NewTimer(refenceEvery)
+	defer renew.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-renew.C:
+			c.writer.pause()
+		case err := <-c.trouble:
+			c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
+			c.s.metrics.refences.Inc()
+			if c.s.member.ask(ctx); ctx.Err() != nil {
+				return
+			}
+		}
+		p, err := c.fenceAndRead(ctx)
+		if err != nil {
+			return // the claim has ended
+		}
+		c.writer.resume(p, c.ledger)
+		renew.Reset(refenceEvery)
+	}
+}
+
+func (c *claim) drain() {
+	c.drained.Do(func() {
+		close(c.draining)
+		// What is still in flight after the drain timeout is given up: its
+		// results are not published, the next owner calls again with the same key.
+		time.AfterFunc(c.s.cfg.DrainTimeout, c.cancel)
+	})
+}
+
+func (c *claim) lose() {
+	c.lost.Store(true)
+	c.cancel()
+}
+
+func (c *claim) isLost() bool { return c.lost.Load() }
+
+func (c *claim) isDraining() bool {
+	select {
+	case <-c.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// Partition implements pipeline.Claim.
+func (c *claim) Partition() int32 { return c.partition }
+
+// Look implements pipeline.Claim.
+func (c *claim) Look(id payment.IntentID, d event.Digest) pipeline.Finding {
+	return c.ledger.look(id, d)
+}
+
+// Reach implements pipeline.Claim.
+func (c *claim) Reach() time.Time { return c.ledger.reachTime() }
+
+// Live implements pipeline.Claim.
+func (c *claim) Live() bool { return c.ctx.Err() == nil && c.s.lease.live() }
+
+// Draining implements pipeline.Claim.
+func (c *claim) Draining() <-chan struct{} { return c.draining }
+
+// Lost implements pipeline.Claim.
+func (c *claim) Lost() <-chan struct{} { return c.ctx.Done() }
+
+// Append implements pipeline.Claim.
+func (c *claim) Append(o pipeline.Answer, done func(error)) {
+	c.writer.write(entry{id: o.ID, digest: o.Digest, rec: wireRecord(o.Message), done: done})
+}
+
+// Bury implements pipeline.Claim.
+func (c *claim) Bury(m event.Message, done func(error)) {
+	c.dead.write(entry{rec: wireRecord(m), done: done})
+}
+
+func wireRecord(m event.Message) kafkawire.Record {
+	r := kafkawire.Record{Millis: m.Time.UnixMilli(), Key: m.Key, Value: m.Value}
+	if len(m.Headers) > 0 {
+		r.Headers = make([]kafkawire.Header, len(m.Headers))
+		for i, h := range m.Headers {
+			r.Headers[i] = kafkawire.Header{Key: []byte(h.Key), Value: h.Value}
+		}
+	}
+	return r
+}

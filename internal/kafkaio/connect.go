@@ -1,0 +1,104 @@
+package kafkaio
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"paylink/internal/payment"
+)
+
+// A Connection says how to reach the brokers. It is a value: copy it freely.
+type Connection struct {
+	Brokers  []string    // host:port of some brokers; the others are found through them
+	TLS      *tls.Config // nil: plain text
+	SASL     *SASL       // nil: no login
+	ClientID string      // how brokers name us in their logs and quotas
+
+	// Dial opens connections; nil means a plain net.Dialer. Tests give the
+	// dialer of a virtual network.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// SASL is a login to the brokers.
+type SASL struct {
+	Mechanism string // SASLPlain, SASLScram256 or SASLScram512
+	Username  string
+	Password  payment.Secret
+}
+
+// The mechanisms of SASL.
+const (
+	SASLPlain    = "plain"
+	SASLScram256 = "scram-sha-256"
+	SASLScram512 = "scram-sha-512"
+)
+
+// Times of a connection. An idle connection goes before the brokers cut it
+// (connections.max.idle.ms, 10 min); a leader that moved is seen within the TTL.
+const (
+	dialTimeout    = 3 * time.Second
+	idleTimeout    = 30 * time.Second
+	metadataTTL    = time.Second
+	requestTimeout = 10 * time.Second
+)
+
+// Transport returns a pool of connections that knows the given topics and no
+// others: a request about another topic fails. No topics means all topics of the
+// cluster, which is for tools only. One transport serves everything in a
+// process; CloseIdleConnections ends it.
+func (c Connection) Transport(topics ...string) (*kafka.Transport, error) {
+	if len(c.Brokers) == 0 {
+		return nil, errors.New("connect: no brokers are given")
+	}
+	mech, err := c.SASL.mechanism()
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	dial := c.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: idleTimeout}).DialContext
+	}
+	return &kafka.Transport{
+		Dial:           dial,
+		DialTimeout:    dialTimeout,
+		IdleTimeout:    idleTimeout,
+		MetadataTTL:    metadataTTL,
+		MetadataTopics: topics,
+		ClientID:       c.ClientID,
+		TLS:            c.TLS,
+		SASL:           mech,
+	}, nil
+}
+
+// Client returns a client on a transport of this connection. Each of its
+// requests ends after ten seconds at the latest.
+func (c Connection) Client(tr *kafka.Transport) *kafka.Client {
+	return &kafka.Client{Addr: c.Addr(), Timeout: requestTimeout, Transport: tr}
+}
+
+// Addr returns the brokers as the address that requests are sent to.
+func (c Connection) Addr() net.Addr { return kafka.TCP(c.Brokers...) }
+
+func (s *SASL) mechanism() (sasl.Mechanism, error) {
+	if s == nil {
+		return nil, nil
+	}
+	switch s.Mechanism {
+	case SASLPlain:
+		return plain.Mechanism{Username: s.Username, Password: s.Password.Reveal()}, nil
+	case SASLScram256:
+		return scram.Mechanism(scram.SHA256, s.Username, s.Password.Reveal())
+	case SASLScram512:
+		return scram.Mechanism(scram.SHA512, s.Username, s.Password.Reveal())
+	}
+	return nil, fmt.Errorf("unknown SASL mechanism %q: want %s, %s or %s", s.Mechanism, SASLPlain, SASLScram256, SASLScram512)
+}

@@ -1,0 +1,233 @@
+package kafkaio_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"paylink/internal/devstack"
+	"paylink/internal/event"
+	"paylink/internal/kafkaio"
+	"paylink/internal/payment"
+	"paylink/internal/pipeline"
+)
+
+// A lab is an embedded broker on a virtual network, a gateway that only counts,
+// and members made of the real Source and the real Engine.
+type lab struct {
+	t      *testing.T
+	broker *devstack.Broker
+	vn     *kfake.VirtualNetwork
+	parts  int32
+	client *kgo.Client
+	gate   *gate
+}
+
+// gate is a payment.Gateway that remembers its calls.
+type gate struct {
+	mu    sync.Mutex
+	took  func(n int) time.Duration
+	calls map[payment.IntentID]int
+	n     int
+}
+
+func (g *gate) Open(ctx context.Context, in payment.Intent) (payment.Link, error) {
+	g.mu.Lock()
+	g.n++
+	n := g.n
+	g.calls[in.ID]++
+	g.mu.Unlock()
+	select {
+	case <-time.After(g.took(n)):
+	case <-ctx.Done():
+		return payment.Link{}, ctx.Err()
+	}
+	return payment.Link{PaymentID: int64(n), RedirectURL: "https://pay.example/" + string(in.ID), RedirectURLType: payment.URLNeedData}, nil
+}
+
+func (g *gate) Find(context.Context, payment.Intent) (payment.Status, error) {
+	return payment.Status{}, payment.ErrNotFound
+}
+
+func (g *gate) counts() (calls, most int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, n := range g.calls {
+		calls += n
+		most = max(most, n)
+	}
+	return calls, most
+}
+
+// inLab runs a test in a bubble of virtual time and virtual network.
+func inLab(t *testing.T, parts int32, f func(*lab)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		l := &lab{t: t, vn: &kfake.VirtualNetwork{}, parts: parts}
+		l.gate = &gate{calls: map[payment.IntentID]int{}, took: func(int) time.Duration { return 50 * time.Millisecond }}
+		b, err := devstack.StartBroker(devstack.BrokerOptions{
+			Brokers: 3, Topics: devstack.DefaultTopics(parts), Listen: l.vn.Listen, Dial: l.vn.DialContext, MinSession: time.Second,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.broker = b
+		l.client, err = kgo.NewClient(kgo.SeedBrokers(b.Addrs()...), kgo.Dialer(l.vn.DialContext), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(l)
+		l.client.Close()
+		b.Close()
+		time.Sleep(time.Minute) // idle connections notice
+	})
+}
+
+// A life is one member that runs.
+type life struct {
+	stop   context.CancelFunc
+	net    *network
+	ended  chan error
+	source *kafkaio.Source
+}
+
+// network is a member's way to the brokers; cut makes it dead, without a word.
+type network struct {
+	vn  *kfake.VirtualNetwork
+	mu  sync.Mutex
+	cut bool
+	all []interface{ Close() error }
+}
+
+func (l *lab) start(name string, change ...func(*kafkaio.Config)) *life {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	if testing.Verbose() {
+		log.SetOutput(writer{l.t, name})
+		log.SetFormatter(&logrus.TextFormatter{DisableColors: true, TimestampFormat: "15:04:05.000", FullTimestamp: true})
+		log.SetLevel(logrus.DebugLevel)
+	}
+	n := &network{vn: l.vn}
+	cfg := kafkaio.Config{
+		Connection: kafkaio.Connection{Brokers: l.broker.Addrs(), ClientID: name, Dial: n.vn.DialContext},
+		Group:      "paylink", IntentTopic: devstack.Intents, OutcomeTopic: devstack.Outcomes, DeadLetterTopic: devstack.DeadLetters,
+		SessionTimeout: 6 * time.Second, RebalanceTimeout: 60 * time.Second, DrainTimeout: 35 * time.Second, LedgerWindow: 168 * time.Hour,
+		Log: log, Registerer: prometheus.NewRegistry(),
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	source, err := kafkaio.New(cfg)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	engine := pipeline.New(pipeline.Config{
+		Gateway: l.gate, Decoder: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Encoder: event.NewEncoder(event.EncoderConfig{}),
+		Group: "paylink", Topic: devstack.Intents, Concurrency: 64, GiveUpAfter: time.Hour, Log: log, Registerer: prometheus.NewRegistry(),
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	m := &life{stop: stop, net: n, ended: make(chan error, 1), source: source}
+	go func() { m.ended <- engine.Run(ctx, source) }()
+	return m
+}
+
+// leave ends a member as SIGTERM does.
+func (m *life) leave(t *testing.T) {
+	t.Helper()
+	m.stop()
+	if err := <-m.ended; err != nil {
+		t.Errorf("member ended with %v", err)
+	}
+}
+
+type writer struct {
+	t    *testing.T
+	name string
+}
+
+func (w writer) Write(p []byte) (int, error) {
+	w.t.Logf("%s %s", w.name, p)
+	return len(p), nil
+}
+
+// emit publishes n intents, ids from..from+n-1, each under its own key.
+func (l *lab) emit(from, n int) {
+	l.t.Helper()
+	for i := range n {
+		id := fmt.Sprintf("i-%05d", from+i)
+		r := &kgo.Record{Topic: devstack.Intents, Key: []byte(id), Value: []byte(`{"intent_id":"` + id + `","amount":"10.00","description":"x"}`)}
+		l.client.Produce(context.Background(), r, func(_ *kgo.Record, err error) {
+			if err != nil {
+				l.t.Error(err)
+			}
+		})
+	}
+	if err := l.client.Flush(context.Background()); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// outcomes waits until n intents have an outcome, and returns how many outcomes
+// each has.
+func (l *lab) outcomes(n int) map[string]int {
+	l.t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(l.broker.Addrs()...), kgo.Dialer(l.vn.DialContext), kgo.ConsumeTopics(devstack.Outcomes), kgo.FetchMaxWait(100*time.Millisecond))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	got := map[string]int{}
+	for len(got) < n {
+		fs := c.PollFetches(ctx)
+		if errors.Is(fs.Err0(), context.DeadlineExceeded) {
+			l.t.Errorf("%d intents have an outcome after ten minutes, want %d", len(got), n)
+			return got
+		}
+		fs.EachRecord(func(r *kgo.Record) { got[string(r.Key)]++ })
+	}
+	quiet, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for quiet.Err() == nil {
+		c.PollFetches(quiet).EachRecord(func(r *kgo.Record) { got[string(r.Key)]++ })
+	}
+	return got
+}
+
+// judge checks S1 and L1 for intents 0..n-1.
+func (l *lab) judge(n int) {
+	l.t.Helper()
+	got := l.outcomes(n)
+	for id, times := range got {
+		if times != 1 {
+			l.t.Errorf("%s has %d outcomes, want 1", id, times)
+		}
+	}
+	if len(got) != n {
+		l.t.Errorf("%d intents have an outcome, want %d", len(got), n)
+	}
+}
+
+func TestEveryIntentGetsOneOutcome(t *testing.T) {
+	inLab(t, 6, func(l *lab) {
+		l.emit(0, 300)
+		m := l.start("a")
+		l.emit(300, 300)
+		l.judge(600)
+		m.leave(t)
+		if calls, most := l.gate.counts(); calls != 600 || most != 1 {
+			t.Errorf("%d calls, at most %d of one intent; want 600 and 1", calls, most)
+		}
+	})
+}

@@ -1,0 +1,271 @@
+package kafkaio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/sirupsen/logrus"
+
+	"paylink/internal/event"
+	"paylink/internal/kafkawire"
+	"paylink/internal/payment"
+	"paylink/internal/pipeline"
+)
+
+// ledgers keeps one ledger per outcome partition for the life of the process,
+// so that a partition that comes back is read on where it was left.
+type ledgers struct {
+	source *Source
+	mu     sync.Mutex
+	byPart map[int32]*ledger
+}
+
+func (ls *ledgers) of(partition int32) *ledger {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.byPart[partition]
+	if l == nil {
+		l = &ledger{s: ls.source, partition: partition, next: -1,
+			log: ls.source.log.WithField("outcome_partition", partition)}
+		l.forget()
+		ls.byPart[partition] = l
+	}
+	return l
+}
+
+// A ledger is what is known of one outcome partition: the answered intents of
+// the window, by headers only, and whose fences were seen.
+type ledger struct {
+	s         *Source
+	log       logrus.FieldLogger
+	partition int32
+	reading   sync.Mutex // held by the one that reads on; guards next, first
+	next      int64      // offset to read on from; -1: not begun
+	first     bool       // the oldest record that exists is still to be seen
+
+	mu     sync.RWMutex
+	known  answered
+	reach  time.Time
+	marked map[int64]int16 // producer id → newest epoch whose marker was read
+	loaded int64           // records read, for the log
+}
+
+// clockSlack is how far the clocks of members, emitters and brokers may differ
+// before an outcome could be missed at the ledger's old end.
+const clockSlack = 10 * time.Minute
+
+// forget makes the ledger as new.
+func (l *ledger) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known = answered{window: l.s.cfg.LedgerWindow + clockSlack}
+	l.reach = time.Time{}
+	l.marked = map[int64]int16{}
+}
+
+func (l *ledger) look(id payment.IntentID, d event.Digest) pipeline.Finding {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.known.look([]byte(id), half(d))
+}
+
+func (l *ledger) reachTime() time.Time {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.reach
+}
+
+// epoch returns the newest epoch of a producer id whose marker was read.
+func (l *ledger) epoch(producer int64) (int16, bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	e, ok := l.marked[producer]
+	return e, ok
+}
+
+// foreign reports whether there are markers, and none of this producer id.
+func (l *ledger) foreign(producer int64) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	_, ok := l.marked[producer]
+	return !ok && len(l.marked) > 0
+}
+
+// add notes an outcome that we appended ourselves.
+func (l *ledger) add(id payment.IntentID, d event.Digest, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.known.add([]byte(id), half(d), at)
+	l.trimLocked()
+}
+
+func (l *ledger) trimLocked() {
+	if reach := l.known.trim(time.Now()); !reach.IsZero() {
+		l.reach = reach.Add(clockSlack)
+	}
+}
+
+// begin fixes where the ledger starts. It must be called before the fence: what
+// lies between is then read for sure.
+func (l *ledger) begin(ctx context.Context) error {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	return l.beginLocked(ctx)
+}
+
+func (l *ledger) beginLocked(ctx context.Context) error {
+	since := time.Now().Add(-l.s.cfg.LedgerWindow)
+	span, err := l.s.span(ctx, place{l.s.cfg.OutcomeTopic, l.partition}, since.Add(-clockSlack))
+	if err != nil {
+		return fmt.Errorf("ledger of outcome partition %d: %w", l.partition, err)
+	}
+	if l.next >= 0 && l.next >= span.first && l.next <= span.last {
+		return nil // goes on where it was left
+	}
+	if l.next >= 0 {
+		l.log.WithField("read_to", l.next).WithField("first", span.first).WithField("last", span.last).
+			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or the topic was made again): reading the ledger anew")
+	}
+	l.forget()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next, l.loaded = span.since, 0
+	l.first = span.since == span.first && span.first > 0
+	if span.since > 0 {
+		l.reach = since
+	}
+	return nil
+}
+
+// maxLedgerFetch is how much of a partition is asked for at a time.
+const maxLedgerFetch = 4 << 20
+
+// read reads on until the marker of the producer's epoch has come by.
+func (l *ledger) read(ctx context.Context, p kafkawire.Producer) error {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	began, said := time.Now(), time.Now()
+	for {
+		if e, ok := l.epoch(p.ID); ok && e >= p.Epoch {
+			l.done(began)
+			return nil
+		}
+		high, err := l.fetch(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil && errors.Is(err, kafka.OffsetOutOfRange) {
+			err = l.beginLocked(ctx)
+		}
+		if time.Since(said) > 2*time.Second {
+			said = time.Now()
+			l.log.WithField("outcomes", l.loaded).WithField("offset", l.next).WithField("end", high).WithField("error", err).Info("reading the ledger")
+		}
+		if err != nil && !sleep(ctx, 50*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *ledger) done(began time.Time) {
+	l.mu.Lock()
+	l.trimLocked()
+	n, size := l.loaded, l.known.len()
+	l.loaded = 0
+	l.mu.Unlock()
+	l.s.metrics.ledgerRead.Add(float64(n))
+	l.s.metrics.ledgerSize.WithLabelValues(fmt.Sprint(l.partition)).Set(float64(size))
+	l.log.WithField("outcomes", n).WithField("known", size).WithField("took", time.Since(began).Round(time.Millisecond).String()).Debug("ledger read to our marker")
+}
+
+// fetch reads one answer of the partition's leader into the ledger.
+func (l *ledger) fetch(ctx context.Context) (high int64, err error) {
+	at := place{l.s.cfg.OutcomeTopic, l.partition}
+	node, ok := l.s.routes.leader(at)
+	if !ok {
+		l.s.routes.refresh(ctx)
+		return 0, kafka.LeaderNotAvailable
+	}
+	res, err := call(ctx, 10*time.Second, func(ctx context.Context) (kafka.Response, error) {
+		return l.s.tr.RoundTrip(ctx, l.s.addr, &kafkawire.FetchRequest{
+			Node: node, ReplicaID: -1, MaxWaitTime: 100, MinBytes: 1, MaxBytes: maxLedgerFetch, SessionEpoch: -1,
+			Topics: []kafkawire.FetchTopic{{Topic: at.topic, Partitions: []kafkawire.FetchPartition{{
+				Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: l.next, LogStartOffset: -1, PartitionMaxBytes: maxLedgerFetch,
+			}}}},
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range res.(*kafkawire.FetchResponse).Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 {
+				l.s.routes.refresh(ctx)
+				return p.HighWatermark, kafka.Error(p.ErrorCode)
+			}
+			return p.HighWatermark, l.take(p.Records.Bytes)
+		}
+	}
+	return 0, nil
+}
+
+// take reads a record set.
+func (l *ledger) take(set []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		b, rest, err := kafkawire.NextBatch(set)
+		if err != nil || b == nil {
+			return err
+		}
+		set = rest
+		if b.Last < l.next {
+			continue
+		}
+		if b.Control {
+			if e, ok := l.marked[b.Producer.ID]; !ok || b.Producer.Epoch > e {
+				l.marked[b.Producer.ID] = b.Producer.Epoch
+			}
+		} else if err := b.Records(l.takeRecord); err != nil {
+			return err
+		}
+		l.next = b.Last + 1
+	}
+}
+
+// takeRecord notes an outcome by its headers; a record without them is nobody's
+// outcome and of no interest.
+func (l *ledger) takeRecord(r *kafkawire.Record) error {
+	at := time.UnixMilli(r.Millis)
+	if l.first { // older ones were deleted: nothing is known of the time before
+		l.first = false
+		if at.After(l.reach) {
+			l.reach = at
+		}
+	}
+	var id, digest []byte
+	for _, h := range r.Headers {
+		switch string(h.Key) {
+		case event.HeaderIntentID:
+			id = h.Value
+		case event.HeaderIntentDigest:
+			digest = h.Value
+		}
+	}
+	l.loaded++
+	if d, err := event.ParseDigest(digest); err == nil && len(id) > 0 {
+		l.known.add(id, half(d), at)
+	}
+	return nil
+}
+
+// size returns how many answered intents are known.
+func (l *ledger) size() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.known.len()
+}

@@ -1,0 +1,404 @@
+package kafkaio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"paylink/internal/kafkawire"
+	"paylink/internal/pipeline"
+)
+
+// member is our place in the consumer group: joined by hand, cooperatively
+// (partitions that stay are never interrupted) and, if it has an instance id,
+// statically (a restart within the session timeout moves nothing).
+//
+// run joins and hands out claims; beat sends heartbeats all the while, also
+// during a join and a drain, and is the only one that renews the lease.
+type member struct {
+	s     *Source
+	wake  chan struct{} // run should look again
+	serve func(pipeline.Claim)
+	bg    context.Context // outlives the caller's, for drains
+
+	mu       sync.Mutex
+	id       kafkawire.Member // ID "": the group knows us not
+	joining  bool
+	rejoin   bool
+	stopping bool
+	assigned map[int32]bool
+	claims   map[int32]*claim // every claim whose goroutine has not ended
+}
+
+// joinBackoff is the wait after a join that failed.
+const joinBackoff = 500 * time.Millisecond
+
+func newMember(s *Source) *member {
+	return &member{
+		s: s, wake: make(chan struct{}, 1), assigned: map[int32]bool{}, claims: map[int32]*claim{},
+		id: kafkawire.Member{Group: s.cfg.Group, InstanceID: s.cfg.InstanceID},
+	}
+}
+
+// run belongs to the group until ctx ends; then it drains all claims, commits
+// and leaves. It returns an error when the group can never be joined.
+func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)) error {
+	m.bg, m.serve = background, serve
+	outcomes := m.s.routes.partitions(m.s.cfg.OutcomeTopic)
+	var err error
+	for ctx.Err() == nil && err == nil {
+		var parts []int32
+		if parts, err = m.join(ctx, outcomes); err == nil {
+			m.apply(parts)
+			err = m.hold(ctx, outcomes)
+			continue
+		}
+		if fatal := new(fatalError); !errors.As(err, fatal) {
+			m.explainJoin(ctx, err)
+			err = nil
+			sleep(ctx, joinBackoff)
+		}
+	}
+	m.drainAll()
+	m.leave()
+	return err
+}
+
+// A fatalError ends the service: trying again cannot help.
+type fatalError struct{ error }
+
+func (e fatalError) Unwrap() error { return e.error }
+
+func (m *member) explainJoin(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	l := m.s.log.WithError(err)
+	switch {
+	case errors.Is(err, kafka.InconsistentGroupProtocol):
+		l.Error("the group's other members are no paylink, or run with another number of outcome partitions: stop all members, then start them again")
+	case errors.Is(err, kafka.GroupAuthorizationFailed):
+		l.Error("not allowed to join the group: grant Read on it")
+	default:
+		l.Info("joining the group again")
+	}
+}
+
+// hold waits until there is a reason to join again, or ctx ends.
+func (m *member) hold(ctx context.Context, outcomes int) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.s.routes.changed:
+			if n := m.s.routes.partitions(m.s.cfg.OutcomeTopic); n > 0 && n != outcomes {
+				return fatalError{fmt.Errorf("topic %s has %d partitions now, had %d: outcomes of an intent partition would go elsewhere; stop all members, then start them again", m.s.cfg.OutcomeTopic, n, outcomes)}
+			}
+			return nil // more intent partitions: join again, so that they are given out
+		case <-m.wake:
+			m.mu.Lock()
+			again := m.rejoin
+			m.rejoin = false
+			m.mu.Unlock()
+			if again {
+				return nil
+			}
+		}
+	}
+}
+
+// join joins the group and returns the partitions given to us.
+func (m *member) join(ctx context.Context, outcomes int) ([]int32, error) {
+	m.setJoining(true)
+	defer m.setJoining(false)
+	protocol := fmt.Sprintf("paylink-sticky-%d", outcomes) // so that the group refuses members with other outcome partitions
+	res, err := m.joinGroup(ctx, protocol)
+	if err != nil {
+		return nil, err
+	}
+	sync := &kafka.SyncGroupRequest{
+		GroupID: m.s.cfg.Group, GenerationID: res.GenerationID, MemberID: res.MemberID, GroupInstanceID: m.s.cfg.InstanceID,
+		ProtocolType: "consumer", ProtocolName: protocol,
+	}
+	if res.LeaderID == res.MemberID && len(res.Members) > 0 {
+		sync.Assignments = m.assignments(res.Members)
+	}
+	sent := time.Now()
+	got, err := call(ctx, m.s.cfg.RebalanceTimeout+10*time.Second, func(ctx context.Context) (*kafka.SyncGroupResponse, error) {
+		return m.s.client.SyncGroup(ctx, sync)
+	})
+	if err == nil {
+		err = got.Error
+	}
+	if err != nil {
+		return nil, m.failed("sync", err)
+	}
+	m.s.lease.renew(sent)
+	var parts []int32
+	for _, p := range got.Assignment.AssignedPartitions[m.s.cfg.IntentTopic] {
+		parts = append(parts, int32(p))
+	}
+	return parts, nil
+}
+
+func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGroupResponse, error) {
+	for {
+		req := m.joinRequest(protocol)
+		res, err := call(ctx, m.s.cfg.RebalanceTimeout+m.s.cfg.SessionTimeout+10*time.Second, func(ctx context.Context) (*kafka.JoinGroupResponse, error) {
+			return m.s.client.JoinGroup(ctx, req)
+		})
+		if err == nil {
+			err = res.Error
+		}
+		if err != nil && code(err) != kafka.MemberIDRequired {
+			return nil, m.failed("join", err)
+		}
+		m.mu.Lock()
+		m.id.ID = res.MemberID
+		m.id.Generation = int32(res.GenerationID)
+		m.mu.Unlock()
+		if err == nil {
+			return res, nil
+		}
+	}
+}
+
+func (m *member) joinRequest(protocol string) *kafka.JoinGroupRequest {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rejoin = false
+	var owned []int
+	for p, c := range m.claims {
+		if !c.isLost() {
+			owned = append(owned, int(p))
+		}
+	}
+	slices.Sort(owned)
+	topic := m.s.cfg.IntentTopic
+	return &kafka.JoinGroupRequest{
+		GroupID: m.id.Group, MemberID: m.id.ID, GroupInstanceID: m.id.InstanceID,
+		SessionTimeout: m.s.cfg.SessionTimeout, RebalanceTimeout: m.s.cfg.RebalanceTimeout, ProtocolType: "consumer",
+		Protocols: []kafka.GroupProtocol{{Name: protocol, Metadata: kafka.GroupProtocolSubscription{
+			Topics: []string{topic}, OwnedPartitions: map[string][]int{topic: owned},
+		}}},
+	}
+}
+
+// failed decides what an error of join or sync means.
+func (m *member) failed(step string, err error) error {
+	err = fmt.Errorf("%s group %s: %w", step, m.s.cfg.Group, err)
+	switch code(err) {
+	case kafka.UnknownMemberId, kafka.IllegalGeneration:
+		m.lose(err)
+	case kafka.FencedInstanceID:
+		m.lose(err)
+		return fatalError{fmt.Errorf("another member runs with the group instance id %q: %w", m.s.cfg.InstanceID, err)}
+	case kafka.InvalidSessionTimeout:
+		return fatalError{fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms, group.max.session.timeout.ms): %w", m.s.cfg.SessionTimeout, err)}
+	}
+	return err
+}
+
+// assignments is what the leader of the group gives out.
+func (m *member) assignments(members []kafka.JoinGroupResponseMember) []kafka.SyncGroupRequestAssignment {
+	topic := m.s.cfg.IntentTopic
+	var cs []candidate
+	for _, x := range members {
+		c := candidate{id: x.ID}
+		for _, p := range x.Metadata.OwnedPartitions[topic] {
+			c.owned = append(c.owned, int32(p))
+		}
+		cs = append(cs, c)
+	}
+	var out []kafka.SyncGroupRequestAssignment
+	for id, parts := range assign(cs, m.s.routes.partitions(topic)) {
+		ints := make([]int, len(parts))
+		for i, p := range parts {
+			ints[i] = int(p)
+		}
+		out = append(out, kafka.SyncGroupRequestAssignment{MemberID: id, Assignment: kafka.GroupProtocolAssignment{
+			AssignedPartitions: map[string][]int{topic: ints},
+		}})
+	}
+	return out
+}
+
+// apply makes the claims what the group gave us: it starts new ones and drains
+// those that are to be handed over.
+func (m *member) apply(parts []int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.assigned)
+	var gained, handed []int32
+	for _, p := range parts {
+		m.assigned[p] = true
+	}
+	for p, c := range m.claims {
+		if !m.assigned[p] && !c.isLost() {
+			handed = append(handed, p)
+			c.drain()
+		}
+	}
+	for _, p := range parts {
+		if m.claims[p] == nil {
+			gained = append(gained, p)
+			m.startLocked(p)
+		}
+	}
+	slices.Sort(handed)
+	m.s.metrics.assigned.Set(float64(len(parts)))
+	m.s.log.WithField("generation", m.id.Generation).WithField("partitions", len(parts)).
+		WithField("gained", fmt.Sprint(gained)).WithField("handing_over", fmt.Sprint(handed)).Info("partitions assigned")
+}
+
+func (m *member) startLocked(p int32) {
+	c := newClaim(m.s, m.bg, p)
+	m.claims[p] = c
+	m.s.start(m.bg, func(context.Context) {
+		c.run(m.serve)
+		m.ended(c)
+	})
+}
+
+// ended is told when a claim's goroutine is done.
+func (m *member) ended(c *claim) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.claims, c.partition)
+	if m.stopping {
+		m.wakeLocked(false)
+		return
+	}
+	if m.assigned[c.partition] && m.id.ID != "" {
+		m.startLocked(c.partition)
+		return
+	}
+	for p, other := range m.claims {
+		if !m.assigned[p] && !other.isLost() {
+			return // joins again when the last one is drained
+		}
+	}
+	m.wakeLocked(!c.isLost())
+}
+
+func (m *member) wakeLocked(rejoin bool) {
+	m.rejoin = m.rejoin || rejoin
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *member) setJoining(on bool) {
+	m.mu.Lock()
+	m.joining = on
+	m.mu.Unlock()
+}
+
+// identity returns who we are to the group; ok is false when we are nobody.
+func (m *member) identity() (id kafkawire.Member, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.id, m.id.ID != "" && m.id.Generation > 0
+}
+
+// beat sends heartbeats until ctx ends.
+func (m *member) beat(ctx context.Context) {
+	for sleep(ctx, m.s.cfg.heartbeatEvery()) {
+		if err := m.ask(ctx); err != nil && ctx.Err() == nil && !m.s.lease.live() {
+			m.s.log.WithError(err).Warn("no heartbeat for a session timeout: neither calling nor publishing until the group answers")
+		}
+	}
+}
+
+// ask sends one heartbeat and acts on the answer: nil means that the group still
+// counts us in, with the partitions we hold.
+func (m *member) ask(ctx context.Context) error {
+	id, ok := m.identity()
+	if !ok {
+		return nil
+	}
+	sent := time.Now()
+	_, err := call(ctx, m.s.cfg.SessionTimeout/2, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, kafkawire.Heartbeat(ctx, m.s.tr, m.s.addr, id)
+	})
+	m.mu.Lock()
+	stale := m.id != id || m.joining && code(err) == kafka.IllegalGeneration
+	m.mu.Unlock()
+	if stale {
+		return err // the answer to an older self
+	}
+	switch code(err) {
+	case 0:
+		if err == nil {
+			m.s.lease.renew(sent)
+		}
+	case kafka.RebalanceInProgress:
+		m.s.lease.renew(sent) // the coordinator took it as a sign of life
+		m.mu.Lock()
+		if !m.joining {
+			m.wakeLocked(true)
+		}
+		m.mu.Unlock()
+		return nil
+	case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.FencedInstanceID:
+		m.lose(fmt.Errorf("heartbeat: %w", err))
+	}
+	return err
+}
+
+// lose drops all claims: the group does not count us in any more.
+func (m *member) lose(why error) {
+	m.s.lease.end()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.claims) > 0 {
+		m.s.log.WithError(why).WithField("partitions", len(m.claims)).Warn("lost all partitions: joining the group anew")
+		m.s.metrics.lost.Add(float64(len(m.claims)))
+	}
+	for _, c := range m.claims {
+		c.lose()
+	}
+	clear(m.assigned)
+	m.id.ID, m.id.Generation = "", 0
+	m.wakeLocked(true)
+}
+
+func (m *member) drainAll() {
+	m.mu.Lock()
+	m.stopping = true
+	for _, c := range m.claims {
+		c.drain()
+	}
+	m.mu.Unlock()
+	for {
+		m.mu.Lock()
+		n := len(m.claims)
+		m.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		<-m.wake
+	}
+}
+
+// leave tells the group that we are gone, so that it need not wait a session
+// timeout. A static member stays: it will be back.
+func (m *member) leave() {
+	id, ok := m.identity()
+	m.s.lease.end()
+	if !ok || id.InstanceID != "" {
+		return
+	}
+	_, err := call(m.bg, 5*time.Second, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, kafkawire.Leave(ctx, m.s.tr, m.s.addr, id)
+	})
+	if err != nil {
+		m.s.log.WithError(err).Info("could not leave the group: it will notice after the session timeout")
+	}
+}

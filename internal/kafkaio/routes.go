@@ -1,0 +1,133 @@
+package kafkaio
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// A place is one partition of one topic.
+type place struct {
+	topic     string
+	partition int32
+}
+
+// routes knows which broker leads which partition, and how many partitions the
+// topics have. kafka-go's transport asks the brokers every second; what is asked
+// here comes from its memory and costs nothing.
+type routes struct {
+	source  *Source
+	topics  []string
+	changed chan struct{} // told when the number of intent partitions changes
+
+	mu     sync.RWMutex
+	nodes  map[place]int32
+	counts map[string]int
+}
+
+const routesEvery = 500 * time.Millisecond
+
+// awaitTopics waits until all topics exist, and says once in a while what is
+// missing. It returns an error only when ctx ends.
+func (r *routes) awaitTopics(ctx context.Context) error {
+	var said time.Time
+	for {
+		err := r.refresh(ctx)
+		if err == nil {
+			if missing := r.missing(); len(missing) > 0 {
+				err = fmt.Errorf("no topic %s: create it with \"paylink topics create\"", strings.Join(missing, ", "))
+			}
+		}
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if time.Since(said) > 10*time.Second {
+			said = time.Now()
+			r.source.log.WithError(err).Warn("waiting for brokers and topics")
+		}
+		if !sleep(ctx, routesEvery) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (r *routes) missing() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var out []string
+	for _, t := range r.topics {
+		if r.counts[t] == 0 {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (r *routes) watch(ctx context.Context) {
+	for sleep(ctx, routesEvery) {
+		r.refresh(ctx) // the old layout stays good until there is a new one
+	}
+}
+
+// refresh reads the transport's newest metadata.
+func (r *routes) refresh(ctx context.Context) error {
+	md, err := call(ctx, 5*time.Second, func(ctx context.Context) (*kafka.MetadataResponse, error) {
+		return r.source.client.Metadata(ctx, &kafka.MetadataRequest{Topics: r.topics})
+	})
+	if err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	nodes, counts := map[place]int32{}, map[string]int{}
+	for _, t := range md.Topics {
+		if t.Error != nil {
+			continue
+		}
+		counts[t.Name] = len(t.Partitions)
+		for _, p := range t.Partitions {
+			if p.Leader.Host != "" {
+				nodes[place{t.Name, int32(p.ID)}] = int32(p.Leader.ID)
+			}
+		}
+	}
+	r.mu.Lock()
+	before := r.counts
+	r.nodes, r.counts = nodes, counts
+	r.mu.Unlock()
+	r.tell(before, counts)
+	return nil
+}
+
+// tell wakes the member when a number of partitions changed. A topic that is
+// gone has none, which is waited out and not a change.
+func (r *routes) tell(before, now map[string]int) {
+	if !slices.ContainsFunc(r.topics[:2], func(t string) bool { return now[t] > 0 && before[t] > 0 && now[t] != before[t] }) {
+		return
+	}
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+// leader returns the broker that leads a partition, if there is one.
+func (r *routes) leader(p place) (int32, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	n, ok := r.nodes[p]
+	return n, ok
+}
+
+// partitions returns how many partitions a topic has; 0: unknown.
+func (r *routes) partitions(topic string) int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.counts[topic]
+}

@@ -1,0 +1,263 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"paylink/internal/event"
+	"paylink/internal/payment"
+)
+
+// leaseWait is how soon to look again whether the group still counts us in.
+const leaseWait = 50 * time.Millisecond
+
+// begin sets a task going whose turn it is: by its key, and by its intent id;
+// mu held.
+func (e *Engine) begin(t *task) {
+	d, w := t.desk, t.work
+	if w.dead != nil {
+		e.startBurial(t, w.dead)
+		return
+	}
+	switch f := d.claim.Look(t.id, w.dec.Digest); f {
+	case Answered, Repeated:
+		e.skips.note(f)
+		e.metrics.skipped[f].Inc()
+		e.finish(t)
+		return
+	case Differs:
+		e.startBurial(t, &event.Unreadable{Reason: event.Conflict, Text: "the intent id was answered before with other content: give the changed intent an id of its own"})
+		return
+	}
+	now := time.Now()
+	switch reach := d.claim.Reach(); {
+	case t.at.Before(reach):
+		e.startBurial(t, &event.Unreadable{Reason: event.TooOld, Text: fmt.Sprintf("the record is from %s, answered intents are known from %s on: check whether it has a link, then emit it again with a new time", t.at.UTC().Format(time.RFC3339), reach.UTC().Format(time.RFC3339))})
+	case len(w.dec.Violations) > 0:
+		e.startPublishing(t, invalid(w.dec.Violations, now))
+	default:
+		w.try.held = e.lane(w.dec.Intent.Merchant).hold.held(now)
+		e.enqueue(t)
+	}
+}
+
+// dispatch starts a call, unless there is no time or no right to make it; mu held.
+func (e *Engine) dispatch(t *task, now time.Time) {
+	in, tr := t.work.dec.Intent, &t.work.try
+	held := e.lane(in.Merchant).hold.held(now) - tr.held
+	if o := tr.overdue(in, age{record: t.at, giveUp: e.cfg.GiveUpAfter, held: held}, now); o != nil {
+		e.startPublishing(t, o)
+		return
+	}
+	if !t.desk.claim.Live() {
+		e.backOff(t, leaseWait)
+		return
+	}
+	t.enter(calling)
+	e.inFlight++
+	e.metrics.inFlight.Set(float64(e.inFlight))
+	e.calls.Add(1)
+	go e.call(t)
+}
+
+// call asks the gateway once and acts on its answer.
+func (e *Engine) call(t *task) {
+	defer e.calls.Done()
+	v := e.ask(t)
+	e.mu.Lock()
+	e.inFlight--
+	e.metrics.inFlight.Set(float64(e.inFlight))
+	l := e.lane(t.work.dec.Intent.Merchant)
+	switch {
+	case t.desk.ctx.Err() != nil: // lost: the answer is nobody's
+		e.abandon(t)
+	case v.outcome != nil:
+		l.hold.end(e, l)
+		t.enter(appending)
+		e.pump()
+		e.mu.Unlock()
+		e.publish(t, v.outcome)
+		return
+	case t.desk.closed:
+		e.abandon(t)
+	case v.hold:
+		l.hold.begin(e, l, t.work.try.last)
+		e.enqueue(t)
+	case v.ask:
+		l.hold.end(e, l)
+		e.enqueue(t)
+	default:
+		e.repeat(t, v.after)
+	}
+	e.pump()
+	e.mu.Unlock()
+}
+
+// ask makes the call that is due: Init, or a status lookup.
+func (e *Engine) ask(t *task) verdict {
+	tr, in := &t.work.try, t.work.dec.Intent
+	began, asking := time.Now(), tr.asking
+	var v verdict
+	var err error
+	if asking {
+		var st payment.Status
+		st, err = e.cfg.Gateway.Find(t.desk.ctx, in)
+		v = tr.afterFind(st, err, time.Now())
+	} else {
+		var link payment.Link
+		link, err = e.cfg.Gateway.Open(t.desk.ctx, in)
+		v = tr.afterOpen(link, err, time.Now())
+	}
+	e.metrics.called(asking, err, time.Since(began))
+	return v
+}
+
+// repeat has a task wait, and call again; mu held.
+func (e *Engine) repeat(t *task, atLeast time.Duration) {
+	tr := &t.work.try
+	wait := max(atLeast, e.cfg.Backoff.Delay(tr.repeats, rand.Float64()))
+	tr.repeats++
+	e.metrics.repeats.Inc()
+	e.log.WithFields(t.fields()).WithField("cause", tr.last.Cause).WithField("class", tr.last.Class.String()).
+		WithField("code", tr.last.Code).WithField("wait", wait.Round(time.Millisecond).String()).Debug("no answer to rely on: calling again")
+	e.backOff(t, wait)
+}
+
+// abandon leaves a task unsettled: its partition is handed over or lost; mu held.
+func (e *Engine) abandon(t *task) {
+	t.enter(finished)
+	if d := t.desk; d.closed && d.active == 0 {
+		tell(d.idle)
+	}
+}
+
+func (e *Engine) startPublishing(t *task, o payment.Outcome) {
+	t.enter(appending)
+	e.calls.Add(1)
+	go func() {
+		defer e.calls.Done()
+		e.publish(t, o)
+	}()
+}
+
+// publish encodes and appends an outcome.
+func (e *Engine) publish(t *task, o payment.Outcome) {
+	m, ok := e.encode(t, o)
+	if !ok {
+		e.published(t, o, ErrLost)
+		return
+	}
+	t.desk.claim.Append(Answer{ID: t.id, Digest: t.work.dec.Digest, Message: m}, func(err error) { e.published(t, o, err) })
+}
+
+// encode encodes an outcome. What stands in the way is waited out: an outcome
+// is never dropped.
+func (e *Engine) encode(t *task, o payment.Outcome) (event.Message, bool) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		m, err := e.cfg.Encoder.Outcome(t.desk.ctx, t.work.dec, t.work.rec.Key, e.place(t), o)
+		if err == nil {
+			return m, true
+		}
+		e.log.WithError(err).WithFields(t.fields()).Error("cannot encode the outcome yet: its key waits")
+		select {
+		case <-t.desk.ctx.Done():
+			return m, false
+		case <-time.After(wait):
+		}
+	}
+}
+
+// published is told how an append ended.
+func (e *Engine) published(t *task, o payment.Outcome, err error) {
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		e.bury(t, &event.Unreadable{Reason: event.TooLarge, Text: "the outcome does not fit into a record of the outcome topic: raise its max.message.bytes, then redrive"})
+		return
+	case err == nil:
+		e.report(t, o)
+	}
+	e.settle(t, err)
+}
+
+// settle ends a task whose outcome or dead letter is durable, or whose claim
+// ended before it was.
+func (e *Engine) settle(t *task, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		e.abandon(t)
+		return
+	}
+	e.finish(t)
+	e.pump()
+}
+
+func (e *Engine) startBurial(t *task, why *event.Unreadable) {
+	t.enter(appending)
+	e.calls.Add(1)
+	go func() {
+		defer e.calls.Done()
+		e.bury(t, why)
+	}()
+}
+
+// bury sends a record to the dead letters; by reference, if it does not fit.
+func (e *Engine) bury(t *task, why *event.Unreadable) {
+	rec := t.work.rec
+	m := event.DeadLetter(rec.Message, e.place(t), e.cfg.Group, why, time.Now())
+	t.desk.claim.Bury(m, func(err error) {
+		if errors.Is(err, ErrTooLarge) {
+			m := event.DeadLetterByReference(rec.Message, e.place(t), e.cfg.Group, why, time.Now())
+			t.desk.claim.Bury(m, func(err error) { e.buried(t, why, err) })
+			return
+		}
+		e.buried(t, why, err)
+	})
+}
+
+func (e *Engine) buried(t *task, why *event.Unreadable, err error) {
+	if err == nil {
+		e.metrics.dead.WithLabelValues(string(why.Reason)).Inc()
+		e.log.WithFields(t.fields()).WithField("reason", string(why.Reason)).WithField("error", why.Text).Warn("dead letter")
+	}
+	e.settle(t, err)
+}
+
+// report writes the one log line of an intent, and counts it.
+func (e *Engine) report(t *task, o payment.Outcome) {
+	took := time.Since(t.at)
+	l := e.log.WithFields(t.fields()).WithField("took_ms", took.Milliseconds())
+	switch o := o.(type) {
+	case payment.Created:
+		e.metrics.settled("created", "", took)
+		l.WithFields(logrus.Fields{"outcome": "created", "attempts": o.Attempts, "payment_id": o.PaymentID}).Info("settled")
+	case payment.Failed:
+		e.metrics.settled("failed", string(o.Reason), took)
+		l.WithFields(logrus.Fields{"outcome": "failed", "reason": string(o.Reason), "attempts": o.Attempts, "code": o.ErrorCode, "payment_may_exist": o.PaymentMayExist}).Info("settled")
+	}
+	e.mu.Lock()
+	e.recent.add(t, o)
+	e.mu.Unlock()
+}
+
+func (t *task) fields() logrus.Fields {
+	return logrus.Fields{"intent_id": string(t.id), "merchant_id": string(t.work.dec.Intent.Merchant), "partition": t.desk.claim.Partition(), "offset": t.offset}
+}
+
+func (e *Engine) place(t *task) event.Place {
+	return event.Place{Topic: e.cfg.Topic, Partition: t.desk.claim.Partition(), Offset: t.offset}
+}
+
+// lane returns the lane of a merchant; mu held.
+func (e *Engine) lane(m payment.MerchantID) *lane {
+	l := e.lanes[m]
+	if l == nil {
+		l = &lane{merchant: m, index: -1}
+		e.lanes[m] = l
+	}
+	return l
+}

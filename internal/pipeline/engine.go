@@ -1,0 +1,214 @@
+package pipeline
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+
+	"paylink/internal/event"
+	"paylink/internal/pace"
+	"paylink/internal/payment"
+)
+
+// Config says what an Engine works with. All fields but the last group are
+// required.
+type Config struct {
+	Gateway payment.Gateway
+	Decoder *event.Decoder
+	Encoder *event.Encoder
+
+	Group       string // consumer group, for dead letters
+	Topic       string // of the intents
+	Concurrency int    // calls in flight at most
+	GiveUpAfter time.Duration
+
+	Log        logrus.FieldLogger
+	Registerer prometheus.Registerer
+
+	Backoff     pace.Backoff // zero: one second to a minute
+	WindowCount int          // unfinished records in memory per partition; zero: 1000
+	WindowBytes int          // their size; zero: 8 MiB
+}
+
+// An Engine settles intents. All its state belongs to mu; calls of the gateway,
+// decoding and encoding happen outside of it.
+type Engine struct {
+	cfg     Config
+	log     logrus.FieldLogger
+	metrics *metrics
+	skips   *bursts
+	timer   *time.Timer
+	calls   sync.WaitGroup
+
+	mu       sync.Mutex
+	lanes    map[payment.MerchantID]*lane
+	ready    laneHeap // lanes that have a task to start, by the time they may
+	waiting  taskHeap // tasks that back off, by the time they go on
+	inFlight int
+	desks    map[*desk]struct{}
+	recent   recent
+	started  time.Time
+}
+
+// New returns an engine that has nothing to do yet.
+func New(cfg Config) *Engine {
+	if cfg.Backoff == (pace.Backoff{}) {
+		cfg.Backoff = pace.Backoff{Base: time.Second, Max: time.Minute}
+	}
+	if cfg.WindowCount == 0 {
+		cfg.WindowCount = 1000
+	}
+	if cfg.WindowBytes == 0 {
+		cfg.WindowBytes = 8 << 20
+	}
+	e := &Engine{
+		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer),
+		lanes: map[payment.MerchantID]*lane{}, desks: map[*desk]struct{}{}, started: time.Now(),
+	}
+	e.skips = &bursts{log: cfg.Log}
+	return e
+}
+
+// Run settles what the source hands out until ctx ends and everything in flight
+// is settled or given up.
+func (e *Engine) Run(ctx context.Context, source Source) error {
+	e.timer = time.AfterFunc(time.Hour, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.pump()
+	})
+	defer e.timer.Stop()
+	defer e.skips.flush()
+	err := source.Run(ctx, e.serve)
+	e.calls.Wait()
+	return err
+}
+
+// serve settles the records of one claim until it drains or is lost.
+func (e *Engine) serve(c Claim) {
+	d := e.openDesk(c)
+	defer e.closeDesk(d)
+	for {
+		recs, next, err := c.Poll(d.ctx)
+		if err != nil {
+			if errors.Is(err, ErrDraining) {
+				e.drain(d)
+			}
+			return
+		}
+		if !e.take(d, recs, next) {
+			e.drain(d)
+			return
+		}
+	}
+}
+
+// take decodes records and admits them, as the window has room. It reports false
+// when the claim drains or is lost before all were admitted.
+func (e *Engine) take(d *desk, recs []Record, next int64) bool {
+	for len(recs) > 0 {
+		n := min(len(recs), 100) // decoded ahead of a full window at most
+		tasks := make([]*task, 0, n)
+		for i := range recs[:n] {
+			t, ok := e.decode(d, &recs[i])
+			if !ok {
+				return false
+			}
+			tasks = append(tasks, t)
+		}
+		if !e.admit(d, tasks) {
+			return false
+		}
+		recs = recs[n:]
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	d.passed(next)
+	return true
+}
+
+// decode makes a task of a record. An error that is not the record's fault is
+// waited out: the record is good, we cannot read it yet.
+func (e *Engine) decode(d *desk, r *Record) (*task, bool) {
+	t := &task{desk: d, offset: r.Offset, at: r.Time, work: &work{rec: *r}}
+	if r.Key != nil {
+		t.key, t.keyed = string(r.Key), true
+	}
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		dec, err := e.cfg.Decoder.Decode(d.ctx, r.Message)
+		var dead *event.Unreadable
+		switch {
+		case err == nil:
+			t.work.dec, t.id = dec, dec.Intent.ID
+			return t, true
+		case errors.As(err, &dead):
+			t.work.dead = dead
+			return t, true
+		}
+		e.log.WithError(err).WithField("partition", d.claim.Partition()).WithField("offset", r.Offset).Warn("cannot read the record yet: the partition waits")
+		select {
+		case <-d.claim.Draining():
+			return nil, false
+		case <-d.ctx.Done():
+			return nil, false
+		case <-time.After(wait):
+		}
+	}
+}
+
+// pump starts every call that may start now; mu held. It is called whenever
+// something changed, and sets the timer for what only time will change.
+func (e *Engine) pump() {
+	now := time.Now()
+	for len(e.waiting) > 0 && !e.waiting[0].until.After(now) {
+		e.enqueue(heap.Pop(&e.waiting).(*task))
+	}
+	for len(e.ready) > 0 && e.inFlight < e.cfg.Concurrency && !e.ready[0].next.After(now) {
+		l := e.ready[0]
+		t := l.pop()
+		l.schedule(now)
+		if len(l.tasks) > 0 {
+			heap.Fix(&e.ready, 0)
+		} else {
+			heap.Pop(&e.ready)
+		}
+		e.dispatch(t, now)
+	}
+	e.setTimer(now)
+}
+
+func (e *Engine) setTimer(now time.Time) {
+	if e.timer == nil {
+		return
+	}
+	wake := time.Hour
+	if len(e.waiting) > 0 {
+		wake = min(wake, e.waiting[0].until.Sub(now))
+	}
+	if len(e.ready) > 0 && e.inFlight < e.cfg.Concurrency {
+		wake = min(wake, e.ready[0].next.Sub(now))
+	}
+	e.timer.Reset(max(wake, 0))
+}
+
+// enqueue puts a task into its merchant's lane; mu held.
+func (e *Engine) enqueue(t *task) {
+	l := e.lane(t.work.dec.Intent.Merchant)
+	l.push(t)
+	if l.index < 0 {
+		l.schedule(time.Now())
+		heap.Push(&e.ready, l)
+	}
+}
+
+// backOff puts a task aside for a while; mu held.
+func (e *Engine) backOff(t *task, wait time.Duration) {
+	t.enter(backing)
+	t.until = time.Now().Add(wait)
+	heap.Push(&e.waiting, t)
+}

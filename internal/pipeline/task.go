@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"container/heap"
+	"time"
+
+	"paylink/internal/event"
+	"paylink/internal/payment"
+)
+
+// A task is one record on its way to being settled. It belongs to Engine.mu,
+// but for work, which belongs to whoever acts on the task.
+type task struct {
+	desk   *desk
+	offset int64
+	at     time.Time // the record's timestamp
+	key    string
+	keyed  bool
+	id     payment.IntentID // empty: a record that is no intent
+	work   *work
+
+	prev, next *task // the desk's unfinished tasks, by offset
+	stage      stage
+	until      time.Time // backing off: when it goes on
+	since      time.Time // when it entered its stage
+	index      int       // in the heap it waits in
+	lane       *lane     // while queued in one
+	order      uint64    // of its lane, first come first served
+}
+
+// A work is what a task is about.
+type work struct {
+	rec  Record
+	dec  event.Decoded
+	dead *event.Unreadable // no intent: a dead letter
+	try  try
+}
+
+// A stage is where a task is.
+type stage int
+
+const (
+	behind    stage = iota // its key or its intent id is busy with an earlier record
+	queued                 // in its merchant's lane
+	backing                // waits before a repeat
+	calling                // the gateway is being asked
+	appending              // its outcome or dead letter is being published
+	finished
+)
+
+var stageNames = [...]string{"behind its key", "queued", "backing off", "calling", "publishing", "finished"}
+
+func (s stage) String() string { return stageNames[s] }
+
+// active says that a drain waits for it.
+func (s stage) active() bool { return s == calling || s == appending }
+
+func (t *task) enter(s stage) {
+	if t.stage.active() {
+		t.desk.active--
+	}
+	t.stage, t.since = s, time.Now()
+	if s.active() {
+		t.desk.active++
+	}
+}
+
+// taskHeap orders tasks by until.
+type taskHeap []*task
+
+func (h taskHeap) Len() int           { return len(h) }
+func (h taskHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
+func (h taskHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
+func (h *taskHeap) Push(x any)        { t := x.(*task); t.index = len(*h); *h = append(*h, t) }
+func (h *taskHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	t.index = -1
+	return t
+}
+
+var _ heap.Interface = (*taskHeap)(nil)
