@@ -75,7 +75,7 @@ type Config struct {
 // that it is always certain whether a byte of a call left. It follows no
 // redirect, and sends each call at most once.
 type Client struct {
-	Config
+	config    Config
 	transport *http.Transport
 }
 
@@ -96,7 +96,7 @@ func New(c Config) *Client {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 15 * time.Second}).DialContext
 	}
-	return &Client{Config: c, transport: newTransport(c)}
+	return &Client{config: c, transport: newTransport(c)}
 }
 
 func newTransport(c Config) *http.Transport {
@@ -184,7 +184,7 @@ func (c *Client) Health(ctx context.Context, gatewayURL string) error {
 }
 
 func (c *Client) health(r reply) *payment.GatewayError {
-	q := question{now: c.Now()}
+	q := question{now: c.config.Now()}
 	if r.status == http.StatusNotFound {
 		return nil
 	}
@@ -217,11 +217,11 @@ func (c *Client) ask(ctx context.Context, in payment.Intent, path string, fields
 		Method: http.MethodPost, URL: u, Header: headers(f.contentType),
 		Body: io.NopCloser(bytes.NewReader(f.body)), ContentLength: int64(len(f.body)),
 	})
-	return r, question{script: script, intent: in, secret: m.Secret, now: c.Now()}, ge
+	return r, question{script: script, intent: in, secret: m.Secret, now: c.config.Now()}, ge
 }
 
 func (c *Client) merchant(id payment.MerchantID) (payment.Merchant, *payment.GatewayError) {
-	m, ok := c.Merchant(id)
+	m, ok := c.config.Merchant(id)
 	switch {
 	case !ok:
 		return m, &payment.GatewayError{Class: payment.Misconfigured, Cause: CauseUnknownMerchant, Err: payment.ErrUnknownMerchant}
@@ -243,10 +243,10 @@ func headers(contentType string) http.Header {
 // itself, not an http.Client: that one follows redirects, and its errors quote
 // the URL.
 func (c *Client) send(ctx context.Context, req *http.Request) (reply, *payment.GatewayError) {
-	if !c.MayWrite() {
+	if !c.config.MayWrite() {
 		return reply{}, extent{refused: true}.failure(errNoLease)
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	var f flight
 	resp, err := c.transport.RoundTrip(req.WithContext(f.watch(ctx)))
@@ -258,7 +258,7 @@ func (c *Client) send(ctx context.Context, req *http.Request) (reply, *payment.G
 	if err != nil {
 		ge := extent{connected: true, sent: true}.failure(err)
 		ge.Status = resp.StatusCode
-		ge.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.Now())
+		ge.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.config.Now())
 		return reply{}, ge
 	}
 	return r, nil
@@ -271,12 +271,12 @@ func (c *Client) read(resp *http.Response) (reply, error) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return r, nil // its body is the connection itself, and has no end
 	}
-	if resp.ContentLength > c.MaxAnswer {
+	if resp.ContentLength > c.config.MaxAnswer {
 		r.tooLarge = true
 		return r, nil
 	}
-	body, err := readAll(io.LimitReader(resp.Body, c.MaxAnswer+1), resp.ContentLength)
-	r.body, r.tooLarge = body, int64(len(body)) > c.MaxAnswer
+	body, err := readAll(io.LimitReader(resp.Body, c.config.MaxAnswer+1), resp.ContentLength)
+	r.body, r.tooLarge = body, int64(len(body)) > c.config.MaxAnswer
 	return r, err
 }
 

@@ -9,10 +9,10 @@ import (
 
 // Canaries: none of these may be seen in an error.
 const (
-	testSecret payment.Secret = "canary-secret-5ecr3t"
-	testPhone                 = "77071234567"
-	testEmail                 = "canary@example.com"
-	testIP                    = "203.0.113.77"
+	testSecret = payment.Secret("canary-secret-5ecr3t")
+	testPhone  = "77071234567"
+	testEmail  = "canary@example.com"
+	testIP     = "203.0.113.77"
 )
 
 // fullIntent has every parameter of Init, each at its maximum length, with

@@ -17,12 +17,15 @@ type fenceNote struct {
 // through them. fenceBurst of them may come at once, for the restarts of a
 // deployment.
 const (
-	fencePace = 10 * time.Second
+	fencePace  = 10 * time.Second
 	fenceBurst = 6
 )
 
 // wait is how long to wait before the next fence.
 func (n fenceNote) wait(now time.Time) time.Duration {
+	if !n.due.After(now) {
+		return 0
+	}
 	return min(max(0, n.due.Sub(now)-(fenceBurst-1)*fencePace), fencePace)
 }
 

@@ -164,3 +164,6 @@ func code(err error) kafka.Error {
 	}
 	return 0
 }
+
+// Held returns the partitions in our hands, in order: for the console.
+func (s *Source) Held() []int32 { return s.member.held() }

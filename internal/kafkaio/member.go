@@ -402,3 +402,17 @@ func (m *member) leave() {
 		m.s.log.WithError(err).Info("could not leave the group: it will notice after the session timeout")
 	}
 }
+
+// held returns the partitions we have a claim on, in order.
+func (m *member) held() []int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []int32
+	for p, c := range m.claims {
+		if !c.isLost() {
+			out = append(out, p)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -11,6 +11,7 @@ import (
 // unfinished records, their order by key and by intent id, and how far the
 // partition is settled. It belongs to Engine.mu.
 type desk struct {
+	engine *Engine
 	claim  Claim
 	ctx    context.Context // ends when the claim is lost, or the desk closes
 	cancel context.CancelFunc
@@ -31,7 +32,7 @@ type desk struct {
 func (e *Engine) openDesk(c Claim) *desk {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &desk{
-		claim: c, ctx: ctx, cancel: cancel, next: -1,
+		engine: e, claim: c, ctx: ctx, cancel: cancel, next: -1,
 		room: make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		keys: map[string][]*task{}, ids: map[payment.IntentID][]*task{},
 	}

@@ -49,7 +49,8 @@ type Engine struct {
 	lanes    map[payment.MerchantID]*lane
 	ready    laneHeap // lanes that have a task to start, by the time they may
 	waiting  taskHeap // tasks that back off, by the time they go on
-	inFlight int
+	inFlight int      // calls
+	active   int      // tasks that call or publish
 	desks    map[*desk]struct{}
 	recent   recent
 	started  time.Time
@@ -168,7 +169,7 @@ func (e *Engine) pump() {
 	for len(e.waiting) > 0 && !e.waiting[0].until.After(now) {
 		e.enqueue(heap.Pop(&e.waiting).(*task))
 	}
-	for len(e.ready) > 0 && e.inFlight < e.cfg.Concurrency && !e.ready[0].next.After(now) {
+	for len(e.ready) > 0 && e.mayCall() && !e.ready[0].next.After(now) {
 		l := e.ready[0]
 		t := l.pop()
 		l.schedule(now)
@@ -182,6 +183,13 @@ func (e *Engine) pump() {
 	e.setTimer(now)
 }
 
+// mayCall reports whether there is room for one more call. Answers that are not
+// durable yet count too: while nothing can be published, calling on would only
+// make more calls that somebody has to repeat.
+func (e *Engine) mayCall() bool {
+	return e.inFlight < e.cfg.Concurrency && e.active < 2*e.cfg.Concurrency
+}
+
 func (e *Engine) setTimer(now time.Time) {
 	if e.timer == nil {
 		return
@@ -190,7 +198,7 @@ func (e *Engine) setTimer(now time.Time) {
 	if len(e.waiting) > 0 {
 		wake = min(wake, e.waiting[0].until.Sub(now))
 	}
-	if len(e.ready) > 0 && e.inFlight < e.cfg.Concurrency {
+	if len(e.ready) > 0 && e.mayCall() {
 		wake = min(wake, e.ready[0].next.Sub(now))
 	}
 	e.timer.Reset(max(wake, 0))

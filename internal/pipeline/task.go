@@ -58,10 +58,12 @@ func (s stage) active() bool { return s == calling || s == appending }
 func (t *task) enter(s stage) {
 	if t.stage.active() {
 		t.desk.active--
+		t.desk.engine.active--
 	}
 	t.stage, t.since = s, time.Now()
 	if s.active() {
 		t.desk.active++
+		t.desk.engine.active++
 	}
 }
 

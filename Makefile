@@ -1,0 +1,68 @@
+# paylink: everything one does here. "make help" lists it.
+#
+# Variables: RACE=-race|"" (default: -race where cgo has a C compiler), TESTFLAGS, KAFKA_BROKERS or
+# KAFKA_IMAGE (integration), DOCKER, CA_BUNDLE, PAYLINK_IMAGE, PAYLINK_DEV_IMAGE, ARGS (run, bench).
+
+GO     ?= go
+DOCKER ?= docker
+ARGS   ?=
+
+# The race detector wants cgo and a C compiler; where they are not, a line says so.
+RACE    = $(shell [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC | cut -d' ' -f1)" >/dev/null 2>&1 && echo -race)
+no-race = $(if $(RACE),,@echo 'make $@: without the race detector')
+
+PAYLINK_IMAGE     ?= paylink:dev
+PAYLINK_DEV_IMAGE ?= paylink-dev:dev
+# The certificates that a host-built image trusts.
+CA_BUNDLE ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
+
+# Three brokers that can be killed one by one; the tests that need them skip where the tool is absent.
+KAFKA_LOCAL ?= $(abspath $(wildcard ../shared/tools/kafka-local))
+
+.PHONY: help run test check integration binaries image up smoke down bench
+.DEFAULT_GOAL := help
+
+help: ## list all this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: ## the whole system on this machine: Kafka, gateway and service in one process, no Docker
+	$(GO) run ./cmd/paylink-dev $(ARGS)
+
+test: ## every test that needs Go alone
+	$(no-race)
+	$(GO) test $(RACE) -timeout 5m $(TESTFLAGS) ./...
+
+check: ## the whole gate but the tests: format, vet, staticcheck, modules, generated files, known vulnerabilities
+	@GO='$(GO)' sh deploy/check.sh
+
+# Only tests behind the tag are run, by their names, one package after the other.
+integration: ## the promises on a real Apache Kafka: KAFKA_BROKERS=host:port, or Docker with KAFKA_IMAGE
+	$(no-race)
+	@files=$$(grep -rl --include='*_test.go' '^//go:build integration' cmd internal); \
+	dirs=$$(for f in $$files; do echo "./$${f%/*}"; done | sort -u); \
+	names=$$(sed -n 's/^func \(Test[A-Za-z0-9_]*\)(.*/\1/p' $$files | grep -vx TestMain | paste -s -d '|' -); \
+	export KAFKA_LOCAL='$(KAFKA_LOCAL)'; set -x; \
+	$(GO) test $(RACE) -tags integration -count=1 -p 1 -v -timeout 12m -run "^($$names)$$" $(TESTFLAGS) $$dirs
+
+binaries: ## both commands as static linux binaries, in bin/linux-<processor>/ (GOARCH chooses it)
+	@dir=bin/linux-$$($(GO) env GOARCH); set -x; \
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags '-s -w' -o $$dir/ ./cmd/paylink ./cmd/paylink-dev
+
+image: binaries ## both container images, from binaries built here; paylink:dev and paylink-dev:dev unless named
+	@[ -n '$(CA_BUNDLE)' ] || { echo 'make image: no CA certificates found, name a PEM file: make image CA_BUNDLE=...' >&2; exit 1; }
+	cp '$(CA_BUNDLE)' bin/ca-certificates.crt
+	DOCKER_BUILDKIT=1 $(DOCKER) build -q -f deploy/Dockerfile --build-arg BINARIES=host --target paylink -t $(PAYLINK_IMAGE) .
+	DOCKER_BUILDKIT=1 $(DOCKER) build -q -f deploy/Dockerfile --build-arg BINARIES=host --target paylink-dev -t $(PAYLINK_DEV_IMAGE) .
+	@$(DOCKER) image inspect -f '{{index .RepoTags 0}} {{.Size}} bytes' $(PAYLINK_IMAGE) $(PAYLINK_DEV_IMAGE)
+
+up: image ## Kafka, gateway simulator and service in containers; "docker compose --profile emit up emit" sends intents
+	PAYLINK_IMAGE='$(PAYLINK_IMAGE)' PAYLINK_DEV_IMAGE='$(PAYLINK_DEV_IMAGE)' $(DOCKER) compose up -d --wait --no-build
+
+smoke: image ## the containers carry a few intents to their payment links, and go
+	@DOCKER='$(DOCKER)' PAYLINK_IMAGE='$(PAYLINK_IMAGE)' PAYLINK_DEV_IMAGE='$(PAYLINK_DEV_IMAGE)' sh deploy/smoke.sh
+
+down: ## stop the containers and forget their data
+	$(DOCKER) compose --profile emit down -v --remove-orphans
+
+bench: ## outcomes per second and latency, beside the plainest loop: ARGS=... are paylink-dev bench's flags
+	$(GO) run ./cmd/paylink-dev bench $(ARGS)

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime/debug"
+
+	"paylink/internal/devstack"
+	"paylink/internal/gatewaysim"
+	"paylink/internal/payment"
+)
+
+// A backendCmd is the child that holds broker and gateway.
+type backendCmd struct {
+	Broker     bool
+	Partitions int `default:"12"`
+	Strict     bool
+	Latency    latency
+}
+
+// A backendHello says where they are.
+type backendHello struct {
+	Brokers []string `json:"brokers"`
+	Gateway string   `json:"gateway"`
+}
+
+// A backendCount is what the gateway has seen.
+type backendCount struct {
+	Calls    int `json:"calls"`
+	Repeated int `json:"repeated"` // with a known idempotency key
+}
+
+// Run serves until standard input ends.
+func (c *backendCmd) Run(ctx context.Context, w world) error {
+	debug.SetGCPercent(400) // it is not what is measured; let it disturb less
+	var hello backendHello
+	if c.Broker {
+		b, err := devstack.StartBroker(devstack.BrokerOptions{Topics: benchTopics("bench", c.Partitions)})
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		hello.Brokers = b.Addrs()
+	}
+	if c.Strict {
+		return c.serveStrict(ctx, w, hello)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	q := newQuickGateway(c.Latency)
+	served := make(chan error, 1)
+	go func() { served <- q.serve(ln) }()
+	hello.Gateway = "http://" + ln.Addr().String()
+	err = answerParent(w, hello, func() any { return q.count() })
+	ln.Close()
+	return errors.Join(err, <-served)
+}
+
+func (c *backendCmd) serveStrict(ctx context.Context, w world, hello backendHello) error {
+	g, err := devstack.StartGateway(ctx, devstack.GatewayOptions{Config: gatewaysim.Config{
+		Merchants: map[string]payment.Secret{sampleMerchant: sampleSecret},
+		Latency:   c.Latency.draw,
+		KeepCalls: 1000,
+	}})
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	hello.Gateway = g.URL
+	return answerParent(w, hello, func() any {
+		n := g.Sim.Counts()
+		return backendCount{Calls: n.Calls, Repeated: n.Repeated}
+	})
+}
+
+// benchTopics are topics of a name's own.
+func benchTopics(name string, partitions int) []devstack.Topic {
+	topics := devstack.DefaultTopics(int32(partitions))
+	for i, suffix := range []string{"-intents", "-outcomes", "-dead-letters"} {
+		topics[i].Name = name + suffix
+	}
+	return topics
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"paylink/internal/devstack"
+	"paylink/internal/event"
+)
+
+// A bed is where one loop is measured: broker and gateway in a child, fresh topics.
+type bed struct {
+	kafka   devstack.Kafka
+	name    string // of topics and group
+	backend *child
+	gateway string
+	made    bool // topics are ours to delete
+}
+
+func (c *benchCmd) prepare(ctx context.Context, w world) (*bed, error) {
+	args := []string{"bench-backend", "--partitions=" + strconv.Itoa(c.Partitions), "--latency=" + c.Latency.String()}
+	if len(c.Brokers) == 0 {
+		args = append(args, "--broker")
+	}
+	if c.Strict {
+		args = append(args, "--strict")
+	}
+	var hello backendHello
+	backend, err := spawn(ctx, w, &hello, args...)
+	if err != nil {
+		return nil, err
+	}
+	b := &bed{kafka: devstack.Kafka{Brokers: hello.Brokers}, name: "bench", backend: backend, gateway: hello.Gateway}
+	if len(c.Brokers) > 0 {
+		b.kafka.Brokers, b.made = c.Brokers, true
+		b.name = fmt.Sprintf("paylink-bench-%d", time.Now().UnixNano())
+		if err := b.kafka.CreateTopics(ctx, benchTopics(b.name, c.Partitions)...); err != nil {
+			backend.kill()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (b *bed) intents() string  { return b.name + "-intents" }
+func (b *bed) outcomes() string { return b.name + "-outcomes" }
+
+func (b *bed) close(ctx context.Context) error {
+	var err error
+	if b.made {
+		err = b.kafka.DeleteTopics(context.WithoutCancel(ctx), b.intents(), b.outcomes(), b.name+"-dead-letters")
+	}
+	return errors.Join(err, b.backend.end())
+}
+
+func (c *benchCmd) startLoop(ctx context.Context, w world, b *bed, loop string) (*child, usage, error) {
+	var before usage
+	args := []string{"bench-loop", "--which=" + loop, "--name=" + b.name, "--gateway=" + b.gateway, "--in-flight=" + strconv.Itoa(c.InFlight)}
+	for _, addr := range b.kafka.Brokers {
+		args = append(args, "--brokers="+addr)
+	}
+	p, err := spawn(ctx, w, &before, args...)
+	return p, before, err
+}
+
+// intents makes the intents of a bench: the i-th, its key by distribution.
+func (c *benchCmd) intents(prefix string) func(i int) event.Message {
+	rng := rand.New(rand.NewPCG(1, 2))
+	key := func(i int) int { return i }
+	if c.Keys > 0 {
+		key = func(int) int { return rng.IntN(c.Keys) }
+	}
+	if c.Keys > 0 && c.Zipf > 1 {
+		zipf := rand.NewZipf(rng, c.Zipf, 1, uint64(c.Keys-1))
+		key = func(int) int { return int(zipf.Uint64()) }
+	}
+	return func(i int) event.Message {
+		in := intent{
+			IntentID: fmt.Sprintf("%s%08d", prefix, i), OrderID: fmt.Sprintf("order-%s%08d", prefix, i),
+			Amount: "1500.00", Currency: "KZT", Description: "Пополнение баланса, заказ " + strconv.Itoa(i), UserPhone: "77001234567",
+		}
+		m := in.message()
+		m.Key = []byte("key-" + strconv.Itoa(key(i)))
+		return m
+	}
+}
+
+// An audience watches the outcomes of n intents with one prefix.
+type audience struct {
+	prefix string
+
+	mu    sync.Mutex // guards what follows
+	at    []time.Time
+	seen  int
+	twice int
+	first time.Time
+	last  time.Time
+	all   chan struct{} // closed when every intent has an outcome
+}
+
+func newAudience(prefix string, n int) *audience {
+	return &audience{prefix: prefix, at: make([]time.Time, n), all: make(chan struct{})}
+}
+
+func (a *audience) see(r devstack.Record) error {
+	now := time.Now()
+	number, ok := indexOf(r, a.prefix)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !ok || number >= len(a.at) {
+		return nil
+	}
+	if !a.at[number].IsZero() {
+		a.twice++
+		return nil
+	}
+	if a.seen == 0 {
+		a.first = now
+	}
+	a.at[number], a.last = now, now
+	if a.seen++; a.seen == len(a.at) {
+		close(a.all)
+	}
+	return nil
+}
+
+func indexOf(r devstack.Record, prefix string) (int, bool) {
+	id := string(r.Header(event.HeaderIntentID))
+	if len(id) <= len(prefix) || id[:len(prefix)] != prefix {
+		return 0, false
+	}
+	n, err := strconv.Atoi(id[len(prefix):])
+	return n, err == nil && n >= 0
+}
+
+// patience is how long nothing may happen before a measurement is given up.
+const patience = time.Minute
+
+// wait returns when every intent has its outcome, or an error when none comes
+// any more.
+func (a *audience) wait(ctx context.Context, loop *child) error {
+	check := time.NewTicker(patience)
+	defer check.Stop()
+	for before := -1; ; {
+		select {
+		case <-a.all:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-loop.exited:
+			return errors.New("the loop has ended")
+		case <-check.C:
+			a.mu.Lock()
+			now := a.seen
+			a.mu.Unlock()
+			if now == before {
+				return fmt.Errorf("no outcome for %s: %d of %d intents have theirs", patience, now, len(a.at))
+			}
+			before = now
+		}
+	}
+}
+
+// watch lets audiences see the outcome topic until the returned function is called.
+func (b *bed) watch(ctx context.Context, audiences ...*audience) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() {
+		tail := devstack.Tail{Topics: []string{b.outcomes()}, FromBeginning: true}
+		done <- b.kafka.Follow(ctx, tail, func(r devstack.Record) error {
+			for _, a := range audiences {
+				if err := a.see(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}()
+	return func() {
+		cancel()
+		<-done // its error is the context's, or the audience went without
+	}
+}
+
+// fill measures what the loop used from one usage to the other.
+func (m *measurement) fill(b *bed, loop *child, before usage, a *audience) error {
+	var after usage
+	if err := loop.ask(&after); err != nil {
+		return fmt.Errorf("ask loop: %w", err)
+	}
+	var calls backendCount
+	if err := b.backend.ask(&calls); err != nil {
+		return fmt.Errorf("ask gateway: %w", err)
+	}
+	n := float64(len(a.at))
+	m.Intents = len(a.at)
+	m.CPU = time.Duration(float64(after.CPU-before.CPU) / n)
+	m.Allocs = float64(after.Mallocs-before.Mallocs) / n
+	m.Bytes = float64(after.Bytes-before.Bytes) / n
+	m.PeakRSS = after.PeakRSS
+	m.Calls, m.RepeatedKeys = calls.Calls, calls.Repeated
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m.Twice = a.twice
+	m.PerSecond = n / max(a.last.Sub(a.first), time.Millisecond).Seconds()
+	return nil
+}
+
+// spread fills the quantiles of latencies, each from its scheduled time.
+func (m *measurement) spread(a *audience, scheduled func(i int) time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	latencies := make([]time.Duration, len(a.at))
+	for i, at := range a.at {
+		latencies[i] = at.Sub(scheduled(i))
+	}
+	slices.Sort(latencies)
+	m.P50, m.P99, m.P999 = quantile(latencies, 0.5), quantile(latencies, 0.99), quantile(latencies, 0.999)
+	m.Max = latencies[len(latencies)-1]
+}

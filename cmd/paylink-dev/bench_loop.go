@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+
+	"paylink/internal/config"
+)
+
+// A loopCmd is the child that holds nothing but the loop under measurement.
+type loopCmd struct {
+	Which    string `enum:"paylink,plain" default:"paylink"`
+	Brokers  []string
+	Name     string // of group and topics
+	Gateway  string
+	InFlight int
+}
+
+// A usage is what a process has used since it began.
+type usage struct {
+	CPU     time.Duration `json:"cpu_ns"`
+	Mallocs uint64        `json:"mallocs"`
+	Bytes   uint64        `json:"bytes"`
+	PeakRSS int64         `json:"peak_rss"`
+}
+
+func ownUsage() usage {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	u := usage{Mallocs: m.Mallocs, Bytes: m.TotalAlloc}
+	u.CPU, u.PeakRSS = processUsage()
+	return u
+}
+
+// Run runs the loop until standard input ends, or until the loop fails: then
+// the process ends without being asked, and the parent sees it.
+func (c *loopCmd) Run(ctx context.Context, w world) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	before := ownUsage()
+	looped, asked := make(chan error, 1), make(chan error, 1)
+	go func() { looped <- c.loop(ctx, w) }()
+	go func() { asked <- answerParent(w, before, func() any { return ownUsage() }) }()
+	select {
+	case err := <-looped:
+		return err
+	case err := <-asked:
+		stop()
+		return errors.Join(err, <-looped)
+	}
+}
+
+func (c *loopCmd) loop(ctx context.Context, w world) error {
+	if c.Which == plainLoop {
+		return runPlain(ctx, plainOptions{
+			brokers: c.Brokers, group: c.Name, intents: c.Name + "-intents", outcomes: c.Name + "-outcomes",
+			gateway: c.Gateway, inFlight: c.InFlight,
+		})
+	}
+	cfg, err := c.settings()
+	if err != nil {
+		return err
+	}
+	return runService(ctx, cfg, w.err)
+}
+
+// settings are the service's defaults, but for the pace, which would hide
+// everything else.
+func (c *loopCmd) settings() (config.Run, error) {
+	cfg, err := config.Default()
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Kafka.Brokers, cfg.Kafka.Group = c.Brokers, c.Name
+	cfg.Topics = config.Topics{Intents: c.Name + "-intents", Outcomes: c.Name + "-outcomes", DeadLetters: c.Name + "-dead-letters"}
+	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = c.Gateway, sampleMerchant, sampleSecret
+	cfg.Gateway.Rate = config.Rate{Events: 1_000_000, Per: time.Second, Burst: 1_000_000}
+	cfg.Flow.Concurrency = c.InFlight
+	cfg.Admin.Addr = "127.0.0.1:0"
+	cfg.Log.Format, cfg.Log.Level = "text", "warn"
+	return cfg, cfg.Prepare()
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A figure is one row of the table: how to take it, how to write it.
+type figure struct {
+	part, name string
+	of         func(measurement) float64
+	text       func(float64) string
+}
+
+var figures = []figure{
+	{"backlog", "outcomes/s", func(m measurement) float64 { return m.PerSecond }, whole},
+	{"backlog", "CPU per intent", func(m measurement) float64 { return float64(m.CPU) }, micros},
+	{"backlog", "allocations per intent", func(m measurement) float64 { return m.Allocs }, whole},
+	{"backlog", "bytes per intent", func(m measurement) float64 { return m.Bytes }, whole},
+	{"backlog", "peak memory", func(m measurement) float64 { return float64(m.PeakRSS) }, mebibytes},
+	{"backlog", "start to first outcome", func(m measurement) float64 { return float64(m.StartUp) }, millis},
+	{"schedule", "p50", func(m measurement) float64 { return float64(m.P50) }, millis},
+	{"schedule", "p99", func(m measurement) float64 { return float64(m.P99) }, millis},
+	{"schedule", "p99.9", func(m measurement) float64 { return float64(m.P999) }, millis},
+	{"schedule", "maximum", func(m measurement) float64 { return float64(m.Max) }, millis},
+	{"schedule", "CPU per intent", func(m measurement) float64 { return float64(m.CPU) }, micros},
+	{"schedule", "outcomes/s", func(m measurement) float64 { return m.PerSecond }, whole},
+}
+
+func whole(v float64) string     { return fmt.Sprintf("%.0f", v) }
+func micros(v float64) string    { return fmt.Sprintf("%.1f µs", v/1e3) }
+func millis(v float64) string    { return fmt.Sprintf("%.1f ms", v/1e6) }
+func mebibytes(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
+
+// print writes the table: medians of the runs, and the ratio of the loops.
+func (c *benchCmd) print(out io.Writer, loops []string, all []measurement) error {
+	var b strings.Builder
+	fmt.Fprintln(&b, c.title())
+	part := ""
+	for _, f := range figures {
+		if !slices.ContainsFunc(all, func(m measurement) bool { return m.Part == f.part }) {
+			continue
+		}
+		if f.part != part {
+			part = f.part
+			fmt.Fprintf(&b, "\n%-42s", c.partTitle(part))
+			for _, loop := range loops {
+				fmt.Fprintf(&b, "%14s", loop)
+			}
+			if len(loops) > 1 {
+				fmt.Fprintf(&b, "%8s", "ratio")
+			}
+			fmt.Fprintln(&b)
+		}
+		fmt.Fprintln(&b, row(f, loops, all))
+	}
+	fmt.Fprintln(&b)
+	for _, loop := range loops {
+		twice, repeated := 0, 0
+		for _, m := range all {
+			if m.Loop == loop {
+				twice, repeated = twice+m.Twice, repeated+m.RepeatedKeys
+			}
+		}
+		fmt.Fprintf(&b, "%s: %d intents with two outcomes, %d calls with a known idempotency key\n", loop, twice, repeated)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func (c *benchCmd) partTitle(part string) string {
+	if part == "backlog" {
+		return "worked off at once"
+	}
+	return fmt.Sprintf("%.0f/s for %s, from the scheduled time", c.Rate, c.Duration)
+}
+
+func row(f figure, loops []string, all []measurement) string {
+	s := fmt.Sprintf("  %-40s", f.name)
+	var values []float64
+	for _, loop := range loops {
+		v := median(f, loop, all)
+		values = append(values, v)
+		s += fmt.Sprintf("%14s", f.text(v))
+	}
+	if len(values) == 2 && values[1] > 0 {
+		s += fmt.Sprintf("%8.2f", values[0]/values[1])
+	}
+	return s
+}
+
+func median(f figure, loop string, all []measurement) float64 {
+	var values []float64
+	for _, m := range all {
+		if m.Loop == loop && m.Part == f.part {
+			values = append(values, f.of(m))
+		}
+	}
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// quantile returns the smallest value that at least the share q of the sorted
+// values does not exceed.
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	rank := int(math.Ceil(q * float64(len(sorted))))
+	return sorted[min(max(rank, 1), len(sorted))-1]
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"paylink/internal/devstack"
+	"paylink/internal/event"
+)
+
+// The clusterFlags say how to reach a cluster.
+type clusterFlags struct {
+	Brokers      []string `default:"127.0.0.1:9092" env:"PAYLINK_KAFKA_BROKERS" placeholder:"HOST:PORT,…" help:"Brokers to bootstrap from (default ${default})."`
+	TLS          bool     `help:"Talk TLS to the brokers, trusting the system's authorities."`
+	SASL         string   `enum:"none,plain,scram-sha-256,scram-sha-512" default:"none" help:"How to say who we are: ${enum} (default ${default})."`
+	SASLUser     string   `name:"sasl-user" help:"User name."`
+	SASLPassFile string   `name:"sasl-password-file" type:"existingfile" help:"File that holds the password."`
+}
+
+func (f clusterFlags) kafka() (devstack.Kafka, error) {
+	k := devstack.Kafka{Brokers: f.Brokers}
+	if f.TLS {
+		k.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if f.SASL == "none" || f.SASL == "" {
+		return k, nil
+	}
+	pass, err := os.ReadFile(f.SASLPassFile)
+	if err != nil {
+		return k, fmt.Errorf("read password: %w", err)
+	}
+	k.SASL = mechanism(f.SASL, f.SASLUser, strings.TrimSuffix(string(pass), "\n"))
+	return k, nil
+}
+
+func mechanism(name, user, pass string) sasl.Mechanism {
+	switch name {
+	case "scram-sha-256":
+		return scram.Auth{User: user, Pass: pass}.AsSha256Mechanism()
+	case "scram-sha-512":
+		return scram.Auth{User: user, Pass: pass}.AsSha512Mechanism()
+	}
+	return plain.Auth{User: user, Pass: pass}.AsMechanism()
+}
+
+func record(topic string, m event.Message) *kgo.Record {
+	r := &kgo.Record{Topic: topic, Key: m.Key, Value: m.Value}
+	for _, h := range m.Headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return r
+}
+
+// A publisher keeps count of acknowledgements.
+type publisher struct {
+	mu    sync.Mutex // guards what follows
+	acked int
+	first error
+}
+
+func (p *publisher) done(_ *kgo.Record, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err == nil {
+		p.acked++
+	} else if p.first == nil {
+		p.first = err
+	}
+}
+
+func (p *publisher) acknowledged() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acked
+}
+
+func (p *publisher) err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.first
+}

@@ -1,0 +1,90 @@
+// Command paylink-dev is everything around paylink for a laptop, without
+// Docker: an embedded Kafka broker and schema registry, the gateway simulator,
+// sample intents, and the service itself.
+//
+// Without arguments it runs all of it in one process and prints the first
+// payment link within seconds. The parts are there one by one as well, each
+// against any broker; bench measures the service beside the plainest loop that
+// could do its work. Nothing here is meant for production.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// A cli is all commands; its tags are the manual.
+type cli struct {
+	Run      runCmd      `cmd:"" default:"withargs" help:"Run the whole system in this process (the default)."`
+	Broker   brokerCmd   `cmd:"" help:"Run an embedded Kafka broker."`
+	Gateway  gatewayCmd  `cmd:"" help:"Run the gateway simulator."`
+	Registry registryCmd `cmd:"" help:"Run an embedded schema registry."`
+	Emit     emitCmd     `cmd:"" help:"Publish intents: from a file, from standard input, or samples at a rate."`
+	Watch    watchCmd    `cmd:"" help:"Show outcomes and dead letters as they come."`
+	Bench    benchCmd    `cmd:"" help:"Measure the service: throughput, latency, CPU and allocations per intent."`
+
+	Ready readyCmd `cmd:"" help:"Exit 0 if a page answers well: a health check for containers."`
+
+	BenchBackend backendCmd `cmd:"" hidden:""`
+	BenchLoop    loopCmd    `cmd:"" hidden:""`
+}
+
+// A world is what a command may touch: results go to out, everything else to err.
+type world struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	code := run(ctx, os.Args[1:], world{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// run runs one command line and returns its exit code.
+func run(ctx context.Context, args []string, w world) int {
+	var c cli
+	exited := -1 // kong has answered by itself, as for --help
+	parser, err := kong.New(&c,
+		kong.Name("paylink-dev"),
+		kong.Description("Everything around paylink for a laptop: broker, schema registry, gateway simulator, sample intents and the service, in one process."),
+		kong.Writers(w.out, w.err),
+		kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(w),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+	)
+	if err != nil {
+		fmt.Fprintln(w.err, "paylink-dev:", err)
+		return exitFailure
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(w.err, "paylink-dev: %v\nTry paylink-dev --help.\n", err)
+		return exitUsage
+	}
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintln(w.err, "paylink-dev:", err)
+		return exitFailure
+	}
+	return exitOK
+}

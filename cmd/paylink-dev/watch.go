@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"paylink/internal/devstack"
+)
+
+// A watchCmd shows what the service published.
+type watchCmd struct {
+	Cluster       clusterFlags `embed:""`
+	Topic         []string     `default:"payment-outcomes" env:"PAYLINK_TOPIC_OUTCOMES" help:"Topics to show (default ${default})."`
+	DeadLetters   bool         `help:"Show dead letters as well."`
+	DeadTopic     string       `name:"dead-letters-topic" default:"payment-intents.dead-letters" env:"PAYLINK_TOPIC_DEAD_LETTERS" help:"Topic of dead letters (default ${default})."`
+	FromBeginning bool         `short:"b" help:"Start with the oldest record, not with those published from now on."`
+	Follow        bool         `default:"true" negatable:"" help:"Wait for more. With --no-follow: show what is there, oldest first, and end."`
+	Isolation     string       `enum:"read_uncommitted,read_committed" default:"read_uncommitted" help:"What to see of transactions: ${enum} (default ${default})."`
+	JSON          bool         `help:"One JSON object per record: place, time, key, headers, value."`
+	Count         int          `short:"n" placeholder:"N" help:"Stop after that many records; 0: never."`
+}
+
+var errEnough = errors.New("enough")
+
+// Run shows records until the count, the end, or a signal.
+func (c *watchCmd) Run(ctx context.Context, w world) error {
+	k, err := c.Cluster.kafka()
+	if err != nil {
+		return err
+	}
+	show := c.shower(w.out)
+	if !c.Follow {
+		return c.dump(ctx, k, show)
+	}
+	tail := devstack.Tail{Topics: c.topics(), FromBeginning: c.FromBeginning, Isolation: c.level()}
+	err = k.Follow(ctx, tail, show)
+	if errors.Is(err, errEnough) || ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (c *watchCmd) topics() []string {
+	if c.DeadLetters {
+		return append(c.Topic, c.DeadTopic)
+	}
+	return c.Topic
+}
+
+func (c *watchCmd) level() devstack.Isolation {
+	if c.Isolation == "read_committed" {
+		return devstack.ReadCommitted
+	}
+	return devstack.ReadUncommitted
+}
+
+func (c *watchCmd) dump(ctx context.Context, k devstack.Kafka, show func(devstack.Record) error) error {
+	for _, topic := range c.topics() {
+		recs, err := k.Read(ctx, topic, c.level())
+		if err != nil {
+			return err
+		}
+		for _, r := range recs {
+			if err := show(r); err != nil {
+				return orEnough(err)
+			}
+		}
+	}
+	return nil
+}
+
+func orEnough(err error) error {
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+// shower returns what prints one record, and says when it is enough.
+func (c *watchCmd) shower(out io.Writer) func(devstack.Record) error {
+	shown := 0
+	return func(r devstack.Record) error {
+		line := humanLine(r)
+		if c.JSON {
+			line = jsonLine(r)
+		}
+		if _, err := fmt.Fprintln(out, line); err != nil {
+			return err
+		}
+		if shown++; shown == c.Count {
+			return errEnough
+		}
+		return nil
+	}
+}
+
+// A seen record is one line of watch --json. Exactly one of Value and Bytes is
+// set, unless the record's value is null.
+type seen struct {
+	Topic     string            `json:"topic"`
+	Partition int32             `json:"partition"`
+	Offset    int64             `json:"offset"`
+	Time      time.Time         `json:"time"`
+	Key       *string           `json:"key"`
+	Headers   map[string]string `json:"headers"`
+	Value     json.RawMessage   `json:"value,omitempty"` // if it is JSON
+	Bytes     []byte            `json:"bytes,omitempty"` // if it is not; base64
+}
+
+func jsonLine(r devstack.Record) string {
+	s := seen{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: r.Time.UTC(), Headers: map[string]string{}}
+	if r.Key != nil {
+		key := string(r.Key)
+		s.Key = &key
+	}
+	for _, h := range r.Headers {
+		s.Headers[h.Key] = string(h.Value)
+	}
+	if json.Valid(r.Value) {
+		s.Value = r.Value
+	} else {
+		s.Bytes = r.Value
+	}
+	var line strings.Builder
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false) // values are shown as they were written
+	if err := enc.Encode(s); err != nil {
+		panic(err) // everything in it marshals
+	}
+	return strings.TrimSuffix(line.String(), "\n")
+}

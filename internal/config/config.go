@@ -1,0 +1,165 @@
+// Package config is the manual of the settings: one documented struct per
+// command, whose tags give each setting its flag, its variable, its default and
+// its help. What a field's help says is what -h prints and what the README lists.
+//
+// A setting is looked for as a flag, then as an environment variable, then as a
+// key of the YAML file; the key is the variable's name in lower case without
+// PAYLINK_. An empty value means the default. Everything is checked before the
+// service opens a connection, and the first thing wrong is told in one line.
+// Secrets come from the environment or from a file, never from a flag, and are
+// never part of an error.
+//
+// The package reads the files it is pointed to, but no environment of its own:
+// Parse is given one.
+package config
+
+import (
+	"crypto/tls"
+	"time"
+
+	"paylink/internal/payment"
+)
+
+// Run is the settings of `paylink run`. Parse fills and checks it; a program that
+// builds one by hand starts from Default and calls Prepare.
+type Run struct {
+	File    File    `name:"config" env:"PAYLINK_CONFIG" placeholder:"FILE" group:"General" help:"YAML file with any of the settings below; a key is the variable's name in lower case without PAYLINK_, such as kafka_brokers. Unknown keys stop the start."`
+	Kafka   Kafka   `embed:"" group:"Kafka"`
+	Topics  Topics  `embed:"" group:"Topics"`
+	Gateway Gateway `embed:"" group:"Gateway and merchants"`
+	Flow    Flow    `embed:"" group:"Flow"`
+	Events  Events  `embed:"" group:"Events"`
+	Admin   Admin   `embed:"" group:"Observation"`
+	Log     Log     `embed:"" group:"Observation"`
+
+	// Merchants are who the service calls the gateway for; Prepare fills it.
+	Merchants []Merchant `kong:"-"`
+}
+
+// Check is the settings of `paylink check`: those of the service.
+type Check struct {
+	Run  `embed:""`
+	JSON bool `name:"json" group:"General" help:"Print the findings as JSON."`
+}
+
+// TopicsCreate is the settings of `paylink topics create`.
+type TopicsCreate struct {
+	TopicsDescribe `embed:""`
+	Partitions     int           `name:"partitions" env:"PAYLINK_TOPIC_PARTITIONS" default:"12" group:"Topics" help:"Partitions of each topic. Intents and outcomes must have equally many, and more than the replicas you will ever run. They cannot be changed later without stopping every replica."`
+	Replication    int           `name:"replication" env:"PAYLINK_TOPIC_REPLICATION" default:"0" group:"Topics" help:"Copies of each partition; 0 means three, or as many as there are brokers."`
+	LedgerWindow   time.Duration `name:"ledger-window" env:"PAYLINK_LEDGER_WINDOW" default:"168h" group:"Topics" help:"How far back the service looks for answered intents; outcomes are kept at least a day longer."`
+}
+
+// TopicsDescribe is the settings of `paylink topics describe`.
+type TopicsDescribe struct {
+	File   File   `name:"config" env:"PAYLINK_CONFIG" placeholder:"FILE" group:"General" help:"YAML file with any of the settings below and of the service."`
+	JSON   bool   `name:"json" group:"General" help:"Print JSON."`
+	Kafka  Broker `embed:"" group:"Kafka"`
+	Topics Topics `embed:"" group:"Topics"`
+}
+
+// Broker says how to reach Kafka.
+type Broker struct {
+	Brokers []string `name:"kafka-brokers" env:"PAYLINK_KAFKA_BROKERS" must:"" placeholder:"HOST:PORT,…" help:"Some of the brokers, separated by commas; the others are found through them."`
+	TLS     TLS      `embed:"" group:"Kafka security"`
+	SASL    SASL     `embed:"" group:"Kafka security"`
+}
+
+// Kafka is Broker, and how to be a member of the consumer group.
+type Kafka struct {
+	Broker           `embed:""`
+	Group            string        `name:"kafka-group" env:"PAYLINK_KAFKA_GROUP" default:"paylink" help:"Consumer group. Replicas of one service share it; it also names the fence, so two services on the same topics need two groups and two outcome topics."`
+	InstanceID       string        `name:"kafka-group-instance-id" env:"PAYLINK_KAFKA_GROUP_INSTANCE_ID" placeholder:"NAME" help:"Static membership: a name of this replica that survives its restart, such as the pod's name in a StatefulSet. A restart within the session timeout then moves no partition. Each replica needs its own. Default: none."`
+	SessionTimeout   time.Duration `name:"kafka-session-timeout" env:"PAYLINK_KAFKA_SESSION_TIMEOUT" default:"15s" help:"After this long without a heartbeat a replica counts as dead and others take its partitions. Heartbeats go every fifth of it, at most every 3 s. Brokers allow 6 s to 30 min unless configured otherwise."`
+	RebalanceTimeout time.Duration `name:"kafka-rebalance-timeout" env:"PAYLINK_KAFKA_REBALANCE_TIMEOUT" default:"60s" help:"How long the group waits for a replica to hand over its partitions. At least 10 s more than the drain timeout, or a slow hand-over loses the membership."`
+	Start            string        `name:"kafka-start" env:"PAYLINK_KAFKA_START" default:"earliest" enum:"earliest,latest" help:"Where a group without committed offsets begins: earliest or latest. With latest, intents published before the first start are never read."`
+}
+
+// TLS is the encryption of the connections to the brokers.
+type TLS struct {
+	Enabled    bool   `name:"kafka-tls" env:"PAYLINK_KAFKA_TLS_ENABLED" help:"Encrypt the connections to the brokers."`
+	CAFile     string `name:"kafka-tls-ca-file" env:"PAYLINK_KAFKA_TLS_CA_FILE" placeholder:"FILE" help:"PEM certificates that the brokers' are checked against. Default: the system's."`
+	CertFile   string `name:"kafka-tls-cert-file" env:"PAYLINK_KAFKA_TLS_CERT_FILE" placeholder:"FILE" help:"PEM certificate that we show to the brokers; goes with the key file. Default: none."`
+	KeyFile    string `name:"kafka-tls-key-file" env:"PAYLINK_KAFKA_TLS_KEY_FILE" placeholder:"FILE" help:"PEM private key of that certificate."`
+	ServerName string `name:"kafka-tls-server-name" env:"PAYLINK_KAFKA_TLS_SERVER_NAME" placeholder:"NAME" help:"Name that must be in the brokers' certificates. Default: the host we connect to."`
+
+	config *tls.Config
+}
+
+// Config returns what the settings describe; nil: no TLS. It is ready after Prepare.
+func (t TLS) Config() *tls.Config { return t.config.Clone() }
+
+// SASL is the login at the brokers.
+type SASL struct {
+	Mechanism    string         `name:"kafka-sasl-mechanism" env:"PAYLINK_KAFKA_SASL_MECHANISM" placeholder:"NAME" default:"" enum:",plain,scram-sha-256,scram-sha-512" help:"Log in to the brokers with plain, scram-sha-256 or scram-sha-512. Default: no login."`
+	Username     string         `name:"kafka-sasl-username" env:"PAYLINK_KAFKA_SASL_USERNAME" placeholder:"NAME" help:"User for the login."`
+	Password     payment.Secret `name:"kafka-sasl-password" env:"PAYLINK_KAFKA_SASL_PASSWORD" help:"Password for the login."`
+	PasswordFile string         `name:"kafka-sasl-password-file" env:"PAYLINK_KAFKA_SASL_PASSWORD_FILE" placeholder:"FILE" help:"File that holds the password; one newline at its end is dropped."`
+}
+
+// Topics are the three topics of the service.
+type Topics struct {
+	Intents     string `name:"topic-intents" env:"PAYLINK_TOPIC_INTENTS" default:"payment-intents" help:"Topic that payment intents are read from."`
+	Outcomes    string `name:"topic-outcomes" env:"PAYLINK_TOPIC_OUTCOMES" default:"payment-outcomes" help:"Topic that payment-created and payment-failed are written to. It is the service's memory too: keep what it holds for longer than the ledger window."`
+	DeadLetters string `name:"topic-dead-letters" env:"PAYLINK_TOPIC_DEAD_LETTERS" default:"payment-intents.dead-letters" help:"Topic for records that cannot get an outcome."`
+}
+
+// Gateway is the payment gateway, and in whose name it is called.
+type Gateway struct {
+	URL        string         `name:"gateway-url" env:"PAYLINK_GATEWAY_URL" default:"https://api.freedompay.kz" help:"Scheme and host of the gateway, perhaps with a path prefix."`
+	Timeout    time.Duration  `name:"gateway-timeout" env:"PAYLINK_GATEWAY_TIMEOUT" default:"30s" help:"Limit for one call of the gateway, connecting included. A call that is cut off is repeated with the same idempotency key."`
+	MerchantID string         `name:"merchant-id" env:"PAYLINK_MERCHANT_ID" must:"" placeholder:"DIGITS" help:"The gateway's number of the merchant; of the default merchant if a merchants file is given, where it is optional."`
+	Secret     payment.Secret `name:"merchant-secret" env:"PAYLINK_MERCHANT_SECRET" help:"The merchant's secret key for payments. Required, here or in its file, unless a merchants file is given."`
+	SecretFile string         `name:"merchant-secret-file" env:"PAYLINK_MERCHANT_SECRET_FILE" placeholder:"FILE" help:"File that holds the merchant's secret key; one newline at its end is dropped."`
+	Merchants  string         `name:"merchants-file" env:"PAYLINK_MERCHANTS_FILE" placeholder:"FILE" help:"YAML list of several merchants: id, secret or secret_file, and perhaps rate and gateway_url. Replaces the merchant's secret above."`
+	Rate       Rate           `name:"rate" env:"PAYLINK_RATE" default:"1/1500ms" help:"Calls that a merchant may make, all replicas together: 40/s, 100/m, 1/1500ms; 40/s+10 allows bursts of 10. The gateway asks for 1.5 to 2 s between calls unless your contract says more."`
+	RateScope  string         `name:"rate-scope" env:"PAYLINK_RATE_SCOPE" default:"group" enum:"group,partition" help:"group: replicas share a merchant's rate by the partitions they own. partition: all intents of a merchant are in one partition, whose owner may use the whole rate."`
+}
+
+// Flow says how much is done at once, and for how long.
+type Flow struct {
+	Concurrency  int           `name:"concurrency" env:"PAYLINK_CONCURRENCY" default:"256" help:"Calls in flight in this process, at most."`
+	GiveUpAfter  time.Duration `name:"give-up-after" env:"PAYLINK_GIVE_UP_AFTER" default:"1h" help:"An intent that is this old, counted from its record's timestamp, and still not settled fails with gave_up."`
+	DrainTimeout time.Duration `name:"drain-timeout" env:"PAYLINK_DRAIN_TIMEOUT" default:"35s" help:"How long a replica that stops or hands a partition over finishes the calls in flight. Not less than the gateway timeout, or a call may be cut off and repeated. Give the container 15 s more to stop."`
+	LedgerWindow time.Duration `name:"ledger-window" env:"PAYLINK_LEDGER_WINDOW" default:"168h" help:"How far back answered intents are remembered. Older intents go to the dead letters, and the outcome topic must keep its records at least this long."`
+}
+
+// Events is the form of what is written.
+type Events struct {
+	RegistryURL string `name:"schema-registry-url" env:"PAYLINK_SCHEMA_REGISTRY_URL" placeholder:"URL" help:"Schema registry. Default: none."`
+	Format      string `name:"outcome-format" env:"PAYLINK_OUTCOME_FORMAT" default:"json" enum:"json,json-schema,avro,protobuf" help:"Form of the outcomes: json, json-schema, avro or protobuf; all but json need the registry."`
+}
+
+// Admin is where the service can be looked at.
+type Admin struct {
+	Addr string `name:"admin-addr" env:"PAYLINK_ADMIN_ADDR" default:"127.0.0.1:8080" help:"Address for /metrics, /livez, /readyz and the console at /. It has no login: keep it away from strangers. In a container: 0.0.0.0:8080."`
+}
+
+// Log is how the service speaks.
+type Log struct {
+	Format string `name:"log-format" env:"PAYLINK_LOG_FORMAT" placeholder:"FORMAT" default:"" enum:",json,text" help:"json or text. Default: text on a terminal, else json."`
+	Level  string `name:"log-level" env:"PAYLINK_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+}
+
+// Sign is the settings of `paylink sign`.
+type Sign struct {
+	Script     string         `name:"script" placeholder:"NAME" default:"init_payment.php" help:"Last part of the called URL's path."`
+	Secret     payment.Secret `name:"secret" env:"PAYLINK_MERCHANT_SECRET" help:"The merchant's secret key, unless --secret-file names its file."`
+	SecretFile string         `name:"secret-file" env:"PAYLINK_MERCHANT_SECRET_FILE" placeholder:"FILE" help:"File that holds the merchant's secret key; one newline at its end is dropped."`
+	Verify     bool           `name:"verify" help:"Check the object's pg_sig instead; exit 1 if it is wrong."`
+	Explain    bool           `name:"explain" help:"Also show the string that is hashed, with *** for the secret. It holds all other values as they are."`
+}
+
+// A File is the path of the YAML file with settings.
+type File string
+
+// A Merchant is a merchant with its own pace.
+type Merchant struct {
+	payment.Merchant
+	Rate Rate
+}
+
+// HeartbeatInterval is a fifth of the session timeout, at most three seconds.
+func (k Kafka) HeartbeatInterval() time.Duration {
+	return min(k.SessionTimeout/5, 3*time.Second)
+}

@@ -1,0 +1,154 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"paylink/internal/payment"
+)
+
+// LoadMerchants reads the merchants of the settings: those of the merchants
+// file, or else the one that the settings name. It reads the files anew, so that
+// a running service can take up changes; on an error nothing has changed.
+func (g Gateway) LoadMerchants() ([]Merchant, error) {
+	if g.Merchants != "" {
+		return g.merchantsFromFile()
+	}
+	switch {
+	case g.MerchantID == "":
+		return nil, problem("PAYLINK_MERCHANT_ID", "is not set; give the gateway's number of the merchant, or several merchants with PAYLINK_MERCHANTS_FILE")
+	case g.Secret == "" && g.SecretFile == "":
+		return nil, problem("PAYLINK_MERCHANT_SECRET", "is not set; give the merchant's secret key, or its file with PAYLINK_MERCHANT_SECRET_FILE")
+	}
+	secret, err := readSecret("PAYLINK_MERCHANT_SECRET", g.Secret, g.SecretFile)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMerchantID("PAYLINK_MERCHANT_ID", g.MerchantID); err != nil {
+		return nil, err
+	}
+	m := payment.Merchant{ID: payment.MerchantID(g.MerchantID), Secret: secret, GatewayURL: g.URL}
+	return []Merchant{{Merchant: m, Rate: g.Rate}}, nil
+}
+
+// DefaultMerchant is the merchant of intents that name none: the configured one,
+// the only one, or nobody ("").
+func (g Gateway) DefaultMerchant(all []Merchant) payment.MerchantID {
+	if g.MerchantID == "" && len(all) == 1 {
+		return all[0].ID
+	}
+	return payment.MerchantID(g.MerchantID)
+}
+
+func (g Gateway) merchantsFromFile() ([]Merchant, error) {
+	if g.Secret != "" || g.SecretFile != "" {
+		return nil, problem("PAYLINK_MERCHANTS_FILE", "is given together with PAYLINK_MERCHANT_SECRET or its file; write the secret into the merchants file and unset the other")
+	}
+	data, err := os.ReadFile(g.Merchants)
+	if err != nil {
+		return nil, problem("PAYLINK_MERCHANTS_FILE", "%v", err)
+	}
+	all, err := parseMerchants(g.Merchants, data, Merchant{Merchant: payment.Merchant{GatewayURL: g.URL}, Rate: g.Rate})
+	if err != nil {
+		return nil, err
+	}
+	if g.MerchantID == "" {
+		return all, nil
+	}
+	for _, m := range all {
+		if string(m.ID) == g.MerchantID {
+			return all, nil
+		}
+	}
+	return nil, problem("PAYLINK_MERCHANT_ID", "merchant %s is not in %s; add it there, or unset the variable", g.MerchantID, g.Merchants)
+}
+
+// parseMerchants reads a YAML list of merchants; what an entry leaves out it has
+// from defaults. Secret files are looked for beside the merchants file.
+func parseMerchants(path string, data []byte, defaults Merchant) ([]Merchant, error) {
+	body, err := parseYAML(path, data)
+	if err != nil {
+		return nil, err
+	}
+	seq, ok := body.(*ast.SequenceNode)
+	if !ok || len(seq.Values) == 0 {
+		return nil, problem(path, "must be a list of merchants: - id: 540001, and on the next line secret_file: …")
+	}
+	var all []Merchant
+	seen := map[payment.MerchantID]bool{}
+	for _, item := range seq.Values {
+		m, err := parseMerchant(path, item, defaults)
+		if err != nil {
+			return nil, err
+		}
+		if seen[m.ID] {
+			return nil, problem(path, "merchant %s is listed twice", m.ID)
+		}
+		seen[m.ID] = true
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+func parseMerchant(path string, item ast.Node, m Merchant) (Merchant, error) {
+	entries, err := mapping(path, item)
+	if err != nil {
+		return m, err
+	}
+	values := map[string]given{}
+	for _, e := range entries {
+		if values[e.key], err = e.given(path); err != nil {
+			return m, err
+		}
+		if values[e.key].list != nil {
+			return m, problem(values[e.key].from, "is a list; write one value")
+		}
+		if err := m.set(e.key, values[e.key], path); err != nil {
+			return m, err
+		}
+	}
+	from := fmt.Sprintf("%s line %d", path, item.GetToken().Position.Line)
+	if m.ID == "" {
+		return m, problem(from, "a merchant has no id")
+	}
+	m.Secret, err = readSecret(fmt.Sprintf("%s, merchant %s", path, m.ID), payment.Secret(values["secret"].text), beside(path, values["secret_file"].text))
+	return m, err
+}
+
+// set takes over one key of a merchant's entry; secrets are read at the end.
+func (m *Merchant) set(key string, g given, path string) error {
+	switch key {
+	case "id":
+		m.ID = payment.MerchantID(g.text)
+		return checkMerchantID(g.from, g.text)
+	case "secret", "secret_file":
+		return nil
+	case "gateway_url":
+		m.GatewayURL = g.text
+		return checkURL(g.from, g.text)
+	case "rate":
+		if err := m.Rate.UnmarshalText([]byte(g.text)); err != nil {
+			return problem(g.from, "%q %v", g.text, err)
+		}
+		return nil
+	}
+	known := map[string]bool{"id": true, "secret": true, "secret_file": true, "rate": true, "gateway_url": true}
+	return problem(path, "unknown key %s of a merchant; the nearest known one is %s", key, nearest(key, known))
+}
+
+func beside(path, file string) string {
+	if file == "" || filepath.IsAbs(file) {
+		return file
+	}
+	return filepath.Join(filepath.Dir(path), file)
+}
+
+func checkMerchantID(from, id string) error {
+	if rule := payment.FieldNamed("merchant_id").Check(id); rule != "" {
+		return problem(from, "%q is no merchant number: it %s", id, rule)
+	}
+	return nil
+}

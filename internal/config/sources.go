@@ -1,0 +1,151 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// envTag is the struct tag that names a setting's variable; prefix is what all
+// our variables begin with.
+const (
+	envTag = "env"
+	prefix = "PAYLINK_"
+)
+
+// sources is where settings come from beside flags: the environment, then the
+// settings file. It is kong's Resolver.
+type sources struct {
+	environ map[string]string
+	known   map[string]bool // every variable of the program
+	config  *kong.Flag      // of the chosen command: the path of the file
+	file    *settingsFile   // nil: not read yet
+}
+
+func newSources(environ []string) *sources {
+	s := &sources{environ: map[string]string{}, known: map[string]bool{}}
+	for _, e := range environ {
+		if name, value, ok := strings.Cut(e, "="); ok && strings.HasPrefix(name, prefix) {
+			s.environ[name] = value
+		}
+	}
+	return s
+}
+
+// adopt learns the variables of all commands, and takes them out of the model so
+// that kong does not ask the process's own environment.
+func (s *sources) adopt(n *kong.Node) {
+	for _, f := range n.Flags {
+		for _, env := range f.Envs {
+			s.known[env] = true
+		}
+		f.Envs, f.Tag.Envs = nil, nil
+	}
+	for _, child := range n.Children {
+		s.adopt(child)
+	}
+}
+
+// Validate has nothing to add: unknown keys are found when the file is read.
+func (s *sources) Validate(*kong.Application) error { return nil }
+
+// Resolve gives a setting that no flag has set; nil leaves the default.
+func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, f *kong.Flag) (any, error) {
+	name := f.Tag.Get(envTag)
+	if name == "" {
+		return nil, nil
+	}
+	if v := s.environ[name]; v != "" {
+		return typed(f, given{from: name, text: v})
+	}
+	if err := s.readFile(ctx); err != nil {
+		return nil, err
+	}
+	if g, ok := s.file.values[keyOf(name)]; ok {
+		return typed(f, g)
+	}
+	return nil, nil
+}
+
+func typed(f *kong.Flag, g given) (any, error) {
+	if !f.IsBool() {
+		return g, nil
+	}
+	return boolean(g)
+}
+
+// keyOf returns the key of a variable in the settings file.
+func keyOf(variable string) string { return strings.ToLower(strings.TrimPrefix(variable, prefix)) }
+
+// readFile reads the settings file, once.
+func (s *sources) readFile(ctx *kong.Context) error {
+	if s.file != nil {
+		return nil
+	}
+	s.file = &settingsFile{}
+	path, from := s.environ[prefix+"CONFIG"], prefix+"CONFIG"
+	for _, p := range ctx.Path {
+		for _, f := range p.Flags {
+			if v, ok := ctx.FlagValue(f).(File); ok && v != "" {
+				path, from = string(v), "--config"
+			}
+		}
+	}
+	if path == "" {
+		return nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return problem(from, "%v", err)
+	}
+	s.file, err = parseSettings(path, data, s.known)
+	return err
+}
+
+// unknownVariables warns of variables that look like ours and are not, each
+// with the nearest that is.
+func (s *sources) unknownVariables() []string {
+	var warnings []string
+	for _, name := range slices.Sorted(maps.Keys(s.environ)) {
+		if !s.known[name] {
+			warnings = append(warnings, fmt.Sprintf("unknown variable %s is ignored; the nearest known one is %s", name, nearest(name, s.known)))
+		}
+	}
+	return warnings
+}
+
+// nearest returns the known word with the least edits to it.
+func nearest(word string, known map[string]bool) string {
+	best, least := "", int(^uint(0)>>1)
+	for _, k := range slices.Sorted(maps.Keys(known)) {
+		if d := distance(word, k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, delete or change to make a into b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(row[j+1]+1, row[j]+1, change)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,250 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxConcurrency bounds the memory and the sockets of one process.
+const maxConcurrency = 65536
+
+// handOver is the time that a drained replica needs to publish, commit and join again.
+const handOver = 10 * time.Second
+
+// Prepare checks the settings against each other, reads the files that they
+// name, and fills what is made of them. Its error is an *Error.
+func (r *Run) Prepare() error {
+	steps := []func() error{r.Kafka.prepare, r.Topics.check, r.Gateway.check, r.checkFlow, r.checkEvents, r.checkAdmin}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	var err error
+	r.Merchants, err = r.Gateway.LoadMerchants()
+	return err
+}
+
+// Prepare is as that of Run.
+func (t *TopicsDescribe) Prepare() error {
+	if err := t.Kafka.prepare(); err != nil {
+		return err
+	}
+	return t.Topics.check()
+}
+
+// Prepare is as that of Run.
+func (t *TopicsCreate) Prepare() error {
+	if err := t.TopicsDescribe.Prepare(); err != nil {
+		return err
+	}
+	if t.Partitions < 1 || t.Partitions > 10000 {
+		return problem("PAYLINK_TOPIC_PARTITIONS", "%d is out of range; write 1 to 10000", t.Partitions)
+	}
+	if t.Replication < 0 || t.Replication > 32767 {
+		return problem("PAYLINK_TOPIC_REPLICATION", "%d is out of range; write 0 for the best number, or 1 and more", t.Replication)
+	}
+	return nil
+}
+
+// Prepare reads the secret.
+func (s *Sign) Prepare() error {
+	if s.SecretFile != "" {
+		s.Secret = "" // a file named on the command line wins over the variable
+	}
+	var err error
+	s.Secret, err = readSecret("PAYLINK_MERCHANT_SECRET", s.Secret, s.SecretFile)
+	return err
+}
+
+// Warnings are sentences about settings that are allowed but doubtful.
+func (r *Run) Warnings() []string {
+	var w []string
+	if r.Kafka.SASL.Mechanism == "plain" && !r.Kafka.TLS.Enabled {
+		w = append(w, "PAYLINK_KAFKA_SASL_MECHANISM=plain without TLS sends the password in clear; set PAYLINK_KAFKA_TLS_ENABLED=true")
+	}
+	if r.Kafka.SessionTimeout < 6*time.Second {
+		w = append(w, fmt.Sprintf("PAYLINK_KAFKA_SESSION_TIMEOUT: brokers refuse less than 6s unless group.min.session.timeout.ms says otherwise; it is %s", r.Kafka.SessionTimeout))
+	}
+	for _, m := range r.Merchants {
+		if u, err := url.Parse(m.GatewayURL); err == nil && u.Scheme == "http" && !private(u.Hostname()) {
+			w = append(w, "PAYLINK_GATEWAY_URL: payments to "+u.Host+" travel unencrypted; use https")
+			break
+		}
+	}
+	return w
+}
+
+// private reports whether a host is this machine or a bare name inside a cluster.
+func private(host string) bool {
+	ip := net.ParseIP(host)
+	return !strings.Contains(host, ".") && ip == nil || ip != nil && (ip.IsLoopback() || ip.IsPrivate())
+}
+
+func (b *Broker) prepare() error {
+	if len(b.Brokers) == 0 {
+		return problem("PAYLINK_KAFKA_BROKERS", "is not set; give host:port of some brokers, separated by commas")
+	}
+	for _, addr := range b.Brokers {
+		if err := checkAddr("PAYLINK_KAFKA_BROKERS", addr, false); err != nil {
+			return err
+		}
+	}
+	if err := b.TLS.prepare(); err != nil {
+		return err
+	}
+	return b.SASL.prepare()
+}
+
+func (k *Kafka) prepare() error {
+	if err := k.Broker.prepare(); err != nil {
+		return err
+	}
+	if k.Group == "" || len(k.Group) > 200 || strings.ContainsAny(k.Group, "\n\r\t ") {
+		return problem("PAYLINK_KAFKA_GROUP", "%q is no group name; write up to 200 characters without spaces", k.Group)
+	}
+	if k.InstanceID != "" && !topicName.MatchString(k.InstanceID) {
+		return problem("PAYLINK_KAFKA_GROUP_INSTANCE_ID", "%q is no instance name; write letters, digits, dot, underscore and hyphen, at most 249", k.InstanceID)
+	}
+	if k.SessionTimeout < 100*time.Millisecond || k.SessionTimeout > 30*time.Minute {
+		return problem("PAYLINK_KAFKA_SESSION_TIMEOUT", "%s is out of range; brokers allow 6s to 30m", k.SessionTimeout)
+	}
+	if k.SessionTimeout < 3*k.HeartbeatInterval() {
+		return problem("PAYLINK_KAFKA_SESSION_TIMEOUT", "%s leaves no room for three heartbeats; write a longer one", k.SessionTimeout)
+	}
+	if k.SessionTimeout > k.RebalanceTimeout {
+		return problem("PAYLINK_KAFKA_SESSION_TIMEOUT", "%s is more than PAYLINK_KAFKA_REBALANCE_TIMEOUT (%s); the group would give up on replicas that are alive", k.SessionTimeout, k.RebalanceTimeout)
+	}
+	return nil
+}
+
+func (r *Run) checkFlow() error {
+	f, k := r.Flow, r.Kafka
+	switch {
+	case f.Concurrency < 1 || f.Concurrency > maxConcurrency:
+		return problem("PAYLINK_CONCURRENCY", "%d is out of range; write 1 to %d", f.Concurrency, maxConcurrency)
+	case f.DrainTimeout+handOver > k.RebalanceTimeout:
+		return problem("PAYLINK_DRAIN_TIMEOUT", "%s is too long for PAYLINK_KAFKA_REBALANCE_TIMEOUT (%s); leave %s between them, or a slow hand-over loses the membership", f.DrainTimeout, k.RebalanceTimeout, handOver)
+	case r.Gateway.Timeout > f.DrainTimeout:
+		return problem("PAYLINK_GATEWAY_TIMEOUT", "%s is more than PAYLINK_DRAIN_TIMEOUT (%s); a stopping replica would cut calls off, and they would be repeated", r.Gateway.Timeout, f.DrainTimeout)
+	case f.LedgerWindow <= f.GiveUpAfter:
+		return problem("PAYLINK_LEDGER_WINDOW", "%s is not more than PAYLINK_GIVE_UP_AFTER (%s); an intent that is still being tried would count as too old", f.LedgerWindow, f.GiveUpAfter)
+	}
+	return nil
+}
+
+func (r *Run) checkEvents() error {
+	if r.Events.RegistryURL != "" {
+		if err := checkURL("PAYLINK_SCHEMA_REGISTRY_URL", r.Events.RegistryURL); err != nil {
+			return err
+		}
+	}
+	if r.Events.Format != "json" && r.Events.RegistryURL == "" {
+		return problem("PAYLINK_OUTCOME_FORMAT", "%s needs a schema registry; set PAYLINK_SCHEMA_REGISTRY_URL, or use json", r.Events.Format)
+	}
+	if r.Events.Format != "json" {
+		return problem("PAYLINK_OUTCOME_FORMAT", "%s is not built into this version yet; use json", r.Events.Format)
+	}
+	return nil
+}
+
+func (r *Run) checkAdmin() error { return checkAddr("PAYLINK_ADMIN_ADDR", r.Admin.Addr, true) }
+
+func (g Gateway) check() error { return checkURL("PAYLINK_GATEWAY_URL", g.URL) }
+
+// topicName is what Kafka allows.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+func (t Topics) check() error {
+	seen := map[string]string{}
+	for _, s := range []struct{ name, topic string }{
+		{"PAYLINK_TOPIC_INTENTS", t.Intents}, {"PAYLINK_TOPIC_OUTCOMES", t.Outcomes}, {"PAYLINK_TOPIC_DEAD_LETTERS", t.DeadLetters},
+	} {
+		if !topicName.MatchString(s.topic) || s.topic == "." || s.topic == ".." {
+			return problem(s.name, "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", s.topic)
+		}
+		if other := seen[s.topic]; other != "" {
+			return problem(s.name, "%s is the same topic as %s; the three must differ", s.topic, other)
+		}
+		seen[s.topic] = s.name
+	}
+	return nil
+}
+
+func (t *TLS) prepare() error {
+	if !t.Enabled {
+		if t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" || t.ServerName != "" {
+			return problem("PAYLINK_KAFKA_TLS_ENABLED", "is not true, but other TLS settings are given; set it to true, or remove them")
+		}
+		return nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
+		if err != nil {
+			return problem("PAYLINK_KAFKA_TLS_CA_FILE", "%v", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return problem("PAYLINK_KAFKA_TLS_CA_FILE", "%s holds no PEM certificate", t.CAFile)
+		}
+	}
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		return problem("PAYLINK_KAFKA_TLS_CERT_FILE", "and PAYLINK_KAFKA_TLS_KEY_FILE go together; give both or none")
+	}
+	if t.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err != nil {
+			return problem("PAYLINK_KAFKA_TLS_CERT_FILE", "%v", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	t.config = c
+	return nil
+}
+
+func (s *SASL) prepare() error {
+	if s.Mechanism == "" {
+		if s.Username != "" || s.Password != "" || s.PasswordFile != "" {
+			return problem("PAYLINK_KAFKA_SASL_MECHANISM", "is not set, but a login is given; use plain, scram-sha-256 or scram-sha-512")
+		}
+		return nil
+	}
+	if s.Username == "" {
+		return problem("PAYLINK_KAFKA_SASL_USERNAME", "is not set, but PAYLINK_KAFKA_SASL_MECHANISM is; give the user's name")
+	}
+	var err error
+	s.Password, err = readSecret("PAYLINK_KAFKA_SASL_PASSWORD", s.Password, s.PasswordFile)
+	s.PasswordFile = ""
+	return err
+}
+
+// checkURL accepts absolute http and https URLs without login, query or fragment.
+func checkURL(from, text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return problem(from, "is no absolute URL; write https://host, perhaps with a path")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return problem(from, "must not hold a login, a query or a fragment; write https://host, perhaps with a path")
+	}
+	return nil
+}
+
+// checkAddr accepts host:port. To listen, the host may be missing and the port 0.
+func checkAddr(from, addr string, listen bool) error {
+	host, port, err := net.SplitHostPort(addr)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	if err != nil || perr != nil || !listen && (host == "" || n == 0) || strings.ContainsAny(host, "/ @") {
+		return problem(from, "%q is no address; write host:port, such as %s", addr, map[bool]string{false: "kafka:9092", true: "127.0.0.1:8080"}[listen])
+	}
+	return nil
+}

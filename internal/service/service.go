@@ -1,0 +1,208 @@
+// Package service puts the rooms together: Run is the whole service, from its
+// settings to the last commit, built in the order in which the data flows;
+// Check looks at everything around it before it starts.
+//
+// It decides nothing of its own. Programs and tests call the same function and
+// see the same service.
+package service
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+
+	"paylink/internal/config"
+	"paylink/internal/console"
+	"paylink/internal/event"
+	"paylink/internal/freedompay"
+	"paylink/internal/kafkaio"
+	"paylink/internal/payment"
+	"paylink/internal/pipeline"
+	"paylink/internal/telemetry"
+)
+
+// A Dialer opens connections.
+type Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Deps is what the service needs beside its settings. Only Log is required.
+type Deps struct {
+	Log     logrus.FieldLogger
+	Version string // of the build
+
+	KafkaDial   Dialer                                // nil: the usual network
+	GatewayDial Dialer                                // nil: the usual network
+	Proxy       func(*http.Request) (*url.URL, error) // to the gateway; nil: none
+
+	ShowLinks bool                 // show payment links in the console; for laptops only
+	OnAdmin   func(admin net.Addr) // told where the admin server listens
+}
+
+// Logger returns the logger that the settings ask for. It cannot print a secret
+// of the settings.
+func Logger(cfg config.Run, w io.Writer) (*logrus.Logger, error) {
+	secrets := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal()}
+	for _, m := range cfg.Merchants {
+		secrets = append(secrets, m.Secret.Reveal())
+	}
+	return telemetry.NewLogger(w, cfg.Log.Format, cfg.Log.Level, secrets...)
+}
+
+// A service is its parts.
+type service struct {
+	cfg       config.Run
+	deps      Deps
+	started   time.Time
+	merchants map[payment.MerchantID]payment.Merchant
+	registry  *prometheus.Registry
+	source    *kafkaio.Source
+	gateway   *freedompay.Client
+	engine    *pipeline.Engine
+	health    *telemetry.Health
+	admin     *telemetry.Server
+	stopping  atomic.Bool
+	stopOnce  sync.Once // says that the service stops
+}
+
+// Run runs the service until ctx ends and what is in flight is settled,
+// published and committed, within the drain timeout. The settings must be
+// prepared. An error means that the service could not start, or not go on.
+func Run(ctx context.Context, cfg config.Run, deps Deps) error {
+	s := &service{cfg: cfg, deps: deps, started: time.Now(), health: &telemetry.Health{}}
+	if err := s.build(); err != nil {
+		return err
+	}
+	defer s.gateway.Close()
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	s.sayHello()
+	return s.run(ctx)
+}
+
+// build makes the parts. Nothing is connected yet.
+func (s *service) build() error {
+	s.merchants = make(map[payment.MerchantID]payment.Merchant, len(s.cfg.Merchants))
+	for _, m := range s.cfg.Merchants {
+		s.merchants[m.ID] = m.Merchant
+	}
+	s.registry = telemetry.NewRegistry(s.deps.Version)
+	var err error
+	if s.source, err = kafkaio.New(s.sourceConfig()); err != nil {
+		return err
+	}
+	s.gateway = freedompay.New(freedompay.Config{
+		Merchant: s.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
+		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
+	})
+	s.engine = pipeline.New(pipeline.Config{
+		Gateway: s.gateway,
+		Decoder: event.NewDecoder(event.DecoderConfig{
+			DefaultMerchant: s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants), KnownMerchant: s.knows,
+		}),
+		Encoder: event.NewEncoder(event.EncoderConfig{Source: "/paylink/" + url.PathEscape(s.cfg.Kafka.Group)}),
+		Group:   s.cfg.Kafka.Group, Topic: s.cfg.Topics.Intents,
+		Concurrency: s.cfg.Flow.Concurrency, GiveUpAfter: s.cfg.Flow.GiveUpAfter,
+		Log: s.deps.Log, Registerer: s.registry,
+	})
+	return nil
+}
+
+func (s *service) sourceConfig() kafkaio.Config {
+	k := s.cfg.Kafka
+	return kafkaio.Config{
+		Connection: Connection(k.Broker, s.deps.KafkaDial), Group: k.Group, InstanceID: k.InstanceID,
+		IntentTopic: s.cfg.Topics.Intents, OutcomeTopic: s.cfg.Topics.Outcomes, DeadLetterTopic: s.cfg.Topics.DeadLetters,
+		SessionTimeout: k.SessionTimeout, RebalanceTimeout: k.RebalanceTimeout,
+		DrainTimeout: s.cfg.Flow.DrainTimeout, LedgerWindow: s.cfg.Flow.LedgerWindow,
+		StartLatest: k.Start == "latest", Log: s.deps.Log, Registerer: s.registry,
+	}
+}
+
+// listen opens the admin server.
+func (s *service) listen(ctx context.Context) error {
+	s.addChecks()
+	page, err := console.New(console.Config{State: s.state, ShowLinks: s.deps.ShowLinks})
+	if err != nil {
+		return err
+	}
+	s.admin, err = telemetry.Listen(ctx, telemetry.ServerConfig{
+		Addr: s.cfg.Admin.Addr, Metrics: s.registry, Health: s.health, Page: page,
+	})
+	if err == nil && s.deps.OnAdmin != nil {
+		s.deps.OnAdmin(s.admin.Addr())
+	}
+	return err
+}
+
+// run runs engine and admin server. The admin server goes last, so that a drain
+// can be watched; if it breaks, the service stops as if it were asked to.
+func (s *service) run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	defer context.AfterFunc(ctx, s.beginStop)()
+
+	watched, unwatch := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() {
+		err := s.admin.Run(watched)
+		if err != nil {
+			stop(err)
+		}
+		ended <- err
+	}()
+	err := s.engine.Run(ctx, s.source)
+	s.beginStop()
+	unwatch()
+	if adminErr := <-ended; err == nil {
+		err = adminErr
+	}
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	s.deps.Log.WithField("up", time.Since(s.started).Round(time.Second).String()).Info("stopped: everything in flight is settled and committed, or left for the next owner")
+	return nil
+}
+
+// beginStop says, once, that the service stops; it returns after that is said.
+func (s *service) beginStop() {
+	s.stopOnce.Do(func() {
+		s.stopping.Store(true)
+		s.deps.Log.WithField("drain_timeout", s.cfg.Flow.DrainTimeout.String()).Info("stopping: no new intents, calls in flight are finished")
+	})
+}
+
+func (s *service) sayHello() {
+	s.deps.Log.WithFields(logrus.Fields{
+		"version": s.deps.Version, "group": s.cfg.Kafka.Group, "brokers": s.cfg.Kafka.Brokers,
+		"intents": s.cfg.Topics.Intents, "outcomes": s.cfg.Topics.Outcomes, "dead_letters": s.cfg.Topics.DeadLetters,
+		"gateway": s.cfg.Gateway.URL, "merchants": len(s.cfg.Merchants), "admin": "http://" + s.admin.Addr().String(),
+	}).Info("paylink starts")
+}
+
+func (s *service) merchant(id payment.MerchantID) (payment.Merchant, bool) {
+	m, ok := s.merchants[id]
+	return m, ok
+}
+
+func (s *service) knows(id payment.MerchantID) bool {
+	_, ok := s.merchants[id]
+	return ok
+}
+
+// Connection makes a connection of the settings.
+func Connection(b config.Broker, dial Dialer) kafkaio.Connection {
+	c := kafkaio.Connection{Brokers: b.Brokers, TLS: b.TLS.Config(), ClientID: "paylink", Dial: dial}
+	if b.SASL.Mechanism != "" {
+		c.SASL = &kafkaio.SASL{Mechanism: b.SASL.Mechanism, Username: b.SASL.Username, Password: b.SASL.Password}
+	}
+	return c
+}

@@ -1,0 +1,104 @@
+// Package telemetry is how the service is observed: its logger, its metrics
+// registry, and the HTTP server with metrics, health and whatever page is hung
+// into it.
+//
+// Loggers made here cannot print a known secret, wherever it comes from; that is
+// the second line of defence, since nobody is supposed to log one. Nothing here
+// is global, and nothing here knows what the service does.
+package telemetry
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/term"
+)
+
+// The formats of a log. Auto is Text on a terminal, else JSON.
+const (
+	Auto = ""
+	JSON = "json"
+	Text = "text"
+)
+
+// minSecret is the shortest text that is masked. Shorter ones are parts of too
+// many other words, and no secret.
+const minSecret = 4
+
+// NewLogger returns a logger that writes to w in a format (Auto, JSON, Text)
+// from a level on ("debug", "info", "warn", "error"). Each of the secrets is
+// written as ***, also in the ways that JSON and URLs write it.
+func NewLogger(w io.Writer, format, level string, secrets ...string) (*logrus.Logger, error) {
+	lvl, err := logrus.ParseLevel(level)
+	if err != nil {
+		return nil, fmt.Errorf("log level %q: want debug, info, warn or error", level)
+	}
+	l := logrus.New()
+	l.SetOutput(w)
+	l.SetLevel(lvl)
+	l.SetFormatter(&masking{inner: formatter(w, format), secrets: spellings(secrets)})
+	return l, nil
+}
+
+func formatter(w io.Writer, format string) logrus.Formatter {
+	tty := terminal(w)
+	if format == Text || format == Auto && tty {
+		return &logrus.TextFormatter{FullTimestamp: true, TimestampFormat: "15:04:05.000", ForceColors: tty, DisableColors: !tty}
+	}
+	return &logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano, DisableHTMLEscape: true,
+		FieldMap: logrus.FieldMap{logrus.FieldKeyMsg: "message"}}
+}
+
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// masking is a formatter after which no secret is left.
+type masking struct {
+	inner   logrus.Formatter
+	secrets [][]byte // the longest first
+}
+
+// Format implements logrus.Formatter.
+func (m *masking) Format(e *logrus.Entry) ([]byte, error) {
+	line, err := m.inner.Format(e)
+	if err != nil {
+		return nil, fmt.Errorf("format a log line: %w", err)
+	}
+	for _, s := range m.secrets {
+		line = bytes.ReplaceAll(line, s, []byte("***"))
+	}
+	return line, nil
+}
+
+// spellings returns the secrets in every way they may appear in a line.
+func spellings(secrets []string) [][]byte {
+	var out [][]byte
+	for _, s := range secrets {
+		if len(s) < minSecret {
+			continue
+		}
+		quoted, err := json.Marshal(s)
+		if err != nil {
+			quoted = []byte(`"` + s + `"`)
+		}
+		goQuoted := fmt.Sprintf("%q", s)
+		out = append(out, []byte(s), quoted[1:len(quoted)-1], []byte(goQuoted[1:len(goQuoted)-1]),
+			[]byte(url.QueryEscape(s)), []byte(url.PathEscape(s)))
+	}
+	slices.SortFunc(out, func(a, b []byte) int {
+		if len(a) != len(b) {
+			return len(b) - len(a)
+		}
+		return bytes.Compare(a, b)
+	})
+	return slices.CompactFunc(out, bytes.Equal)
+}
