@@ -46,6 +46,9 @@ func (c *emitCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
+	if err := reach(ctx, k); err != nil {
+		return err
+	}
 	n, err := emitAll(ctx, k, emission{topic: c.Topic, rate: c.rate(), count: c.Count, next: source})
 	fmt.Fprintf(w.out, "emitted %d records to %s\n", n, c.Topic)
 	return err

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -39,6 +41,22 @@ func (f clusterFlags) kafka() (devstack.Kafka, error) {
 	}
 	k.SASL = mechanism(f.SASL, f.SASLUser, strings.TrimSuffix(string(pass), "\n"))
 	return k, nil
+}
+
+// reach fails unless one of the brokers answers soon. Clients wait for brokers
+// for ever, which is right for a service and wrong for a person's typing error.
+func reach(ctx context.Context, k devstack.Kafka) error {
+	client, err := k.Client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	soon, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := client.Ping(soon); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("reach brokers %s: %w", strings.Join(k.Brokers, ","), err)
+	}
+	return nil
 }
 
 func mechanism(name, user, pass string) sasl.Mechanism {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"testing"
 
@@ -16,7 +17,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs the command lines in testdata. Each has an embedded broker
-// at $BROKER.
+// at $BROKER, and addresses that are free: $ADDR1, $ADDR2, $ADDR3.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata",
@@ -28,6 +29,13 @@ func TestScripts(t *testing.T) {
 			}
 			env.Defer(b.Close)
 			env.Setenv("BROKER", b.Addrs()[0])
+			for i := range 3 {
+				addr, err := freeAddr(devstack.Addr{})
+				if err != nil {
+					return err
+				}
+				env.Setenv(fmt.Sprintf("ADDR%d", i+1), addr)
+			}
 			return nil
 		},
 	})

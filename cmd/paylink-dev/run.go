@@ -29,7 +29,6 @@ type runCmd struct {
 	Latency      latency       `default:"lognormal(120ms,0.5)" placeholder:"DISTRIBUTION" help:"Time the gateway takes to answer (default ${default})."`
 	Rules        string        `default:"lost-answer=0.03,500-before=0.03,500-after=0.02,slow:3s=0.03,unsigned-ok=0.01,html=0.02,429:2s=0.02,signed-error:9403=0.02" placeholder:"RULES" help:"The gateway's unkindness after the first link, as of paylink-dev gateway (default ${default})."`
 	Kind         bool          `help:"A gateway without unkindness."`
-	Format       string        `enum:"json,json-schema,avro,protobuf" default:"json" help:"Form of outcomes: ${enum} (default ${default})."`
 	Partitions   int           `default:"6" help:"Partitions of each topic (default ${default})."`
 	PortBroker   int           `default:"9092" help:"Port of the broker; a free one if it is taken (default ${default})."`
 	PortRegistry int           `default:"8081" help:"Port of the schema registry, likewise (default ${default})."`
@@ -95,7 +94,7 @@ func (c *runCmd) runAll(ctx context.Context, w world, cfg config.Run, s *show) e
 			topic: devstack.Intents, rate: c.Rate, count: c.Count,
 			next: func() (event.Message, error) { return samples.next(), nil },
 		})
-		s.emitted(n)
+		s.emitted(n, samples.repeats)
 		return err
 	})
 	err := work.Wait()
@@ -143,7 +142,7 @@ func (c *runCmd) settings(stack *devstack.Stack, secrets map[string]payment.Secr
 	cfg.Flow.DrainTimeout = 10 * time.Second // Ctrl-C should not take long
 	cfg.Gateway.MerchantID = sampleMerchant
 	cfg.Gateway.Secret = secrets[sampleMerchant]
-	cfg.Events.RegistryURL, cfg.Events.Format = stack.Registry.URL, c.Format
+	cfg.Events.RegistryURL = stack.Registry.URL
 	cfg.Log.Format, cfg.Log.Level = "text", c.LogLevel
 	if err := cfg.Prepare(); err != nil {
 		return cfg, err
@@ -175,7 +174,7 @@ type show struct {
 	mu    sync.Mutex // guards what follows
 	first bool       // the first link was shown
 	sent  int        // records emitted
-	kinds tally
+	again int        // of those: repeats
 }
 
 func (s *show) begin() {
@@ -195,7 +194,6 @@ func (s *show) run(ctx context.Context, ready func()) error {
 func (s *show) see(r devstack.Record) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kinds.count(r)
 	if !s.first {
 		if url := linkOf(r); url != "" {
 			s.first = true
@@ -224,10 +222,10 @@ Ctrl-C ends everything.
 `, s.console, s.stack.Gateway.URL, s.stack.Registry.URL, brokers)
 }
 
-func (s *show) emitted(n int) {
+func (s *show) emitted(n, repeats int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sent = n
+	s.sent, s.again = n, repeats
 }
 
 // summary reads the outcome topic once more, as consumers of either isolation
@@ -249,10 +247,10 @@ func (s *show) summary() error {
 		t.count(r)
 	}
 	s.mu.Lock()
-	sent := s.sent
+	sent, again := s.sent, s.again
 	s.mu.Unlock()
 	calls := s.stack.Gateway.Sim.Counts()
-	fmt.Fprintf(s.w.out, "\nemitted %d records; %s\n", sent, t.String())
+	fmt.Fprintf(s.w.out, "\nemitted %d records, %d of them repeats; %s\n", sent, again, t.String())
 	fmt.Fprintf(s.w.out, "gateway: %d calls, %d payments, %d calls with a known idempotency key\n", calls.Calls, calls.Made, calls.Repeated)
 	twice := max(repeatedIntents(uncommitted), repeatedIntents(committed))
 	fmt.Fprintf(s.w.out, "intents with more than one outcome: %d\n", twice)

@@ -12,10 +12,10 @@ import (
 
 // A mix is what share of the samples is not an ordinary intent, each from 0 to 1.
 type mix struct {
-	Invalid    float64 `default:"0.05" placeholder:"SHARE" help:"Share of intents that break rules, from 0 to 1 (default ${default})."`
-	Dead       float64 `default:"0.02" placeholder:"SHARE" help:"Share of records that are no intent at all (default ${default})."`
-	Duplicates float64 `default:"0.05" placeholder:"SHARE" help:"Share of intents that repeat an earlier one, byte for byte (default ${default})."`
-	Conflicts  float64 `default:"0.01" placeholder:"SHARE" help:"Share of intents that reuse an earlier id with another amount (default ${default})."`
+	Invalid    float64 `default:"0.08" placeholder:"SHARE" help:"Share of intents that break rules, from 0 to 1 (default ${default})."`
+	Dead       float64 `default:"0.05" placeholder:"SHARE" help:"Share of records that are no intent at all (default ${default})."`
+	Duplicates float64 `default:"0.08" placeholder:"SHARE" help:"Share of intents that repeat an earlier one, byte for byte (default ${default})."`
+	Conflicts  float64 `default:"0.03" placeholder:"SHARE" help:"Share of intents that reuse an earlier id with another amount (default ${default})."`
 }
 
 // Validate says whether the shares are shares.
@@ -75,6 +75,7 @@ type sampler struct {
 	rng       *rand.Rand
 	now       func() time.Time
 	made      int
+	repeats   int      // of those: byte for byte an earlier one
 	past      []intent // a few ordinary intents, to repeat
 }
 
@@ -198,6 +199,7 @@ func (s *sampler) duplicate() event.Message {
 	if len(s.past) == 0 {
 		return s.ordinary().message()
 	}
+	s.repeats++
 	return s.past[s.rng.IntN(len(s.past))].message()
 }
 

@@ -2,13 +2,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"paylink/internal/config"
+	"paylink/internal/service"
 )
 
-// runService runs the service itself until ctx ends and it has drained.
+// runService runs the service itself, as cmd/paylink does, until ctx ends and
+// it has drained. It logs to log.
 func runService(ctx context.Context, cfg config.Run, log io.Writer) error {
-	return errors.New("service is not there yet")
+	logger, err := service.Logger(cfg, log)
+	if err != nil {
+		return err
+	}
+	return service.Run(ctx, cfg, service.Deps{Log: logger, Version: "dev", ShowLinks: true})
 }

@@ -33,6 +33,9 @@ func (c *watchCmd) Run(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
+	if err := reach(ctx, k); err != nil {
+		return err
+	}
 	show := c.shower(w.out)
 	if !c.Follow {
 		return c.dump(ctx, k, show)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -14,7 +15,7 @@ import (
 // file, or else the one that the settings name. It reads the files anew, so that
 // a running service can take up changes; on an error nothing has changed.
 func (g Gateway) LoadMerchants() ([]Merchant, error) {
-	if g.Merchants != "" {
+	if g.MerchantsFile != "" {
 		return g.merchantsFromFile()
 	}
 	switch {
@@ -47,11 +48,11 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 	if g.Secret != "" || g.SecretFile != "" {
 		return nil, problem("PAYLINK_MERCHANTS_FILE", "is given together with PAYLINK_MERCHANT_SECRET or its file; write the secret into the merchants file and unset the other")
 	}
-	data, err := os.ReadFile(g.Merchants)
+	data, err := os.ReadFile(g.MerchantsFile)
 	if err != nil {
 		return nil, problem("PAYLINK_MERCHANTS_FILE", "%v", err)
 	}
-	all, err := parseMerchants(g.Merchants, data, Merchant{Merchant: payment.Merchant{GatewayURL: g.URL}, Rate: g.Rate})
+	all, err := parseMerchants(g.MerchantsFile, data, Merchant{Merchant: payment.Merchant{GatewayURL: g.URL}, Rate: g.Rate})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 			return all, nil
 		}
 	}
-	return nil, problem("PAYLINK_MERCHANT_ID", "merchant %s is not in %s; add it there, or unset the variable", g.MerchantID, g.Merchants)
+	return nil, problem("PAYLINK_MERCHANT_ID", "merchant %s is not in %s; add it there, or unset the variable", g.MerchantID, g.MerchantsFile)
 }
 
 // parseMerchants reads a YAML list of merchants; what an entry leaves out it has
@@ -147,8 +148,8 @@ func beside(path, file string) string {
 }
 
 func checkMerchantID(from, id string) error {
-	if rule := payment.FieldNamed("merchant_id").Check(id); rule != "" {
-		return problem(from, "%q is no merchant number: it %s", id, rule)
+	if rules := payment.FieldNamed("merchant_id").Check(id); len(rules) > 0 {
+		return problem(from, "%q is no merchant number: it %s", id, strings.Join(rules, ", and "))
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (r Rate) String() string {
 			period = unit
 		}
 	}
-	if r.Per > time.Second && r.Per < time.Minute && r.Per%time.Second != 0 {
+	if r.Per > time.Second && r.Per < time.Minute && r.Per%time.Second != 0 && r.Per%time.Millisecond == 0 {
 		period = strconv.FormatInt(r.Per.Milliseconds(), 10) + "ms"
 	}
 	if r.Burst > 1 {

@@ -22,7 +22,6 @@ const (
 type sources struct {
 	environ map[string]string
 	known   map[string]bool // every variable of the program
-	config  *kong.Flag      // of the chosen command: the path of the file
 	file    *settingsFile   // nil: not read yet
 }
 

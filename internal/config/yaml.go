@@ -47,7 +47,7 @@ func parseSettings(path string, data []byte, variables map[string]bool) (*settin
 // parseYAML returns the body of the only document, or nil if there is nothing
 // in it. Errors name the place and quote nothing: the file may hold secrets.
 func parseYAML(path string, data []byte) (ast.Node, error) {
-	file, err := parser.ParseBytes(data, 0)
+	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey()) // mapping says so better
 	if err != nil {
 		return nil, problem(path+yamlPlace(err), "is not valid YAML; write key: value, and quote values with special characters")
 	}

@@ -128,7 +128,12 @@ func TestDecodeViolations(t *testing.T) {
 		{"hexadecimal in a string", `{"intent_id":"a","description":"d","amount":"0x10"}`, v("amount", decimals)},
 		{"NaN in a string", `{"intent_id":"a","description":"d","amount":"NaN"}`, v("amount", decimals)},
 		{"comma", `{"intent_id":"a","description":"d","amount":"10,00"}`, v("amount", decimals)},
-		{"three decimals", `{"intent_id":"a","description":"d","amount":0.001}`, v("amount", "must have at most 2 digits after the point, has 3")},
+		{"three decimals", `{"intent_id":"a","description":"d","amount":0.001}`, v("amount", "must have at most 2 digits after the point, has 3",
+			"amount", "must be between 0.01 and 99999999")},
+		{"every rule that a value breaks", with(`"user_phone":"+77771234567890123","user_id":"a b` + strings.Repeat("c", 50) + `","check_url":"` + strings.Repeat("x", 256) + `"`),
+			v("user_id", "must have at most 50 characters, has 53", "user_id", "must match ^[a-zA-Z0-9_-]+$",
+				"user_phone", "must have at most 15 characters, has 18", "user_phone", "must match ^[0-9]+$",
+				"check_url", "must be an absolute http or https URL", "check_url", "must have at most 255 characters, has 256")},
 		{"very long number", `{"intent_id":"a","description":"d","amount":` + strings.Repeat("9", 10_000) + `}`, v("amount", "must be between 0.01 and 99999999")},
 		{"merchant as a fraction", with(`"merchant_id":540001.0`), v("merchant_id", "must be a positive whole number without leading zeros")},
 		{"a number where a string belongs", with(`"order_id":17`), v("order_id", "must be a string, is a number")},
@@ -241,8 +246,8 @@ func TestDefaultOrderIDKeepsItsRule(t *testing.T) {
 	for n := 1; n <= 128; n++ {
 		id := payment.IntentID(strings.Repeat("x", n))
 		order := orderIDFor(id)
-		if rule := f.Check(order); rule != "" || seen[order] {
-			t.Errorf("orderIDFor(%d characters) = %q: %s", n, order, rule)
+		if rules := f.Check(order); len(rules) > 0 || seen[order] {
+			t.Errorf("orderIDFor(%d characters) = %q: %s", n, order, rules)
 		}
 		if n <= maxOrderID && order != string(id) {
 			t.Errorf("orderIDFor(%q) = %q, want the id itself", id, order)

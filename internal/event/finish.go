@@ -3,6 +3,7 @@ package event
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,8 +38,8 @@ func (d *Decoder) checkID(dr *draft, text string) error {
 	case s.wrong:
 		return &Unreadable{BadIntentID, "intent_id is no string"}
 	}
-	if rule := payment.Fields[d.idField].Check(text[s.text.from:s.text.to]); rule != "" {
-		return &Unreadable{BadIntentID, "intent_id " + rule}
+	if rules := payment.Fields[d.idField].Check(text[s.text.from:s.text.to]); len(rules) > 0 {
+		return &Unreadable{BadIntentID, "intent_id " + strings.Join(rules, ", and ")}
 	}
 	return nil
 }
@@ -62,7 +63,7 @@ func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
 			}
 			continue
 		}
-		if rule := d.rule(f, s, text); rule != "" {
+		for _, rule := range d.rules(f, s, text) {
 			s.wrong = true
 			vs = append(vs, payment.Violation{Field: f.Name, Rule: rule})
 		}
@@ -73,25 +74,23 @@ func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
 	return vs
 }
 
-// rule returns the rule that a field breaks, or "".
-func (d *Decoder) rule(f *payment.Field, s *said, text string) string {
+// rules returns the rules that a field breaks.
+func (d *Decoder) rules(f *payment.Field, s *said, text string) []string {
 	merchant := f.Name == "merchant_id"
 	switch {
 	case !s.given && f.Required:
-		return "is required"
+		return []string{"is required"}
 	case !s.given && merchant && d.cfg.DefaultMerchant == "":
-		return "is required, because there is no default merchant"
+		return []string{"is required, because there is no default merchant"}
 	case !s.given || f.Kind == payment.Pairs:
-		return ""
+		return nil
 	}
 	v := text[s.text.from:s.text.to]
-	if rule := f.Check(v); rule != "" {
-		return rule
+	rules := f.Check(v)
+	if len(rules) == 0 && merchant && d.cfg.KnownMerchant != nil && !d.cfg.KnownMerchant(payment.MerchantID(v)) {
+		return []string{"must be a merchant that this service is configured for"}
 	}
-	if merchant && d.cfg.KnownMerchant != nil && !d.cfg.KnownMerchant(payment.MerchantID(v)) {
-		return "must be a merchant that this service is configured for"
-	}
-	return ""
+	return rules
 }
 
 // intent makes an intent of the fields that keep their rules; with all, of the

@@ -65,8 +65,8 @@ func checkDecoded(t *testing.T, out Decoded) {
 		if p.Value == "" {
 			continue
 		}
-		if rule := f.Check(p.Value); rule != "" {
-			t.Errorf("%s %s, and is in the intent", p.Name, rule)
+		if rules := f.Check(p.Value); len(rules) > 0 {
+			t.Errorf("%s %s, and is in the intent", p.Name, rules)
 		}
 	}
 	if len(out.Violations) == 0 && out.Digest != DigestOf(in) {

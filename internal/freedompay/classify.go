@@ -255,7 +255,7 @@ func amount(s string) payment.Money {
 
 // currency returns three capital letters as they are, or "".
 func currency(s string) string {
-	if payment.FieldNamed("currency").Check(s) != "" {
+	if payment.FieldNamed("currency").Check(s) != nil {
 		return ""
 	}
 	return s

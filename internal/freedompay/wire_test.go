@@ -61,8 +61,8 @@ func TestFullIntentKeepsTheRulesOnTheWire(t *testing.T) {
 		if ok != f.Init {
 			t.Errorf("pg_%s is sent: %v, want %v", f.Name, ok, f.Init)
 		}
-		if rule := f.Check(v); f.Init && rule != "" {
-			t.Errorf("pg_%s %s", f.Name, rule)
+		if rules := f.Check(v); f.Init && len(rules) > 0 {
+			t.Errorf("pg_%s %s", f.Name, rules)
 		}
 		if n := utf8.RuneCountInString(v); f.Init && f.Kind == payment.Text && len(f.Enum) == 0 &&
 			f.MaxChars > 15 && n != f.MaxChars {

@@ -128,36 +128,40 @@ var byName = func() map[string]*Field {
 // FieldNamed returns the field of that name, or nil.
 func FieldNamed(name string) *Field { return byName[name] }
 
-// Check returns the rule that a value breaks, as a sentence without the value,
-// or "". The value is never empty and is the text that Init would be told;
-// Pairs are not checked here.
-func (f *Field) Check(v string) string {
+// Check returns every rule that a value breaks, each as a sentence without the
+// value, or nil. What follows from a rule that is broken already is left out:
+// bytes that are no UTF-8 have no length, a text that is no number no range.
+// The value is never empty and is the text that Init would be told; Pairs are
+// not checked here.
+func (f *Field) Check(v string) []string {
 	if !utf8.ValidString(v) {
-		return "must be valid UTF-8"
+		return []string{"must be valid UTF-8"}
 	}
-	if rule := f.checkKind(v); rule != "" {
-		return rule
+	var rules []string
+	if f.Kind == Integer || f.Kind == Number {
+		rules = f.checkNumber(v)
+	} else if rule := f.checkKind(v); rule != "" {
+		rules = append(rules, rule)
 	}
 	if n := utf8.RuneCountInString(v); f.MaxChars > 0 && n > f.MaxChars {
-		return fmt.Sprintf("must have at most %d characters, has %d", f.MaxChars, n)
+		rules = append(rules, fmt.Sprintf("must have at most %d characters, has %d", f.MaxChars, n))
 	}
 	if f.Pattern != nil && !f.Pattern.MatchString(v) {
-		return "must match " + f.Pattern.String()
+		rules = append(rules, "must match "+f.Pattern.String())
 	}
 	if len(f.Enum) > 0 && !slices.Contains(f.Enum, v) {
-		return "must be one of " + strings.Join(f.Enum, ", ")
+		rules = append(rules, "must be one of "+strings.Join(f.Enum, ", "))
 	}
-	return ""
+	return rules
 }
 
+// checkKind checks what a text must look like to be of the field's kind.
 func (f *Field) checkKind(v string) string {
 	switch f.Kind {
 	case Digits:
 		if !digits(v) || v[0] == '0' {
 			return "must be a positive whole number without leading zeros"
 		}
-	case Integer, Number:
-		return f.checkNumber(v)
 	case Flag:
 		if v != "0" && v != "1" {
 			return "must be true, false, 0 or 1"
@@ -182,19 +186,20 @@ func (f *Field) checkKind(v string) string {
 	return ""
 }
 
-func (f *Field) checkNumber(v string) string {
+func (f *Field) checkNumber(v string) []string {
 	_, frac, err := Decimal(v)
 	if err != nil {
-		return "must be a plain decimal number: no sign, exponent, leading zeros or spaces"
+		return []string{"must be a plain decimal number: no sign, exponent, leading zeros or spaces"}
 	}
 	if f.Kind == Integer && strings.Contains(v, ".") {
-		return "must be a whole number"
+		return []string{"must be a whole number"}
 	}
+	var rules []string
 	if f.MaxFrac > 0 && len(frac) > f.MaxFrac {
-		return fmt.Sprintf("must have at most %d digits after the point, has %d", f.MaxFrac, len(frac))
+		rules = append(rules, fmt.Sprintf("must have at most %d digits after the point, has %d", f.MaxFrac, len(frac)))
 	}
 	if CompareDecimals(v, f.Min) < 0 || CompareDecimals(v, f.Max) > 0 {
-		return fmt.Sprintf("must be between %s and %s", f.Min, f.Max)
+		rules = append(rules, fmt.Sprintf("must be between %s and %s", f.Min, f.Max))
 	}
-	return ""
+	return rules
 }

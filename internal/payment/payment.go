@@ -124,8 +124,8 @@ type Secret string
 // String returns "***".
 func (Secret) String() string { return "***" }
 
-// GoString returns "***".
-func (Secret) GoString() string { return "***" }
+// Format prints "***" whatever the verb, also one that does not fit.
+func (Secret) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte("***")) }
 
 // MarshalText returns "***", so that no encoder gives a secret away.
 func (Secret) MarshalText() ([]byte, error) { return []byte("***"), nil }

@@ -25,8 +25,7 @@ func (e *Engine) begin(t *task) {
 	}
 	switch f := d.claim.Look(t.id, w.dec.Digest); f {
 	case Answered, Repeated:
-		e.skips.note(f)
-		e.metrics.skipped[f].Inc()
+		e.skip(f)
 		e.finish(t)
 		return
 	case Differs:
@@ -43,6 +42,12 @@ func (e *Engine) begin(t *task) {
 		w.try.held = e.lane(w.dec.Intent.Merchant).hold.held(now)
 		e.enqueue(t)
 	}
+}
+
+// skip counts an intent that needs nothing any more; mu held.
+func (e *Engine) skip(f Finding) {
+	e.skips.note(f)
+	e.metrics.skipped[f].Inc()
 }
 
 // dispatch starts a call, unless there is no time or no right to make it; mu held.

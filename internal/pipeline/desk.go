@@ -7,26 +7,39 @@ import (
 	"paylink/internal/payment"
 )
 
-// A desk is where the records of one claim are worked on: its window of
-// unfinished records, their order by key and by intent id, and how far the
-// partition is settled. It belongs to Engine.mu.
+// A desk is where the records of one claim are worked on: its window of loaded
+// records, those that are parked, their order by key and by intent id, and how
+// far the partition is settled. It belongs to Engine.mu.
 type desk struct {
 	engine *Engine
 	claim  Claim
 	ctx    context.Context // ends when the claim is lost, or the desk closes
 	cancel context.CancelFunc
 
-	first, last *task // unfinished tasks, by offset
-	count       int
-	bytes       int
-	next        int64 // offset after the last record taken; -1: none yet
-	room        chan struct{}
+	open    offsetHeap // loaded, not settled
+	bytes   int        // their size
+	unpaced int        // those of them that no pace holds back
+	next    int64      // offset after the last record taken; -1: none yet
+	room    chan struct{}
 
-	keys   map[string][]*task           // key → its unfinished tasks, the first one may run
-	ids    map[payment.IntentID][]*task // intent id → the same
+	chains map[keyHash]*chain
+	ids    map[payment.IntentID][]*task // intent id → its loaded tasks whose key is free, the first one may run
 	active int                          // tasks that call or publish
 	closed bool                         // drains, or is lost: nothing starts
 	idle   chan struct{}                // told when active falls to zero while closed
+
+	hidden     hidden
+	stands     []*stand
+	standAt    map[*lane]int32
+	parkedKeys map[keyHash]parkedKey // keys that are parked behind a lane
+}
+
+// A chain is the records of one key that are not settled, in their order: first
+// the loaded ones, of which the first may run, then those parked behind them.
+type chain struct {
+	tasks   []*task
+	parked  []parked
+	reading bool
 }
 
 func (e *Engine) openDesk(c Claim) *desk {
@@ -34,7 +47,8 @@ func (e *Engine) openDesk(c Claim) *desk {
 	d := &desk{
 		engine: e, claim: c, ctx: ctx, cancel: cancel, next: -1,
 		room: make(chan struct{}, 1), idle: make(chan struct{}, 1),
-		keys: map[string][]*task{}, ids: map[payment.IntentID][]*task{},
+		chains: map[keyHash]*chain{}, ids: map[payment.IntentID][]*task{},
+		standAt: map[*lane]int32{}, parkedKeys: map[keyHash]parkedKey{},
 	}
 	go func() {
 		select {
@@ -49,14 +63,13 @@ func (e *Engine) openDesk(c Claim) *desk {
 	return d
 }
 
-// admit puts tasks into the window as it has room, and sets going those whose
-// turn it is. It reports false when the claim ends first.
+// admit takes tasks as there is room, and sets going those whose turn it is. It
+// reports false when the claim ends first.
 func (e *Engine) admit(d *desk, tasks []*task) bool {
 	for {
 		e.mu.Lock()
-		for len(tasks) > 0 && d.hasRoom(e.cfg) {
-			d.append(tasks[0])
-			e.arrive(tasks[0])
+		for len(tasks) > 0 && e.arrive(tasks[0]) {
+			d.next = tasks[0].offset + 1
 			tasks = tasks[1:]
 		}
 		e.pump()
@@ -74,37 +87,67 @@ func (e *Engine) admit(d *desk, tasks []*task) bool {
 	}
 }
 
-func (d *desk) hasRoom(cfg Config) bool {
-	return d.count < cfg.WindowCount && d.bytes < cfg.WindowBytes
-}
-
-func (d *desk) append(t *task) {
-	t.prev = d.last
-	if d.last != nil {
-		d.last.next = t
-	} else {
-		d.first = t
+// arrive loads or parks a task; mu held. It reports false when there is no room
+// for it.
+func (e *Engine) arrive(t *task) bool {
+	d := t.desk
+	if d.bytes >= e.cfg.WindowBytes || d.unpaced >= e.cfg.WindowCount || d.hidden.count >= maxParked {
+		return false
 	}
-	d.last = t
-	d.count++
-	d.bytes += t.size()
-	d.next = t.offset + 1
+	if t.work.dead != nil {
+		t.keyed = false // nothing will be published for it: it need not wait for its key
+		e.load(t)
+		return true
+	}
+	if f := d.claim.Look(t.id, t.work.dec.Digest); f == Answered || f == Repeated {
+		e.skip(f)
+		return true
+	}
+	s, at := d.standOf(e.lane(t.work.dec.Intent.Merchant))
+	if pk, ok := d.parkedKeys[t.key]; ok && t.keyed {
+		d.parkBehindLane(t, pk.stand, e.cfg.GiveUpAfter)
+		return true
+	}
+	if c := d.chains[t.key]; t.keyed && c != nil {
+		if len(c.tasks) >= chainLoad || len(c.parked) > 0 {
+			c.parked = append(c.parked, parked{slot: d.hidden.put(t.offset), key: t.key})
+			return true
+		}
+	} else if s.lane.paced() && s.loaded >= laneLoad {
+		d.parkBehindLane(t, at, e.cfg.GiveUpAfter)
+		return true
+	}
+	e.load(t)
+	return true
 }
 
-func (t *task) size() int { return len(t.work.rec.Value) + len(t.work.rec.Key) + 256 }
-
-// arrive queues a task behind its key; mu held.
-func (e *Engine) arrive(t *task) {
+// load takes a task into memory, behind its key; mu held.
+func (e *Engine) load(t *task) {
+	d := t.desk
+	heap.Push(&d.open, t)
+	d.bytes += t.size()
+	if t.work.dead == nil {
+		t.stand, _ = d.standOf(e.lane(t.work.dec.Intent.Merchant))
+		t.stand.loaded++
+	}
+	if t.unpaced = t.stand == nil || !t.stand.lane.paced(); t.unpaced {
+		d.unpaced++
+	}
 	if !t.keyed {
 		e.arriveID(t)
 		return
 	}
-	q := t.desk.keys[t.key]
-	t.desk.keys[t.key] = append(q, t)
-	if len(q) == 0 {
+	c := d.chains[t.key]
+	if c == nil {
+		c = &chain{}
+		d.chains[t.key] = c
+	}
+	if c.tasks = append(c.tasks, t); len(c.tasks) == 1 {
 		e.arriveID(t)
 	}
 }
+
+func (t *task) size() int { return len(t.work.rec.Value) + len(t.work.rec.Key) + 256 }
 
 // arriveID queues a task whose key is free behind its intent id, so that an
 // upstream duplicate under another key waits for the first one's answer. Key
@@ -129,55 +172,73 @@ func (e *Engine) finish(t *task) {
 	if d.closed && d.active == 0 {
 		tell(d.idle)
 	}
-	d.remove(t)
-	tell(d.room)
+	d.unload(t)
 	d.commit()
 	if t.id != "" {
-		if next := dequeue(d.ids, t.id); next != nil && !d.closed {
+		if next := d.nextOfID(t.id); next != nil && !d.closed {
 			e.begin(next)
 		}
 	}
 	if t.keyed {
-		if next := dequeue(d.keys, t.key); next != nil && !d.closed {
-			e.arriveID(next)
-		}
+		e.nextOfKey(d, t.key)
+	}
+	if t.stand != nil {
+		e.unparkLane(d, t.stand)
 	}
 }
 
-// dequeue takes the first task off a queue and returns the one after it.
-func dequeue[K comparable](queues map[K][]*task, k K) *task {
-	q := queues[k]
+func (d *desk) unload(t *task) {
+	heap.Remove(&d.open, t.place)
+	d.bytes -= t.size()
+	if t.stand != nil {
+		t.stand.loaded--
+	}
+	if t.unpaced {
+		d.unpaced--
+	}
+	tell(d.room)
+}
+
+// nextOfID takes the first task off an intent id's queue and returns the one
+// after it.
+func (d *desk) nextOfID(id payment.IntentID) *task {
+	q := d.ids[id]
 	if len(q) <= 1 {
-		delete(queues, k)
+		delete(d.ids, id)
 		return nil
 	}
 	q[0] = nil
-	queues[k] = q[1:]
+	d.ids[id] = q[1:]
 	return q[1]
 }
 
-func (d *desk) remove(t *task) {
-	if t.prev != nil {
-		t.prev.next = t.next
-	} else {
-		d.first = t.next
+// nextOfKey takes the first task off a key's chain and sets the next one going;
+// mu held.
+func (e *Engine) nextOfKey(d *desk, k keyHash) {
+	c := d.chains[k]
+	c.tasks[0] = nil
+	c.tasks = c.tasks[1:]
+	e.unparkKey(d, c)
+	if len(c.tasks) > 0 && !d.closed {
+		e.arriveID(c.tasks[0])
+		return
 	}
-	if t.next != nil {
-		t.next.prev = t.prev
-	} else {
-		d.last = t.prev
+	d.dropChain(k, c)
+}
+
+func (d *desk) dropChain(k keyHash, c *chain) {
+	if len(c.tasks) == 0 && len(c.parked) == 0 && !c.reading && d.chains[k] == c {
+		delete(d.chains, k)
 	}
-	t.prev, t.next = nil, nil
-	d.count--
-	d.bytes -= t.size()
 }
 
 // watermark is the offset below which every record is settled.
 func (d *desk) watermark() int64 {
-	if d.first != nil {
-		return d.first.offset
+	w := min(d.next, d.hidden.first())
+	if len(d.open) > 0 {
+		w = min(w, d.open[0].offset)
 	}
-	return d.next
+	return w
 }
 
 func (d *desk) commit() {
@@ -224,7 +285,7 @@ func (e *Engine) closeDesk(d *desk) {
 
 // drop takes the desk's tasks out of lanes and waits; mu held.
 func (e *Engine) drop(d *desk) {
-	for t := d.first; t != nil; t = t.next {
+	for _, t := range d.open {
 		switch {
 		case t.stage == backing && t.index >= 0:
 			heap.Remove(&e.waiting, t.index)
@@ -237,6 +298,21 @@ func (e *Engine) drop(d *desk) {
 			}
 		}
 	}
+}
+
+// offsetHeap orders tasks by offset.
+type offsetHeap []*task
+
+func (h offsetHeap) Len() int           { return len(h) }
+func (h offsetHeap) Less(i, j int) bool { return h[i].offset < h[j].offset }
+func (h offsetHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].place, h[j].place = i, j }
+func (h *offsetHeap) Push(x any)        { t := x.(*task); t.place = len(*h); *h = append(*h, t) }
+func (h *offsetHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return t
 }
 
 func tell(ch chan struct{}) {

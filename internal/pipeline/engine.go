@@ -138,7 +138,7 @@ func (e *Engine) take(d *desk, recs []Record, next int64) bool {
 func (e *Engine) decode(d *desk, r *Record) (*task, bool) {
 	t := &task{desk: d, offset: r.Offset, at: r.Time, work: &work{rec: *r}}
 	if r.Key != nil {
-		t.key, t.keyed = string(r.Key), true
+		t.key, t.keyed = hashKey(r.Key), true
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		dec, err := e.cfg.Decoder.Decode(d.ctx, r.Message)
@@ -208,6 +208,9 @@ func (e *Engine) setTimer(now time.Time) {
 func (e *Engine) enqueue(t *task) {
 	l := e.lane(t.work.dec.Intent.Merchant)
 	l.push(t)
+	if l.paced() {
+		t.yieldRoom()
+	}
 	if l.index < 0 {
 		l.schedule(time.Now())
 		heap.Push(&e.ready, l)

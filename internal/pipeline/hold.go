@@ -37,6 +37,9 @@ func (h *hold) begin(e *Engine, l *lane, why *payment.GatewayError) {
 		h.on, h.since, h.probes = true, now, 0
 		e.metrics.held.Inc()
 	}
+	for _, t := range l.tasks {
+		t.yieldRoom()
+	}
 	h.code = why.Code
 	h.probeAt = now.Add(probing.Delay(h.probes, 1))
 	h.probes++

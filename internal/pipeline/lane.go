@@ -31,6 +31,19 @@ func (l *lane) pop() *task {
 	return t
 }
 
+// paced says that the lane's tasks wait for something other than room: their
+// backlog must not fill the window.
+func (l *lane) paced() bool { return l.hold.on }
+
+// yieldRoom gives a task's room in the window to those that could go now.
+func (t *task) yieldRoom() {
+	if t.unpaced {
+		t.unpaced = false
+		t.desk.unpaced--
+		tell(t.desk.room)
+	}
+}
+
 // schedule sets when the lane's next task may start.
 func (l *lane) schedule(now time.Time) {
 	l.next = now

@@ -44,6 +44,11 @@ type Claim interface {
 	// control records and aborted ones included.
 	Poll(ctx context.Context) (recs []Record, next int64, err error)
 
+	// Reread returns the records at these offsets, which rise, once more. One
+	// that the topic does not hold any more is left out. Trouble is waited out
+	// until ctx ends or the claim does.
+	Reread(ctx context.Context, offsets []int64) ([]Record, error)
+
 	// Look looks an intent up in the ledger, which includes everything appended
 	// through this claim.
 	Look(id payment.IntentID, d event.Digest) Finding

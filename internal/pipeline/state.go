@@ -72,7 +72,7 @@ func (e *Engine) State() State {
 	defer e.mu.Unlock()
 	s := State{Started: e.started, InFlight: e.inFlight, Waiting: len(e.waiting), Recent: e.recent.list()}
 	for d := range e.desks {
-		s.Desks = append(s.Desks, DeskState{Partition: d.claim.Partition(), Watermark: d.watermark(), Unfinished: d.count, Active: d.active, Draining: d.closed})
+		s.Desks = append(s.Desks, DeskState{Partition: d.claim.Partition(), Watermark: d.watermark(), Unfinished: len(d.open) + d.hidden.count, Active: d.active, Draining: d.closed})
 	}
 	slices.SortFunc(s.Desks, func(a, b DeskState) int { return cmp.Compare(a.Partition, b.Partition) })
 	for _, l := range e.lanes {

@@ -14,18 +14,20 @@ type task struct {
 	desk   *desk
 	offset int64
 	at     time.Time // the record's timestamp
-	key    string
+	key    keyHash
 	keyed  bool
 	id     payment.IntentID // empty: a record that is no intent
 	work   *work
 
-	prev, next *task // the desk's unfinished tasks, by offset
-	stage      stage
-	until      time.Time // backing off: when it goes on
-	since      time.Time // when it entered its stage
-	index      int       // in the heap it waits in
-	lane       *lane     // while queued in one
-	order      uint64    // of its lane, first come first served
+	stage   stage
+	until   time.Time // backing off: when it goes on
+	since   time.Time // when it entered its stage
+	place   int       // in desk.open
+	index   int       // in the heap it waits in
+	lane    *lane     // while queued in one
+	order   uint64    // of its lane, first come first served
+	stand   *stand    // nil: a record that is no intent
+	unpaced bool      // counted in desk.unpaced
 }
 
 // A work is what a task is about.

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"paylink/internal/devstack"
+	"paylink/internal/event"
+)
+
+func outcomeOf(id string) devstack.Record {
+	var r devstack.Record
+	r.Headers = []event.Header{{Key: event.HeaderIntentID, Value: []byte(id)}}
+	return r
+}
+
+func TestAnAudienceCountsEachIntentOnce(t *testing.T) {
+	a := newAudience("b-", 3)
+	for _, id := range []string{"b-00000000", "w-00000001", "b-00000002", "b-00000002", "b-9", "b-x", "", "b-00000001"} {
+		if err := a.see(outcomeOf(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-a.all:
+	default:
+		t.Error("not all seen")
+	}
+	if a.seen != 3 || a.twice != 1 {
+		t.Errorf("%d seen, %d twice; want 3 and 1", a.seen, a.twice)
+	}
+}
+
+func TestLatencyCountsFromTheScheduledTime(t *testing.T) {
+	start := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	a := newAudience("b-", 100)
+	for i := range a.at { // everything comes at once, a second after the start
+		a.at[i] = start.Add(time.Second)
+	}
+	var m measurement
+	m.spread(a, func(i int) time.Time { return start.Add(due(i, 100)) })
+	if m.P50 != 500*time.Millisecond || m.Max != time.Second {
+		t.Errorf("p50 %v, maximum %v; want 500ms and 1s", m.P50, m.Max)
+	}
+}
+
+func TestKeysFollowTheirDistribution(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		bench    benchCmd
+		distinct func(int) bool
+		hottest  func(int) bool
+	}{
+		{"one per intent", benchCmd{}, func(n int) bool { return n == 5000 }, func(n int) bool { return n == 1 }},
+		{"uniform", benchCmd{Keys: 10}, func(n int) bool { return n == 10 }, func(n int) bool { return n < 650 }},
+		{"zipf", benchCmd{Keys: 1000, Zipf: 1.5}, func(n int) bool { return n > 50 && n <= 1000 }, func(n int) bool { return n > 1500 }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			intents, keys := tt.bench.intents("b-"), map[string]int{}
+			hottest := 0
+			for i := range 5000 {
+				k := string(intents(i).Key)
+				keys[k]++
+				hottest = max(hottest, keys[k])
+			}
+			if !tt.distinct(len(keys)) || !tt.hottest(hottest) {
+				t.Errorf("%d keys, the hottest %d times", len(keys), hottest)
+			}
+		})
+	}
+}
+
+func TestTheRateIsHalfOfTheSlowestUnlessGiven(t *testing.T) {
+	backlogs := []measurement{{PerSecond: 4000}, {PerSecond: 3001}}
+	for _, tt := range []struct{ given, want float64 }{{-1, 1500}, {0, 0}, {700, 700}} {
+		c := benchCmd{Rate: tt.given}
+		if got := c.rate(backlogs); got != tt.want {
+			t.Errorf("rate %v: %v, want %v", tt.given, got, tt.want)
+		}
+	}
+}
+
+func TestMediansAreOfTheirLoopAndPart(t *testing.T) {
+	var all []measurement
+	for i, v := range []float64{5, 1, 3} {
+		all = append(all,
+			measurement{Loop: "paylink", Part: "backlog", PerSecond: v},
+			measurement{Loop: "plain", Part: "backlog", PerSecond: 100 * v},
+			measurement{Loop: "paylink", Part: "schedule", PerSecond: float64(i) + 1000})
+	}
+	if got := row(figures[0], []string{"paylink", "plain"}, all); got != "  outcomes/s                                           3           300    0.01" {
+		t.Errorf("row %s", strconv.Quote(got))
+	}
+}

@@ -1,0 +1,96 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"paylink/internal/payment"
+)
+
+func TestMerchantsFile(t *testing.T) {
+	file := write(t, "merchants.yaml", `
+- id: 540001
+  secret: "0123456789"
+- id: "540002"
+  secret_file: two.secret
+  rate: 40/s+10
+  gateway_url: https://test-api.freedompay.kz
+`)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "two.secret"), []byte(canary+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANTS_FILE=" + file, "PAYLINK_RATE=2/s", "PAYLINK_MERCHANT_ID=540002"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type merchant struct{ ID, Secret, URL, Rate string }
+	var got []merchant
+	for _, m := range p.Run.Merchants {
+		got = append(got, merchant{string(m.ID), m.Secret.Reveal(), m.GatewayURL, m.Rate.String()})
+	}
+	want := []merchant{
+		{"540001", "0123456789", "https://api.freedompay.kz", "2/s"},
+		{"540002", canary, "https://test-api.freedompay.kz", "40/s+10"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := p.Run.Gateway.DefaultMerchant(p.Run.Merchants); got != "540002" {
+		t.Errorf("default merchant = %q, want the configured one", got)
+	}
+}
+
+func TestDefaultMerchant(t *testing.T) {
+	one, two := Merchant{Merchant: payment.Merchant{ID: "1"}}, Merchant{Merchant: payment.Merchant{ID: "2"}}
+	if got := (Gateway{}).DefaultMerchant([]Merchant{one}); got != "1" {
+		t.Errorf("of one merchant = %q, want it", got)
+	}
+	if got := (Gateway{}).DefaultMerchant([]Merchant{one, two}); got != "" {
+		t.Errorf("of two merchants = %q, want none", got)
+	}
+}
+
+func TestBadMerchantsFiles(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"", "must be a list"},
+		{"id: 1", "must be a list"},
+		{"[]", "must be a list"},
+		{"- 540001", "must be a mapping"},
+		{"- secret: " + canary, "has no id"},
+		{"- id: 1", "the secret is empty"},
+		{"- id: 1\n  secret: \"\"", "the secret is empty"},
+		{"- id: 010\n  secret: " + canary, "\"010\" is no merchant number"},
+		{"- id: shop\n  secret: " + canary, "is no merchant number"},
+		{"- id: 1\n  secrt: " + canary, "unknown key secrt of a merchant; the nearest known one is secret"},
+		{"- id: 1\n  secret: " + canary + "\n  secret_file: x", "given twice"},
+		{"- id: 1\n  secret: " + canary + "\n- id: 1\n  secret: " + canary, "merchant 1 is listed twice"},
+		{"- id: 1\n  secret: " + canary + "\n  rate: fast", "\"fast\" is no rate"},
+		{"- id: 1\n  secret: " + canary + "\n  gateway_url: ftp://x", "is no absolute URL"},
+		{"- id: 1\n  secret: [" + canary + "]", "is a list"},
+		{"- id: 1\n  secret_file: nowhere", "secret file: stat"},
+		{"- id: 1\n  secret: \"" + canary, "is not valid YAML"},
+		{"- id: 2\n  secret: " + canary, "merchant 1 is not in"}, // PAYLINK_MERCHANT_ID=1
+	} {
+		file := write(t, "merchants.yaml", c.text+"\n")
+		_, _, err := parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANT_ID=1", "PAYLINK_MERCHANTS_FILE=" + file})
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q:\n got %v\nwant …%s", c.text, err, c.want)
+		}
+	}
+}
+
+func FuzzMerchantsFileNeverQuotesSecrets(f *testing.F) {
+	for _, s := range []string{"- id: 2\n  secret: x", "  rate: 40/s", "  rate: [", "- &a", "\t"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		_, err := parseMerchants("merchants.yaml", []byte("- id: 1\n  secret: "+canary+"\n"+text), Merchant{})
+		if err != nil && strings.Contains(err.Error(), canary) && !strings.Contains(text, "canary") {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
+}

@@ -1,0 +1,209 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// canary is a secret that no line may hold.
+const canary = "canary-3f9d1c77b2"
+
+// A program is a grammar such as cmd/paylink has.
+type program struct {
+	Run  Run  `cmd:"" help:"Run the service."`
+	Sign Sign `cmd:"" help:"Sign."`
+}
+
+// good is an environment with everything that is required.
+func good(more ...string) []string {
+	return append([]string{
+		"PAYLINK_KAFKA_BROKERS=one:9092, two:9092", "PAYLINK_MERCHANT_ID=540001", "PAYLINK_MERCHANT_SECRET=" + canary,
+		"PATH=/bin", "NOT_PAYLINK_RATE=1",
+	}, more...)
+}
+
+func parse(environ []string, args ...string) (program, *Parsed, error) {
+	var p program
+	parsed, err := Parse(&p, Invocation{Name: "paylink", Args: append([]string{"run"}, args...), Environ: environ, Stdout: io.Discard, Stderr: io.Discard})
+	return p, parsed, err
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDefaultsAreThoseOfTheManual(t *testing.T) {
+	p, parsed, err := parse(good())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.Run
+	got := map[string]any{
+		"brokers": r.Kafka.Brokers, "group": r.Kafka.Group, "intents": r.Topics.Intents, "outcomes": r.Topics.Outcomes,
+		"dead": r.Topics.DeadLetters, "url": r.Gateway.URL, "rate": r.Gateway.Rate.String(), "scope": r.Gateway.RateScope,
+		"concurrency": r.Flow.Concurrency, "timeout": r.Gateway.Timeout, "giveup": r.Flow.GiveUpAfter, "drain": r.Flow.DrainTimeout,
+		"session": r.Kafka.SessionTimeout, "rebalance": r.Kafka.RebalanceTimeout, "heartbeat": r.Kafka.HeartbeatInterval(),
+		"start": r.Kafka.Start, "window": r.Flow.LedgerWindow, "admin": r.Admin.Addr, "format": r.Events.Format,
+		"log": r.Log.Format + r.Log.Level, "tls": r.Kafka.TLS.Config() == nil,
+	}
+	want := map[string]any{
+		"brokers": []string{"one:9092", "two:9092"}, "group": "paylink", "intents": "payment-intents", "outcomes": "payment-outcomes",
+		"dead": "payment-intents.dead-letters", "url": "https://api.freedompay.kz", "rate": "1/1500ms", "scope": "group",
+		"concurrency": 256, "timeout": 30 * time.Second, "giveup": time.Hour, "drain": 35 * time.Second,
+		"session": 15 * time.Second, "rebalance": time.Minute, "heartbeat": 3 * time.Second,
+		"start": "earliest", "window": 168 * time.Hour, "admin": "127.0.0.1:8080", "format": "json",
+		"log": "info", "tls": true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if len(r.Merchants) != 1 || r.Merchants[0].ID != "540001" || r.Merchants[0].Secret.Reveal() != canary || r.Merchants[0].GatewayURL != r.Gateway.URL {
+		t.Errorf("merchants = %+v", r.Merchants)
+	}
+	if parsed.Command != "run" || len(parsed.Warnings) != 0 {
+		t.Errorf("parsed = %+v, want run without warnings", parsed)
+	}
+}
+
+func TestDefaultIsPreparedLikeACommandLine(t *testing.T) {
+	got, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Kafka.Brokers, got.Gateway.MerchantID, got.Gateway.Secret = []string{"one:9092", "two:9092"}, "540001", canary
+	if err := got.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	want, _, err := parse(good())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Run, got, cmp.AllowUnexported(TLS{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAFlagWinsOverAVariableOverTheFileOverTheDefault(t *testing.T) {
+	file := write(t, "paylink.yaml", "# ours\nconcurrency: 1\ngive_up_after: 2h\ndrain_timeout: 40s\nkafka_brokers:\n  - three:9092\n  - four:9092\nkafka_tls_enabled: true\nrate:\n")
+	environ := []string{"PAYLINK_CONFIG=" + file, "PAYLINK_CONCURRENCY=2", "PAYLINK_GIVE_UP_AFTER=3h", "PAYLINK_MERCHANT_ID=1", "PAYLINK_MERCHANT_SECRET=" + canary, "PAYLINK_RATE="}
+	p, _, err := parse(environ, "--concurrency=3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, k := p.Run.Flow, p.Run.Kafka
+	if f.Concurrency != 3 || f.GiveUpAfter != 3*time.Hour || f.DrainTimeout != 40*time.Second || p.Run.Gateway.Rate.String() != "1/1500ms" {
+		t.Errorf("flow = %+v, want flag 3, variable 3h, file 40s; and the default rate", f)
+	}
+	if diff := cmp.Diff([]string{"three:9092", "four:9092"}, k.Brokers); diff != "" || !k.TLS.Enabled || k.TLS.Config() == nil {
+		t.Errorf("brokers %s; TLS %v", diff, k.TLS.Enabled)
+	}
+	other := write(t, "other.yaml", "kafka_brokers: five:9092\n")
+	if p, _, err = parse(environ, "--config", other); err != nil || p.Run.Kafka.Brokers[0] != "five:9092" {
+		t.Errorf("with --config: brokers = %v, %v, want the flag's file", p.Run.Kafka.Brokers, err)
+	}
+}
+
+func TestHelpTellsEverySetting(t *testing.T) {
+	var out bytes.Buffer
+	var p program
+	_, err := Parse(&p, Invocation{Name: "paylink", Args: []string{"run", "--help"}, Stdout: &out, Stderr: io.Discard})
+	if !errors.Is(err, ErrHelp) {
+		t.Fatalf("Parse = %v, want ErrHelp", err)
+	}
+	golden := filepath.Join("testdata", "help.txt")
+	if *update {
+		if err := os.WriteFile(golden, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), out.String()); diff != "" {
+		t.Error(diff)
+	}
+	for _, name := range strings.Fields(`KAFKA_BROKERS KAFKA_GROUP TOPIC_INTENTS TOPIC_OUTCOMES TOPIC_DEAD_LETTERS GATEWAY_URL MERCHANT_ID MERCHANT_SECRET
+		MERCHANT_SECRET_FILE RATE RATE_SCOPE MERCHANTS_FILE CONCURRENCY GATEWAY_TIMEOUT GIVE_UP_AFTER DRAIN_TIMEOUT KAFKA_SESSION_TIMEOUT
+		KAFKA_REBALANCE_TIMEOUT KAFKA_GROUP_INSTANCE_ID KAFKA_START LEDGER_WINDOW ADMIN_ADDR SCHEMA_REGISTRY_URL OUTCOME_FORMAT LOG_FORMAT LOG_LEVEL
+		KAFKA_TLS_ENABLED KAFKA_TLS_CA_FILE KAFKA_TLS_CERT_FILE KAFKA_TLS_KEY_FILE KAFKA_TLS_SERVER_NAME
+		KAFKA_SASL_MECHANISM KAFKA_SASL_USERNAME KAFKA_SASL_PASSWORD KAFKA_SASL_PASSWORD_FILE CONFIG`) {
+		if !strings.Contains(out.String(), "PAYLINK_"+name+" ") && !strings.Contains(out.String(), "PAYLINK_"+name+"\n") {
+			t.Errorf("the help does not name PAYLINK_%s", name)
+		}
+	}
+}
+
+func TestUnknownVariablesAreWarnedOf(t *testing.T) {
+	_, parsed, err := parse(good("PAYLINK_CONCURENCY=5", "PAYLINK_PORT_8080_TCP_ADDR=10.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(parsed.Warnings) != 2 || !strings.Contains(parsed.Warnings[0], "unknown variable PAYLINK_CONCURENCY is ignored; the nearest known one is PAYLINK_CONCURRENCY") {
+		t.Errorf("warnings = %q", parsed.Warnings)
+	}
+	_, parsed, err = parse([]string{"PAYLINK_KAFKA_BROKER=one:9092"})
+	if err == nil || len(parsed.Warnings) != 1 {
+		t.Errorf("warnings = %q, %v, want the warning beside the error", parsed.Warnings, err)
+	}
+}
+
+func TestDoubtfulSettingsAreWarnedOf(t *testing.T) {
+	_, parsed, err := parse(good("PAYLINK_KAFKA_SASL_MECHANISM=plain", "PAYLINK_KAFKA_SASL_USERNAME=u", "PAYLINK_KAFKA_SASL_PASSWORD="+canary,
+		"PAYLINK_KAFKA_SESSION_TIMEOUT=2s", "PAYLINK_GATEWAY_URL=http://api.example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(parsed.Warnings, "\n")
+	for _, want := range []string{"password in clear", "brokers refuse less than 6s", "travel unencrypted"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("warnings = %q, want one with %q", parsed.Warnings, want)
+		}
+	}
+	_, parsed, err = parse(good("PAYLINK_GATEWAY_URL=http://gateway:8080"))
+	if err != nil || len(parsed.Warnings) != 0 {
+		t.Errorf("inside a cluster: warnings = %q, %v, want none", parsed.Warnings, err)
+	}
+}
+
+func TestSecretsComeFromAFileLessOneNewline(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{canary, canary}, {canary + "\n", canary}, {canary + "\r\n", canary}, {canary + "\n\n", canary + "\n"}, {" " + canary, " " + canary},
+	} {
+		file := write(t, "secret", c.text)
+		p, _, err := parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANT_ID=1", "PAYLINK_MERCHANT_SECRET_FILE=" + file})
+		if err != nil || p.Run.Merchants[0].Secret.Reveal() != c.want {
+			t.Errorf("file %q = %v, want %q", c.text, err, c.want)
+		}
+	}
+	file := write(t, "paylink.yaml", "merchant_secret: '"+canary+"'\n")
+	p, _, err := parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANT_ID=1", "PAYLINK_CONFIG=" + file})
+	if err != nil || p.Run.Merchants[0].Secret.Reveal() != canary {
+		t.Errorf("settings file: %v", err)
+	}
+}
+
+func TestSignTakesTheFileBeforeTheVariable(t *testing.T) {
+	var p program
+	file := write(t, "secret", "fromfile\n")
+	_, err := Parse(&p, Invocation{Name: "paylink", Args: []string{"sign", "--secret-file", file}, Environ: good(), Stdout: io.Discard, Stderr: io.Discard})
+	if err != nil || p.Sign.Secret.Reveal() != "fromfile" {
+		t.Errorf("secret = %q, %v, want that of the file", p.Sign.Secret.Reveal(), err)
+	}
+}

@@ -1,0 +1,242 @@
+package pipeline
+
+import (
+	"container/heap"
+	"hash/maphash"
+	"math"
+	"slices"
+	"time"
+)
+
+// Parking keeps memory bounded however long a backlog is: of a record whose time
+// is far, only its place in the log is remembered, and it is read again when its
+// time nears. Two kinds of records are parked:
+//
+//   - behind a lane: the merchant's pace, or a hold, lets it wait, and enough of
+//     its intents are loaded already. What must be done first is read first.
+//   - behind a key: an earlier record of its key is not settled, and enough of
+//     the key's records are loaded already.
+//
+// A parked record holds the committed offset back like any unfinished one. After
+// a restart it is read again, like everything above that offset, and what was
+// answered by then is skipped: that costs reading only.
+
+// laneLoad and chainLoad are how many records of a lane, or of a key, are kept
+// loaded per partition while more wait.
+const (
+	laneLoad  = 32
+	chainLoad = 4
+	maxParked = 4 << 20 // per partition; beyond it the partition is not read on
+)
+
+// A parked record, 24 bytes without pointers.
+type parked struct {
+	slot     int64 // in hidden
+	deadline int64 // unix nanoseconds by which it must be settled
+	key      uint64
+}
+
+// keyHash stands for a key. Two keys that share it only wait for each other.
+type keyHash = uint64
+
+var seed = maphash.MakeSeed()
+
+// hashKey never returns 0, which stands for no key.
+func hashKey(k []byte) keyHash { return max(1, maphash.Bytes(seed, k)) }
+
+// hidden is the offsets of parked records, in order; a negative one is no longer
+// parked. A slot stays valid while its record is parked.
+type hidden struct {
+	base    int64 // slot of the first
+	offsets []int64
+	count   int
+}
+
+func (h *hidden) put(offset int64) (slot int64) {
+	h.offsets = append(h.offsets, offset)
+	h.count++
+	return h.base + int64(len(h.offsets)) - 1
+}
+
+func (h *hidden) offset(slot int64) int64 { return h.offsets[slot-h.base] }
+
+func (h *hidden) take(slot int64) {
+	h.offsets[slot-h.base] = -1
+	h.count--
+	n := 0
+	for n < len(h.offsets) && h.offsets[n] < 0 {
+		n++
+	}
+	h.base += int64(n)
+	h.offsets = h.offsets[n:]
+}
+
+// first is the lowest parked offset.
+func (h *hidden) first() int64 {
+	if len(h.offsets) == 0 {
+		return math.MaxInt64
+	}
+	return h.offsets[0]
+}
+
+// A stand is one merchant's records of one partition.
+type stand struct {
+	lane    *lane
+	loaded  int
+	parked  parkedHeap
+	reading bool
+}
+
+type parkedHeap []parked
+
+func (h parkedHeap) Len() int { return len(h) }
+func (h parkedHeap) Less(i, j int) bool {
+	if h[i].deadline != h[j].deadline {
+		return h[i].deadline < h[j].deadline
+	}
+	return h[i].slot < h[j].slot
+}
+func (h parkedHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *parkedHeap) Push(x any)   { *h = append(*h, x.(parked)) }
+func (h *parkedHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+// parkedKey says where the records of a key are parked behind a lane.
+type parkedKey struct {
+	stand    int32 // in desk.stands
+	count    int32
+	deadline int64 // of the last one: later ones of the key must not overtake it
+}
+
+func (d *desk) standOf(l *lane) (*stand, int32) {
+	i, ok := d.standAt[l]
+	if !ok {
+		i = int32(len(d.stands))
+		d.stands = append(d.stands, &stand{lane: l})
+		d.standAt[l] = i
+	}
+	return d.stands[i], i
+}
+
+// parkBehindLane parks a task that has just arrived; mu held.
+func (d *desk) parkBehindLane(t *task, at int32, giveUp time.Duration) {
+	p := parked{slot: d.hidden.put(t.offset), deadline: t.deadline(giveUp), key: t.key}
+	if t.keyed {
+		k := d.parkedKeys[t.key]
+		p.deadline = max(p.deadline, k.deadline)
+		d.parkedKeys[t.key] = parkedKey{stand: at, count: k.count + 1, deadline: p.deadline}
+	}
+	heap.Push(&d.stands[at].parked, p)
+}
+
+// deadline is by when a task should be settled, as unix nanoseconds.
+func (t *task) deadline(giveUp time.Duration) int64 {
+	by := t.at.Add(giveUp)
+	if x := t.work.dec.Intent.ExpiresAt; !x.IsZero() && x.Before(by) {
+		by = x
+	}
+	return by.UnixNano()
+}
+
+// unparkLane has the next parked records of a stand read again, if few enough
+// are loaded; mu held.
+func (e *Engine) unparkLane(d *desk, s *stand) {
+	if s.reading || d.closed || len(s.parked) == 0 || s.loaded > laneLoad/2 {
+		return
+	}
+	var ps []parked
+	for len(s.parked) > 0 && len(ps) < laneLoad-s.loaded {
+		ps = append(ps, heap.Pop(&s.parked).(parked))
+	}
+	s.reading = true
+	e.reload(d, ps, func(t *task, p parked) {
+		s.reading = false
+		d.forgetKey(p.key)
+		if t == nil {
+			d.hidden.take(p.slot)
+			return
+		}
+		if c := d.chains[t.key]; t.keyed && c != nil && len(c.tasks) >= chainLoad {
+			c.parked = append(c.parked, p) // it is hidden still
+			return
+		}
+		d.hidden.take(p.slot)
+		e.load(t)
+	}, func() { e.unparkLane(d, s) })
+}
+
+func (d *desk) forgetKey(k keyHash) {
+	if pk, ok := d.parkedKeys[k]; ok {
+		if pk.count--; pk.count == 0 {
+			delete(d.parkedKeys, k)
+			return
+		}
+		d.parkedKeys[k] = pk
+	}
+}
+
+// unparkKey has the next parked records of a key read again; mu held.
+func (e *Engine) unparkKey(d *desk, c *chain) {
+	if c.reading || d.closed || len(c.parked) == 0 || len(c.tasks) > chainLoad/2 {
+		return
+	}
+	n := min(len(c.parked), chainLoad)
+	ps := c.parked[:n]
+	c.parked = c.parked[n:]
+	c.reading = true
+	e.reload(d, ps, func(t *task, p parked) {
+		c.reading = false
+		d.hidden.take(p.slot)
+		if t != nil {
+			e.load(t)
+		}
+	}, func() { e.unparkKey(d, c); d.dropChain(ps[0].key, c) })
+}
+
+// reload reads parked records again and gives each to put, in the order given,
+// with mu held, then calls then. A record that the topic does not hold any more
+// is given as nil: nothing can be done for it but say so.
+func (e *Engine) reload(d *desk, ps []parked, put func(*task, parked), then func()) {
+	offsets := make([]int64, len(ps))
+	for i, p := range ps {
+		offsets[i] = d.hidden.offset(p.slot)
+	}
+	e.calls.Add(1)
+	go func() {
+		defer e.calls.Done()
+		sorted := slices.Sorted(slices.Values(offsets))
+		recs, err := d.claim.Reread(d.ctx, sorted)
+		if err != nil {
+			return // drained or lost: nobody needs them here any more
+		}
+		byOffset := make(map[int64]*task, len(recs))
+		for i := range recs {
+			t, ok := e.decode(d, &recs[i])
+			if !ok {
+				return
+			}
+			byOffset[t.offset] = t
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if d.closed {
+			return
+		}
+		for i, p := range ps {
+			t := byOffset[offsets[i]]
+			if t == nil {
+				e.metrics.vanished.Inc()
+				e.log.WithField("partition", d.claim.Partition()).WithField("offset", offsets[i]).
+					Error("the topic's retention deleted an intent that was waiting: it gets no outcome; emit it again")
+			}
+			put(t, p)
+		}
+		then()
+		d.commit()
+		e.pump()
+	}()
+}
