@@ -35,7 +35,7 @@ type benchCmd struct {
 	Baseline   bool          `help:"Measure the plainest kafka-go loop as well: Reader, workers, the same gateway client, Writer, CommitMessages; no guarantees."`
 	Runs       int           `default:"1" help:"Measure so often, the loops in turn, and tell medians (default ${default})."`
 	Strict     bool          `help:"Use the gateway simulator, which checks every rule, and not the quick one that only answers."`
-	Brokers    []string      `placeholder:"HOST:PORT,…" help:"A real cluster. Topics of its own are made and deleted. Default: the embedded broker."`
+	Brokers    []string      `placeholder:"HOST:PORT" help:"A real cluster. Topics of its own are made and deleted. Default: the embedded broker."`
 	JSON       bool          `help:"Print all measurements as JSON."`
 }
 

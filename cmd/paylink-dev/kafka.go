@@ -20,7 +20,7 @@ import (
 
 // The clusterFlags say how to reach a cluster.
 type clusterFlags struct {
-	Brokers      []string `default:"127.0.0.1:9092" env:"PAYLINK_KAFKA_BROKERS" placeholder:"HOST:PORT,…" help:"Brokers to bootstrap from (default ${default})."`
+	Brokers      []string `default:"127.0.0.1:9092" env:"PAYLINK_KAFKA_BROKERS" placeholder:"HOST:PORT" help:"Brokers to bootstrap from (default ${default})."`
 	TLS          bool     `help:"Talk TLS to the brokers, trusting the system's authorities."`
 	SASL         string   `enum:"none,plain,scram-sha-256,scram-sha-512" default:"none" help:"How to say who we are: ${enum} (default ${default})."`
 	SASLUser     string   `name:"sasl-user" help:"User name."`

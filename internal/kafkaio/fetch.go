@@ -1,6 +1,7 @@
 package kafkaio
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -300,13 +301,13 @@ func visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline
 	}
 }
 
-// record keeps the bytes of r, which stay valid.
+// record copies r, so that one waiting record does not keep a whole fetch in memory.
 func record(r *kafkawire.Record) pipeline.Record {
-	out := pipeline.Record{Offset: r.Offset, Message: event.Message{Key: r.Key, Value: r.Value, Time: time.UnixMilli(r.Millis)}}
+	out := pipeline.Record{Offset: r.Offset, Message: event.Message{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Time: time.UnixMilli(r.Millis)}}
 	if len(r.Headers) > 0 {
 		out.Headers = make([]event.Header, len(r.Headers))
 		for i, h := range r.Headers {
-			out.Headers[i] = event.Header{Key: string(h.Key), Value: h.Value}
+			out.Headers[i] = event.Header{Key: string(h.Key), Value: bytes.Clone(h.Value)}
 		}
 	}
 	return out

@@ -193,7 +193,7 @@ func (e *Engine) published(t *task, o payment.Outcome, err error) {
 func (e *Engine) settle(t *task, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err != nil {
+	if err != nil || t.desk.gone {
 		e.abandon(t)
 		return
 	}

@@ -26,6 +26,7 @@ type desk struct {
 	ids    map[payment.IntentID][]*task // intent id → its loaded tasks whose key is free, the first one may run
 	active int                          // tasks that call or publish
 	closed bool                         // drains, or is lost: nothing starts
+	gone   bool                         // the claim has ended
 	idle   chan struct{}                // told when active falls to zero while closed
 
 	hidden     hidden
@@ -91,7 +92,7 @@ func (e *Engine) admit(d *desk, tasks []*task) bool {
 // for it.
 func (e *Engine) arrive(t *task) bool {
 	d := t.desk
-	if d.bytes >= e.cfg.WindowBytes || d.unpaced >= e.cfg.WindowCount || d.hidden.count >= maxParked {
+	if !e.hasRoom(d) {
 		return false
 	}
 	if t.work.dead != nil {
@@ -121,6 +122,39 @@ func (e *Engine) arrive(t *task) bool {
 	return true
 }
 
+// hasRoom reports whether a desk may load one more record. Records that could
+// run but for the number of calls in flight are limited per desk, and over all
+// desks to a few times that number: more would only cost memory.
+func (e *Engine) hasRoom(d *desk) bool {
+	if d.bytes >= e.cfg.WindowBytes || d.unpaced >= e.cfg.WindowCount || d.hidden.count >= maxParked {
+		return false
+	}
+	if d.unpaced >= fairShare && e.unpaced >= 3*e.cfg.Concurrency {
+		e.full = true
+		return false
+	}
+	return true
+}
+
+// fairShare is what every desk may load, however much the others have.
+const fairShare = 64
+
+// count adds a task to those that could run, or takes it off them; mu held.
+func (d *desk) count(n int) {
+	d.unpaced += n
+	d.engine.unpaced += n
+	if n > 0 {
+		return
+	}
+	tell(d.room)
+	if d.engine.full {
+		d.engine.full = false
+		for other := range d.engine.desks {
+			tell(other.room)
+		}
+	}
+}
+
 // load takes a task into memory, behind its key; mu held.
 func (e *Engine) load(t *task) {
 	d := t.desk
@@ -131,7 +165,7 @@ func (e *Engine) load(t *task) {
 		t.stand.loaded++
 	}
 	if t.unpaced = t.stand == nil || !t.stand.lane.paced(); t.unpaced {
-		d.unpaced++
+		d.count(1)
 	}
 	if !t.keyed {
 		e.arriveID(t)
@@ -194,7 +228,7 @@ func (d *desk) unload(t *task) {
 		t.stand.loaded--
 	}
 	if t.unpaced {
-		d.unpaced--
+		d.count(-1)
 	}
 	tell(d.room)
 }
@@ -276,9 +310,10 @@ func (e *Engine) drain(d *desk) {
 func (e *Engine) closeDesk(d *desk) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	d.closed = true
+	d.closed, d.gone = true, true
 	e.drop(d)
 	delete(e.desks, d)
+	d.count(-d.unpaced)
 	d.cancel()
 	e.pump()
 }

@@ -51,6 +51,8 @@ type Engine struct {
 	waiting  taskHeap // tasks that back off, by the time they go on
 	inFlight int      // calls
 	active   int      // tasks that call or publish
+	unpaced  int      // loaded tasks that could run
+	full     bool     // some desk has no room because of unpaced
 	desks    map[*desk]struct{}
 	recent   recent
 	started  time.Time

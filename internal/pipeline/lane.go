@@ -39,8 +39,7 @@ func (l *lane) paced() bool { return l.hold.on }
 func (t *task) yieldRoom() {
 	if t.unpaced {
 		t.unpaced = false
-		t.desk.unpaced--
-		tell(t.desk.room)
+		t.desk.count(-1)
 	}
 }
 
