@@ -36,6 +36,7 @@ type benchCmd struct {
 	Runs       int           `default:"1" help:"Measure so often, the loops in turn, and tell medians (default ${default})."`
 	Strict     bool          `help:"Use the gateway simulator, which checks every rule, and not the quick one that only answers."`
 	Brokers    []string      `placeholder:"HOST:PORT" help:"A real cluster. Topics of its own are made and deleted. Default: the embedded broker."`
+	CPUProfile string        `name:"cpu-profile" placeholder:"PREFIX" help:"Write the CPU profile of each loop to PREFIX-LOOP.pprof; of several measurements the last."`
 	JSON       bool          `help:"Print all measurements as JSON."`
 }
 

@@ -62,6 +62,9 @@ func (b *bed) close(ctx context.Context) error {
 func (c *benchCmd) startLoop(ctx context.Context, w world, b *bed, loop string) (*child, usage, error) {
 	var before usage
 	args := []string{"bench-loop", "--which=" + loop, "--name=" + b.name, "--gateway=" + b.gateway, "--in-flight=" + strconv.Itoa(c.InFlight)}
+	if c.CPUProfile != "" {
+		args = append(args, "--cpu-profile="+c.CPUProfile+"-"+loop+".pprof")
+	}
 	for _, addr := range b.kafka.Brokers {
 		args = append(args, "--brokers="+addr)
 	}

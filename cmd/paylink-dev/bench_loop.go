@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"time"
 
 	"paylink/internal/config"
@@ -16,6 +18,8 @@ type loopCmd struct {
 	Name     string // of group and topics
 	Gateway  string
 	InFlight int
+
+	CPUProfile string `name:"cpu-profile"`
 }
 
 // A usage is what a process has used since it began.
@@ -39,6 +43,11 @@ func ownUsage() usage {
 func (c *loopCmd) Run(ctx context.Context, w world) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	endProfile, err := profile(c.CPUProfile)
+	if err != nil {
+		return err
+	}
+	defer endProfile()
 	before := ownUsage()
 	looped, asked := make(chan error, 1), make(chan error, 1)
 	go func() { looped <- c.loop(ctx, w) }()
@@ -50,6 +59,25 @@ func (c *loopCmd) Run(ctx context.Context, w world) error {
 		stop()
 		return errors.Join(err, <-looped)
 	}
+}
+
+// profile profiles the CPU into a file until the returned function is called.
+func profile(file string) (end func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}, nil
 }
 
 func (c *loopCmd) loop(ctx context.Context, w world) error {

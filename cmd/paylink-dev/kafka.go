@@ -43,20 +43,26 @@ func (f clusterFlags) kafka() (devstack.Kafka, error) {
 	return k, nil
 }
 
-// reach fails unless one of the brokers answers soon. Clients wait for brokers
-// for ever, which is right for a service and wrong for a person's typing error.
+// reach waits a few seconds for one of the brokers to answer, as they may be
+// starting. Clients wait for brokers for ever, which is right for a service and
+// wrong for a person's typing error.
 func reach(ctx context.Context, k devstack.Kafka) error {
 	client, err := k.Client()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	soon, cancel := context.WithTimeout(ctx, 10*time.Second)
+	soon, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := client.Ping(soon); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("reach brokers %s: %w", strings.Join(k.Brokers, ","), err)
+	for {
+		err := client.Ping(soon)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if !sleepUntil(soon, time.Now().Add(200*time.Millisecond)) {
+			return fmt.Errorf("reach brokers %s: %w", strings.Join(k.Brokers, ","), err)
+		}
 	}
-	return nil
 }
 
 func mechanism(name, user, pass string) sasl.Mechanism {

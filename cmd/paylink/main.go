@@ -47,8 +47,15 @@ type world struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2) // so that none is lost, however close they come
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop() // finish what is in flight
+		<-signals
+		os.Exit(exitFailure) // at once
+	}()
 	code := run(ctx, os.Args[1:], world{os.Environ(), os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(code)

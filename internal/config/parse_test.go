@@ -2,9 +2,13 @@ package config
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"io"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -205,5 +209,36 @@ func TestSignTakesTheFileBeforeTheVariable(t *testing.T) {
 	_, err := Parse(&p, Invocation{Name: "paylink", Args: []string{"sign", "--secret-file", file}, Environ: good(), Stdout: io.Discard, Stderr: io.Discard})
 	if err != nil || p.Sign.Secret.Reveal() != "fromfile" {
 		t.Errorf("secret = %q, %v, want that of the file", p.Sign.Secret.Reveal(), err)
+	}
+}
+
+func TestTLSFiles(t *testing.T) {
+	web := httptest.NewTLSServer(nil)
+	defer web.Close()
+	pair := web.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})))
+	keyFile := write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	on := "PAYLINK_KAFKA_TLS_ENABLED=true"
+	p, _, err := parse(good(on, "PAYLINK_KAFKA_TLS_CA_FILE="+cert, "PAYLINK_KAFKA_TLS_CERT_FILE="+cert, "PAYLINK_KAFKA_TLS_KEY_FILE="+keyFile, "PAYLINK_KAFKA_TLS_SERVER_NAME=kafka"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := p.Run.Kafka.TLS.Config()
+	if c.ServerName != "kafka" || c.RootCAs == nil || len(c.Certificates) != 1 || c.MinVersion != tls.VersionTLS12 || c.InsecureSkipVerify {
+		t.Errorf("TLS = %+v", c)
+	}
+	for _, bad := range []struct{ set, want string }{
+		{"PAYLINK_KAFKA_TLS_CA_FILE=/nowhere.pem", "PAYLINK_KAFKA_TLS_CA_FILE: open /nowhere.pem"},
+		{"PAYLINK_KAFKA_TLS_CA_FILE=" + keyFile, "holds no PEM certificate"},
+		{"PAYLINK_KAFKA_TLS_CERT_FILE=" + cert, "give both or none"},
+		{"PAYLINK_KAFKA_TLS_KEY_FILE=" + keyFile, "give both or none"},
+	} {
+		if _, _, err := parse(good(on, bad.set)); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%s: %v, want %s", bad.set, err, bad.want)
+		}
 	}
 }

@@ -4,7 +4,12 @@ import (
 	"context"
 	"sync"
 
+	"github.com/twmb/avro"
+	"google.golang.org/protobuf/proto"
+
 	"paylink/internal/payment"
+	"paylink/schemas"
+	"paylink/schemas/contract"
 )
 
 // A DecoderConfig says which merchants there are.
@@ -16,20 +21,28 @@ type DecoderConfig struct {
 	// KnownMerchant reports whether a merchant is configured. It is called
 	// concurrently. Nil: every merchant is.
 	KnownMerchant func(payment.MerchantID) bool
+
+	// Schemas looks up what intents were written with. Nil: there is no schema
+	// registry, and intents are plain JSON or CloudEvents.
+	Schemas Schemas
 }
 
-// A Decoder reads intents. It may be used concurrently.
+// A Decoder reads intents: plain JSON, CloudEvents in both modes, and what a
+// schema registry's serializers write (JSON Schema, Avro, Protobuf), recognised
+// record by record. It may be used concurrently.
 type Decoder struct {
 	cfg     DecoderConfig
 	names   map[string]int // index into payment.Fields
 	idField int            // index of intent_id
 	desks   sync.Pool      // of *desk
+	writers writers[intentReader]
 }
 
 // A desk is what one Decode works on; reused, because most of it is buffers.
 type desk struct {
-	draft draft
-	json  jsonReader
+	draft   draft
+	json    jsonReader
+	message contract.PaymentIntent
 }
 
 // NewDecoder returns a Decoder.
@@ -39,6 +52,7 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 		d.names[f.Name] = i
 	}
 	d.idField = d.names["intent_id"]
+	d.writers.schemas, d.writers.compile = cfg.Schemas, compileIntent
 	d.desks.New = func() any { return &desk{draft: newDraft()} }
 	return d
 }
@@ -47,13 +61,13 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 //
 // An error that is an *Unreadable sends the record to the dead letters. Any
 // other error says nothing about the record: hold it and try again.
-func (d *Decoder) Decode(_ context.Context, m Message) (Decoded, error) {
+func (d *Decoder) Decode(ctx context.Context, m Message) (Decoded, error) {
 	if len(m.Value) == 0 {
 		return Decoded{}, &Unreadable{Empty, "the record has no value; emit the intent as a JSON object"}
 	}
 	k := d.desks.Get().(*desk)
 	defer d.putBack(k)
-	env, err := d.readJSON(k, m)
+	env, err := d.read(ctx, k, m)
 	if err != nil {
 		return Decoded{}, err
 	}
@@ -65,9 +79,55 @@ func (d *Decoder) Decode(_ context.Context, m Message) (Decoded, error) {
 	return out, nil
 }
 
+// read reads a record's value into the draft, whatever it was written with.
+func (d *Decoder) read(ctx context.Context, k *desk, m Message) (envelope, error) {
+	f, framed, err := frameOf(&m)
+	if err != nil {
+		return envelope{}, err
+	}
+	if !framed || f.head && d.cfg.Schemas == nil && m.Value[0] == '{' { // JSON needs no schema to be read
+		return d.readJSON(k, m)
+	}
+	r, err := d.writers.reader(ctx, f.schemaName)
+	if err != nil {
+		return envelope{}, err
+	}
+	switch r.format {
+	case schemas.Avro:
+		return envelope{}, readAvro(k, r.avro, f.body)
+	case schemas.Protobuf:
+		body, err := r.proto.bodyOf(&f)
+		if err != nil {
+			return envelope{}, err
+		}
+		return envelope{}, readProtobuf(k, body)
+	}
+	m.Value = f.body
+	return d.readJSON(k, m)
+}
+
+// An intentReader is what reads the intents of one writer's schema.
+type intentReader struct {
+	format schemas.Format
+	avro   *avro.Schema
+	proto  protoWriter
+}
+
+func compileIntent(w WriterSchema) (r intentReader, bad *Unreadable) {
+	r.format = w.Format
+	switch w.Format {
+	case schemas.Avro:
+		r.avro, bad = resolveAvro(w, schemas.Intent)
+	case schemas.Protobuf:
+		r.proto, bad = resolveProtobuf(w, (&contract.PaymentIntent{}).ProtoReflect().Descriptor())
+	}
+	return r, bad
+}
+
 // putBack clears a desk, so that the pool holds on to no record.
 func (d *Decoder) putBack(k *desk) {
 	k.draft.reset()
 	k.json.release()
+	proto.Reset(&k.message)
 	d.desks.Put(k)
 }

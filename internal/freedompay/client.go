@@ -27,9 +27,11 @@ const (
 // after a minute or so; a call that meets such a close is in doubt, so we are first.
 const idleTimeout = 30 * time.Second
 
-// writeBuffer holds a whole Init of maximum lengths, so that a call leaves in
-// one write and the last look covers all of it.
-const writeBuffer = 32 << 10
+// writeBuffer holds an ordinary Init whole, so that it leaves in one write and
+// the last look covers all of it. Every connection has one, so an Init of
+// maximum lengths is not provided for: it takes several writes, and counts as in
+// doubt when one after the first is refused.
+const writeBuffer = 8 << 10
 
 // maxHeader bounds the header of an answer, in bytes.
 const maxHeader = 64 << 10

@@ -81,14 +81,14 @@ func TestLeaseLostWhileDialling(t *testing.T) {
 	}
 }
 
-// A whole call leaves in one write, so that one look covers it.
+// An ordinary call leaves in one write, so that one look covers it.
 func TestACallIsOneWrite(t *testing.T) {
 	g := newGateway(t, serveOK)
 	var looks atomic.Int64
 	c := newClient(t, g.URL, func(c *Config) {
 		c.MayWrite = func() bool { looks.Add(1); return true }
 	})
-	if _, err := c.Open(t.Context(), fullIntent()); err != nil {
+	if _, err := c.Open(t.Context(), plainIntent()); err != nil {
 		t.Fatal(err)
 	}
 	if n := looks.Load(); n != 2 {

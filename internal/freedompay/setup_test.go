@@ -112,3 +112,11 @@ func with(f []Field, name, value string) []Field {
 	}
 	return out
 }
+
+// plainIntent is what most intents are like.
+func plainIntent() payment.Intent {
+	return payment.Intent{
+		ID: "ord-1", Merchant: "540001", OrderID: "ord-1", IdempotencyKey: "key-1", Amount: "1500.00", Currency: "KZT",
+		Params: []payment.Param{{Name: "description", Value: "Пополнение баланса"}, {Name: "user_phone", Value: "77777777777"}},
+	}
+}

@@ -14,6 +14,7 @@ type Call struct {
 	Script         string      `json:"script"`
 	Merchant       string      `json:"merchant,omitempty"`
 	OrderID        string      `json:"order_id,omitempty"`
+	Host           string      `json:"-"` // the address it was sent to: tells callers apart that have one each
 	IdempotencyKey string      `json:"idempotency_key,omitempty"`
 	Params         string      `json:"params,omitempty"` // all but salt and signature: sorted, URL-encoded, masked
 	Violations     []Violation `json:"violations,omitempty"`

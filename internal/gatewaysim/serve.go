@@ -81,6 +81,7 @@ func (g *Gateway) receive(v *visit, r *http.Request) {
 	}
 	g.log.change(v.call, func(c *Call) {
 		c.Merchant, c.OrderID, c.IdempotencyKey, c.Params = v.merchant, v.order, key, said
+		c.Host = r.Host
 		c.Violations, c.Haste, c.BadMarker = v.form.violations, haste, badMarker
 		c.Unkindness = v.unkindness()
 	})

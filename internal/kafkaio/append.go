@@ -3,6 +3,7 @@ package kafkaio
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +24,8 @@ import (
 const (
 	maxBatchRecords = 1000
 	maxBatchBytes   = 900 << 10
-	compressFrom    = 1 << 10 // smaller batches gain nothing
+	maxRequestBytes = 16 << 20 // of all partitions, plus a batch; brokers take 100 MiB
+	compressFrom    = 1 << 10  // smaller batches gain nothing
 	produceTimeout  = 5 * time.Second
 )
 
@@ -141,6 +143,10 @@ func (w *writer) resume(p kafkawire.Producer, l *ledger) {
 	for w.sending {
 		ws.cond.Wait()
 	}
+	select {
+	case <-w.claim.trouble: // what the old fence was told is no trouble of the new one
+	default:
+	}
 	for _, e := range append(w.flight, w.queue...) {
 		if l != nil && l.look(e.id, e.digest) != pipeline.Unknown {
 			landed = append(landed, e)
@@ -161,7 +167,11 @@ func (ws *writers) run(ctx context.Context) {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
-		if wait := ws.dispatch(ctx); wait > 0 {
+		wait, known := ws.dispatch(ctx)
+		for _, e := range known {
+			e.done(nil)
+		}
+		if wait > 0 {
 			t.Reset(wait)
 		}
 		select {
@@ -174,8 +184,9 @@ func (ws *writers) run(ctx context.Context) {
 }
 
 // dispatch starts a request to every idle broker that has something to append.
-// It returns when to look again; 0: when woken.
-func (ws *writers) dispatch(ctx context.Context) (again time.Duration) {
+// It returns when to look again, 0: when woken; and what need not be appended,
+// because the ledger came to hold it.
+func (ws *writers) dispatch(ctx context.Context) (again time.Duration, known []entry) {
 	now := time.Now()
 	later := func(d time.Duration) {
 		if again == 0 || d < again {
@@ -185,7 +196,7 @@ func (ws *writers) dispatch(ctx context.Context) (again time.Duration) {
 	live := ws.s.lease.live()
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	batches := map[int32]map[place]*writer{}
+	batches, sizes := map[int32]map[place]*writer{}, map[int32]int{}
 	for w := range ws.all {
 		switch {
 		case w.sending || len(w.flight)+len(w.queue) == 0:
@@ -205,14 +216,22 @@ func (ws *writers) dispatch(ctx context.Context) (again time.Duration) {
 			later(50 * time.Millisecond)
 			continue
 		}
-		if ws.busy[node] {
+		if ws.busy[node] || batches[node][w.at] != nil || sizes[node] > maxRequestBytes { // one batch of a partition in a request
+			continue
+		}
+		known = append(known, w.load()...)
+		if len(w.flight) == 0 {
+			if len(w.queue) > 0 {
+				later(time.Millisecond)
+			}
 			continue
 		}
 		if batches[node] == nil {
 			batches[node] = map[place]*writer{}
 		}
-		if batches[node][w.at] == nil { // one batch of a partition in a request
-			batches[node][w.at] = w
+		batches[node][w.at] = w
+		for i := range w.flight {
+			sizes[node] += kafkawire.BatchSize(&w.flight[i].rec)
 		}
 	}
 	for node, ready := range batches {
@@ -220,29 +239,38 @@ func (ws *writers) dispatch(ctx context.Context) (again time.Duration) {
 		list := make([]*writer, 0, len(ready))
 		for _, w := range ready {
 			w.sending = true
-			w.load()
 			list = append(list, w)
 		}
 		ws.s.start(ctx, func(ctx context.Context) { ws.send(ctx, node, list) })
 	}
-	return again
+	return again, known
 }
 
-// load makes the next batch of a writer that has none in flight.
-func (w *writer) load() {
+// load makes the next batch of a writer that has none in flight. It leaves out
+// intents that were answered after they were called, by an owner before the
+// newest fence or, where several intent partitions share an outcome partition, by
+// another claim of ours; those it returns.
+func (w *writer) load() (known []entry) {
 	if len(w.flight) > 0 {
-		return
+		return nil
 	}
-	n, size := 0, 0
-	for n < len(w.queue) && n < maxBatchRecords {
-		size += kafkawire.BatchSize(&w.queue[n].rec)
-		if n > 0 && size > maxBatchBytes {
+	size, taken := 0, 0
+	w.flight, w.raw = make([]entry, 0, min(len(w.queue), maxBatchRecords)), nil
+	for _, e := range w.queue[:min(len(w.queue), maxBatchRecords)] {
+		if w.fenced && w.claim.ledger.look(e.id, e.digest) != pipeline.Unknown {
+			known = append(known, e)
+			taken++
+			continue
+		}
+		size += kafkawire.BatchSize(&e.rec)
+		if len(w.flight) > 0 && size > maxBatchBytes {
 			break
 		}
-		n++
+		w.flight = append(w.flight, e)
+		taken++
 	}
-	w.flight, w.raw = w.queue[:n:n], nil
-	w.queue = w.queue[n:]
+	w.queue = w.queue[taken:]
+	return known
 }
 
 // acquire gets a producer for a writer that needs no fence; mu held.
@@ -272,6 +300,9 @@ func (ws *writers) acquire(ctx context.Context, w *writer) {
 // send sends one request and acts on the verdicts.
 func (ws *writers) send(ctx context.Context, node int32, list []*writer) {
 	verdicts, err := ws.produce(ctx, list)
+	if err != nil || slices.ContainsFunc(list, func(w *writer) bool { return moved(verdicts[w.at].ErrorCode) }) {
+		ws.s.routes.refresh(ctx)
+	}
 	var done []func()
 	ws.mu.Lock()
 	ws.busy[node] = false
@@ -292,6 +323,15 @@ func (ws *writers) send(ctx context.Context, node int32, list []*writer) {
 		f()
 	}
 	ws.kick()
+}
+
+// moved says that another broker leads the partition now.
+func moved(code int16) bool {
+	switch kafka.Error(code) {
+	case kafka.NotLeaderForPartition, kafka.LeaderNotAvailable, kafka.UnknownTopicOrPartition, kafka.BrokerNotAvailable:
+		return true
+	}
+	return false
 }
 
 func (ws *writers) produce(ctx context.Context, list []*writer) (map[place]produce.ResponsePartition, error) {
@@ -336,7 +376,7 @@ func (w *writer) encode() error {
 	}
 	codec := compress.None
 	if size >= compressFrom {
-		codec = compress.Lz4
+		codec = compress.Snappy
 	}
 	raw, err := kafkawire.AppendBatch(make([]byte, 0, size), w.producer, w.seq, codec, recs)
 	w.raw = raw

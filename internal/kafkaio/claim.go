@@ -45,10 +45,12 @@ type claim struct {
 	draining chan struct{}
 	drained  sync.Once
 
+	resumed bool // the group had committed an offset before us
+
 	mu    sync.Mutex
 	input input
 	done  progress
-	note  fenceNote
+	note  fenceNote // written by the goroutine that fences, under mu
 }
 
 // refenceEvery is how often the fence of a held partition is renewed: twice
@@ -56,7 +58,7 @@ type claim struct {
 const refenceEvery = 12 * time.Hour
 
 func newClaim(s *Source, ctx context.Context, partition int32) *claim {
-	outcome := partition % int32(max(1, s.routes.partitions(s.cfg.OutcomeTopic)))
+	outcome := partition % int32(s.member.outcomes)
 	dead := partition % int32(max(1, s.routes.partitions(s.cfg.DeadLetterTopic)))
 	c := &claim{
 		s: s, partition: partition, outcome: outcome,
@@ -115,13 +117,12 @@ func (c *claim) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.done.committed, c.input.next = from, from
+	c.startAt(from)
 	producer, err := c.fenceAndRead(ctx)
 	if err != nil {
 		return err
 	}
 	c.writer.resume(producer, nil)
-	c.commitNote(from)
 	c.log.WithField("from_offset", from).WithField("known", c.ledger.size()).
 		WithField("took", time.Since(began).Round(time.Millisecond).String()).Info("partition taken over")
 	return nil
@@ -132,7 +133,7 @@ func (c *claim) committed(ctx context.Context) (int64, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		offset, note, err := c.fetchCommitted(ctx)
 		if err == nil {
-			c.note = note
+			c.setNote(note)
 			return offset, nil
 		}
 		if !sleep(ctx, wait) {
@@ -163,6 +164,7 @@ func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
 	if err != nil {
 		return 0, fenceNote{}, err
 	}
+	c.resumed = got.CommittedOffset >= 0
 	return c.start(got.CommittedOffset, span), parseNote(got.Metadata), nil
 }
 
@@ -189,31 +191,37 @@ func (c *claim) start(committed int64, has span) int64 {
 
 // fenceAndRead fences the partition and reads the ledger up to the fence.
 func (c *claim) fenceAndRead(ctx context.Context) (kafkawire.Producer, error) {
+	waited := int64(-1) // the new producer id whose wait is over
 	for {
 		p, err := c.fenceOnce(ctx)
-		if errors.Is(err, errOutFenced) && ctx.Err() == nil {
+		switch {
+		case errors.Is(err, errOutFenced) && ctx.Err() == nil:
 			c.log.WithError(err).Warn("fenced by somebody else while fencing: asking the group whose the partition is")
 			c.s.member.ask(ctx) // not ours: ends ctx
 			continue
-		}
-		if err != nil {
+		case err != nil:
 			return p, err
-		}
-		if p.ID == c.note.producer {
-			c.note = c.note.fenced(p.ID, time.Now())
+		case p.ID == waited || !c.isNew(p):
+			c.setNote(fenceNote{producer: p.ID, due: c.note.due})
 			return p, nil
-		}
-		known := c.note.producer >= 0
-		c.note = c.note.fenced(p.ID, time.Now())
-		if !known && !c.ledger.foreign(p.ID) {
-			return p, nil // nobody was here before
 		}
 		c.s.metrics.newProducers.Inc()
 		c.log.WithField("producer", p.ID).Error("the coordinator knew the partition's transactional id no more and gave it a new producer id, which does not shut out an older owner: waiting a session timeout, then fencing again (see transactional.id.expiration.ms)")
 		if !sleep(ctx, c.s.cfg.SessionTimeout) {
 			return p, ctx.Err()
 		}
+		waited = p.ID
 	}
+}
+
+// isNew reports whether the coordinator forgot an older owner's producer id and
+// made up this one. If the note that tells is gone too, because a tool reset
+// the offsets, an id that was never used before is suspicious where others were.
+func (c *claim) isNew(p kafkawire.Producer) bool {
+	if c.note.producer >= 0 {
+		return p.ID != c.note.producer
+	}
+	return p.Epoch == 0 && c.resumed && c.ledger.foreign(p.ID)
 }
 
 func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
@@ -233,6 +241,7 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 		}
 	}
 	p, err := c.fence(ctx)
+	c.setNote(c.note.fenced(c.note.producer, time.Now())) // whose it is, we note when the ledger was read
 	if err != nil {
 		return p, err
 	}
@@ -322,6 +331,9 @@ func (c *claim) Bury(m event.Message, done func(error)) {
 }
 
 func wireRecord(m event.Message) kafkawire.Record {
+	if m.Time.IsZero() {
+		m.Time = time.Now() // brokers refuse what is before 1970
+	}
 	r := kafkawire.Record{Millis: m.Time.UnixMilli(), Key: m.Key, Value: m.Value}
 	if len(m.Headers) > 0 {
 		r.Headers = make([]kafkawire.Header, len(m.Headers))

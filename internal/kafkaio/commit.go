@@ -13,9 +13,9 @@ const commitEvery = 100 * time.Millisecond
 
 // progress is how far a claim is settled and committed; guarded by claim.mu.
 type progress struct {
-	settled   int64
+	settled   int64 // -1: where the claim begins is not known yet
 	committed int64
-	note      bool // the fence's note is still to be written
+	noted     string // the fence's note, as it was committed
 }
 
 // Commit implements pipeline.Claim.
@@ -25,29 +25,38 @@ func (c *claim) Commit(next int64) {
 	c.done.settled = max(c.done.settled, next)
 }
 
-// commitNote has the note of our fence written beside the offset.
-func (c *claim) commitNote(offset int64) {
+// startAt says where the claim begins. From now on the note of our fence, when
+// it changes, is committed beside the offset: before the ledger is read, so that
+// a process that dies of reading it leaves a trace of its fence.
+func (c *claim) startAt(offset int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.done.settled = max(c.done.settled, offset)
-	c.done.note = true
+	c.done = progress{settled: offset, committed: offset, noted: c.note.String()}
+	c.input.next = offset
+}
+
+func (c *claim) setNote(n fenceNote) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.note = n
 }
 
 // uncommitted returns what should be committed, if anything.
 func (c *claim) uncommitted() (kafka.OffsetCommit, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.isLost() || c.done.settled < 0 || c.done.settled == c.done.committed && !c.done.note {
+	note := c.note.String()
+	if c.isLost() || c.done.settled < 0 || c.done.settled == c.done.committed && c.done.noted == note {
 		return kafka.OffsetCommit{}, false
 	}
-	return kafka.OffsetCommit{Partition: int(c.partition), Offset: c.done.settled, Metadata: c.note.String()}, true
+	return kafka.OffsetCommit{Partition: int(c.partition), Offset: c.done.settled, Metadata: note}, true
 }
 
-func (c *claim) wasCommitted(offset int64) {
+func (c *claim) wasCommitted(o kafka.OffsetCommit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.done.committed = max(c.done.committed, offset)
-	c.done.note = false
+	c.done.committed = max(c.done.committed, o.Offset)
+	c.done.noted = o.Metadata
 }
 
 // commitLast commits what is settled before the partition is given up, unless
@@ -88,11 +97,11 @@ func (m *member) commit(ctx context.Context, claims []*claim) {
 		return
 	}
 	var offsets []kafka.OffsetCommit
-	byPart := map[int]*claim{}
+	committed := map[int]func(){}
 	for _, c := range claims {
 		if o, ok := c.uncommitted(); ok {
 			offsets = append(offsets, o)
-			byPart[o.Partition] = c
+			committed[o.Partition] = func() { c.wasCommitted(o) }
 		}
 	}
 	if len(offsets) == 0 {
@@ -110,9 +119,9 @@ func (m *member) commit(ctx context.Context, claims []*claim) {
 		m.s.log.WithError(err).Debug("commit")
 		return
 	}
-	for i, p := range res.Topics[topic] {
-		if p.Error == nil {
-			byPart[p.Partition].wasCommitted(offsets[i].Offset)
+	for _, p := range res.Topics[topic] {
+		if done := committed[p.Partition]; p.Error == nil && done != nil {
+			done()
 			continue
 		}
 		m.s.metrics.commitErrors.Inc()

@@ -16,8 +16,8 @@ import (
 // What is fetched ahead per partition: enough for a round trip, and no more. A
 // fetch may go over it once.
 const (
-	maxAheadRecords = 1000
-	maxAheadBytes   = 1 << 20
+	maxAheadRecords = 250
+	maxAheadBytes   = 128 << 10
 	maxFetchBytes   = 8 << 20 // of all partitions of one broker
 	maxFetchWait    = 100 * time.Millisecond
 )
@@ -253,6 +253,11 @@ func (f *fetcher) take(ctx context.Context, a *asked, res *kafkawire.FetchPartit
 		return
 	default: // not leader, unknown partition, …: the next metadata tells
 		f.s.metrics.fetchErrors.Inc()
+		if err == kafka.TopicAuthorizationFailed {
+			c.log.WithError(err).Error("not allowed to read the intents: grant Read on the topic")
+			c.fetched(nil, 0, 5*time.Second)
+			return
+		}
 		c.log.WithError(err).Debug("fetch")
 		f.s.routes.refresh(ctx)
 		c.fetched(nil, 0, 50*time.Millisecond)
@@ -290,7 +295,7 @@ func visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline
 		n := len(recs)
 		err = b.Records(func(r *kafkawire.Record) error {
 			if r.Offset >= from {
-				recs = append(recs, record(r))
+				recs = append(recs, record(r, b.LogTime))
 			}
 			return nil
 		})
@@ -302,8 +307,11 @@ func visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline
 }
 
 // record copies r, so that one waiting record does not keep a whole fetch in memory.
-func record(r *kafkawire.Record) pipeline.Record {
-	out := pipeline.Record{Offset: r.Offset, Message: event.Message{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Time: time.UnixMilli(r.Millis)}}
+func record(r *kafkawire.Record, brokerTime bool) pipeline.Record {
+	out := pipeline.Record{Offset: r.Offset, Message: event.Message{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), BrokerTime: brokerTime}}
+	if r.Millis >= 0 { // -1: it has none
+		out.Time = time.UnixMilli(r.Millis)
+	}
 	if len(r.Headers) > 0 {
 		out.Headers = make([]event.Header, len(r.Headers))
 		for i, h := range r.Headers {

@@ -29,9 +29,12 @@ func (ls *ledgers) of(partition int32) *ledger {
 	defer ls.mu.Unlock()
 	l := ls.byPart[partition]
 	if l == nil {
-		l = &ledger{s: ls.source, partition: partition, next: -1,
-			log: ls.source.log.WithField("outcome_partition", partition)}
-		l.forget()
+		l = &ledger{
+			s: ls.source, partition: partition, next: -1, reading: make(chan struct{}, 1),
+			log:    ls.source.log.WithField("outcome_partition", partition),
+			known:  answered{window: ls.source.cfg.LedgerWindow + clockSlack},
+			marked: map[int64]int16{},
+		}
 		ls.byPart[partition] = l
 	}
 	return l
@@ -43,9 +46,9 @@ type ledger struct {
 	s         *Source
 	log       logrus.FieldLogger
 	partition int32
-	reading   sync.Mutex // held by the one that reads on; guards next, first
-	next      int64      // offset to read on from; -1: not begun
-	first     bool       // the oldest record that exists is still to be seen
+	reading   chan struct{} // holds a token while somebody reads on; guards next, first
+	next      int64         // offset to read on from; -1: not begun
+	first     bool          // the oldest batch that exists is still to be seen
 
 	mu     sync.RWMutex
 	known  answered
@@ -58,14 +61,18 @@ type ledger struct {
 // before an outcome could be missed at the ledger's old end.
 const clockSlack = 10 * time.Minute
 
-// forget makes the ledger as new.
-func (l *ledger) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.known = answered{window: l.s.cfg.LedgerWindow + clockSlack}
-	l.reach = time.Time{}
-	l.marked = map[int64]int16{}
+// lock makes us the one that reads on. Another claim's reading, which we may
+// have to wait for, can take long. The caller unlocks.
+func (l *ledger) lock(ctx context.Context) error {
+	select {
+	case l.reading <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
+
+func (l *ledger) unlock() { <-l.reading }
 
 func (l *ledger) look(id payment.IntentID, d event.Digest) pipeline.Finding {
 	l.mu.RLock()
@@ -87,12 +94,15 @@ func (l *ledger) epoch(producer int64) (int16, bool) {
 	return e, ok
 }
 
-// foreign reports whether there are markers, and none of this producer id.
+// foreign reports whether anybody but this producer id left a marker.
 func (l *ledger) foreign(producer int64) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	_, ok := l.marked[producer]
-	return !ok && len(l.marked) > 0
+	n := len(l.marked)
+	if _, ours := l.marked[producer]; ours {
+		n--
+	}
+	return n > 0
 }
 
 // add notes an outcome that we appended ourselves.
@@ -112,8 +122,10 @@ func (l *ledger) trimLocked() {
 // begin fixes where the ledger starts. It must be called before the fence: what
 // lies between is then read for sure.
 func (l *ledger) begin(ctx context.Context) error {
-	l.reading.Lock()
-	defer l.reading.Unlock()
+	if err := l.lock(ctx); err != nil {
+		return err
+	}
+	defer l.unlock()
 	return l.beginLocked(ctx)
 }
 
@@ -128,13 +140,15 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 	}
 	if l.next >= 0 {
 		l.log.WithField("read_to", l.next).WithField("first", span.first).WithField("last", span.last).
-			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or the topic was made again): reading the ledger anew")
+			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or the topic was made again): reading it from its beginning")
 	}
-	l.forget()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.next, l.loaded = span.since, 0
-	l.first = span.since == span.first && span.first > 0
+	// What was known stays known: those intents were answered, and other claims
+	// are looking at it. Markers do not: epochs may have begun again.
+	l.next, l.loaded, l.marked = span.since, 0, map[int64]int16{}
+	l.first = span.since == span.first && span.first > 0 && span.first < span.last
+	l.reach = time.Time{}
 	if span.since > 0 {
 		l.reach = since
 	}
@@ -146,8 +160,10 @@ const maxLedgerFetch = 4 << 20
 
 // read reads on until the marker of the producer's epoch has come by.
 func (l *ledger) read(ctx context.Context, p kafkawire.Producer) error {
-	l.reading.Lock()
-	defer l.reading.Unlock()
+	if err := l.lock(ctx); err != nil {
+		return err
+	}
+	defer l.unlock()
 	began, said := time.Now(), time.Now()
 	for {
 		if e, ok := l.epoch(p.ID); ok && e >= p.Epoch {
@@ -165,10 +181,21 @@ func (l *ledger) read(ctx context.Context, p kafkawire.Producer) error {
 			said = time.Now()
 			l.log.WithField("outcomes", l.loaded).WithField("offset", l.next).WithField("end", high).WithField("error", err).Info("reading the ledger")
 		}
-		if err != nil && !sleep(ctx, 50*time.Millisecond) {
+		if err != nil && !sleep(ctx, l.afterError(err)) {
 			return ctx.Err()
 		}
 	}
+}
+
+// afterError says how long to wait after an error of fetch, and is loud about
+// what will not pass by itself.
+func (l *ledger) afterError(err error) time.Duration {
+	if !errors.Is(err, kafkawire.ErrCorrupt) {
+		return 50 * time.Millisecond
+	}
+	l.s.metrics.corrupt.Inc()
+	l.log.WithError(err).Error("the ledger stops here: outcomes cannot be read, and skipping them could answer an intent twice; repair or delete the batch")
+	return 10 * time.Second
 }
 
 func (l *ledger) done(began time.Time) {
@@ -226,6 +253,7 @@ func (l *ledger) take(set []byte) error {
 		if b.Last < l.next {
 			continue
 		}
+		l.oldest(b)
 		if b.Control {
 			if e, ok := l.marked[b.Producer.ID]; !ok || b.Producer.Epoch > e {
 				l.marked[b.Producer.ID] = b.Producer.Epoch
@@ -237,15 +265,24 @@ func (l *ledger) take(set []byte) error {
 	}
 }
 
+// oldest is shown every batch. If the log once began before the first of them,
+// nothing is known of the time before.
+func (l *ledger) oldest(b *kafkawire.Batch) {
+	if !l.first {
+		return
+	}
+	l.first = false
+	if at := time.UnixMilli(b.Newest); at.After(l.reach) {
+		l.reach = at
+	}
+}
+
 // takeRecord notes an outcome by its headers; a record without them is nobody's
 // outcome and of no interest.
 func (l *ledger) takeRecord(r *kafkawire.Record) error {
 	at := time.UnixMilli(r.Millis)
-	if l.first { // older ones were deleted: nothing is known of the time before
-		l.first = false
-		if at.After(l.reach) {
-			l.reach = at
-		}
+	if now := time.Now(); at.After(now) {
+		at = now // a wrong clock must not keep it, and what follows, for ever
 	}
 	var id, digest []byte
 	for _, h := range r.Headers {

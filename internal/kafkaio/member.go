@@ -26,11 +26,15 @@ type member struct {
 	serve func(pipeline.Claim)
 	bg    context.Context // outlives the caller's, for drains
 
+	outcomes int // partitions of the outcome topic, read once: p mod outcomes must never change
+
 	mu       sync.Mutex
 	id       kafkawire.Member // ID "": the group knows us not
 	joining  bool
 	rejoin   bool
 	stopping bool
+	over     error     // why there is no way back into the group
+	settled  time.Time // newest proof of life while no rebalance was under way
 	assigned map[int32]bool
 	claims   map[int32]*claim // every claim whose goroutine has not ended
 }
@@ -49,13 +53,16 @@ func newMember(s *Source) *member {
 // and leaves. It returns an error when the group can never be joined.
 func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)) error {
 	m.bg, m.serve = background, serve
-	outcomes := m.s.routes.partitions(m.s.cfg.OutcomeTopic)
+	m.outcomes = m.s.routes.partitions(m.s.cfg.OutcomeTopic)
 	var err error
 	for ctx.Err() == nil && err == nil {
+		if err = m.ending(); err != nil {
+			break
+		}
 		var parts []int32
-		if parts, err = m.join(ctx, outcomes); err == nil {
+		if parts, err = m.join(ctx); err == nil {
 			m.apply(parts)
-			err = m.hold(ctx, outcomes)
+			m.hold(ctx)
 			continue
 		}
 		if fatal := new(fatalError); !errors.As(err, fatal) {
@@ -67,6 +74,17 @@ func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)
 	m.drainAll()
 	m.leave()
 	return err
+}
+
+// ending returns an error when there is no going on: the group has taken our
+// instance id away, or outcome partitions were added.
+func (m *member) ending() error {
+	if n := m.s.routes.partitions(m.s.cfg.OutcomeTopic); n != m.outcomes {
+		return fatalError{fmt.Errorf("topic %s has %d partitions now, had %d: outcomes of an intent partition would go elsewhere; stop all members, then start them again", m.s.cfg.OutcomeTopic, n, m.outcomes)}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.over
 }
 
 // A fatalError ends the service: trying again cannot help.
@@ -90,33 +108,30 @@ func (m *member) explainJoin(ctx context.Context, err error) {
 }
 
 // hold waits until there is a reason to join again, or ctx ends.
-func (m *member) hold(ctx context.Context, outcomes int) error {
+func (m *member) hold(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-m.s.routes.changed:
-			if n := m.s.routes.partitions(m.s.cfg.OutcomeTopic); n > 0 && n != outcomes {
-				return fatalError{fmt.Errorf("topic %s has %d partitions now, had %d: outcomes of an intent partition would go elsewhere; stop all members, then start them again", m.s.cfg.OutcomeTopic, n, outcomes)}
-			}
-			return nil // more intent partitions: join again, so that they are given out
+			return // more intent partitions: join again, so that they are given out
 		case <-m.wake:
 			m.mu.Lock()
 			again := m.rejoin
 			m.rejoin = false
 			m.mu.Unlock()
 			if again {
-				return nil
+				return
 			}
 		}
 	}
 }
 
 // join joins the group and returns the partitions given to us.
-func (m *member) join(ctx context.Context, outcomes int) ([]int32, error) {
+func (m *member) join(ctx context.Context) ([]int32, error) {
 	m.setJoining(true)
 	defer m.setJoining(false)
-	protocol := fmt.Sprintf("paylink-sticky-%d", outcomes) // so that the group refuses members with other outcome partitions
+	protocol := fmt.Sprintf("paylink-sticky-%d", m.outcomes) // so that the group refuses members with other outcome partitions
 	res, err := m.joinGroup(ctx, protocol)
 	if err != nil {
 		return nil, err
@@ -138,7 +153,7 @@ func (m *member) join(ctx context.Context, outcomes int) ([]int32, error) {
 	if err != nil {
 		return nil, m.failed("sync", err)
 	}
-	m.s.lease.renew(sent)
+	m.alive(sent)
 	var parts []int32
 	for _, p := range got.Assignment.AssignedPartitions[m.s.cfg.IntentTopic] {
 		parts = append(parts, int32(p))
@@ -196,8 +211,8 @@ func (m *member) failed(step string, err error) error {
 	case kafka.UnknownMemberId, kafka.IllegalGeneration:
 		m.lose(err)
 	case kafka.FencedInstanceID:
-		m.lose(err)
-		return fatalError{fmt.Errorf("another member runs with the group instance id %q: %w", m.s.cfg.InstanceID, err)}
+		m.replaced(err)
+		return m.ending()
 	case kafka.InvalidSessionTimeout:
 		return fatalError{fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms, group.max.session.timeout.ms): %w", m.s.cfg.SessionTimeout, err)}
 	}
@@ -233,6 +248,9 @@ func (m *member) assignments(members []kafka.JoinGroupResponseMember) []kafka.Sy
 func (m *member) apply(parts []int32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.id.ID == "" {
+		return // lost again meanwhile
+	}
 	clear(m.assigned)
 	var gained, handed []int32
 	for _, p := range parts {
@@ -283,7 +301,7 @@ func (m *member) ended(c *claim) {
 			return // joins again when the last one is drained
 		}
 	}
-	m.wakeLocked(!c.isLost())
+	m.wakeLocked(m.id.ID != "") // so that what we let go is given to others
 }
 
 func (m *member) wakeLocked(rejoin bool) {
@@ -336,20 +354,51 @@ func (m *member) ask(ctx context.Context) error {
 	switch code(err) {
 	case 0:
 		if err == nil {
-			m.s.lease.renew(sent)
+			m.alive(sent)
 		}
 	case kafka.RebalanceInProgress:
-		m.s.lease.renew(sent) // the coordinator took it as a sign of life
+		m.aliveInRebalance(sent)
 		m.mu.Lock()
 		if !m.joining {
 			m.wakeLocked(true)
 		}
 		m.mu.Unlock()
 		return nil
-	case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.FencedInstanceID:
+	case kafka.UnknownMemberId, kafka.IllegalGeneration:
 		m.lose(fmt.Errorf("heartbeat: %w", err))
+	case kafka.FencedInstanceID:
+		m.replaced(fmt.Errorf("heartbeat: %w", err))
 	}
 	return err
+}
+
+// alive renews the lease: the coordinator counts us in, as of then at least.
+func (m *member) alive(sent time.Time) {
+	m.mu.Lock()
+	m.settled = sent
+	m.mu.Unlock()
+	m.s.lease.renew(sent)
+}
+
+// aliveInRebalance renews the lease, but for no longer than the coordinator
+// waits for members to join again: those that have not, it drops without a word,
+// however well their hearts beat.
+func (m *member) aliveInRebalance(sent time.Time) {
+	m.mu.Lock()
+	since := elapsed(m.settled, sent)
+	m.mu.Unlock()
+	if since < m.s.cfg.RebalanceTimeout {
+		m.s.lease.renew(sent)
+	}
+}
+
+// replaced ends the member: somebody else runs under our instance id. To join
+// again would end that one, which would end us, and so on.
+func (m *member) replaced(why error) {
+	m.mu.Lock()
+	m.over = fatalError{fmt.Errorf("another member runs with the group instance id %q: %w", m.s.cfg.InstanceID, why)}
+	m.mu.Unlock()
+	m.lose(why)
 }
 
 // lose drops all claims: the group does not count us in any more.
@@ -390,9 +439,9 @@ func (m *member) drainAll() {
 // leave tells the group that we are gone, so that it need not wait a session
 // timeout. A static member stays: it will be back.
 func (m *member) leave() {
-	id, ok := m.identity()
+	id, _ := m.identity() // also of a generation that never came to be
 	m.s.lease.end()
-	if !ok || id.InstanceID != "" {
+	if id.ID == "" || id.InstanceID != "" {
 		return
 	}
 	_, err := call(m.bg, 5*time.Second, func(ctx context.Context) (struct{}, error) {

@@ -3,6 +3,7 @@ package kafkaio
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -85,7 +86,9 @@ func (r *routes) refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
-	nodes, counts := map[place]int32{}, map[string]int{}
+	r.mu.RLock()
+	nodes, counts := map[place]int32{}, maps.Clone(r.counts) // a topic that is gone will be back
+	r.mu.RUnlock()
 	for _, t := range md.Topics {
 		if t.Error != nil {
 			continue
@@ -105,8 +108,8 @@ func (r *routes) refresh(ctx context.Context) error {
 	return nil
 }
 
-// tell wakes the member when a number of partitions changed. A topic that is
-// gone has none, which is waited out and not a change.
+// tell wakes the member when a number of partitions changed, also if the topic
+// was deleted and made again with other partitions.
 func (r *routes) tell(before, now map[string]int) {
 	if !slices.ContainsFunc(r.topics[:2], func(t string) bool { return now[t] > 0 && before[t] > 0 && now[t] != before[t] }) {
 		return

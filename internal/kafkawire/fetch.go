@@ -1,6 +1,7 @@
 package kafkawire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -99,10 +100,14 @@ type Aborted struct {
 // Raw is a record set as it came: whole batches, perhaps a piece of one more.
 type Raw struct{ Bytes []byte }
 
-// maxRecordSet bounds what a broken length can make us allocate. A broker
-// sends its first batch whole even beyond the asked size, but no batch is
-// larger than message.max.bytes, whose own type is int32.
-const maxRecordSet = 512 << 20
+// maxRecordSet bounds the record set of a partition. A broker sends its first
+// batch whole even beyond the asked size, so this is the largest
+// message.max.bytes that we can read.
+const maxRecordSet = 128 << 20
+
+// trusted is how much a length alone can make us allocate; beyond it, memory
+// grows with the bytes that really come.
+const trusted = 16 << 20
 
 // ReadFrom reads the length and the bytes; kafka-go's decoder calls it.
 func (r *Raw) ReadFrom(src io.Reader) (int64, error) {
@@ -118,9 +123,18 @@ func (r *Raw) ReadFrom(src io.Reader) (int64, error) {
 	if n > maxRecordSet {
 		return 4, fmt.Errorf("record set of %d bytes", n)
 	}
-	r.Bytes = make([]byte, n)
-	m, err := io.ReadFull(src, r.Bytes)
-	return int64(4 + m), err
+	if n <= trusted {
+		r.Bytes = make([]byte, n)
+		m, err := io.ReadFull(src, r.Bytes)
+		return int64(4 + m), err
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, trusted))
+	m, err := io.CopyN(buf, src, int64(n))
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	r.Bytes = buf.Bytes()
+	return 4 + m, err
 }
 
 // WriteTo is required by kafka-go's codec and never called: we answer no fetch.

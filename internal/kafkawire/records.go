@@ -19,8 +19,14 @@ var ErrCorrupt = errors.New("corrupt record batch")
 // broker sends when the asked size ends within one.
 var errPartial = errors.New("partial batch")
 
-// maxUnpacked bounds the bytes one compressed batch may grow to.
-const maxUnpacked = 512 << 20
+// maxUnpacked bounds the bytes one compressed batch may grow to. Brokers take
+// batches of 1 MiB, compressed, unless told otherwise; what grows more than
+// sixtyfold was made to.
+const maxUnpacked = 64 << 20
+
+// minRecord is the size of the smallest record: its length, attributes, time,
+// offset, null key, null value and count of headers take a byte each.
+const minRecord = 7
 
 // A Batch is one checked record batch.
 type Batch struct {
@@ -28,9 +34,10 @@ type Batch struct {
 	Producer   Producer
 	Control    bool // holds a transaction's end, no records
 	InTxn      bool
+	LogTime    bool  // the records' times are the broker's (LogAppendTime), all the same
+	Newest     int64 // the largest timestamp, Unix milliseconds
 	codec      compress.Compression
-	logTime    bool // all records have the broker's time, max
-	first, max int64
+	first      int64
 	count      int
 	body       []byte
 }
@@ -50,18 +57,21 @@ func NextBatch(set []byte) (b *Batch, rest []byte, err error) {
 	if crc32.Checksum(raw[21:], castagnoli) != be.Uint32(raw[17:]) {
 		return nil, set, fmt.Errorf("%w at offset %d: checksum differs", ErrCorrupt, base)
 	}
-	attrs := be.Uint16(raw[21:])
+	attrs, delta, count := be.Uint16(raw[21:]), int32(be.Uint32(raw[23:])), int32(be.Uint32(raw[57:]))
+	if delta < 0 || count < 0 || int64(count) > int64(delta)+1 { // fewer than there are offsets, after compaction
+		return nil, set, fmt.Errorf("%w at offset %d: %d records in %d offsets", ErrCorrupt, base, count, int64(delta)+1)
+	}
 	return &Batch{
 		Base:     base,
-		Last:     base + int64(int32(be.Uint32(raw[23:]))),
+		Last:     base + int64(delta),
 		Producer: Producer{ID: int64(be.Uint64(raw[43:])), Epoch: int16(be.Uint16(raw[51:]))},
 		Control:  attrs&0x20 != 0,
 		InTxn:    attrs&0x10 != 0,
+		LogTime:  attrs&8 != 0,
+		Newest:   int64(be.Uint64(raw[35:])),
 		codec:    compress.Compression(attrs & 7),
-		logTime:  attrs&8 != 0,
 		first:    int64(be.Uint64(raw[27:])),
-		max:      int64(be.Uint64(raw[35:])),
-		count:    int(int32(be.Uint32(raw[57:]))),
+		count:    int(count),
 		body:     raw[batchHeader:],
 	}, set[n:], nil
 }
@@ -92,7 +102,7 @@ func (b *Batch) Records(yield func(*Record) error) error {
 	if err != nil {
 		return err
 	}
-	if b.count < 0 || b.count > len(body) {
+	if b.count > len(body)/minRecord {
 		return fmt.Errorf("%w at offset %d: %d records in %d bytes", ErrCorrupt, b.Base, b.count, len(body))
 	}
 	var rec Record
@@ -142,20 +152,23 @@ func (rec *Record) read(fields []byte, b *Batch) bool {
 	r := reader{b: fields}
 	r.take(1) // attributes, unused
 	rec.Millis = b.first + r.varint()
-	if b.logTime {
-		rec.Millis = b.max
+	if b.LogTime {
+		rec.Millis = b.Newest
 	}
 	rec.Offset = b.Base + r.varint()
+	if rec.Offset < b.Base || rec.Offset > b.Last {
+		return false
+	}
 	rec.Key, rec.Value = r.bytes(), r.bytes()
 	n := r.varint()
-	if r.bad || n < 0 || n > int64(len(r.b)) {
+	if r.bad || n < 0 || n > int64(len(r.b))/2 { // a header takes two bytes at least
 		return false
 	}
 	rec.Headers = rec.Headers[:0]
 	for range n {
 		rec.Headers = append(rec.Headers, Header{Key: r.bytes(), Value: r.bytes()})
 	}
-	return !r.bad
+	return !r.bad && len(r.b) == 0
 }
 
 // A reader takes fields off the front of b; bad is set, and stays, when one does not fit.

@@ -39,7 +39,6 @@ func (e *Engine) begin(t *task) {
 	case len(w.dec.Violations) > 0:
 		e.startPublishing(t, invalid(w.dec.Violations, now))
 	default:
-		w.try.held = e.lane(w.dec.Intent.Merchant).hold.held(now)
 		e.enqueue(t)
 	}
 }
@@ -53,7 +52,8 @@ func (e *Engine) skip(f Finding) {
 // dispatch starts a call, unless there is no time or no right to make it; mu held.
 func (e *Engine) dispatch(t *task, now time.Time) {
 	in, tr := t.work.dec.Intent, &t.work.try
-	held := e.lane(in.Merchant).hold.held(now) - tr.held
+	l := e.lane(in.Merchant)
+	held := l.hold.heldSince(t.at, now)
 	if o := tr.overdue(in, age{record: t.at, giveUp: e.cfg.GiveUpAfter, held: held}, now); o != nil {
 		e.startPublishing(t, o)
 		return
@@ -62,11 +62,38 @@ func (e *Engine) dispatch(t *task, now time.Time) {
 		e.backOff(t, leaseWait)
 		return
 	}
+	if t.probe = l.hold.on; t.probe {
+		l.hold.probe(now)
+		e.reschedule(l, now)
+	}
 	t.enter(calling)
 	e.inFlight++
 	e.metrics.inFlight.Set(float64(e.inFlight))
 	e.calls.Add(1)
-	go e.call(t)
+	select {
+	case e.handed <- t:
+	default:
+		go e.caller(t)
+	}
+}
+
+// callerIdle is how long a caller waits for another task. Callers are kept
+// because a fresh goroutine has to grow its stack for every call.
+const callerIdle = time.Second
+
+// caller makes calls, one after the other, as long as there are any.
+func (e *Engine) caller(t *task) {
+	idle := time.NewTimer(callerIdle)
+	defer idle.Stop()
+	for {
+		e.call(t)
+		idle.Reset(callerIdle)
+		select {
+		case t = <-e.handed:
+		case <-idle.C:
+			return
+		}
+	}
 }
 
 // call asks the gateway once and acts on its answer.
@@ -90,7 +117,7 @@ func (e *Engine) call(t *task) {
 	case t.desk.closed:
 		e.abandon(t)
 	case v.hold:
-		l.hold.begin(e, l, t.work.try.last)
+		l.hold.begin(e, l, t)
 		e.enqueue(t)
 	case v.ask:
 		l.hold.end(e, l)

@@ -43,6 +43,12 @@ type chain struct {
 	reading bool
 }
 
+// full says that a further record of the key must be parked: enough are loaded,
+// or some that come before it are not.
+func (c *chain) full() bool {
+	return len(c.tasks) >= chainLoad || len(c.parked) > 0 || c.reading
+}
+
 func (e *Engine) openDesk(c Claim) *desk {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &desk{
@@ -110,7 +116,7 @@ func (e *Engine) arrive(t *task) bool {
 		return true
 	}
 	if c := d.chains[t.key]; t.keyed && c != nil {
-		if len(c.tasks) >= chainLoad || len(c.parked) > 0 {
+		if c.full() {
 			c.parked = append(c.parked, parked{slot: d.hidden.put(t.offset), key: t.key})
 			return true
 		}
@@ -129,7 +135,7 @@ func (e *Engine) hasRoom(d *desk) bool {
 	if d.bytes >= e.cfg.WindowBytes || d.unpaced >= e.cfg.WindowCount || d.hidden.count >= maxParked {
 		return false
 	}
-	if d.unpaced >= fairShare && e.unpaced >= 3*e.cfg.Concurrency {
+	if d.unpaced >= fairShare && e.unpaced >= 2*e.cfg.Concurrency {
 		e.full = true
 		return false
 	}

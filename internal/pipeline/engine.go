@@ -43,7 +43,8 @@ type Engine struct {
 	metrics *metrics
 	skips   *bursts
 	timer   *time.Timer
-	calls   sync.WaitGroup
+	calls   sync.WaitGroup // tasks that somebody works on
+	handed  chan *task     // to callers that have nothing to do
 
 	mu       sync.Mutex
 	lanes    map[payment.MerchantID]*lane
@@ -74,6 +75,7 @@ func New(cfg Config) *Engine {
 		lanes: map[payment.MerchantID]*lane{}, desks: map[*desk]struct{}{}, started: time.Now(),
 	}
 	e.skips = &bursts{log: cfg.Log}
+	e.handed = make(chan *task)
 	return e
 }
 

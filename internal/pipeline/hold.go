@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"paylink/internal/pace"
-	"paylink/internal/payment"
 )
 
 // A hold is a merchant that is not called, because our credentials or set-up
@@ -15,34 +14,60 @@ type hold struct {
 	since   time.Time
 	probeAt time.Time // when one call may try again
 	probes  int
-	code    string        // the gateway's error code
-	total   time.Duration // of the holds before this one
+	code    string   // the gateway's error code
+	past    []period // the holds before this one
 }
+
+// A period is a hold that is over.
+type period struct{ from, to time.Time }
+
+// keepPeriods is how many holds that are over are told apart. Older ones run
+// together, which makes them longer: rather give up late.
+const keepPeriods = 64
 
 // probing is how the waits between probes grow.
 var probing = pace.Backoff{Base: 10 * time.Second, Max: 2 * time.Minute}
 
-// held is how long the lane was on hold, ever, up to now.
-func (h *hold) held(now time.Time) time.Duration {
-	if h.on {
-		return h.total + now.Sub(h.since)
+// heldSince is for how long of the time since then the lane was on hold.
+func (h *hold) heldSince(then, now time.Time) (held time.Duration) {
+	for _, p := range h.past {
+		held += within(p, then)
 	}
-	return h.total
+	if h.on {
+		held += within(period{h.since, now}, then)
+	}
+	return held
 }
 
-// begin holds a lane, or holds it on after a probe that failed; Engine.mu held.
-func (h *hold) begin(e *Engine, l *lane, why *payment.GatewayError) {
-	now := time.Now()
-	if !h.on {
-		h.on, h.since, h.probes = true, now, 0
-		e.metrics.held.Inc()
+func within(p period, then time.Time) time.Duration {
+	if p.from.Before(then) {
+		p.from = then
 	}
-	for _, t := range l.tasks {
-		t.yieldRoom()
-	}
-	h.code = why.Code
+	return max(0, p.to.Sub(p.from))
+}
+
+// probe takes the turn of the one call that may try again.
+func (h *hold) probe(now time.Time) {
 	h.probeAt = now.Add(probing.Delay(h.probes, 1))
 	h.probes++
+}
+
+// begin holds a lane, or says that a probe failed; Engine.mu held. What other
+// calls answer that were in flight when the hold began is no news.
+func (h *hold) begin(e *Engine, l *lane, t *task) {
+	now, why := time.Now(), t.work.try.last
+	if h.on && !t.probe {
+		return
+	}
+	if !h.on {
+		h.on, h.since, h.probes = true, now, 0
+		h.probe(now)
+		e.metrics.held.Inc()
+		for _, t := range l.tasks {
+			t.yieldRoom()
+		}
+	}
+	h.code = why.Code
 	e.log.WithField("merchant_id", string(l.merchant)).WithField("code", why.Code).WithField("cause", why.Cause).
 		WithField("next_probe", h.probeAt.Sub(now).String()).
 		Error("merchant on hold: the gateway refuses our credentials or set-up; no intent fails for it. Check merchant id, secret and contract with the gateway")
@@ -55,7 +80,11 @@ func (h *hold) end(e *Engine, l *lane) {
 		return
 	}
 	now := time.Now()
-	h.total += now.Sub(h.since)
+	h.past = append(h.past, period{h.since, now})
+	if len(h.past) > keepPeriods {
+		h.past[1].from = h.past[0].from
+		h.past = h.past[1:]
+	}
 	h.on = false
 	e.metrics.held.Dec()
 	e.log.WithField("merchant_id", string(l.merchant)).WithField("held", now.Sub(h.since).Round(time.Millisecond).String()).Warn("merchant no longer on hold")

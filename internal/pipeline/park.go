@@ -160,7 +160,7 @@ func (e *Engine) unparkLane(d *desk, s *stand) {
 			d.hidden.take(p.slot)
 			return
 		}
-		if c := d.chains[t.key]; t.keyed && c != nil && len(c.tasks) >= chainLoad {
+		if c := d.chains[t.key]; t.keyed && c != nil && c.full() {
 			c.parked = append(c.parked, p) // it is hidden still
 			return
 		}

@@ -15,7 +15,6 @@ type try struct {
 	asking  bool                  // the next call is a status lookup
 	because *payment.GatewayError // what the lookup is about: a duplicate, or a refusal nobody signed
 	last    *payment.GatewayError // the newest error
-	held    time.Duration         // how long the merchant had ever been on hold when the intent arrived
 }
 
 // A verdict says what to do with an intent after a call. Exactly one of its

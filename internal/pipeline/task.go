@@ -28,6 +28,7 @@ type task struct {
 	order   uint64    // of its lane, first come first served
 	stand   *stand    // nil: a record that is no intent
 	unpaced bool      // counted in desk.unpaced
+	probe   bool      // its call is the one that a hold lets through
 }
 
 // A work is what a task is about.

@@ -67,8 +67,8 @@ func retired() []int {
 }
 
 // doc is the field's description: meaning, rule, example.
-func (f field) doc() string {
-	need := "Optional; null and the empty string mean absent."
+func (f field) doc(absent string) string {
+	need := "Optional; " + absent + "."
 	if f.Required {
 		need = "Required."
 	}

@@ -62,7 +62,7 @@ var absent = object{{"enum", []any{"", nil}}}
 
 // schema is the rule of a field, and what may stand in its place.
 func (f field) schema() object {
-	o := object{{"description", f.doc()}, {"examples", []any{f.exampleValue()}}}
+	o := object{{"description", f.doc("null and the empty string mean absent")}, {"examples", []any{f.exampleValue()}}}
 	rules := f.rules()
 	if !f.Required {
 		rules = append([]object{absent}, rules...)

@@ -14,7 +14,9 @@ type member struct {
 }
 
 // with returns the object with one more member.
-func (o object) with(name string, value any) object { return append(o[:len(o):len(o)], member{name, value}) }
+func (o object) with(name string, value any) object {
+	return append(o[:len(o):len(o)], member{name, value})
+}
 
 // MarshalJSON writes the members in their order.
 func (o object) MarshalJSON() ([]byte, error) {

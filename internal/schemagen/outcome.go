@@ -80,10 +80,11 @@ var outcomeFields = []outcomeField{
 		"When the link was received."},
 	{"failed_at", 21, moment, never, always, nil, "2026-11-23T12:00:00.000Z",
 		"When the intent failed."},
-	{"metadata", 22, pairs, maybe, maybe, nil, `{"cart":"42"}`,
-		"The intent's metadata, as it was."},
 	{"source", 23, place, always, always, nil, "",
 		"Where the intent's record stands."},
+	// The last, because maps have no order: see event.appendMetadata.
+	{"metadata", 22, pairs, maybe, maybe, nil, `{"cart":"42"}`,
+		"The intent's metadata, as it was."},
 }
 
 // An inner field is one of the two structures within an outcome.

@@ -67,18 +67,11 @@ func wholeRange(low, high string) []string {
 func stepEnd(from, to int) int {
 	best := from
 	for tens := 1; from%tens == 0; tens *= 10 {
-		end := from - from%(tens*10) + tens*10 - 1 // the last digit's range runs to 9
-		if from/tens/10 == 0 || true {
-			for end > to && end-tens >= from {
-				end -= tens
+		for k := 10 - from/tens%10; k >= 1; k-- {
+			if end := from + k*tens - 1; end <= to {
+				best = max(best, end)
+				break
 			}
-		}
-		if end > to || len(strconv.Itoa(end)) != len(strconv.Itoa(from)) {
-			break
-		}
-		best = max(best, end)
-		if tens > to {
-			break
 		}
 	}
 	return best

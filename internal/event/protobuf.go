@@ -1,0 +1,134 @@
+package event
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bufbuild/protocompile"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// A protoWriter is a writer's Protobuf file: for each message in it, by its
+// index, why it cannot be read as a record of ours, or nil.
+type protoWriter map[string]*Unreadable
+
+// maxMessages bounds how many messages of a file are looked at.
+const maxMessages = 256
+
+// resolveProtobuf compares the messages of a writer's file with ours. Protobuf
+// finds fields by their numbers alone, so a message in which number 4 is
+// something else than an amount must not be read as an intent.
+func resolveProtobuf(w WriterSchema, ours protoreflect.MessageDescriptor) (protoWriter, *Unreadable) {
+	const name = "writer.proto"
+	sources := map[string]string{name: w.Text}
+	for _, ref := range w.References {
+		sources[ref.Name] = ref.Text
+	}
+	c := protocompile.Compiler{Resolver: protocompile.WithStandardImports(
+		&protocompile.SourceResolver{Accessor: protocompile.SourceAccessorFromMap(sources)})}
+	files, err := c.Compile(context.Background(), name)
+	if err != nil {
+		return nil, &Unreadable{UnknownSchema, "is no Protobuf schema that can be read"}
+	}
+	pw := protoWriter{}
+	pw.add(nil, files[0].Messages(), ours)
+	return pw, nil
+}
+
+func (pw protoWriter) add(above []int, messages protoreflect.MessageDescriptors, ours protoreflect.MessageDescriptor) {
+	for i := range messages.Len() {
+		if len(pw) == maxMessages || len(above) == maxIndex {
+			return
+		}
+		index := append(above[:len(above):len(above)], i)
+		pw[indexKey(index)] = readsAs(messages.Get(i), ours)
+		pw.add(index, messages.Get(i).Messages(), ours)
+	}
+}
+
+func indexKey(index []int) string {
+	if len(index) == 1 && index[0] >= 0 && index[0] < 0x80 {
+		return oneByte[index[0]:][:1]
+	}
+	return fmt.Sprint(index)
+}
+
+// oneByte is every byte below 0x80, so that the usual keys cost nothing.
+var oneByte = func() string {
+	b := make([]byte, 0x80)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return string(b)
+}()
+
+// readsAs says why a message cannot be read as ours, or nil.
+func readsAs(w, ours protoreflect.MessageDescriptor) *Unreadable {
+	known := false
+	for i := range ours.Fields().Len() {
+		o := ours.Fields().Get(i)
+		byNumber, byName := w.Fields().ByNumber(o.Number()), w.Fields().ByName(o.Name())
+		if byNumber == nil && byName == nil {
+			continue
+		}
+		if byNumber == nil || byName == nil || byNumber != byName {
+			return &Unreadable{UnknownSchema, fmt.Sprintf("is not compatible with %s: field %d must be %s, and %s must be field %d", ours.FullName(), o.Number(), o.Name(), o.Name(), o.Number())}
+		}
+		if !sameWire(o, byName) {
+			return &Unreadable{UnknownSchema, fmt.Sprintf("is not compatible with %s: field %s must be of type %s", ours.FullName(), o.Name(), o.Kind())}
+		}
+		known = known || o.Number() == 1
+	}
+	if !known {
+		return &Unreadable{UnknownSchema, fmt.Sprintf("is not compatible with %s: its message has no field %s", ours.FullName(), ours.Fields().ByNumber(1).Name())}
+	}
+	return nil
+}
+
+// sameWire reports whether two fields mean the same bytes.
+func sameWire(a, b protoreflect.FieldDescriptor) bool {
+	if a.IsList() != b.IsList() || a.IsMap() != b.IsMap() {
+		return false
+	}
+	if a.IsMap() {
+		return sameWire(a.MapKey(), b.MapKey()) && sameWire(a.MapValue(), b.MapValue())
+	}
+	if a.Kind() == protoreflect.MessageKind && b.Kind() == protoreflect.MessageKind {
+		return a.Message().FullName() == b.Message().FullName() || a.Message().FullName().Parent() != "google.protobuf"
+	}
+	return a.Kind() == b.Kind() || varint(a.Kind()) && varint(b.Kind())
+}
+
+func varint(k protoreflect.Kind) bool {
+	return k == protoreflect.Int32Kind || k == protoreflect.Int64Kind || k == protoreflect.Uint32Kind || k == protoreflect.Uint64Kind
+}
+
+// bodyOf returns the body of a frame whose message can be read.
+func (pw protoWriter) bodyOf(f *frame) ([]byte, error) {
+	index, body, err := f.split()
+	if err != nil {
+		return nil, &Unreadable{NotJSON, "the message index of the Protobuf framing is broken"}
+	}
+	bad, ok := pw[indexKey(index)]
+	if !ok {
+		return nil, &Unreadable{UnknownSchema, fmt.Sprintf("%s has no message with the index that the record names", f.schemaName)}
+	}
+	if bad != nil {
+		return nil, &Unreadable{bad.Reason, f.String() + " " + bad.Text}
+	}
+	return body, nil
+}
+
+// readProtobuf reads a message into the draft. Fields that we do not know are
+// dropped at once.
+func readProtobuf(k *desk, body []byte) error {
+	in := &k.message
+	proto.Reset(in)
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}).Unmarshal(body, in); err != nil {
+		return &Unreadable{NotJSON, "the body is no Protobuf message, or holds text that is not UTF-8"}
+	}
+	in.Texts(k.draft.putText)
+	k.draft.putPairs(in.GetMetadata())
+	return nil
+}

@@ -1,0 +1,120 @@
+// Package history judges the history of one run: what was emitted, what the
+// gateway was asked and made, what stands on the outcome and dead-letter topics
+// as either isolation level sees them, what was committed and when.
+//
+// It holds the history against the promise, rule by rule (see Rules), and tells
+// each violation as a short story with the records involved. It reads no Kafka
+// and calls no gateway: who runs an experiment collects, Judge decides. It
+// trusts the times of the history to be of one clock.
+package history
+
+import "time"
+
+// A Run is the history of one run. What was not collected stays empty; the
+// rules that need it then say nothing.
+type Run struct {
+	Intents     []Intent     // every record of the intent topic
+	Calls       []Call       // in order of arrival
+	Payments    []Payment    // everything the gateway made, kept or not
+	Outcomes    []Outcome    // the outcome topic, read uncommitted
+	Committed   []Outcome    // the outcome topic, read committed
+	DeadLetters []DeadLetter // read uncommitted
+	Commits     []Commit     // offsets as they were seen, the last ones included
+
+	Faults   []Fault   // members that were killed, suspended or cut off
+	Silences []Silence // times in which a member must not call
+	Rates    []Rate
+
+	// OutcomePartitions is how many partitions the outcome topic has; zero:
+	// where outcomes stand is not judged.
+	OutcomePartitions int32
+	// AnyRepeats says that the gateway gave answers after which a call must be
+	// repeated, so that repeats need no fault of a member.
+	AnyRepeats bool
+}
+
+// A Place is one offset of one partition.
+type Place struct {
+	Partition int32
+	Offset    int64
+}
+
+// An Intent is one record of the intent topic. An id that comes again is an
+// upstream duplicate, or a conflict if its content differs.
+type Intent struct {
+	At      Place
+	ID      string // empty: no intent can be read from the record
+	Key     string // empty: none, so that it has no order
+	Content string // what the gateway would be told; compared only
+	Hidden  bool   // in a transaction that was aborted, or never ended
+}
+
+// A Call is one call of the gateway.
+type Call struct {
+	At       time.Time // when it arrived
+	Intent   string
+	Merchant string
+	Member   string // who called; empty: not known
+	Lookup   bool   // a status lookup; otherwise Init
+	Key      string // idempotency key
+	Params   string // all but salt and signature
+	Link     int64  // the payment whose link the answer gave, well signed; 0: none
+}
+
+// A Payment is one that the gateway made.
+type Payment struct {
+	ID     int64
+	Intent string
+	Link   string
+}
+
+// An Outcome is one record of the outcome topic.
+type Outcome struct {
+	At       Place
+	Time     time.Time // of the record: after the answer, before the append
+	Key      string
+	Intent   string
+	Source   Place // of the intent, as the outcome says
+	Created  bool
+	Payment  int64
+	Link     string // created only
+	MayExist bool   // failed only: payment_may_exist
+}
+
+// A DeadLetter is one record of the dead-letter topic. It may be repeated.
+type DeadLetter struct {
+	At     Place
+	Source Place
+}
+
+// A Commit is a committed offset that was seen, and how far the topics reached
+// right after: what lies below the offset must stand below those ends.
+type Commit struct {
+	Next        Place // the partition, and the first offset that is not committed
+	Outcomes    map[int32]int64
+	DeadLetters map[int32]int64
+}
+
+// A Fault took a member from its work.
+type Fault struct {
+	At     time.Time
+	Member string
+	What   string // "killed", "suspended", …
+}
+
+// A Silence is a time in which a member had no right to call.
+type Silence struct {
+	Member   string
+	From, To time.Time
+	Why      string
+}
+
+// A Rate is what a merchant may be called: in any window w at most
+// Calls × w / Per + Burst.
+type Rate struct {
+	Merchant string
+	Calls    float64
+	Per      time.Duration
+	Burst    int
+	Slack    time.Duration // how unevenly calls may travel
+}

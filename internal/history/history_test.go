@@ -1,0 +1,164 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func at(ms int) time.Time { return noon.Add(time.Duration(ms) * time.Millisecond) }
+
+// good is a history in which all is well: six intents of three keys on two
+// partitions, a duplicate, a conflict, garbage and an aborted record among them,
+// one refusal, and a member that was killed with a call in flight.
+func good() Run {
+	var r Run
+	for i := range 6 {
+		id, part, off := fmt.Sprintf("i-%d", i), int32(i%2), int64(i/2)
+		key := fmt.Sprintf("key-%d", i%3)
+		if i%3 == 2 {
+			key = ""
+		}
+		link := fmt.Sprintf("https://pay/%d", 100+i)
+		at0 := at(100 * i)
+		r.Intents = append(r.Intents, Intent{At: Place{part, off}, ID: id, Key: key, Content: id})
+		r.Calls = append(r.Calls, Call{At: at0, Intent: id, Merchant: "540001", Member: "a", Key: "k-" + id, Params: "p=" + id, Link: int64(100 + i)})
+		r.Payments = append(r.Payments, Payment{ID: int64(100 + i), Intent: id, Link: link})
+		r.Outcomes = append(r.Outcomes, Outcome{At: Place{part, off}, Time: at(100*i + 50), Key: key, Intent: id, Source: Place{part, off}, Created: true, Payment: int64(100 + i), Link: link})
+	}
+	// i-4's first call came to nothing: its member was killed.
+	last := r.Calls[4]
+	last.Link = 0
+	r.Calls = append(r.Calls, last)
+	r.Calls[4].At, r.Calls[4].Member = at(430), "b"
+	r.Faults = []Fault{{At: at(410), Member: "a", What: "killed"}}
+	// i-5 was refused.
+	r.Calls[5].Link, r.Payments = 0, r.Payments[:5]
+	r.Outcomes[5] = Outcome{At: r.Outcomes[5].At, Time: r.Outcomes[5].Time, Key: r.Outcomes[5].Key, Intent: "i-5", Source: r.Outcomes[5].Source}
+	r.Intents = append(r.Intents,
+		Intent{At: Place{0, 3}, ID: "i-0", Key: "key-0", Content: "i-0"},
+		Intent{At: Place{0, 4}, ID: "i-0", Key: "key-0", Content: "other"},
+		Intent{At: Place{0, 5}},
+		Intent{At: Place{0, 6}, ID: "h-1", Content: "h-1", Hidden: true})
+	r.DeadLetters = []DeadLetter{{Place{0, 0}, Place{0, 4}}, {Place{0, 1}, Place{0, 5}}}
+	r.Committed = slices.Clone(r.Outcomes)
+	r.Commits = []Commit{
+		{Next: Place{0, 2}, Outcomes: map[int32]int64{0: 2, 1: 1}, DeadLetters: map[int32]int64{0: 0}},
+		{Next: Place{0, 7}, Outcomes: map[int32]int64{0: 3, 1: 3}, DeadLetters: map[int32]int64{0: 2}},
+		{Next: Place{1, 3}},
+	}
+	r.Silences = []Silence{{Member: "a", From: at(405), To: at(445), Why: "suspended"}}
+	r.Rates = []Rate{{Merchant: "540001", Calls: 10, Per: time.Second, Burst: 2}}
+	r.OutcomePartitions = 2
+	return r
+}
+
+func TestAGoodHistoryBreaksNoRule(t *testing.T) {
+	v := Judge(good())
+	if s := v.String(); s != "" {
+		t.Errorf("violations of a good history:\n%s", s)
+	}
+	want := Counts{Intents: 6, Outcomes: 6, DeadLetters: 2, Calls: 7, Repeated: 1, RepeatedIntents: 1, MostCalls: 2, Faults: 1}
+	if v.Counts != want {
+		t.Errorf("counts %+v, want %+v", v.Counts, want)
+	}
+}
+
+func TestEveryRuleIsFoundBroken(t *testing.T) {
+	tested := map[string]bool{}
+	for _, c := range []struct {
+		name, rule, says string
+		spoil            func(*Run)
+	}{
+		{"two outcomes, read uncommitted", S1, "i-1 has 2 outcomes, read uncommitted", func(r *Run) {
+			o := r.Outcomes[1]
+			o.At.Offset = 9
+			r.Outcomes = append(r.Outcomes, o)
+		}},
+		{"two outcomes, read committed", S1, "i-1 has 2 outcomes, read committed", func(r *Run) { r.Committed = append(r.Committed, r.Committed[1]) }},
+		{"a commit ahead of an outcome", S2, "the record at 0@1 had no outcome", func(r *Run) { r.Commits[0].Outcomes[0] = 1 }},
+		{"a commit ahead of a dead letter", S2, "the record at 0@5 had no outcome and no dead letter", func(r *Run) { r.Commits[1].DeadLetters[0] = 1 }},
+		{"an outcome out of order", S3, `key "key-0": the outcome of the intent at 0@0 stands behind that of the one at 0@3`, func(r *Run) {
+			r.Outcomes[0].At.Offset = 7
+			o := r.Outcomes[0]
+			o.At.Offset, o.Source.Offset, o.Intent = 6, 3, "i-9"
+			r.Outcomes = append(r.Outcomes, o)
+		}},
+		{"a call out of order", S3, `key "key-0": i-6 was called before i-0, which is ahead of it`, func(r *Run) {
+			r.Intents = append(r.Intents, Intent{At: Place{0, 7}, ID: "i-6", Key: "key-0", Content: "i-6"})
+			r.Calls = append(r.Calls, Call{At: at(10), Intent: "i-6", Merchant: "540001", Key: "k-i-6"})
+		}},
+		{"an outcome in another partition", S3, "belongs into partition 1", func(r *Run) { r.Outcomes[1].At.Partition = 0 }},
+		{"another idempotency key", S4, "under the keys k-i-4 and new", func(r *Run) { r.Calls[4].Key = "new" }},
+		{"other parameters", S4, "with other parameters: p=i-4, then p=5", func(r *Run) { r.Calls[4].Params = "p=5" }},
+		{"no idempotency key", S4, "without an idempotency key", func(r *Run) { r.Calls[0].Key = "" }},
+		{"a burst of calls", S5, "merchant 540001: the call at 12:00:00.000", func(r *Run) {
+			r.Rates[0].Burst = 1
+			r.Calls[1].At = r.Calls[0].At
+		}},
+		{"a rate exceeded slowly", S5, "calls over", func(r *Run) { r.Rates[0].Calls = 8 }},
+		{"a link that no answer gave", S6, "which no signed answer gave", func(r *Run) { r.Calls[1].Link = 0 }},
+		{"a link of somebody else", S6, "which the gateway did not make for it", func(r *Run) { r.Outcomes[1].Link = "https://pay/102" }},
+		{"a denied payment", S6, "says that no payment exists; payment 105 does", func(r *Run) { r.Payments = append(r.Payments, Payment{ID: 105, Intent: "i-5"}) }},
+		{"an aborted record called", S7, "h-1 was never committed, and was called", func(r *Run) {
+			r.Calls = append(r.Calls, Call{At: at(900), Intent: "h-1", Key: "k"})
+		}},
+		{"an aborted record answered", S7, "h-1 was never committed, and has an outcome", func(r *Run) {
+			r.DeadLetters = append(r.DeadLetters, DeadLetter{Place{0, 2}, Place{0, 6}})
+		}},
+		{"an intent lost", L1, "i-3 has no outcome", func(r *Run) { r.Outcomes = slices.Delete(r.Outcomes, 3, 4) }},
+		{"garbage lost", L1, "the record at 0@5 is no intent and has no dead letter", func(r *Run) { r.DeadLetters = r.DeadLetters[:1] }},
+		{"a conflict lost", L1, "the record at 0@4 has the id of another intent", func(r *Run) { r.DeadLetters = r.DeadLetters[1:] }},
+		{"an outcome nobody sees", L1, "readers of committed records see 5 of 6", func(r *Run) { r.Committed = r.Committed[:5] }},
+		{"an answer to nobody", L1, "nobody emitted it", func(r *Run) { r.Outcomes[2].Intent = "x" }},
+		{"a call after the outcome", Once, "i-4 was called at 12:00:00.460, after its outcome", func(r *Run) { r.Calls[6].At = at(460) }},
+		{"a call of a member without a lease", Lease, "a called at 12:00:00.430", func(r *Run) { r.Calls[4].Member = "a" }},
+		{"a repeat without a fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].Member = "b" }},
+		{"a repeat before the fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].At = at(440) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := good()
+			c.spoil(&r)
+			v := Judge(r)
+			if !slices.ContainsFunc(v.Broken(c.rule), func(x Violation) bool { return strings.Contains(x.Story, c.says) }) {
+				t.Errorf("%s not found broken with %q, only:\n%s", c.rule, c.says, v)
+			}
+		})
+		tested[c.rule] = true
+	}
+	for _, rule := range Rules() {
+		if !tested[rule] {
+			t.Errorf("rule %s has no bad history", rule)
+		}
+	}
+}
+
+func TestAViolationTellsTheRecordsInvolved(t *testing.T) {
+	r := good()
+	r.Faults[0].Member = "b"
+	got := Judge(r).String()
+	want := `repeats is broken 1 times
+  i-4 was called again at 12:00:00.430, and nothing had happened to a since 12:00:00.400
+    intent   0@2 key "key-1"
+    call     12:00:00.400 by a, key k-i-4, link 0
+    fault    12:00:00.410 b killed
+    call     12:00:00.430 by b, key k-i-4, link 104
+    outcome  12:00:00.450 at 0@2, source 0@2, created true, payment 104
+    payment  104
+`
+	if got != want {
+		t.Errorf("story\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestCountsAreSaidInOneLine(t *testing.T) {
+	got := Judge(good()).Counts.String()
+	want := "6 intents, 6 outcomes, 2 dead letters, 7 calls, 1 repeated (of 1 intents, at most 2 of one), 0 second payments, 1 faults"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

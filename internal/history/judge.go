@@ -1,0 +1,223 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The rules: those of the design's first page by their numbers, and three that
+// they rest on.
+const (
+	S1 = "S1" // at most one outcome per intent, for either isolation level
+	S2 = "S2" // no commit before everything below it is durable
+	S3 = "S3" // records of one key are settled in order
+	S4 = "S4" // every call of an intent says the same under the same key
+	S5 = "S5" // a merchant's rate is never exceeded
+	S6 = "S6" // created only after a signed answer; "nothing exists" only if so
+	S7 = "S7" // what a reader of committed records cannot see is never acted on
+	L1 = "L1" // every intent gets an outcome, every other record a dead letter
+
+	Once    = "once"    // what has its outcome is not called again
+	Lease   = "lease"   // no call in a time of silence
+	Repeats = "repeats" // a call is repeated only after a fault of who made it
+)
+
+// Rules lists all rules.
+func Rules() []string { return []string{S1, S2, S3, S4, S5, S6, S7, L1, Once, Lease, Repeats} }
+
+// A Verdict is what Judge finds.
+type Verdict struct {
+	Violations []Violation
+	Counts     Counts
+}
+
+// A Violation is one broken rule.
+type Violation struct {
+	Rule  string
+	Story string // what happened, and the records involved; several lines
+}
+
+// Counts are facts that break no rule by themselves.
+type Counts struct {
+	Intents         int // different ids that were to be settled
+	Outcomes        int
+	DeadLetters     int
+	Calls           int // Init and lookups
+	Repeated        int // Init calls beyond the first of their intent
+	RepeatedIntents int
+	MostCalls       int // Init calls of one intent
+	SecondPayments  int // payments beyond the first of their intent
+	Faults          int
+}
+
+// String says the counts in one line.
+func (c Counts) String() string {
+	return fmt.Sprintf("%d intents, %d outcomes, %d dead letters, %d calls, %d repeated (of %d intents, at most %d of one), %d second payments, %d faults",
+		c.Intents, c.Outcomes, c.DeadLetters, c.Calls, c.Repeated, c.RepeatedIntents, c.MostCalls, c.SecondPayments, c.Faults)
+}
+
+// Broken returns the violations of one rule.
+func (v Verdict) Broken(rule string) []Violation {
+	return slices.DeleteFunc(slices.Clone(v.Violations), func(x Violation) bool { return x.Rule != rule })
+}
+
+// String says how many times each rule is broken and tells the first stories of
+// each; it is empty when all is well.
+func (v Verdict) String() string {
+	const told = 3
+	var b strings.Builder
+	for _, rule := range Rules() {
+		broken := v.Broken(rule)
+		if len(broken) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "%s is broken %d times\n", rule, len(broken))
+		for _, x := range broken[:min(told, len(broken))] {
+			b.WriteString("  " + strings.ReplaceAll(strings.TrimSpace(x.Story), "\n", "\n  ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+// Judge holds a history against every rule.
+func Judge(r Run) Verdict {
+	j := newJudge(r)
+	for _, rule := range []func(){j.one, j.commits, j.order, j.sameCalls, j.rates, j.links, j.hidden, j.settled, j.once, j.silences, j.repeats} {
+		rule()
+	}
+	return Verdict{Violations: j.found, Counts: j.count()}
+}
+
+// A judge is a history with its indexes.
+type judge struct {
+	run      Run
+	intents  map[string][]Intent // by id, hidden ones left out, in order of offsets
+	hiddenID map[string]Intent
+	calls    map[string][]Call
+	payments map[string][]Payment
+	outcomes map[string][]Outcome
+	dead     map[Place][]DeadLetter
+	first    map[string]time.Time // the earliest time of an intent's outcomes
+	found    []Violation
+}
+
+func newJudge(r Run) *judge {
+	j := &judge{
+		run: r, intents: map[string][]Intent{}, hiddenID: map[string]Intent{}, calls: map[string][]Call{},
+		payments: map[string][]Payment{}, outcomes: map[string][]Outcome{}, dead: map[Place][]DeadLetter{}, first: map[string]time.Time{},
+	}
+	j.run.Intents = slices.Clone(r.Intents)
+	slices.SortFunc(j.run.Intents, func(a, b Intent) int { return a.At.compare(b.At) })
+	j.run.Calls = slices.Clone(r.Calls)
+	slices.SortStableFunc(j.run.Calls, func(a, b Call) int { return a.At.Compare(b.At) })
+	for _, in := range j.run.Intents {
+		if in.Hidden {
+			j.hiddenID[in.ID] = in
+		} else if in.ID != "" {
+			j.intents[in.ID] = append(j.intents[in.ID], in)
+		}
+	}
+	for _, c := range j.run.Calls {
+		j.calls[c.Intent] = append(j.calls[c.Intent], c)
+	}
+	for _, p := range r.Payments {
+		j.payments[p.Intent] = append(j.payments[p.Intent], p)
+	}
+	for _, o := range r.Outcomes {
+		j.outcomes[o.Intent] = append(j.outcomes[o.Intent], o)
+		if t, ok := j.first[o.Intent]; !ok || o.Time.Before(t) {
+			j.first[o.Intent] = o.Time
+		}
+	}
+	for _, d := range r.DeadLetters {
+		j.dead[d.Source] = append(j.dead[d.Source], d)
+	}
+	return j
+}
+
+func (p Place) compare(q Place) int {
+	if p.Partition != q.Partition {
+		return int(p.Partition) - int(q.Partition)
+	}
+	switch {
+	case p.Offset < q.Offset:
+		return -1
+	case p.Offset > q.Offset:
+		return 1
+	}
+	return 0
+}
+
+// String is partition and offset, as in 3@1042.
+func (p Place) String() string { return fmt.Sprintf("%d@%d", p.Partition, p.Offset) }
+
+// inits returns the Init calls of an intent.
+func (j *judge) inits(id string) []Call {
+	return slices.DeleteFunc(slices.Clone(j.calls[id]), func(c Call) bool { return c.Lookup })
+}
+
+// conflicts reports whether a record repeats an id with other content.
+func (j *judge) conflicts(in Intent) bool { return in.Content != j.intents[in.ID][0].Content }
+
+func (j *judge) count() Counts {
+	c := Counts{Intents: len(j.intents), Outcomes: len(j.run.Outcomes), DeadLetters: len(j.run.DeadLetters), Calls: len(j.run.Calls), Faults: len(j.run.Faults)}
+	for id := range j.calls {
+		n := len(j.inits(id))
+		c.MostCalls = max(c.MostCalls, n)
+		if n > 1 {
+			c.RepeatedIntents++
+			c.Repeated += n - 1
+		}
+	}
+	for _, ps := range j.payments {
+		c.SecondPayments += len(ps) - 1
+	}
+	return c
+}
+
+// breaks notes a violation: what is wrong, and all that is known of the intent.
+func (j *judge) breaks(rule, id, format string, args ...any) {
+	j.found = append(j.found, Violation{Rule: rule, Story: fmt.Sprintf(format, args...) + j.story(id)})
+}
+
+const clock = "15:04:05.000"
+
+// story tells what is known of an intent, in order of time as far as it is known.
+func (j *judge) story(id string) string {
+	if id == "" {
+		return ""
+	}
+	var b strings.Builder
+	for _, in := range j.run.Intents {
+		if in.ID == id {
+			fmt.Fprintf(&b, "\n  intent   %s key %q%s", in.At, in.Key, map[bool]string{true: " hidden"}[in.Hidden])
+		}
+	}
+	type line struct {
+		at   time.Time
+		text string
+	}
+	var lines []line
+	for _, c := range j.calls[id] {
+		what := map[bool]string{true: "lookup", false: "call"}[c.Lookup]
+		lines = append(lines, line{c.At, fmt.Sprintf("%-8s %s by %s, key %s, link %d", what, c.At.Format(clock), c.Member, c.Key, c.Link)})
+	}
+	for _, o := range j.outcomes[id] {
+		lines = append(lines, line{o.Time, fmt.Sprintf("outcome  %s at %s, source %s, created %t, payment %d", o.Time.Format(clock), o.At, o.Source, o.Created, o.Payment)})
+	}
+	for _, f := range j.run.Faults {
+		if len(lines) > 0 && len(j.run.Faults) <= 20 {
+			lines = append(lines, line{f.At, fmt.Sprintf("fault    %s %s %s", f.At.Format(clock), f.Member, f.What)})
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return a.at.Compare(b.at) })
+	for _, l := range lines {
+		b.WriteString("\n  " + l.text)
+	}
+	for _, p := range j.payments[id] {
+		fmt.Fprintf(&b, "\n  payment  %d", p.ID)
+	}
+	return b.String()
+}

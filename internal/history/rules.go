@@ -1,0 +1,202 @@
+package history
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// one is S1.
+func (j *judge) one() {
+	for level, outcomes := range map[string][]Outcome{"uncommitted": j.run.Outcomes, "committed": j.run.Committed} {
+		seen := map[string]int{}
+		for _, o := range outcomes {
+			seen[o.Intent]++
+		}
+		for _, id := range slices.Sorted(maps.Keys(seen)) {
+			if seen[id] > 1 {
+				j.breaks(S1, id, "%s has %d outcomes, read %s", id, seen[id], level)
+			}
+		}
+	}
+}
+
+// commits is S2.
+func (j *judge) commits() {
+	byPart := map[int32][]Intent{}
+	for _, in := range j.run.Intents {
+		byPart[in.At.Partition] = append(byPart[in.At.Partition], in)
+	}
+	checked := map[int32]int64{} // every record below is known to stand where all later commits see it
+	commits := slices.Clone(j.run.Commits)
+	for _, c := range commits {
+		p := c.Next.Partition
+		for _, in := range byPart[p] {
+			if in.At.Offset >= c.Next.Offset {
+				break
+			}
+			if in.Hidden || in.At.Offset < checked[p] {
+				continue
+			}
+			if !j.durable(in, c) {
+				j.breaks(S2, in.ID, "offset %s was committed, but the record at %s had no outcome and no dead letter then", c.Next, in.At)
+			}
+		}
+		checked[p] = max(checked[p], c.Next.Offset)
+	}
+}
+
+// durable reports whether a record was settled when a commit was seen.
+func (j *judge) durable(in Intent, c Commit) bool {
+	for _, d := range j.dead[in.At] {
+		if end, ok := c.DeadLetters[d.At.Partition]; !ok || d.At.Offset < end {
+			return true
+		}
+	}
+	if in.ID == "" || j.conflicts(in) {
+		return false
+	}
+	return slices.ContainsFunc(j.outcomes[in.ID], func(o Outcome) bool {
+		end, ok := c.Outcomes[o.At.Partition]
+		return !ok || o.At.Offset < end
+	})
+}
+
+// order is S3: outcomes of a key come in the order of its intents, and an
+// intent is not called before the one ahead of it has its outcome.
+func (j *judge) order() {
+	type lane struct {
+		partition int32
+		key       string
+	}
+	last := map[lane]Outcome{}
+	outcomes := slices.Clone(j.run.Outcomes)
+	slices.SortFunc(outcomes, func(a, b Outcome) int { return a.At.compare(b.At) })
+	for _, o := range outcomes {
+		if n := j.run.OutcomePartitions; n > 0 && o.At.Partition != o.Source.Partition%n {
+			j.breaks(S3, o.Intent, "the outcome at %s of the intent at %s belongs into partition %d", o.At, o.Source, o.Source.Partition%n)
+		}
+		at := lane{o.Source.Partition, o.Key}
+		before, ok := last[at]
+		if ok && o.Key != "" && o.Source.Offset < before.Source.Offset {
+			j.breaks(S3, o.Intent, "key %q: the outcome of the intent at %s stands behind that of the one at %s", o.Key, o.Source, before.Source)
+		}
+		last[at] = o
+	}
+	ahead := map[lane]string{}
+	for _, in := range j.run.Intents {
+		at := lane{in.At.Partition, in.Key}
+		if in.Hidden || in.ID == "" || in.Key == "" || in.At != j.intents[in.ID][0].At {
+			continue
+		}
+		if calls, made := j.inits(in.ID), j.first[ahead[at]]; len(calls) > 0 && ahead[at] != "" && calls[0].At.Before(made) {
+			j.breaks(S3, in.ID, "key %q: %s was called before %s, which is ahead of it, had its outcome at %s", in.Key, in.ID, ahead[at], made.Format(clock))
+		}
+		ahead[at] = in.ID
+	}
+}
+
+// sameCalls is S4.
+func (j *judge) sameCalls() {
+	for _, id := range slices.Sorted(maps.Keys(j.calls)) {
+		calls := j.inits(id)
+		for _, c := range calls {
+			if c.Key == "" {
+				j.breaks(S4, id, "%s was called without an idempotency key", id)
+				break
+			}
+			if c.Key != calls[0].Key {
+				j.breaks(S4, id, "%s was called under the keys %s and %s", id, calls[0].Key, c.Key)
+				break
+			}
+			if c.Params != calls[0].Params {
+				j.breaks(S4, id, "%s was called with other parameters: %s, then %s", id, calls[0].Params, c.Params)
+				break
+			}
+		}
+	}
+}
+
+// rates is S5. A bucket that leaks at the rate and is filled by every call must
+// never hold more than the burst.
+func (j *judge) rates() {
+	for _, r := range j.run.Rates {
+		var level float64
+		var at time.Time
+		perSecond := r.Calls / r.Per.Seconds()
+		room := float64(r.Burst) + perSecond*r.Slack.Seconds() + 1e-6
+		for _, c := range j.run.Calls {
+			if c.Merchant != r.Merchant {
+				continue
+			}
+			if !at.IsZero() {
+				level = max(0, level-perSecond*c.At.Sub(at).Seconds())
+			}
+			at = c.At
+			if level++; level > room {
+				j.breaks(S5, c.Intent, "merchant %s: the call at %s is %.1f calls over %g per %s with a burst of %d", r.Merchant, c.At.Format(clock), level-room, r.Calls, r.Per, r.Burst)
+				level = room // told once per excess
+			}
+		}
+	}
+}
+
+// links is S6.
+func (j *judge) links() {
+	for _, o := range j.run.Outcomes {
+		paid := j.payments[o.Intent]
+		if !o.Created {
+			if len(paid) > 0 && !o.MayExist {
+				j.breaks(S6, o.Intent, "%s failed, and its outcome says that no payment exists; payment %d does", o.Intent, paid[0].ID)
+			}
+			continue
+		}
+		if !slices.ContainsFunc(j.calls[o.Intent], func(c Call) bool { return c.Link == o.Payment && c.Link != 0 }) {
+			j.breaks(S6, o.Intent, "%s has a link of payment %d, which no signed answer gave", o.Intent, o.Payment)
+			continue
+		}
+		if !slices.Contains(paid, Payment{o.Payment, o.Intent, o.Link}) {
+			j.breaks(S6, o.Intent, "%s has the link %s of payment %d, which the gateway did not make for it", o.Intent, o.Link, o.Payment)
+		}
+	}
+}
+
+// hidden is S7.
+func (j *judge) hidden() {
+	for _, id := range slices.Sorted(maps.Keys(j.hiddenID)) {
+		in := j.hiddenID[id]
+		if _, also := j.intents[id]; also {
+			continue // emitted again, visibly
+		}
+		if n := len(j.calls[id]); n > 0 {
+			j.breaks(S7, id, "%s was never committed, and was called %d times", id, n)
+		}
+		if len(j.outcomes[id]) > 0 || len(j.dead[in.At]) > 0 {
+			j.breaks(S7, id, "%s was never committed, and has an outcome or a dead letter", id)
+		}
+	}
+}
+
+// settled is L1; and nothing is answered that was not asked.
+func (j *judge) settled() {
+	for _, in := range j.run.Intents {
+		buried := len(j.dead[in.At]) > 0
+		switch {
+		case in.Hidden || buried:
+		case in.ID == "":
+			j.breaks(L1, "", "the record at %s is no intent and has no dead letter", in.At)
+		case j.conflicts(in):
+			j.breaks(L1, in.ID, "the record at %s has the id of another intent, and no dead letter", in.At)
+		case len(j.outcomes[in.ID]) == 0:
+			j.breaks(L1, in.ID, "%s has no outcome", in.ID)
+		}
+	}
+	if j.run.Committed != nil && len(j.run.Committed) < len(j.run.Outcomes) {
+		j.breaks(L1, "", "readers of committed records see %d of %d outcomes", len(j.run.Committed), len(j.run.Outcomes))
+	}
+	for _, id := range slices.Sorted(maps.Keys(j.outcomes)) {
+		if _, hidden := j.hiddenID[id]; len(j.intents[id]) == 0 && !hidden && len(j.run.Intents) > 0 {
+			j.breaks(L1, id, "%s has an outcome, but nobody emitted it", id)
+		}
+	}
+}

@@ -1,0 +1,317 @@
+package kafkaio
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"paylink/internal/payment"
+)
+
+var checkTopics = Topics{Intents: "in", Outcomes: "out", DeadLetters: "dead"}
+
+// cluster starts an embedded Kafka without topics.
+func cluster(t *testing.T, brokers int, opts ...kfake.Opt) (*kfake.Cluster, Connection) {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(brokers)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, Connection{Brokers: c.ListenAddrs(), ClientID: "test"}
+}
+
+func checked(t *testing.T, conn Connection) []Finding {
+	t.Helper()
+	return Check(t.Context(), CheckConfig{
+		Connection: conn, Group: "g", Topics: checkTopics, SessionTimeout: 15 * time.Second, LedgerWindow: 168 * time.Hour,
+	})
+}
+
+func create(t *testing.T, conn Connection, plan Plan) []TopicReport {
+	t.Helper()
+	plan.Topics, plan.LedgerWindow = checkTopics, 168*time.Hour
+	r, err := CreateTopics(t.Context(), conn, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// alter changes a setting of a topic.
+func alter(t *testing.T, conn Connection, topic, setting, value string) {
+	t.Helper()
+	a, err := newAdmin(conn, checkTopics.all())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.close()
+	res, err := a.client.IncrementalAlterConfigs(t.Context(), &kafka.IncrementalAlterConfigsRequest{Resources: []kafka.IncrementalAlterConfigsRequestResource{{
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic,
+		Configs: []kafka.IncrementalAlterConfigsRequestConfig{{Name: setting, Value: value}},
+	}}})
+	if err == nil {
+		err = res.Resources[0].Error
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// failures are the findings that forbid a start.
+func failures(all []Finding) []Finding {
+	return slices.DeleteFunc(slices.Clone(all), func(f Finding) bool { return f.Level != Fail })
+}
+
+// find reports whether some finding of a level holds a text, and says how to mend it.
+func find(all []Finding, l Level, text string) bool {
+	return slices.ContainsFunc(all, func(f Finding) bool {
+		return f.Level == l && strings.Contains(f.About+": "+f.What, text) && (l == OK) == (f.Mend == "")
+	})
+}
+
+func TestTopicsAreMadeOnceAndComparedLater(t *testing.T) {
+	_, conn := cluster(t, 3)
+	want := []TopicReport{{Name: "in", Created: true}, {Name: "out", Created: true}, {Name: "dead", Created: true}}
+	if diff := cmp.Diff(want, create(t, conn, Plan{Partitions: 6})); diff != "" {
+		t.Error(diff)
+	}
+	want = []TopicReport{{Name: "in"}, {Name: "out"}, {Name: "dead"}}
+	if diff := cmp.Diff(want, create(t, conn, Plan{Partitions: 6})); diff != "" {
+		t.Errorf("again: %s", diff)
+	}
+	got := create(t, conn, Plan{Partitions: 8, Replication: 2})
+	diffs := []string{"has 6 partitions, planned are 8", "has 3 replicas, planned are 2", "min.insync.replicas is 2, planned is 1"}
+	if diff := cmp.Diff(diffs, got[1].Differences); diff != "" {
+		t.Errorf("another plan: %s", diff)
+	}
+
+	states, err := DescribeTopics(t.Context(), conn, checkTopics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := TopicState{Name: "out", Exists: true, Partitions: 6, Replicas: 3, Settings: map[string]string{
+		"cleanup.policy": "delete", "retention.ms": "691200000", "retention.bytes": "-1",
+		"min.insync.replicas": "2", "unclean.leader.election.enable": "false", "max.message.bytes": states[1].Settings["max.message.bytes"],
+	}}
+	if diff := cmp.Diff(out, states[1]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCreateTopicsSaysWhatTheBrokerRefuses(t *testing.T) {
+	_, conn := cluster(t, 1)
+	_, err := CreateTopics(t.Context(), conn, Plan{Topics: checkTopics, Partitions: 1, Replication: 3, LedgerWindow: time.Hour})
+	if err == nil || !strings.HasPrefix(err.Error(), "create topic in: ") {
+		t.Errorf("three replicas on one broker: %v, want an error that names the topic", err)
+	}
+}
+
+func TestDescribeSaysWhatIsMissing(t *testing.T) {
+	_, conn := cluster(t, 1)
+	states, err := DescribeTopics(t.Context(), conn, checkTopics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]TopicState{{Name: "in"}, {Name: "out"}, {Name: "dead"}}, states); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCheckIsContentWithWhatCreateMade(t *testing.T) {
+	_, conn := cluster(t, 3, kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "offsets.topic.replication.factor": "3"}))
+	create(t, conn, Plan{Partitions: 6})
+	got := checked(t, conn)
+	if Worst(got) != OK {
+		t.Errorf("findings = %+v, want only good ones", got)
+	}
+	for _, want := range []string{"brokers: 3 in the cluster", "partitions: 6 of intents and of outcomes", "fence: an empty transaction", "group g: is new"} {
+		if !find(got, OK, want) {
+			t.Errorf("no finding %q in %+v", want, got)
+		}
+	}
+}
+
+func TestCheckLeavesNothingThatAConsumerSees(t *testing.T) {
+	c, conn := cluster(t, 1)
+	create(t, conn, Plan{Partitions: 1})
+	checked(t, conn)
+	info := c.PartitionInfo("out", 0)
+	if info.HighWatermark != 1 || info.LastStableOffset != 1 {
+		t.Errorf("outcome partition = %+v, want one marker and no open transaction", info)
+	}
+}
+
+func TestCheckFindsWhatIsWrongWithTopics(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		setting, value  string // of the outcome topic
+		level           Level
+		want            string
+		brokers, copies int
+	}{
+		{"retention", "retention.ms", "3600000", Fail, "topic out: retention.ms keeps outcomes for 1h0m0s", 3, 3},
+		{"unlimited retention", "retention.ms", "-1", OK, "topic out: 4 partitions", 3, 3},
+		{"bytes", "retention.bytes", "1000000", Warn, "topic out: retention.bytes is 1000000", 3, 3},
+		{"compaction", "cleanup.policy", "compact", Fail, "topic out: cleanup.policy is compact", 3, 3},
+		{"min ISR", "min.insync.replicas", "1", Fail, "topic out: min.insync.replicas is less than 2", 3, 3},
+		{"min ISR of all", "min.insync.replicas", "3", Warn, "topic out: min.insync.replicas equals the 3 replicas", 3, 3},
+		{"min ISR of more", "min.insync.replicas", "2", Fail, "topic out: min.insync.replicas is 2 with 1 replicas", 1, 1},
+		{"unclean", "unclean.leader.election.enable", "true", Fail, "topic out: unclean.leader.election.enable is true", 3, 3},
+		{"few copies", "min.insync.replicas", "2", Warn, "topic out: has 2 replicas on 3 brokers", 3, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, conn := cluster(t, c.brokers)
+			create(t, conn, Plan{Partitions: 4, Replication: c.copies})
+			alter(t, conn, "out", c.setting, c.value)
+			if got := checked(t, conn); !find(got, c.level, c.want) {
+				t.Errorf("no %s %q in %+v", c.level, c.want, got)
+			}
+		})
+	}
+}
+
+func TestCheckFindsUnequalPartitions(t *testing.T) {
+	_, conn := cluster(t, 1, kfake.SeedTopics(3, "in"))
+	create(t, conn, Plan{Partitions: 4})
+	if got := checked(t, conn); !find(got, Warn, "partitions: 3 of intents, 4 of outcomes") {
+		t.Errorf("findings = %+v", got)
+	}
+}
+
+func TestCheckFindsMissingTopics(t *testing.T) {
+	_, conn := cluster(t, 1)
+	got := checked(t, conn)
+	if len(failures(got)) != 3 || !find(got, Fail, "topic out: does not exist") {
+		t.Errorf("findings = %+v, want three missing topics and nothing else", got)
+	}
+}
+
+func TestCheckFindsBrokerSettings(t *testing.T) {
+	_, conn := cluster(t, 1, kfake.BrokerConfigs(map[string]string{
+		"auto.create.topics.enable": "true", "group.min.session.timeout.ms": "20000", "producer.id.expiration.ms": "3600000",
+	}))
+	create(t, conn, Plan{Partitions: 1})
+	got := checked(t, conn)
+	for _, c := range []struct {
+		level Level
+		want  string
+	}{
+		{Warn, "broker settings: auto.create.topics.enable is true"},
+		{Fail, "broker settings: group.min.session.timeout.ms is 20s"},
+		{Fail, "broker settings: producer.id.expiration.ms is 1h0m0s"},
+		{Warn, "brokers: 1 in the cluster"},
+	} {
+		if !find(got, c.level, c.want) {
+			t.Errorf("no %s %q in %+v", c.level, c.want, got)
+		}
+	}
+}
+
+func TestCheckSaysWhichRightIsMissing(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		key  kmsg.Key
+		err  *kerr.Error
+		want string
+		mend string
+	}{
+		{"transactional id", kmsg.InitProducerID, kerr.TransactionalIDAuthorizationFailed, "fence: init producer id", "transactional id prefix paylink/g/in/"},
+		{"topic", kmsg.AddPartitionsToTxn, kerr.TopicAuthorizationFailed, "fence: add partitions", "outcome and dead letter topics"},
+		{"group", kmsg.DescribeGroups, kerr.GroupAuthorizationFailed, "group g: we may not use it", "Read and Describe on the group"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k, conn := cluster(t, 1)
+			create(t, conn, Plan{Partitions: 1})
+			k.Fault(kfake.Fault{Keys: []kmsg.Key{c.key}, Err: c.err})
+			got := failures(checked(t, conn))
+			if len(got) != 1 || !strings.HasPrefix(got[0].About+": "+got[0].What, c.want) || !strings.Contains(got[0].Mend, c.mend) {
+				t.Errorf("failures = %+v, want %q with %q", got, c.want, c.mend)
+			}
+		})
+	}
+}
+
+func TestCheckWaitsForACoordinatorThatLoads(t *testing.T) {
+	k, conn := cluster(t, 1)
+	create(t, conn, Plan{Partitions: 1})
+	h := k.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.CoordinatorLoadInProgress, Count: 2})
+	if got := failures(checked(t, conn)); len(got) != 0 || h.Hits() != 2 {
+		t.Errorf("failures = %+v after %d faults, want none after 2", got, h.Hits())
+	}
+}
+
+func TestCheckOfBrokersThatAreAway(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	got := Check(ctx, CheckConfig{Connection: Connection{Brokers: []string{addr}}, Topics: checkTopics})
+	if !find(got, Warn, "broker "+addr) || !find(got, Fail, "brokers: ask "+addr) {
+		t.Errorf("findings = %+v", got)
+	}
+	if got := Check(ctx, CheckConfig{}); !find(got, Fail, "brokers: connect: no brokers are given") {
+		t.Errorf("without brokers: %+v", got)
+	}
+}
+
+func TestTheWrongPasswordIsHintedAt(t *testing.T) {
+	_, conn := cluster(t, 1, kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "u", "right"))
+	for _, c := range []struct {
+		mechanism, password string
+		good                bool
+	}{{SASLScram256, "right", true}, {SASLScram256, "wrong", false}, {SASLPlain, "right", false}} {
+		conn.SASL = &SASL{Mechanism: c.mechanism, Username: "u", Password: payment.Secret(c.password)}
+		got := checked(t, conn)
+		if reached := find(got, Warn, "brokers: 1 in the cluster"); reached != c.good {
+			t.Errorf("%s %s: reached %v, want %v: %+v", c.mechanism, c.password, reached, c.good, got)
+		}
+		if !c.good && !strings.Contains(got[len(got)-1].Mend, "refuse a login") {
+			t.Errorf("%s %s: last finding %+v, want a hint at the login", c.mechanism, c.password, got[len(got)-1])
+		}
+	}
+	conn.SASL = &SASL{Mechanism: "gssapi"}
+	if _, err := conn.Transport(); err == nil {
+		t.Error("an unknown mechanism is accepted")
+	}
+}
+
+func TestTheBrokersCertificateIsVerified(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // its certificate is good for 127.0.0.1
+	defer web.Close()
+	_, conn := cluster(t, 1, kfake.TLS(&tls.Config{Certificates: web.TLS.Certificates}))
+	trusted := x509.NewCertPool()
+	trusted.AddCert(web.Certificate())
+	for _, c := range []struct {
+		name string
+		tls  *tls.Config
+		good bool
+	}{
+		{"trusted", &tls.Config{RootCAs: trusted}, true},
+		{"other name", &tls.Config{RootCAs: trusted, ServerName: "kafka.internal"}, false},
+		{"not trusted", &tls.Config{RootCAs: x509.NewCertPool()}, false},
+		{"plain", nil, false},
+	} {
+		conn.TLS = c.tls
+		got := checked(t, conn)
+		if reached := find(got, Warn, "brokers: 1 in the cluster"); reached != c.good {
+			t.Errorf("%s: reached %v, want %v: %+v", c.name, reached, c.good, got)
+		}
+	}
+}

@@ -1,0 +1,194 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"paylink/internal/payment"
+	"paylink/internal/pipeline"
+)
+
+// of returns an intent of a merchant.
+func of(merchant, id string) string { return intent(id, `"merchant_id":"`+merchant+`"`) }
+
+// wrongSecret makes every call of merchant 1 fail as Misconfigured.
+func wrongSecret(in payment.Intent, _ bool) answer {
+	if in.Merchant == "1" {
+		return ours.slow(100 * time.Millisecond)
+	}
+	return ok.slow(100 * time.Millisecond)
+}
+
+func callsOfMerchant(l *lab, m payment.MerchantID) []call {
+	return l.gate.callsOf(func(c call) bool { return c.merchant == m })
+}
+
+func TestHoldStopsOneMerchantOnly(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = wrongSecret
+		m, p, _ := l.one(func(c *pipeline.Config) { c.Concurrency, c.WindowCount = 4, 100 })
+		for i := range 500 {
+			p.emit(fmt.Sprint("a", i), of("1", fmt.Sprint("held-", i)))
+		}
+		for i := range 500 {
+			p.emit(fmt.Sprint("b", i), of("2", fmt.Sprint("free-", i)))
+		}
+		after(time.Minute)
+		if n := len(callsOfMerchant(l, "1")); n > 4+3 {
+			t.Errorf("%d calls of the held merchant in a minute, want those in flight and a few probes", n)
+		}
+		if n := len(p.order()); n != 500 {
+			t.Errorf("%d outcomes, want the 500 of the other merchant", n)
+		}
+		if n := m.metric(t, "paylink_merchants_on_hold"); n != 1 {
+			t.Errorf("metric says %v on hold, want 1", n)
+		}
+		i := slices.IndexFunc(m.State().Lanes, func(s pipeline.LaneState) bool { return s.Merchant == "1" })
+		if s := m.State().Lanes[i]; !s.OnHold || s.Code != "9998" || s.Queued == 0 || !s.NextCall.After(time.Now()) {
+			t.Errorf("State says %+v, want on hold with the code and the next probe", s)
+		}
+		alarms := m.log.lines("merchant on hold")
+		if len(alarms) == 0 || alarms[0].Data["code"] != "9998" || alarms[0].Data["merchant_id"] != "1" {
+			t.Errorf("%d alarms, want one with code and merchant", len(alarms))
+		}
+		l.gate.mu.Lock()
+		l.gate.otherwise = nil
+		l.gate.mu.Unlock()
+		l.settles(10 * time.Minute)
+		for i := range 500 {
+			if _, ok := p.views()[payment.IntentID(fmt.Sprint("held-", i))].Outcome.(payment.Created); !ok {
+				t.Fatalf("held-%d: no link", i)
+			}
+		}
+		if n := m.metric(t, "paylink_merchants_on_hold"); n != 0 {
+			t.Errorf("metric says %v on hold at the end, want 0", n)
+		}
+	})
+}
+
+func TestHoldProbesOneCallAtATime(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = wrongSecret
+		_, p, _ := l.one()
+		p.emit("", of("1", "i-first"))
+		after(5 * time.Second)
+		for i := range 100 {
+			p.emit("", of("1", fmt.Sprint("i-", i)))
+		}
+		after(time.Hour)
+		calls := callsOfMerchant(l, "1")
+		for i := 1; i < len(calls); i++ {
+			if gap := calls[i].at.Sub(calls[i-1].at); gap < 10*time.Second {
+				t.Errorf("probe %d came %v after the one before", i, gap)
+			}
+		}
+		if n := len(calls); n < 20 || n > 40 {
+			t.Errorf("%d probes in an hour, want one every two minutes at last", n)
+		}
+		same(t, "outcomes", len(p.order()), 0)
+	})
+}
+
+func TestTimeOnHoldDoesNotCountForGivingUp(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = wrongSecret
+		_, p, _ := l.one()
+		for i := range 100 { // some of them parked
+			p.emit(fmt.Sprint("k", i%50), of("1", fmt.Sprint("i-", i)))
+		}
+		after(12 * time.Hour)
+		same(t, "outcomes on hold", len(p.order()), 0)
+		l.gate.mu.Lock()
+		l.gate.otherwise = nil
+		l.gate.mu.Unlock()
+		l.settles(10 * time.Minute)
+		for id, v := range p.views() {
+			if _, ok := v.Outcome.(payment.Created); !ok {
+				t.Errorf("%s: %+v after the hold, want created", id, v.Outcome)
+			}
+		}
+	})
+}
+
+func TestHoldThroughAHandOverFailsNobody(t *testing.T) {
+	t.Run("defect:time on hold is forgotten", func(t *testing.T) {
+		inLab(t, 1, func(l *lab) {
+			l.gate.otherwise = wrongSecret
+			m, p, c := l.one()
+			p.emit("", of("1", "i"))
+			after(3 * time.Hour)
+			c.drain()
+			after(time.Second)
+			m2 := l.start()
+			m.leave(t)
+			m2.source.take(0)
+			after(time.Hour)
+			same(t, "outcomes on hold", len(p.order()), 0)
+		})
+	})
+}
+
+func TestHoldEndsWithAnyAnswerThatKnowsUs(t *testing.T) {
+	for name, a := range map[string]answer{"refused": refused, "unsigned refusal": unsigned, "duplicate": duplicate} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.gate.opens["i"] = []answer{ours, a, a, ok}
+				l.gate.finds["i"] = []answer{notFound}
+				m, p, _ := l.one()
+				p.emit("", intent("i"))
+				after(5 * time.Second)
+				p.emit("", intent("j"))
+				l.settles(15 * time.Second)
+				l.created(p, "j", 1)
+				same(t, "words at the end", len(m.log.lines("merchant no longer on hold")), 1)
+			})
+		})
+	}
+}
+
+func TestProbeInDoubtKeepsTheHold(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.opens["i"] = []answer{ours, lost, unsent, lost, lost, ours, ok}
+		m, p, _ := l.one()
+		p.emit("", intent("i"))
+		after(time.Second)
+		for i := range 50 {
+			l.gate.mu.Lock()
+			l.gate.opens[payment.IntentID(fmt.Sprint("j-", i))] = []answer{lost, lost, ok}
+			l.gate.mu.Unlock()
+			p.emit("", intent(fmt.Sprint("j-", i)))
+		}
+		after(30 * time.Second)
+		if n := len(l.gate.log()); n > 5 {
+			t.Errorf("%d calls within half a minute on hold, want the first and a few probes", n)
+		}
+		l.settles(time.Hour)
+		same(t, "holds that ended", len(m.log.lines("merchant no longer on hold")) > 0, true)
+	})
+}
+
+// TestFailingMerchantDelaysNobodyElse: an intent that backs off takes no room
+// from other merchants.
+func TestFailingMerchantDelaysNobodyElse(t *testing.T) {
+	t.Run("defect:backing off fills the window", func(t *testing.T) {
+		inLab(t, 1, func(l *lab) {
+			l.gate.otherwise = func(in payment.Intent, _ bool) answer {
+				if in.Merchant == "1" {
+					return later(10 * time.Minute)
+				}
+				return ok
+			}
+			_, p, _ := l.one()
+			for i := range 5000 {
+				p.emit(fmt.Sprint("a", i), of("1", fmt.Sprint("bad-", i)))
+			}
+			for i := range 500 {
+				p.emit(fmt.Sprint("b", i), of("2", fmt.Sprint("good-", i)))
+			}
+			after(5 * time.Second)
+			same(t, "outcomes of the other merchant", len(p.order()), 500)
+		})
+	})
+}
