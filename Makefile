@@ -19,7 +19,10 @@ CA_BUNDLE ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/
 # Three brokers that can be killed one by one; the tests that need them skip where the tool is absent.
 KAFKA_LOCAL ?= $(abspath $(wildcard ../shared/tools/kafka-local))
 
-.PHONY: help run test check integration binaries image up smoke down bench
+# How long the last test of make torture goes on.
+TORTURE ?= 10m
+
+.PHONY: help run test check integration binaries image up smoke down bench torture
 .DEFAULT_GOAL := help
 
 help: ## list all this
@@ -43,6 +46,9 @@ integration: ## the promises on a real Apache Kafka: KAFKA_BROKERS=host:port, or
 	names=$$(sed -n 's/^func \(Test[A-Za-z0-9_]*\)(.*/\1/p' $$files | grep -vx TestMain | paste -s -d '|' -); \
 	export KAFKA_LOCAL='$(KAFKA_LOCAL)'; set -x; \
 	$(GO) test $(RACE) -tags integration -count=1 -p 1 -v -timeout 12m -run "^($$names)$$" $(TESTFLAGS) $$dirs
+
+torture: ## kills and suspends replicas and brokers for TORTURE=10m, on a real Kafka as for integration; TORTURE_SEED repeats a run
+	KAFKA_LOCAL='$(KAFKA_LOCAL)' TORTURE='$(TORTURE)' $(GO) test -tags integration -count=1 -v -timeout 90m $(TESTFLAGS) ./internal/torture
 
 binaries: ## both commands as static linux binaries, in bin/linux-<processor>/ (GOARCH chooses it)
 	@dir=bin/linux-$$($(GO) env GOARCH); set -x; \

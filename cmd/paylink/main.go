@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"paylink/internal/config"
@@ -34,13 +35,16 @@ type cli struct {
 		Create   config.TopicsCreate   `cmd:"" help:"Create the three topics with settings the promise can rest on. Topics that exist are left as they are, and compared."`
 		Describe config.TopicsDescribe `cmd:"" help:"Show the three topics: partitions, replicas, settings that matter."`
 	} `cmd:"" help:"Create or show the topics."`
-	Sign    config.Sign `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
-	Version struct{}    `cmd:"" help:"Print the version."`
+	Schemas schemasCmds  `cmd:"" help:"The contract as files, and what a schema registry has of it."`
+	Sign    config.Sign  `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
+	Ready   config.Ready `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
+	Version struct{}     `cmd:"" help:"Print the version."`
 }
 
 // A world is what a command may touch beside the network.
 type world struct {
 	environ []string
+	reload  <-chan struct{} // asks a running service to read its settings anew
 	in      io.Reader
 	out     io.Writer
 	err     io.Writer
@@ -56,23 +60,43 @@ func main() {
 		<-signals
 		os.Exit(exitFailure) // at once
 	}()
-	code := run(ctx, os.Args[1:], world{os.Environ(), os.Stdin, os.Stdout, os.Stderr})
+	code := run(ctx, os.Args[1:], world{environ: os.Environ(), reload: hangups(), in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
+}
+
+// hangups tells of SIGHUP, once for as many as come before it is heard.
+func hangups() <-chan struct{} {
+	signals, told := make(chan os.Signal, 1), make(chan struct{}, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		for range signals {
+			select {
+			case told <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return told
+}
+
+// parse reads a command line.
+func (c *cli) parse(args []string, w world) (*config.Parsed, error) {
+	return config.Parse(c, config.Invocation{
+		Name:        "paylink",
+		Description: "Reads payment intents from Kafka, asks Freedom Pay for a payment page for each, and publishes payment-created or payment-failed: one outcome per intent, ever.",
+		Args:        args, Environ: w.environ, Stdout: w.out, Stderr: w.err,
+	})
 }
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, w world) int {
 	var c cli
-	out, code := w.out, exitOK
+	code := exitOK
 	if len(args) == 0 { // help, but not what a script meant
-		args, out, code = []string{"--help"}, w.err, exitUsage
+		args, w.out, code = []string{"--help"}, w.err, exitUsage
 	}
-	parsed, err := config.Parse(&c, config.Invocation{
-		Name:        "paylink",
-		Description: "Reads payment intents from Kafka, asks Freedom Pay for a payment page for each, and publishes payment-created or payment-failed: one outcome per intent, ever.",
-		Args:        args, Environ: w.environ, Stdout: out, Stderr: w.err,
-	})
+	parsed, err := c.parse(args, w)
 	if errors.Is(err, config.ErrHelp) {
 		return code
 	}
@@ -81,17 +105,24 @@ func run(ctx context.Context, args []string, w world) int {
 		fmt.Fprintln(w.err, "paylink:", err)
 		return exitUsage
 	}
-	return exitCode(w, c.do(ctx, parsed, w))
+	return exitCode(w, c.do(ctx, parsed, args, w))
 }
 
 // do runs the command that was chosen.
-func (c *cli) do(ctx context.Context, parsed *config.Parsed, w world) error {
+func (c *cli) do(ctx context.Context, parsed *config.Parsed, args []string, w world) error {
 	if parsed.Command != "run" {
 		warn(w, parsed.Warnings)
 	}
+	if verb, ok := strings.CutPrefix(parsed.Command, "schemas "); ok {
+		return c.Schemas.do(ctx, verb, w)
+	}
 	switch parsed.Command {
 	case "run":
-		return serve(ctx, c.Run, parsed.Warnings, w)
+		return serve(ctx, c.Run, parsed.Warnings, w, func() (config.Run, error) {
+			var again cli
+			_, err := again.parse(args, w)
+			return again.Run, err
+		})
 	case "check":
 		return check(ctx, c.Check, w)
 	case "topics create":
@@ -100,6 +131,8 @@ func (c *cli) do(ctx context.Context, parsed *config.Parsed, w world) error {
 		return topicsDescribe(ctx, c.Topics.Describe, w)
 	case "sign":
 		return sign(c.Sign, w)
+	case "ready":
+		return ready(ctx, c.Ready)
 	case "version":
 		return version(w)
 	}

@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BROKERS", strings.Join(stack.Broker.Addrs(), ","))
 			env.Setenv("GATEWAY", stack.Gateway.URL)
+			env.Setenv("REGISTRY", stack.Registry.URL)
 			env.Setenv("CANARY", canary)
 			return nil
 		},

@@ -8,13 +8,15 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sirupsen/logrus"
+
 	"paylink/internal/config"
 	"paylink/internal/kafkaio"
 	"paylink/internal/service"
 )
 
-// serve runs the service. Its log goes to standard error.
-func serve(ctx context.Context, cfg config.Run, warnings []string, w world) error {
+// serve runs the service. Its log goes to standard error. settings reads them anew.
+func serve(ctx context.Context, cfg config.Run, warnings []string, w world, settings func() (config.Run, error)) error {
 	log, err := service.Logger(cfg, w.err)
 	if err != nil {
 		return err
@@ -22,7 +24,14 @@ func serve(ctx context.Context, cfg config.Run, warnings []string, w world) erro
 	for _, s := range warnings {
 		log.Warn(s)
 	}
-	return service.Run(ctx, cfg, service.Deps{Log: log, Version: buildVersion(), Proxy: http.ProxyFromEnvironment})
+	return service.Run(ctx, cfg, service.Deps{
+		Log: log, Version: buildVersion(), Proxy: http.ProxyFromEnvironment,
+		Reload: w.reload, Settings: settings, SetLevel: func(level string) {
+			if l, err := logrus.ParseLevel(level); err == nil {
+				log.SetLevel(l)
+			}
+		},
+	})
 }
 
 // check prints what it finds, and fails if anything must be mended first.

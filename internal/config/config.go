@@ -124,10 +124,11 @@ type Flow struct {
 	LedgerWindow time.Duration `name:"ledger-window" env:"PAYLINK_LEDGER_WINDOW" default:"168h" help:"How far back answered intents are remembered. Older intents go to the dead letters, and the outcome topic must keep its records at least this long."`
 }
 
-// Events is the form of what is written.
+// Events is the form of what is read and written.
 type Events struct {
-	RegistryURL string `name:"schema-registry-url" env:"PAYLINK_SCHEMA_REGISTRY_URL" placeholder:"URL" help:"Schema registry. Default: none."`
-	Format      string `name:"outcome-format" env:"PAYLINK_OUTCOME_FORMAT" default:"json" enum:"json,json-schema,avro,protobuf" help:"Form of the outcomes: json, json-schema, avro or protobuf; all but json need the registry."`
+	Registry `embed:""`
+	Format   string `name:"outcome-format" env:"PAYLINK_OUTCOME_FORMAT" default:"json" enum:"json,json-schema,avro,protobuf" help:"Form of the outcomes: json, json-schema, avro or protobuf; all but json need the registry. Intents are recognised record by record, whatever is set here."`
+	Register bool   `name:"schema-auto-register" env:"PAYLINK_SCHEMA_AUTO_REGISTER" help:"Register the outcomes' schemas where the registry lacks them. Without it the service does not start then; \"paylink schemas register\" is the considered way."`
 }
 
 // Admin is where the service can be looked at.
@@ -148,6 +149,11 @@ type Sign struct {
 	SecretFile string         `name:"secret-file" env:"PAYLINK_MERCHANT_SECRET_FILE" placeholder:"FILE" help:"File that holds the merchant's secret key; one newline at its end is dropped."`
 	Verify     bool           `name:"verify" help:"Check the object's pg_sig instead; exit 1 if it is wrong."`
 	Explain    bool           `name:"explain" help:"Also show the string that is hashed, with *** for the secret. It holds all other values as they are."`
+}
+
+// Ready is the settings of `paylink ready`.
+type Ready struct {
+	Admin Admin `embed:""`
 }
 
 // A File is the path of the YAML file with settings.

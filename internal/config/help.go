@@ -110,7 +110,7 @@ func placeholder(f *kong.Flag) string {
 		return "DURATION"
 	case "int":
 		return "NUMBER"
-	case "config.Rate":
+	case "pace.Rate":
 		return "RATE"
 	}
 	last := f.Name[strings.LastIndexByte(f.Name, '-')+1:]

@@ -142,16 +142,11 @@ func (r *Run) checkFlow() error {
 }
 
 func (r *Run) checkEvents() error {
-	if r.Events.RegistryURL != "" {
-		if err := checkURL("PAYLINK_SCHEMA_REGISTRY_URL", r.Events.RegistryURL); err != nil {
-			return err
-		}
+	if err := r.Events.Registry.prepare(); err != nil {
+		return err
 	}
 	if r.Events.Format != "json" && r.Events.RegistryURL == "" {
 		return problem("PAYLINK_OUTCOME_FORMAT", "%s needs a schema registry; set PAYLINK_SCHEMA_REGISTRY_URL, or use json", r.Events.Format)
-	}
-	if r.Events.Format != "json" {
-		return problem("PAYLINK_OUTCOME_FORMAT", "%s is not built into this version yet; use json", r.Events.Format)
 	}
 	return nil
 }

@@ -33,6 +33,7 @@ type DecoderConfig struct {
 type Decoder struct {
 	cfg     DecoderConfig
 	names   map[string]int // index into payment.Fields
+	quick   []quick        // parallel to payment.Fields
 	idField int            // index of intent_id
 	desks   sync.Pool      // of *desk
 	writers writers[intentReader]
@@ -50,6 +51,7 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 	d := &Decoder{cfg: cfg, names: make(map[string]int, len(payment.Fields))}
 	for i, f := range payment.Fields {
 		d.names[f.Name] = i
+		d.quick = append(d.quick, quickOf(&f))
 	}
 	d.idField = d.names["intent_id"]
 	d.writers.schemas, d.writers.compile = cfg.Schemas, compileIntent

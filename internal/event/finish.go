@@ -38,7 +38,11 @@ func (d *Decoder) checkID(dr *draft, text string) error {
 	case s.wrong:
 		return &Unreadable{BadIntentID, "intent_id is no string"}
 	}
-	if rules := payment.Fields[d.idField].Check(text[s.text.from:s.text.to]); len(rules) > 0 {
+	f, id := &payment.Fields[d.idField], text[s.text.from:s.text.to]
+	if d.quick[d.idField].keeps(f, id) {
+		return nil
+	}
+	if rules := f.Check(id); len(rules) > 0 {
 		return &Unreadable{BadIntentID, "intent_id " + strings.Join(rules, ", and ")}
 	}
 	return nil
@@ -63,7 +67,7 @@ func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
 			}
 			continue
 		}
-		for _, rule := range d.rules(f, s, text) {
+		for _, rule := range d.rules(i, text, s) {
 			s.wrong = true
 			vs = append(vs, payment.Violation{Field: f.Name, Rule: rule})
 		}
@@ -75,7 +79,8 @@ func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
 }
 
 // rules returns the rules that a field breaks.
-func (d *Decoder) rules(f *payment.Field, s *said, text string) []string {
+func (d *Decoder) rules(i int, text string, s *said) []string {
+	f := &payment.Fields[i]
 	merchant := f.Name == "merchant_id"
 	switch {
 	case !s.given && f.Required:
@@ -86,7 +91,10 @@ func (d *Decoder) rules(f *payment.Field, s *said, text string) []string {
 		return nil
 	}
 	v := text[s.text.from:s.text.to]
-	rules := f.Check(v)
+	var rules []string
+	if !d.quick[i].keeps(f, v) {
+		rules = f.Check(v)
+	}
 	if len(rules) == 0 && merchant && d.cfg.KnownMerchant != nil && !d.cfg.KnownMerchant(payment.MerchantID(v)) {
 		return []string{"must be a merchant that this service is configured for"}
 	}

@@ -45,7 +45,8 @@ type claim struct {
 	draining chan struct{}
 	drained  sync.Once
 
-	resumed bool // the group had committed an offset before us
+	resumed bool  // the group had committed an offset before us
+	fresh   int64 // the topic's end when the claim began
 
 	mu    sync.Mutex
 	input input
@@ -164,7 +165,7 @@ func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
 	if err != nil {
 		return 0, fenceNote{}, err
 	}
-	c.resumed = got.CommittedOffset >= 0
+	c.resumed, c.fresh = got.CommittedOffset >= 0, span.last
 	return c.start(got.CommittedOffset, span), parseNote(got.Metadata), nil
 }
 
@@ -251,7 +252,7 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 // keepFence renews the fence in time, and makes a new one when the writer found
 // ours broken. ctx ends with the claim.
 func (c *claim) keepFence(ctx context.Context) {
-	renew := time.NewTimer(refenceEvery)
+	renew := time.NewTimer(c.s.refence)
 	defer renew.Stop()
 	for {
 		select {
@@ -271,7 +272,7 @@ func (c *claim) keepFence(ctx context.Context) {
 			return // the claim has ended
 		}
 		c.writer.resume(p, c.ledger)
-		renew.Reset(refenceEvery)
+		renew.Reset(c.s.refence)
 	}
 }
 
@@ -310,6 +311,9 @@ func (c *claim) Look(id payment.IntentID, d event.Digest) pipeline.Finding {
 
 // Reach implements pipeline.Claim.
 func (c *claim) Reach() time.Time { return c.ledger.reachTime() }
+
+// Fresh implements pipeline.Claim.
+func (c *claim) Fresh() int64 { return c.fresh }
 
 // Live implements pipeline.Claim.
 func (c *claim) Live() bool { return c.ctx.Err() == nil && c.s.lease.live() }

@@ -247,9 +247,7 @@ func (f *fetcher) take(ctx context.Context, a *asked, res *kafkawire.FetchPartit
 	switch err := kafka.Error(res.ErrorCode); err {
 	case 0:
 	case kafka.OffsetOutOfRange:
-		c.log.WithField("offset", a.from).Error("the topic does not hold the offset to read on from: taking the partition over anew")
-		c.fetched(nil, 0, time.Second)
-		c.lose()
+		f.outOfRange(ctx, c, a.from)
 		return
 	default: // not leader, unknown partition, …: the next metadata tells
 		f.s.metrics.fetchErrors.Inc()
@@ -272,6 +270,25 @@ func (f *fetcher) take(ctx context.Context, a *asked, res *kafkawire.FetchPartit
 	}
 	c.fetched(recs, next, wait)
 	f.s.metrics.lag.WithLabelValues(label(c.partition)).Set(float64(max(0, res.HighWatermark-next)))
+}
+
+// outOfRange goes on where the log holds no record to read on from. What is in
+// flight is finished in any case: those intents are called already.
+func (f *fetcher) outOfRange(ctx context.Context, c *claim, from int64) {
+	has, err := f.s.span(ctx, place{f.s.cfg.IntentTopic, c.partition}, time.Now())
+	l := c.log.WithField("offset", from).WithField("first", has.first).WithField("last", has.last)
+	switch {
+	case err != nil || from >= has.first && from <= has.last: // as of now it does
+		c.fetched(nil, 0, time.Second)
+	case from < has.first:
+		f.s.metrics.lostRecords.Add(float64(has.first - from))
+		l.Error("the topic's retention overtook us: intents were deleted before they were read; going on with the oldest that is left")
+		c.fetched(nil, has.first, 0)
+	default:
+		l.Error("the topic ends before the offset to read on from (was it deleted and made again?): taking the partition over anew")
+		c.fetched(nil, 0, time.Second)
+		c.drain()
+	}
 }
 
 // visible returns the records of a fetched set that a read-committed consumer

@@ -75,6 +75,7 @@ type Source struct {
 	fetcher *fetcher
 	writers *writers
 	member  *member
+	refence time.Duration  // refenceEvery
 	wg      sync.WaitGroup // every goroutine of Run
 }
 
@@ -89,6 +90,7 @@ func New(cfg Config) (*Source, error) {
 		cfg: cfg, log: cfg.Log, addr: cfg.Connection.Addr(), tr: tr,
 		metrics: newMetrics(cfg.Registerer),
 		lease:   lease{session: cfg.SessionTimeout},
+		refence: refenceEvery,
 	}
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own
 	s.routes = &routes{source: s, topics: topics, nodes: map[place]int32{}, counts: map[string]int{}, changed: make(chan struct{}, 1)}
@@ -167,3 +169,6 @@ func code(err error) kafka.Error {
 
 // Held returns the partitions in our hands, in order: for the console.
 func (s *Source) Held() []int32 { return s.member.held() }
+
+// Partitions returns how many partitions the intent topic has; 0: not known yet.
+func (s *Source) Partitions() int { return s.routes.partitions(s.cfg.IntentTopic) }

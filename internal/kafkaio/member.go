@@ -364,7 +364,7 @@ func (m *member) ask(ctx context.Context) error {
 		}
 		m.mu.Unlock()
 		return nil
-	case kafka.UnknownMemberId, kafka.IllegalGeneration:
+	case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.GroupIdNotFound:
 		m.lose(fmt.Errorf("heartbeat: %w", err))
 	case kafka.FencedInstanceID:
 		m.replaced(fmt.Errorf("heartbeat: %w", err))

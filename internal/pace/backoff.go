@@ -1,6 +1,3 @@
-// Package pace decides when the next call of the gateway may go: how long to
-// back off, how fast a merchant may be called, when to stop calling at all. It
-// is arithmetic: every function takes the time, none waits.
 package pace
 
 import "time"
@@ -22,3 +19,8 @@ func (b Backoff) Delay(repeat int, chance float64) time.Duration {
 	}
 	return time.Duration(chance * float64(step))
 }
+
+// HoldProbes is how a merchant on hold is probed, with no jitter (chance 1):
+// after 10, 20, 40 s and then every 2 minutes. That is 3 calls in the first
+// minute, beside those that were in flight when the hold began.
+func HoldProbes() Backoff { return Backoff{Base: 10 * time.Second, Max: 2 * time.Minute} }

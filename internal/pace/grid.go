@@ -29,7 +29,6 @@ const (
 type grid struct {
 	step   int64 // length of a slot; 0: no limit
 	offset int64 // start of slot 0
-	gap    int64 // interval of the rate
 	burst  int64
 	slack  int64 // how late a slot is used and still counts as on time
 }
@@ -41,10 +40,10 @@ func newGrid(r Rate, merchant uint64) grid {
 		return grid{}
 	}
 	events, per := int64(r.Events), int64(r.Per)
-	g := grid{burst: int64(max(r.Burst, 1)), gap: (per + events - 1) / events}
+	g := grid{burst: int64(max(r.Burst, 1))}
 	g.step = (per*(spare+1) + events*spare - 1) / (events * spare)
 	g.offset = int64(merchant % uint64(g.step))
-	g.slack = min(max(g.gap/50, int64(leastSlack)), int64(mostSlack))
+	g.slack = min(max(g.step/50, int64(leastSlack)), int64(mostSlack))
 	return g
 }
 
@@ -64,10 +63,10 @@ func (g *grid) guard() int64 {
 
 // leeway is how far a member's own calls may run ahead of an even pace.
 func (g *grid) leeway() int64 {
-	if g.burst-1 > (math.MaxInt64/2)/g.gap {
+	if g.burst-1 > (math.MaxInt64/2)/g.step {
 		return math.MaxInt64 / 2
 	}
-	return (g.burst-1)*g.gap + g.slack
+	return (g.burst-1)*g.step + g.slack
 }
 
 // merchantHash is the same in every process.

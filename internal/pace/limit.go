@@ -50,8 +50,8 @@ const (
 //
 // A member that owns everything needs no forfeits: the gap rule of a GCRA (no
 // call before the theoretical arrival time, less leeway) binds it to the bound,
-// and a stall costs it only the time of the stall. It forfeits one slot when it
-// has to share.
+// and a stall costs it only the time of the stall. It forfeits what it saved and
+// one slot when it has to share.
 //
 // A clock that is set forward or back while calls are made is beyond the bound
 // for the moment of the jump; going on later is not: a clock set back by more
@@ -129,7 +129,7 @@ func (l *Limit) Take(now time.Time) bool {
 		l.owes = true
 	}
 	l.tokens--
-	l.tat = max(t, l.tat) + l.grid.gap
+	l.tat = max(t, l.tat) + l.grid.step
 	return true
 }
 
@@ -215,7 +215,7 @@ func (l *Limit) reshape(wasAlone bool) {
 	if l.alone() {
 		mine = of
 	} else if wasAlone {
-		l.owes = true
+		l.tokens, l.owes = 0, true
 	}
 	l.full = max(1, g.burst*mine/of) + g.slack*mine/(g.step*of)
 	l.tokens = min(l.tokens, l.full)
@@ -251,7 +251,7 @@ func (l *Limit) restart(t int64) {
 	if l.grid.step > 0 {
 		l.seen = l.grid.slot(t)
 	}
-	l.tat = min(l.tat, t+l.grid.gap)
+	l.tat = min(l.tat, t+l.grid.step)
 	for i := range l.stages {
 		l.stages[i].from = min(l.stages[i].from, t+l.grid.guard())
 	}

@@ -39,6 +39,7 @@ func (e *Engine) begin(t *task) {
 	case len(w.dec.Violations) > 0:
 		e.startPublishing(t, invalid(w.dec.Violations, now))
 	default:
+		w.try.strange = t.offset < d.claim.Fresh()
 		e.enqueue(t)
 	}
 }
@@ -49,19 +50,15 @@ func (e *Engine) skip(f Finding) {
 	e.metrics.skipped[f].Inc()
 }
 
-// dispatch starts a call, unless there is no time or no right to make it; mu held.
-func (e *Engine) dispatch(t *task, now time.Time) {
+// overdue returns the outcome of a task whose time is up, or nil; mu held.
+func (e *Engine) overdue(t *task, now time.Time) payment.Outcome {
 	in, tr := t.work.dec.Intent, &t.work.try
-	l := e.lane(in.Merchant)
-	held := l.hold.heldSince(t.at, now)
-	if o := tr.overdue(in, age{record: t.at, giveUp: e.cfg.GiveUpAfter, held: held}, now); o != nil {
-		e.startPublishing(t, o)
-		return
-	}
-	if !t.desk.claim.Live() {
-		e.backOff(t, leaseWait)
-		return
-	}
+	held := e.lane(in.Merchant).hold.heldSince(t.at, now)
+	return tr.overdue(in, age{record: t.at, giveUp: e.cfg.GiveUpAfter, held: held}, now)
+}
+
+// dispatch starts a call; mu held.
+func (e *Engine) dispatch(t *task, l *lane, now time.Time) {
 	if t.probe = l.hold.on; t.probe {
 		l.hold.probe(now)
 		e.reschedule(l, now)
@@ -104,6 +101,7 @@ func (e *Engine) call(t *task) {
 	e.inFlight--
 	e.metrics.inFlight.Set(float64(e.inFlight))
 	l := e.lane(t.work.dec.Intent.Merchant)
+	l.known = l.known || !v.hold
 	switch {
 	case t.desk.ctx.Err() != nil: // lost: the answer is nobody's
 		e.abandon(t)
@@ -154,8 +152,7 @@ func (e *Engine) repeat(t *task, atLeast time.Duration) {
 	wait := max(atLeast, e.cfg.Backoff.Delay(tr.repeats, rand.Float64()))
 	tr.repeats++
 	e.metrics.repeats.Inc()
-	e.log.WithFields(t.fields()).WithField("cause", tr.last.Cause).WithField("class", tr.last.Class.String()).
-		WithField("code", tr.last.Code).WithField("wait", wait.Round(time.Millisecond).String()).Debug("no answer to rely on: calling again")
+	e.log.WithFields(t.fields()).WithField("cause", tr.cause()).WithField("wait", wait.Round(time.Millisecond).String()).Debug("no answer to rely on: calling again")
 	e.backOff(t, wait)
 }
 
@@ -282,14 +279,4 @@ func (t *task) fields() logrus.Fields {
 
 func (e *Engine) place(t *task) event.Place {
 	return event.Place{Topic: e.cfg.Topic, Partition: t.desk.claim.Partition(), Offset: t.offset}
-}
-
-// lane returns the lane of a merchant; mu held.
-func (e *Engine) lane(m payment.MerchantID) *lane {
-	l := e.lanes[m]
-	if l == nil {
-		l = &lane{merchant: m, index: -1}
-		e.lanes[m] = l
-	}
-	return l
 }

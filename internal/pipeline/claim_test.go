@@ -58,7 +58,7 @@ func (s *source) take(n int32) *claim {
 	if p.claim != nil {
 		s.topic.fault("the test gives partition %d to two members", n)
 	}
-	p.claim, c.at = c, p.committed
+	p.claim, c.at, c.fresh = c, p.committed, p.end
 	s.topic.mu.Unlock()
 	s.mu.Lock()
 	s.claims[c] = true
@@ -94,6 +94,8 @@ type claim struct {
 	served      chan struct{} // serve returned
 	drainOnce   sync.Once
 
+	fresh int64 // where the partition ended at first
+
 	// The rest belongs to topic.mu.
 	live    bool
 	at      int64 // where Poll goes on
@@ -114,6 +116,7 @@ type inFlight struct {
 
 func (c *claim) Partition() int32          { return c.p.number }
 func (c *claim) Reach() time.Time          { return c.reach }
+func (c *claim) Fresh() int64              { return c.fresh }
 func (c *claim) Draining() <-chan struct{} { return c.draining }
 func (c *claim) Lost() <-chan struct{}     { return c.gone }
 

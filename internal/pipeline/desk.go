@@ -66,6 +66,7 @@ func (e *Engine) openDesk(c Claim) *desk {
 	}()
 	e.mu.Lock()
 	e.desks[d] = struct{}{}
+	e.shareChanged()
 	e.mu.Unlock()
 	return d
 }
@@ -120,7 +121,7 @@ func (e *Engine) arrive(t *task) bool {
 			c.parked = append(c.parked, parked{slot: d.hidden.put(t.offset), key: t.key})
 			return true
 		}
-	} else if s.lane.paced() && s.loaded >= laneLoad {
+	} else if s.lane.paced() && s.loaded >= s.lane.load {
 		d.parkBehindLane(t, at, e.cfg.GiveUpAfter)
 		return true
 	}
@@ -299,6 +300,7 @@ func (d *desk) passed(next int64) {
 func (e *Engine) drain(d *desk) {
 	e.mu.Lock()
 	d.closed = true
+	e.shareChanged()
 	e.drop(d)
 	active := d.active
 	e.mu.Unlock()
@@ -321,7 +323,7 @@ func (e *Engine) closeDesk(d *desk) {
 	delete(e.desks, d)
 	d.count(-d.unpaced)
 	d.cancel()
-	e.pump()
+	e.shareChanged()
 }
 
 // drop takes the desk's tasks out of lanes and waits; mu held.
@@ -330,6 +332,7 @@ func (e *Engine) drop(d *desk) {
 		switch {
 		case t.stage == backing && t.index >= 0:
 			heap.Remove(&e.waiting, t.index)
+			t.enter(behind)
 		case t.stage == queued && t.lane != nil:
 			l := t.lane
 			heap.Remove(&l.tasks, t.index)

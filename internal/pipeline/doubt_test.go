@@ -113,7 +113,7 @@ func TestBackoffSpreadsAndGrows(t *testing.T) {
 		after(30 * time.Minute)
 		calls := l.gate.callsOf(func(call) bool { return true })
 		for i := 1; i < len(calls); i++ {
-			most := min(time.Second<<(i-1), 8*time.Second)
+			most := min(time.Second<<min(i-1, 3), 8*time.Second)
 			if gap := calls[i].at.Sub(calls[i-1].at); gap > most+time.Millisecond {
 				t.Errorf("repeat %d came after %v, want at most %v", i, gap, most)
 			}

@@ -30,6 +30,10 @@ type Config struct {
 	Log        logrus.FieldLogger
 	Registerer prometheus.Registerer
 
+	Terms      func(payment.MerchantID) Terms // nil: no limits
+	Scope      pace.Scope
+	Partitions func() int // of the intent topic; nil: ours are all
+
 	Backoff     pace.Backoff // zero: one second to a minute
 	WindowCount int          // unfinished records in memory per partition; zero: 1000
 	WindowBytes int          // their size; zero: 8 MiB
@@ -55,6 +59,7 @@ type Engine struct {
 	unpaced  int      // loaded tasks that could run
 	full     bool     // some desk has no room because of unpaced
 	desks    map[*desk]struct{}
+	share    *pace.Share // of the slots of all merchants' limits
 	recent   recent
 	started  time.Time
 }
@@ -72,7 +77,7 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer),
-		lanes: map[payment.MerchantID]*lane{}, desks: map[*desk]struct{}{}, started: time.Now(),
+		lanes: map[payment.MerchantID]*lane{}, desks: map[*desk]struct{}{}, started: time.Now(), share: pace.NewShare(nil, 1),
 	}
 	e.skips = &bursts{log: cfg.Log}
 	e.handed = make(chan *task)
@@ -173,18 +178,48 @@ func (e *Engine) pump() {
 	for len(e.waiting) > 0 && !e.waiting[0].until.After(now) {
 		e.enqueue(heap.Pop(&e.waiting).(*task))
 	}
-	for len(e.ready) > 0 && e.mayCall() && !e.ready[0].next.After(now) {
-		l := e.ready[0]
-		t := l.pop()
-		l.schedule(now)
-		if len(l.tasks) > 0 {
-			heap.Fix(&e.ready, 0)
-		} else {
-			heap.Pop(&e.ready)
-		}
-		e.dispatch(t, now)
+	for len(e.ready) > 0 && !e.ready[0].next.After(now) && e.startNext(e.ready[0], now) {
 	}
 	e.setTimer(now)
+}
+
+// startNext does what is due in a lane: it settles its first task if that one's
+// time is up, or calls for it, if there is room for a call; mu held.
+func (e *Engine) startNext(l *lane, now time.Time) bool {
+	if o := e.overdue(l.tasks[0], now); o != nil {
+		if !l.mustAsk(l.tasks[0], o) {
+			e.startPublishing(e.takeFirst(l, now), o)
+			return true
+		}
+		l.tasks[0].work.try.asking, l.tasks[0].work.try.closing = true, true
+	}
+	if l.mayCall(now).After(now) { // looked at because of a time that turned out not to be up
+		e.reschedule(l, now)
+		return l.next.After(now)
+	}
+	if !e.mayCall() {
+		return false
+	}
+	if !l.tasks[0].desk.claim.Live() {
+		e.backOff(e.takeFirst(l, now), leaseWait)
+		return true
+	}
+	if l.limit != nil {
+		l.limit.Take(now)
+	}
+	e.dispatch(e.takeFirst(l, now), l, now)
+	return true
+}
+
+// takeFirst takes the first task out of a lane.
+func (e *Engine) takeFirst(l *lane, now time.Time) *task {
+	t := l.pop()
+	if len(l.tasks) == 0 {
+		heap.Remove(&e.ready, l.index)
+		return t
+	}
+	e.reschedule(l, now)
+	return t
 }
 
 // mayCall reports whether there is room for one more call. Answers that are not
@@ -202,7 +237,7 @@ func (e *Engine) setTimer(now time.Time) {
 	if len(e.waiting) > 0 {
 		wake = min(wake, e.waiting[0].until.Sub(now))
 	}
-	if len(e.ready) > 0 && e.mayCall() {
+	if len(e.ready) > 0 && (e.mayCall() || e.ready[0].next.After(now)) {
 		wake = min(wake, e.ready[0].next.Sub(now))
 	}
 	e.timer.Reset(max(wake, 0))
@@ -211,13 +246,15 @@ func (e *Engine) setTimer(now time.Time) {
 // enqueue puts a task into its merchant's lane; mu held.
 func (e *Engine) enqueue(t *task) {
 	l := e.lane(t.work.dec.Intent.Merchant)
-	l.push(t)
+	l.push(t, e.cfg.GiveUpAfter)
 	if l.paced() {
 		t.yieldRoom()
 	}
+	l.schedule(time.Now(), e.cfg.GiveUpAfter)
 	if l.index < 0 {
-		l.schedule(time.Now())
 		heap.Push(&e.ready, l)
+	} else {
+		heap.Fix(&e.ready, l.index)
 	}
 }
 

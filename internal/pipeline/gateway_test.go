@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"paylink/internal/payment"
 )
 
@@ -21,7 +23,7 @@ type gateway struct {
 	mu        sync.Mutex
 	opens     map[payment.IntentID][]answer // one by one, the last one again and again
 	finds     map[payment.IntentID][]answer
-	otherwise func(in payment.Intent, find bool) answer // without a script; nil: a link
+	otherwise func(in payment.Intent, find bool) answer // without a script; nil: a link, or what was made
 	calls     []call
 	first     map[payment.IntentID]payment.Intent
 	made      map[payment.IntentID]int64 // payment ids
@@ -135,7 +137,7 @@ func (g *gateway) begin(in payment.Intent, find bool) answer {
 	defer g.mu.Unlock()
 	g.calls = append(g.calls, call{time.Now(), find, in.ID, in.Merchant})
 	if was, known := g.first[in.ID]; known && !reflect.DeepEqual(was, in) {
-		g.fault("S4: %s is called for as %+v, was %+v", in.ID, in, was)
+		g.fault("S4: the call for %s differs from the one before:\n%s", in.ID, cmp.Diff(was, in))
 	} else if !known {
 		g.first[in.ID] = in
 	}
@@ -156,6 +158,8 @@ func (g *gateway) begin(in payment.Intent, find bool) answer {
 		a = as[0]
 	case g.otherwise != nil:
 		a = g.otherwise(in, find)
+	case find && g.made[in.ID] == 0:
+		a = notFound
 	}
 	if a.takes == 0 {
 		a.takes = g.takes
@@ -163,8 +167,8 @@ func (g *gateway) begin(in payment.Intent, find bool) answer {
 	return a
 }
 
-// allowed checks that the intent's partition may be called for, and that its
-// turn has come (S3). It goes by the first unsettled record of the intent.
+// allowed checks that there is a partition with a record of the intent that
+// has no outcome yet, and that calls for that partition may be made.
 func (g *gateway) allowed(in payment.Intent) {
 	g.topic.mu.Lock()
 	defer g.topic.mu.Unlock()
@@ -172,7 +176,7 @@ func (g *gateway) allowed(in payment.Intent) {
 	for _, p := range g.topic.parts {
 		for i := range p.records {
 			r := &p.records[i]
-			if idOf(r) != in.ID || p.settled(r) {
+			if _, answered := p.answered[in.ID]; idOf(r) != in.ID || answered || r.Offset < p.committed {
 				continue
 			}
 			if p.claim != nil && p.claim.mayCall() {

@@ -268,27 +268,51 @@ type brokenSource struct{ err error }
 func (s brokenSource) Run(context.Context, func(pipeline.Claim)) error { return s.err }
 
 // TestHandOverForgetsNoDoubt: a call before a hand-over may have made a payment;
-// who takes over cannot know. An outcome that denies a payment then must be
-// preceded by a look.
+// who takes over cannot know. An outcome that denies a payment must be preceded
+// by a look that finds none.
 func TestHandOverForgetsNoDoubt(t *testing.T) {
-	lastly := map[string]func(l *lab){
-		"gives up": func(l *lab) { after(time.Hour) },
+	tests := []struct {
+		name   string
+		before answer
+		after  []answer // to Init
+		finds  []answer // nil: what there is
+		gap    time.Duration
+		want   payment.Failed // but for attempts
+	}{
+		{"gives up", lostMade, nil, nil, time.Hour, payment.Failed{Reason: payment.GaveUp, Retryable: true, PaymentMayExist: true, PaymentID: 1 << 32}},
+		{"gives up, nothing made", lost, nil, nil, time.Hour, payment.Failed{Reason: payment.GaveUp, Retryable: true}},
+		{"gives up, no answer to the look", lost, nil, []answer{lost}, time.Hour, payment.Failed{Reason: payment.GaveUp, Retryable: true, PaymentMayExist: true}},
+		{"expires", lostMade, nil, nil, 10 * time.Minute, payment.Failed{Reason: payment.Expired, PaymentMayExist: true, PaymentID: 1 << 32}},
+		{"expires, nothing made", lost, nil, nil, 10 * time.Minute, payment.Failed{Reason: payment.Expired}},
+		{"refused", lostMade, []answer{refused}, nil, time.Second, payment.Failed{Reason: payment.Refused, PaymentMayExist: true, PaymentID: 1 << 32}},
+		{"refused, nothing made", lost, []answer{refused}, nil, time.Second, payment.Failed{Reason: payment.Refused}},
+		{"not sent, then gives up", lostMade, []answer{unsent}, nil, time.Minute, payment.Failed{Reason: payment.GaveUp, Retryable: true, PaymentMayExist: true, PaymentID: 1 << 32}},
+		{"not sent, then expires", lostMade, []answer{unsent}, nil, time.Second, payment.Failed{Reason: payment.Expired, PaymentMayExist: true, PaymentID: 1 << 32}},
 	}
-	for name, then := range lastly {
-		t.Run("defect:"+name, func(t *testing.T) {
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			inLab(t, 1, func(l *lab) {
-				l.gate.opens["i"] = []answer{lostMade}
+				l.gate.opens["i"], l.gate.finds["i"] = []answer{tt.before}, tt.finds
 				m, p, c := l.one()
-				p.emit("", intent("i"))
+				more := []string{}
+				if tt.want.Reason == payment.Expired {
+					more = append(more, `"expires_at":"`+time.Now().Add(5*time.Minute).UTC().Format(time.RFC3339)+`"`)
+				}
+				p.emit("", intent("i", more...))
 				after(30 * time.Second)
 				c.drain()
-				then(l)
-				m.source.take(0)
-				l.settles(time.Minute)
-				f, ok := p.views()["i"].Outcome.(payment.Failed)
-				if ok && !f.PaymentMayExist {
-					t.Errorf("%+v: there is a payment", f)
+				after(tt.gap)
+				m.leave(t)
+				if tt.after != nil {
+					l.gate.opens["i"] = tt.after
 				}
+				l.start().source.take(0)
+				l.settles(2 * time.Hour)
+				f, ok := p.views()["i"].Outcome.(payment.Failed)
+				if ok {
+					tt.want.Attempts, tt.want.ErrorCode, tt.want.ErrorDescription = f.Attempts, f.ErrorCode, f.ErrorDescription
+				}
+				l.failed(p, "i", tt.want)
 			})
 		})
 	}

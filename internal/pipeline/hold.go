@@ -61,6 +61,9 @@ func (h *hold) begin(e *Engine, l *lane, t *task) {
 	}
 	if !h.on {
 		h.on, h.since, h.probes = true, now, 0
+		if !l.known {
+			h.since = time.Time{} // it may have been so before we came
+		}
 		h.probe(now)
 		e.metrics.held.Inc()
 		for _, t := range l.tasks {
@@ -87,13 +90,13 @@ func (h *hold) end(e *Engine, l *lane) {
 	}
 	h.on = false
 	e.metrics.held.Dec()
-	e.log.WithField("merchant_id", string(l.merchant)).WithField("held", now.Sub(h.since).Round(time.Millisecond).String()).Warn("merchant no longer on hold")
+	e.log.WithField("merchant_id", string(l.merchant)).WithField("since", h.since.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")
 	e.reschedule(l, now)
 }
 
 // reschedule puts a lane where it belongs among the ready ones; mu held.
 func (e *Engine) reschedule(l *lane, now time.Time) {
-	l.schedule(now)
+	l.schedule(now, e.cfg.GiveUpAfter)
 	if l.index >= 0 {
 		heap.Fix(&e.ready, l.index)
 	}

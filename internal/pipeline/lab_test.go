@@ -121,7 +121,7 @@ func after(d time.Duration) {
 // settles waits until every record of the topic is settled and committed.
 func (l *lab) settles(within time.Duration) {
 	l.t.Helper()
-	for end := time.Now().Add(within); ; after(100 * time.Millisecond) {
+	for end := time.Now().Add(within); ; after(time.Second) {
 		synctest.Wait()
 		var open []string
 		for _, p := range l.topic.parts {

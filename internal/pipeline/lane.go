@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"time"
 
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 )
 
@@ -12,15 +13,21 @@ import (
 type lane struct {
 	merchant payment.MerchantID
 	tasks    laneTasks
-	next     time.Time // when its next task may start
-	index    int       // in Engine.ready; -1: not there
-	count    uint64    // tasks ever queued
+	next     time.Time   // when its next task may start
+	index    int         // in Engine.ready; -1: not there
+	count    uint64      // tasks ever queued
+	limit    *pace.Limit // nil: none
 	hold     hold
+	backing  int  // its tasks that back off
+	slow     bool // its limit lets tasks wait for long
+	load     int  // how many tasks it keeps loaded per partition, if paced
+	known    bool // a call has shown whether our credentials work
 }
 
-func (l *lane) push(t *task) {
+func (l *lane) push(t *task, giveUp time.Duration) {
 	l.count++
 	t.order, t.lane = l.count, l
+	t.due(giveUp)
 	t.enter(queued)
 	heap.Push(&l.tasks, t)
 }
@@ -32,8 +39,27 @@ func (l *lane) pop() *task {
 }
 
 // paced says that the lane's tasks wait for something other than room: their
-// backlog must not fill the window.
-func (l *lane) paced() bool { return l.hold.on }
+// backlog must not fill the window. A fast limit is no such thing: what waits
+// for it is soon gone.
+func (l *lane) paced() bool { return l.hold.on || l.slow || l.backing >= laneLoad }
+
+// size sets how many tasks the lane keeps loaded per partition: what it calls
+// for in loadFor, if it is slow.
+func (l *lane) size(desks, window int) {
+	l.load, l.slow = laneLoad, false
+	if l.limit == nil {
+		return
+	}
+	each := window
+	if t := l.limit.Interval(); t > 0 {
+		each = int(loadFor/t) / max(desks, 1)
+	}
+	l.slow = each < window
+	l.load = max(laneLoad, min(each, window))
+}
+
+// loadFor is for how long a lane can go on with what it has loaded.
+const loadFor = 2 * time.Second
 
 // yieldRoom gives a task's room in the window to those that could go now.
 func (t *task) yieldRoom() {
@@ -43,12 +69,47 @@ func (t *task) yieldRoom() {
 	}
 }
 
-// schedule sets when the lane's next task may start.
-func (l *lane) schedule(now time.Time) {
-	l.next = now
-	if l.hold.on {
-		l.next = l.hold.probeAt
+// schedule sets when the lane has to be looked at next: when it may call, or
+// when the time of its first task is up.
+func (l *lane) schedule(now time.Time, giveUp time.Duration) {
+	l.next = l.mayCall(now)
+	if len(l.tasks) == 0 {
+		return
 	}
+	if by := time.Unix(0, l.tasks[0].due(giveUp)); by.After(now) && by.Before(l.next) {
+		l.next = by
+	}
+}
+
+// mustAsk reports whether a task whose time is up has to be looked up before it
+// is given up. An owner before us may have called for it, and left a payment we
+// know nothing of. And its merchant may be on hold without our knowing, because
+// we have just taken over: then nothing is given up.
+func (l *lane) mustAsk(t *task, o payment.Outcome) bool {
+	tr := &t.work.try
+	if tr.closed || tr.because != nil {
+		return false
+	}
+	f, failed := o.(payment.Failed)
+	return tr.strange && !tr.doubt || failed && f.Reason == payment.GaveUp && !l.known
+}
+
+// never is later than anything the engine waits for.
+const never = 24 * time.Hour
+
+// mayCall is when the lane may call next.
+func (l *lane) mayCall(now time.Time) time.Time {
+	at, ok := now, true
+	if l.limit != nil {
+		at, ok = l.limit.Next(now)
+	}
+	if !ok {
+		return now.Add(never)
+	}
+	if l.hold.on && l.hold.probeAt.After(at) {
+		return l.hold.probeAt
+	}
+	return at
 }
 
 // laneTasks orders a lane's tasks: what expires soonest first, then first come.
@@ -56,9 +117,8 @@ type laneTasks []*task
 
 func (h laneTasks) Len() int { return len(h) }
 func (h laneTasks) Less(i, j int) bool {
-	a, b := h[i].expiry(), h[j].expiry()
-	if !a.Equal(b) {
-		return !a.IsZero() && (b.IsZero() || a.Before(b))
+	if h[i].by != h[j].by {
+		return h[i].by < h[j].by
 	}
 	return h[i].order < h[j].order
 }
@@ -73,7 +133,13 @@ func (h *laneTasks) Pop() any {
 	return t
 }
 
-func (t *task) expiry() time.Time { return t.work.dec.Intent.ExpiresAt }
+// due is by when the task must be settled, as unix nanoseconds.
+func (t *task) due(giveUp time.Duration) int64 {
+	if t.by == 0 {
+		t.by = t.deadline(giveUp)
+	}
+	return t.by
+}
 
 // laneHeap orders lanes by the time they may start their next task.
 type laneHeap []*lane

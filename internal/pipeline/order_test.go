@@ -243,7 +243,7 @@ func TestWhatExpiresSoonestGoesFirst(t *testing.T) {
 		}
 		p.emit("", intent("first"))
 		p.emit("", intent("whenever"))
-		p.emit("", intent("late", at(time.Hour)))
+		p.emit("", intent("late", at(time.Hour/2)))
 		p.emit("", intent("soon", at(time.Minute)))
 		m.source.take(0)
 		l.settles(time.Minute)

@@ -21,8 +21,8 @@ import (
 // a restart it is read again, like everything above that offset, and what was
 // answered by then is skipped: that costs reading only.
 
-// laneLoad and chainLoad are how many records of a lane, or of a key, are kept
-// loaded per partition while more wait.
+// laneLoad and chainLoad are how many records of a lane, at least, or of a key
+// are kept loaded per partition while more wait.
 const (
 	laneLoad  = 32
 	chainLoad = 4
@@ -145,16 +145,15 @@ func (t *task) deadline(giveUp time.Duration) int64 {
 // unparkLane has the next parked records of a stand read again, if few enough
 // are loaded; mu held.
 func (e *Engine) unparkLane(d *desk, s *stand) {
-	if s.reading || d.closed || len(s.parked) == 0 || s.loaded > laneLoad/2 {
+	if s.reading || d.closed || len(s.parked) == 0 || s.loaded > s.lane.load/2 {
 		return
 	}
 	var ps []parked
-	for len(s.parked) > 0 && len(ps) < laneLoad-s.loaded {
+	for len(s.parked) > 0 && len(ps) < s.lane.load-s.loaded {
 		ps = append(ps, heap.Pop(&s.parked).(parked))
 	}
 	s.reading = true
 	e.reload(d, ps, func(t *task, p parked) {
-		s.reading = false
 		d.forgetKey(p.key)
 		if t == nil {
 			d.hidden.take(p.slot)
@@ -166,7 +165,7 @@ func (e *Engine) unparkLane(d *desk, s *stand) {
 		}
 		d.hidden.take(p.slot)
 		e.load(t)
-	}, func() { e.unparkLane(d, s) })
+	}, func() { s.reading = false; e.unparkLane(d, s) })
 }
 
 func (d *desk) forgetKey(k keyHash) {
@@ -189,12 +188,11 @@ func (e *Engine) unparkKey(d *desk, c *chain) {
 	c.parked = c.parked[n:]
 	c.reading = true
 	e.reload(d, ps, func(t *task, p parked) {
-		c.reading = false
 		d.hidden.take(p.slot)
 		if t != nil {
 			e.load(t)
 		}
-	}, func() { e.unparkKey(d, c); d.dropChain(ps[0].key, c) })
+	}, func() { c.reading = false; e.unparkKey(d, c); d.dropChain(ps[0].key, c) })
 }
 
 // reload reads parked records again and gives each to put, in the order given,

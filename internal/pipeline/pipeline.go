@@ -57,6 +57,10 @@ type Claim interface {
 	// time means: all there ever were.
 	Reach() time.Time
 
+	// Fresh is the offset from which on the records came after the claim began:
+	// nobody else can have called the gateway for them.
+	Fresh() int64
+
 	// Append publishes an outcome. done is called exactly once, not from within
 	// Append: with nil when the outcome is durable on all in-sync replicas and
 	// in the ledger, or when the ledger turns out to hold the intent already;

@@ -12,7 +12,11 @@ type try struct {
 	calls   int                   // of Init
 	repeats int                   // waits so far
 	doubt   bool                  // a call may have made a payment that we know nothing of
+	strange bool                  // an owner of the partition before us may have called
 	asking  bool                  // the next call is a status lookup
+	closing bool                  // it is the last one, before the intent is given up or expires
+	closed  bool                  // it was made
+	found   int64                 // the payment it found
 	because *payment.GatewayError // what the lookup is about: a duplicate, or a refusal nobody signed
 	last    *payment.GatewayError // the newest error
 }
@@ -42,10 +46,10 @@ func (tr *try) afterOpen(link payment.Link, err error, now time.Time) verdict {
 	case payment.NotSent:
 		return verdict{repeat: true}
 	case payment.RefusedForGood:
-		if ge.Signed {
+		if ge.Signed && !tr.strange {
 			return verdict{outcome: tr.refused(ge, now)}
 		}
-		tr.asking, tr.because = true, ge // anybody could have said it
+		tr.asking, tr.because = true, ge // anybody could have said it, or an earlier call made a payment
 		return verdict{ask: true}
 	case payment.IsDuplicate:
 		tr.asking, tr.because = true, ge
@@ -64,9 +68,15 @@ func (tr *try) afterOpen(link payment.Link, err error, now time.Time) verdict {
 // afterFind decides what a status lookup's answer means.
 func (tr *try) afterFind(st payment.Status, err error, now time.Time) verdict {
 	why := tr.because
+	if tr.closing {
+		return tr.afterClosing(st, err)
+	}
 	switch {
 	case err == nil && why.Class == payment.IsDuplicate:
 		return verdict{outcome: tr.duplicate(why, st.PaymentID, now)}
+	case err == nil && why.Signed:
+		tr.doubt, tr.found = true, st.PaymentID
+		return verdict{outcome: tr.refused(why, now)}
 	case err == nil: // refused, says somebody, and yet there is a payment: ask again for its page
 		tr.doubt, tr.asking, tr.because = true, false, nil
 		return verdict{repeat: true}
@@ -84,10 +94,34 @@ func (tr *try) afterFind(st payment.Status, err error, now time.Time) verdict {
 	return verdict{repeat: true, after: ge.RetryAfter}
 }
 
+// cause names the newest error, for logs.
+func (tr *try) cause() string {
+	if tr.last == nil {
+		return ""
+	}
+	return tr.last.Cause
+}
+
+// afterClosing takes the answer of the last lookup. One that says nothing
+// leaves the doubt standing: it is not repeated.
+func (tr *try) afterClosing(st payment.Status, err error) verdict {
+	ge := payment.AsGatewayError(err)
+	if err != nil && !errors.Is(err, payment.ErrNotFound) && ge.Class == payment.Misconfigured {
+		tr.closing, tr.asking, tr.last = false, tr.because != nil, ge
+		return verdict{hold: true}
+	}
+	tr.closing, tr.closed, tr.asking = false, true, tr.because != nil
+	if err == nil {
+		tr.found = st.PaymentID
+	}
+	tr.doubt = tr.doubt || err == nil || tr.strange && !errors.Is(err, payment.ErrNotFound)
+	return verdict{repeat: true}
+}
+
 func (tr *try) refused(ge *payment.GatewayError, now time.Time) payment.Failed {
 	return payment.Failed{
 		Reason: payment.Refused, ErrorCode: ge.Code, ErrorDescription: ge.Description,
-		PaymentMayExist: tr.doubt, Attempts: tr.calls, At: now,
+		PaymentMayExist: tr.doubt, PaymentID: tr.found, Attempts: tr.calls, At: now,
 	}
 }
 
@@ -107,7 +141,7 @@ type age struct {
 
 // overdue returns the outcome of an intent whose time is up, or nil.
 func (tr *try) overdue(in payment.Intent, a age, now time.Time) payment.Outcome {
-	f := payment.Failed{PaymentMayExist: tr.mayExist(), Attempts: tr.calls, At: now}
+	f := payment.Failed{PaymentMayExist: tr.mayExist(), PaymentID: tr.found, Attempts: tr.calls, At: now}
 	if ge := tr.last; ge != nil {
 		f.ErrorCode, f.ErrorDescription = ge.Code, ge.Description
 	}
@@ -124,7 +158,7 @@ func (tr *try) overdue(in payment.Intent, a age, now time.Time) payment.Outcome 
 
 // mayExist says whether a payment may exist that the intent's outcome must not
 // deny: after a call in doubt, and while a duplicate is not cleared up.
-func (tr *try) mayExist() bool { return tr.doubt || tr.asking }
+func (tr *try) mayExist() bool { return tr.doubt || tr.because != nil }
 
 // invalid is the outcome of an intent that breaks rules.
 func invalid(vs []payment.Violation, now time.Time) payment.Failed {

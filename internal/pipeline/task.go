@@ -26,6 +26,7 @@ type task struct {
 	index   int       // in the heap it waits in
 	lane    *lane     // while queued in one
 	order   uint64    // of its lane, first come first served
+	by      int64     // by when it must be settled, unix nanoseconds; 0: not asked yet
 	stand   *stand    // nil: a record that is no intent
 	unpaced bool      // counted in desk.unpaced
 	probe   bool      // its call is the one that a hold lets through
@@ -62,6 +63,13 @@ func (t *task) enter(s stage) {
 	if t.stage.active() {
 		t.desk.active--
 		t.desk.engine.active--
+	}
+	if t.stand != nil && t.stage == backing {
+		t.stand.lane.backing--
+	}
+	if t.stand != nil && s == backing {
+		t.stand.lane.backing++
+		t.yieldRoom() // whoever waits for a time takes no room from those that could go
 	}
 	t.stage, t.since = s, time.Now()
 	if s.active() {

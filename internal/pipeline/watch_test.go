@@ -130,6 +130,7 @@ func TestMetricsCount(t *testing.T) {
 		l.gate.opens["c"] = []answer{unsigned}
 		l.gate.finds["c"] = []answer{notFound}
 		l.gate.opens["d"] = []answer{duplicate}
+		l.gate.finds["d"] = []answer{ok}
 		m, p, _ := l.one()
 		for _, id := range []string{"a", "b", "c", "d"} {
 			p.emit(id, intent(id))

@@ -2,7 +2,6 @@ package schemagen
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"paylink/internal/payment"
@@ -83,5 +82,3 @@ func goName(name string) string {
 	}
 	return b.String()
 }
-
-func isOneOf(k payment.Kind, kinds ...payment.Kind) bool { return slices.Contains(kinds, k) }

@@ -25,7 +25,7 @@ import (
 	"paylink/internal/event"
 	"paylink/internal/freedompay"
 	"paylink/internal/kafkaio"
-	"paylink/internal/payment"
+	"paylink/internal/pace"
 	"paylink/internal/pipeline"
 	"paylink/internal/telemetry"
 )
@@ -42,6 +42,10 @@ type Deps struct {
 	GatewayDial Dialer                                // nil: the usual network
 	Proxy       func(*http.Request) (*url.URL, error) // to the gateway; nil: none
 
+	Reload   <-chan struct{}            // asks to read the settings anew; nil: never
+	Settings func() (config.Run, error) // reads the settings anew; nil: they stay as they are
+	SetLevel func(level string)         // of the log; nil: it stays as it is
+
 	ShowLinks bool                 // show payment links in the console; for laptops only
 	OnAdmin   func(admin net.Addr) // told where the admin server listens
 }
@@ -49,7 +53,7 @@ type Deps struct {
 // Logger returns the logger that the settings ask for. It cannot print a secret
 // of the settings.
 func Logger(cfg config.Run, w io.Writer) (*logrus.Logger, error) {
-	secrets := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal()}
+	secrets := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal(), cfg.Events.Password.Reveal(), cfg.Events.Token.Reveal()}
 	for _, m := range cfg.Merchants {
 		secrets = append(secrets, m.Secret.Reveal())
 	}
@@ -58,18 +62,19 @@ func Logger(cfg config.Run, w io.Writer) (*logrus.Logger, error) {
 
 // A service is its parts.
 type service struct {
-	cfg       config.Run
-	deps      Deps
-	started   time.Time
-	merchants map[payment.MerchantID]payment.Merchant
-	registry  *prometheus.Registry
-	source    *kafkaio.Source
-	gateway   *freedompay.Client
-	engine    *pipeline.Engine
-	health    *telemetry.Health
-	admin     *telemetry.Server
-	stopping  atomic.Bool
-	stopOnce  sync.Once // says that the service stops
+	cfg      config.Run
+	deps     Deps
+	started  time.Time
+	book     book
+	registry *prometheus.Registry
+	source   *kafkaio.Source
+	gateway  *freedompay.Client
+	encoder  *event.Encoder
+	engine   *pipeline.Engine
+	health   *telemetry.Health
+	admin    *telemetry.Server
+	stopping atomic.Bool
+	stopOnce sync.Once // says that the service stops
 }
 
 // Run runs the service until ctx ends and what is in flight is settled,
@@ -81,6 +86,9 @@ func Run(ctx context.Context, cfg config.Run, deps Deps) error {
 		return err
 	}
 	defer s.gateway.Close()
+	if err := s.encoder.Prepare(ctx); err != nil {
+		return err
+	}
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
@@ -90,31 +98,35 @@ func Run(ctx context.Context, cfg config.Run, deps Deps) error {
 
 // build makes the parts. Nothing is connected yet.
 func (s *service) build() error {
-	s.merchants = make(map[payment.MerchantID]payment.Merchant, len(s.cfg.Merchants))
-	for _, m := range s.cfg.Merchants {
-		s.merchants[m.ID] = m.Merchant
-	}
+	s.book.replace(s.cfg.Merchants)
 	s.registry = telemetry.NewRegistry(s.deps.Version)
 	var err error
 	if s.source, err = kafkaio.New(s.sourceConfig()); err != nil {
 		return err
 	}
 	s.gateway = freedompay.New(freedompay.Config{
-		Merchant: s.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
+		Merchant: s.book.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
 	})
+	decoder := event.DecoderConfig{DefaultMerchant: s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants), KnownMerchant: s.book.knows}
+	encoder := event.EncoderConfig{Source: "/paylink/" + url.PathEscape(s.cfg.Kafka.Group)}
+	if err = s.connectRegistry(&decoder, &encoder); err != nil {
+		return err
+	}
+	s.encoder = event.NewEncoder(encoder)
 	s.engine = pipeline.New(pipeline.Config{
 		Gateway: s.gateway,
-		Decoder: event.NewDecoder(event.DecoderConfig{
-			DefaultMerchant: s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants), KnownMerchant: s.knows,
-		}),
-		Encoder: event.NewEncoder(event.EncoderConfig{Source: "/paylink/" + url.PathEscape(s.cfg.Kafka.Group)}),
+		Decoder: event.NewDecoder(decoder),
+		Encoder: s.encoder,
 		Group:   s.cfg.Kafka.Group, Topic: s.cfg.Topics.Intents,
 		Concurrency: s.cfg.Flow.Concurrency, GiveUpAfter: s.cfg.Flow.GiveUpAfter,
+		Terms: s.book.terms, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions,
 		Log: s.deps.Log, Registerer: s.registry,
 	})
 	return nil
 }
+
+var scopes = map[string]pace.Scope{"group": pace.Group, "partition": pace.Partition}
 
 func (s *service) sourceConfig() kafkaio.Config {
 	k := s.cfg.Kafka
@@ -159,9 +171,13 @@ func (s *service) run(ctx context.Context) error {
 		}
 		ended <- err
 	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch(ctx) })
 	err := s.engine.Run(ctx, s.source)
 	s.beginStop()
 	unwatch()
+	stop(nil)
+	watching.Wait()
 	if adminErr := <-ended; err == nil {
 		err = adminErr
 	}
@@ -186,16 +202,6 @@ func (s *service) sayHello() {
 		"intents": s.cfg.Topics.Intents, "outcomes": s.cfg.Topics.Outcomes, "dead_letters": s.cfg.Topics.DeadLetters,
 		"gateway": s.cfg.Gateway.URL, "merchants": len(s.cfg.Merchants), "admin": "http://" + s.admin.Addr().String(),
 	}).Info("paylink starts")
-}
-
-func (s *service) merchant(id payment.MerchantID) (payment.Merchant, bool) {
-	m, ok := s.merchants[id]
-	return m, ok
-}
-
-func (s *service) knows(id payment.MerchantID) bool {
-	_, ok := s.merchants[id]
-	return ok
 }
 
 // Connection makes a connection of the settings.

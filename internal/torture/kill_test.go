@@ -3,7 +3,6 @@
 package torture
 
 import (
-	"syscall"
 	"testing"
 	"time"
 
@@ -83,9 +82,7 @@ func TestAllSuspendedAtOnce(t *testing.T) {
 		time.Sleep(session + 2*time.Second)
 		for i, r := range sc.fleet.replicas {
 			resumed := time.Now()
-			if err := r.proc.signal(syscall.SIGCONT); err != nil {
-				t.Fatal(err)
-			}
+			sc.fleet.resume(i)
 			rejoined, err := r.book.await("partitions assigned", resumed, time.Minute)
 			if err != nil {
 				t.Fatal(err)

@@ -26,6 +26,8 @@ type scene struct {
 	fleet   *fleet
 	emitter *emitter
 	witness *witness
+
+	repeatsAllowed bool // the gateway gave answers after which calls are repeated
 }
 
 // A setting is how a scene is set.
@@ -82,7 +84,7 @@ func (sc *scene) settle() {
 // history collects the run.
 func (sc *scene) history() history.Run {
 	sc.t.Helper()
-	r := history.Run{Intents: sc.emitter.all(), Faults: sc.fleet.allFaults(), Silences: sc.fleet.silences, OutcomePartitions: int32(sc.parts)}
+	r := history.Run{Intents: sc.emitter.all(), Faults: sc.fleet.allFaults(), Silences: sc.fleet.silences, OutcomePartitions: int32(sc.parts), AnyRepeats: sc.repeatsAllowed}
 	var err error
 	if r.Outcomes, r.Committed, r.DeadLetters, err = sc.witness.read(); err != nil {
 		sc.t.Fatalf("read the topics: %v", err)

@@ -11,12 +11,12 @@ import (
 )
 
 // An OutcomeDecoder reads outcomes of every format. It may be used concurrently.
-type OutcomeDecoder struct{ writers writers[outcomeReader] }
+type OutcomeDecoder struct{ writers writers[boundReader] }
 
 // NewOutcomeDecoder returns an OutcomeDecoder. Without Schemas it reads plain
 // JSON only.
 func NewOutcomeDecoder(s Schemas) *OutcomeDecoder {
-	return &OutcomeDecoder{writers[outcomeReader]{schemas: s, compile: compileOutcome}}
+	return &OutcomeDecoder{writers[boundReader]{schemas: s, compile: compileOutcome}}
 }
 
 // Decode reads a record of the outcome topic. It ignores fields that it does
@@ -40,14 +40,14 @@ func (d *OutcomeDecoder) Decode(ctx context.Context, m Message) (OutcomeView, er
 	return v, nil
 }
 
-// An outcomeReader is what reads the outcomes of one writer's schema.
-type outcomeReader struct {
+// An boundReader is what reads the outcomes of one writer's schema.
+type boundReader struct {
 	format schemas.Format
 	avro   *avro.Schema
 	proto  protoWriter
 }
 
-func compileOutcome(w WriterSchema) (r outcomeReader, bad *Unreadable) {
+func compileOutcome(w WriterSchema) (r boundReader, bad *Unreadable) {
 	r.format = w.Format
 	switch w.Format {
 	case schemas.Avro:
@@ -58,7 +58,7 @@ func compileOutcome(w WriterSchema) (r outcomeReader, bad *Unreadable) {
 	return r, bad
 }
 
-func (r outcomeReader) read(f *frame) (OutcomeView, error) {
+func (r boundReader) read(f *frame) (OutcomeView, error) {
 	switch r.format {
 	case schemas.Avro:
 		return outcomeOfAvro(r.avro, f.body)

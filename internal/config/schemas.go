@@ -1,0 +1,138 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+
+	"paylink/internal/payment"
+)
+
+// Registry is the schema registry, and who we are there.
+type Registry struct {
+	RegistryURL  string         `name:"schema-registry-url" env:"PAYLINK_SCHEMA_REGISTRY_URL" placeholder:"URL" help:"Schema registry with Confluent's API. Intents that name a schema are read through it. Default: none."`
+	Username     string         `name:"schema-registry-username" env:"PAYLINK_SCHEMA_REGISTRY_USERNAME" placeholder:"NAME" help:"User for the registry, with a password. Default: no login."`
+	Password     payment.Secret `name:"schema-registry-password" env:"PAYLINK_SCHEMA_REGISTRY_PASSWORD" help:"Password for the registry."`
+	PasswordFile string         `name:"schema-registry-password-file" env:"PAYLINK_SCHEMA_REGISTRY_PASSWORD_FILE" placeholder:"FILE" help:"File that holds the password; one newline at its end is dropped."`
+	Token        payment.Secret `name:"schema-registry-token" env:"PAYLINK_SCHEMA_REGISTRY_TOKEN" help:"Bearer token for the registry, in place of user and password."`
+	TokenFile    string         `name:"schema-registry-token-file" env:"PAYLINK_SCHEMA_REGISTRY_TOKEN_FILE" placeholder:"FILE" help:"File that holds the token; one newline at its end is dropped. It is read once, at the start."`
+	CAFile       string         `name:"schema-registry-ca-file" env:"PAYLINK_SCHEMA_REGISTRY_CA_FILE" placeholder:"FILE" help:"PEM certificates that the registry's is checked against. Default: the system's."`
+	CertFile     string         `name:"schema-registry-cert-file" env:"PAYLINK_SCHEMA_REGISTRY_CERT_FILE" placeholder:"FILE" help:"PEM certificate that we show to the registry; goes with the key file. Default: none."`
+	KeyFile      string         `name:"schema-registry-key-file" env:"PAYLINK_SCHEMA_REGISTRY_KEY_FILE" placeholder:"FILE" help:"PEM private key of that certificate."`
+	Naming       string         `name:"subject-naming" env:"PAYLINK_SUBJECT_NAMING" default:"topic" enum:"topic,record,topic-record" help:"Subjects of our schemas: topic (<topic>-value, outcomes as the one type PaymentOutcome), record (paylink.v1.PaymentCreated and paylink.v1.PaymentFailed) or topic-record (both names)."`
+}
+
+func (r *Registry) prepare() error {
+	if r.RegistryURL == "" {
+		return nil
+	}
+	if err := checkURL("PAYLINK_SCHEMA_REGISTRY_URL", r.RegistryURL); err != nil {
+		return err
+	}
+	if err := r.login(); err != nil {
+		return err
+	}
+	_, err := r.TLS()
+	return err
+}
+
+func (r *Registry) login() (err error) {
+	hasPassword, hasToken := r.Password != "" || r.PasswordFile != "", r.Token != "" || r.TokenFile != ""
+	switch {
+	case hasToken && (hasPassword || r.Username != ""):
+		return problem("PAYLINK_SCHEMA_REGISTRY_TOKEN", "and a user are both given; use one of them")
+	case hasPassword && r.Username == "":
+		return problem("PAYLINK_SCHEMA_REGISTRY_USERNAME", "is not set, but a password is; give the user's name")
+	case hasPassword:
+		r.Password, err = readSecret("PAYLINK_SCHEMA_REGISTRY_PASSWORD", r.Password, r.PasswordFile)
+		r.PasswordFile = ""
+	case hasToken:
+		r.Token, err = readSecret("PAYLINK_SCHEMA_REGISTRY_TOKEN", r.Token, r.TokenFile)
+		r.TokenFile = ""
+	}
+	return err
+}
+
+// TLS returns what the settings describe; nil: the system's certificates. It
+// reads the files that they name.
+func (r Registry) TLS() (*tls.Config, error) {
+	if r.CAFile == "" && r.CertFile == "" && r.KeyFile == "" {
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if r.CAFile != "" {
+		pem, err := os.ReadFile(r.CAFile)
+		if err != nil {
+			return nil, problem("PAYLINK_SCHEMA_REGISTRY_CA_FILE", "%v", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, problem("PAYLINK_SCHEMA_REGISTRY_CA_FILE", "%s holds no PEM certificate", r.CAFile)
+		}
+	}
+	if (r.CertFile == "") != (r.KeyFile == "") {
+		return nil, problem("PAYLINK_SCHEMA_REGISTRY_CERT_FILE", "and PAYLINK_SCHEMA_REGISTRY_KEY_FILE go together; give both or none")
+	}
+	if r.CertFile != "" {
+		pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile)
+		if err != nil {
+			return nil, problem("PAYLINK_SCHEMA_REGISTRY_CERT_FILE", "%v", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// SchemasList is the settings of `paylink schemas list`.
+type SchemasList struct {
+	Registry `embed:"" group:"Schema registry"`
+	Topics   Topics `embed:"" group:"Topics"`
+	Format   string `name:"format" default:"all" enum:"all,json-schema,avro,protobuf" help:"Which formats: all, json-schema, avro or protobuf."`
+	JSON     bool   `name:"json" help:"Print JSON."`
+}
+
+// Prepare is as that of Run.
+func (s *SchemasList) Prepare() error {
+	if err := s.Registry.prepare(); err != nil {
+		return err
+	}
+	return s.Topics.check()
+}
+
+// SchemasRegistry is the settings of the commands that need a registry.
+type SchemasRegistry struct {
+	Registry `embed:"" group:"Schema registry"`
+	Topics   Topics `embed:"" group:"Topics"`
+	Format   string `name:"format" env:"PAYLINK_OUTCOME_FORMAT" default:"avro" enum:"json,json-schema,avro,protobuf" help:"Format of the schemas: json-schema, avro or protobuf. One subject holds one format."`
+}
+
+// Prepare is as that of Run.
+func (s *SchemasRegistry) Prepare() error {
+	if s.RegistryURL == "" {
+		return problem("PAYLINK_SCHEMA_REGISTRY_URL", "is not set; give the registry's URL")
+	}
+	if s.Format == "json" { // plain JSON needs no schema; what describes it does
+		s.Format = "json-schema"
+	}
+	if err := s.Registry.prepare(); err != nil {
+		return err
+	}
+	return s.Topics.check()
+}
+
+// SchemasShow is the settings of `paylink schemas show`.
+type SchemasShow struct {
+	Name   string `arg:"" enum:"payment-intent,payment-outcome,payment-created,payment-failed,asyncapi" help:"payment-intent, payment-outcome, payment-created, payment-failed or asyncapi."`
+	Format string `name:"format" default:"json-schema" enum:"json-schema,avro,protobuf" help:"json-schema, avro or protobuf."`
+}
+
+// SchemasValidate is the settings of `paylink schemas validate`.
+type SchemasValidate struct {
+	Input      string `arg:"" placeholder:"FILE" help:"File to read, or - for standard input: one JSON record, one on each line, or the lines of \"paylink-dev watch --json\", which tell partition and offset."`
+	Kind       string `name:"kind" default:"intent" enum:"intent,outcome" help:"What the records are: intent or outcome."`
+	MerchantID string `name:"merchant-id" env:"PAYLINK_MERCHANT_ID" placeholder:"DIGITS" help:"Merchant of intents that name none; without it they must name one."`
+	Registry   `embed:"" group:"Schema registry"`
+}
+
+// Prepare is as that of Run.
+func (s *SchemasValidate) Prepare() error { return s.Registry.prepare() }

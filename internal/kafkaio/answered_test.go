@@ -1,0 +1,117 @@
+package kafkaio
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"paylink/internal/pipeline"
+)
+
+func TestAnsweredKnowsItsWindow(t *testing.T) {
+	t0 := time.Unix(1_790_000_000, 0)
+	a := answered{window: 8 * time.Hour}
+	id := func(hour int) []byte { return fmt.Appendf(nil, "i-%d", hour) }
+	for h := range 24 {
+		now := t0.Add(time.Duration(h) * time.Hour)
+		a.add(id(h), uint64(h), now)
+		reach := a.trim(now)
+		for old := 0; old <= h; old++ {
+			at, got := t0.Add(time.Duration(old)*time.Hour), a.look(id(old), uint64(old))
+			if now.Sub(at) <= a.window && got != pipeline.Answered {
+				t.Errorf("after %d h: the intent of hour %d is %v, want it known within the window", h, old, got)
+			}
+			if !reach.IsZero() && !at.Before(reach) && got != pipeline.Answered {
+				t.Errorf("after %d h: the intent of hour %d is forgotten, though the reach is %v", h, old, reach.Sub(t0))
+			}
+		}
+	}
+	if n := a.len(); n > 8+8/bucketsPerWindow+1 {
+		t.Errorf("%d intents known of a window of 8 hours, one an hour", n)
+	}
+}
+
+func TestAnsweredTellsConflicts(t *testing.T) {
+	a := answered{window: time.Hour}
+	at := time.Unix(1_790_000_000, 0)
+	a.add([]byte("i"), 1, at)
+	a.add([]byte("i"), 2, at.Add(time.Minute)) // the first answer is the answer
+	for digest, want := range map[uint64]pipeline.Finding{1: pipeline.Answered, 2: pipeline.Differs, 3: pipeline.Differs} {
+		if got := a.look([]byte("i"), digest); got != want {
+			t.Errorf("digest %d: %v, want %v", digest, got, want)
+		}
+	}
+	if got := a.look([]byte("j"), 1); got != pipeline.Unknown {
+		t.Errorf("another intent: %v, want unknown", got)
+	}
+}
+
+// Times of one partition fall now and then: clocks of two owners differ.
+func TestAnsweredForgivesFallingTimes(t *testing.T) {
+	t0 := time.Unix(1_790_000_000, 0)
+	a := answered{window: 4 * time.Hour}
+	for i := range 1000 {
+		at := t0.Add(time.Duration(i) * time.Minute)
+		if i%7 == 0 {
+			at = at.Add(-20 * time.Minute)
+		}
+		a.add(fmt.Append(nil, i), 0, at)
+		reach := a.trim(t0.Add(time.Duration(i) * time.Minute))
+		if i%50 == 0 {
+			for j := range i + 1 {
+				at := t0.Add(time.Duration(j) * time.Minute)
+				if !reach.IsZero() && at.After(reach) && a.look(fmt.Append(nil, j), 0) != pipeline.Answered {
+					t.Fatalf("after %d min: the intent of minute %d is unknown, reach %v", i, j, reach.Sub(t0))
+				}
+			}
+		}
+	}
+}
+
+// heapOf measures what n intents cost.
+func heapOf(n int) (bytes uint64, a *answered) {
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	a = &answered{window: 168 * time.Hour}
+	t0 := time.Unix(1_790_000_000, 0)
+	for i := range n {
+		a.add(fmt.Appendf(nil, "order-%012d", i), uint64(i), t0.Add(a.window*time.Duration(i)/time.Duration(n)))
+	}
+	return heap() - before, a
+}
+
+func TestAnIntentCostsAtMost64Bytes(t *testing.T) {
+	for _, n := range []int{50_000, 115_000, 230_000} { // half full and nearly full maps
+		size, a := heapOf(n)
+		if per := float64(size) / float64(n); per > 64 {
+			t.Errorf("%d intents take %.1f bytes each, want 64 at most", a.len(), per)
+		}
+	}
+}
+
+func BenchmarkAnsweredMemory(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				size, a := heapOf(n)
+				b.ReportMetric(float64(size)/float64(a.len()), "bytes/intent")
+			}
+		})
+	}
+}
+
+func BenchmarkAnsweredLook(b *testing.B) {
+	_, a := heapOf(1_000_000)
+	id := []byte("order-000000500000")
+	for b.Loop() {
+		if a.look(id, 500_000) != pipeline.Answered {
+			b.Fatal("not found")
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package kafkaio_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"paylink/internal/devstack"
+	"paylink/internal/kafkaio"
+)
+
+// forgetOffsets has the group begin anew, as an operator's reset does.
+func (l *lab) forgetOffsets() {
+	l.t.Helper()
+	if _, err := kadm.NewClient(l.client).DeleteGroup(context.Background(), "paylink"); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// serveOnce runs a member until n intents have an outcome.
+func (l *lab) serveOnce(n int, change ...func(*kafkaio.Config)) *life {
+	l.t.Helper()
+	m := l.start("a", change...)
+	l.judge(n)
+	m.leave(l.t)
+	return m
+}
+
+// tooOld checks that so many dead letters are there, all for being too old.
+func (l *lab) tooOld(want int) {
+	l.t.Helper()
+	dead := l.dead()
+	if len(dead) != want {
+		l.t.Errorf("%d dead letters, want %d", len(dead), want)
+	}
+	for _, d := range dead {
+		if why := string(d.Header("paylink-reason")); why != "too_old" {
+			l.t.Errorf("dead letter for %q, want too_old", why)
+		}
+	}
+}
+
+func window(d time.Duration) func(*kafkaio.Config) {
+	return func(c *kafkaio.Config) { c.LedgerWindow = d }
+}
+
+func TestAWindowThatHoldsNothing(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		l.emit(0, 40)
+		l.serveOnce(40, window(time.Hour))
+		time.Sleep(3 * time.Hour)
+		l.forgetOffsets()
+		l.emit(40, 10)
+		m := l.start("b", window(time.Hour))
+		l.judge(50)
+		time.Sleep(10 * time.Second)
+		m.leave(t)
+		l.tooOld(40) // older than is known: never to the gateway
+		l.calls(50, 1)
+		if n := m.metric(t, "ledger_outcomes_read_total"); n != 0 {
+			t.Errorf("%v outcomes read, want none", n)
+		}
+	})
+}
+
+func TestAWindowThatBeginsInTheMiddle(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		l.emit(0, 40)
+		l.serveOnce(40, window(time.Hour))
+		time.Sleep(70 * time.Minute)
+		l.emit(40, 30)
+		l.serveOnce(70, window(time.Hour))
+		time.Sleep(20 * time.Minute)
+		l.forgetOffsets()
+		l.emit(70, 10)
+		m := l.start("b", window(time.Hour))
+		l.judge(80)
+		time.Sleep(10 * time.Second)
+		m.leave(t)
+		l.tooOld(40)
+		l.calls(80, 1)
+		if n := m.metric(t, "ledger_outcomes_read_total"); n != 30 {
+			t.Errorf("%v outcomes read, want the 30 of the window", n)
+		}
+	})
+}
+
+// Retention that is shorter than the window is a mistake; the ledger then
+// reaches back to the oldest batch that is left, and no further.
+func TestRetentionShorterThanTheWindowMovesTheReach(t *testing.T) {
+	topics := devstack.DefaultTopics(2)
+	topics[1].Configs["retention.ms"] = "3600000"
+	inLabWith(t, topics, func(l *lab) {
+		l.emit(0, 40)
+		l.serveOnce(40)
+		time.Sleep(90 * time.Minute)
+		l.emit(40, 30)
+		l.serveOnce(70)
+		l.broker.ApplyRetention()
+		l.forgetOffsets()
+		l.emit(70, 10)
+		m := l.start("b")
+		got := l.outcomes(40)
+		time.Sleep(10 * time.Second)
+		m.leave(t)
+		for id, n := range got {
+			if n != 1 || id < "i-00040" {
+				t.Errorf("%s has %d outcomes in what retention left", id, n)
+			}
+		}
+		l.tooOld(40)
+		l.calls(80, 1)
+	})
+}
+
+// A ledger that is in use must not be emptied because its log moved on.
+func TestRetentionPastAHeldLedgerForgetsNothing(t *testing.T) {
+	topics := devstack.DefaultTopics(1)
+	topics[1].Configs["retention.ms"] = "60000"
+	inLabWith(t, topics, func(l *lab) {
+		l.adjust = func(s *kafkaio.Source) { s.RenewFenceEvery(3 * time.Minute) }
+		m := l.start("a")
+		l.emit(0, 40)
+		l.judge(40)
+		time.Sleep(2 * time.Minute)
+		l.broker.ApplyRetention() // nothing is left of what was read
+		time.Sleep(2 * time.Minute)
+		l.emit(0, 40) // upstream repeats itself
+		l.emit(40, 10)
+		time.Sleep(10 * time.Second)
+		if n := m.said.times("does not hold any more what was read"); n != 1 {
+			t.Errorf("the loss was told %d times, want once", n)
+		}
+		m.leave(t)
+		l.calls(50, 1)
+	})
+}
+
+func TestTheOutcomeTopicIsMadeAgain(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		m := l.start("a")
+		l.emit(0, 40)
+		l.judge(40)
+		if err := l.broker.DeleteTopic(devstack.Outcomes); err != nil {
+			t.Fatal(err)
+		}
+		l.emit(40, 20)
+		time.Sleep(5 * time.Second)
+		if err := l.broker.CreateTopic(devstack.Outcomes, 2, nil); err != nil {
+			t.Fatal(err)
+		}
+		got := l.outcomes(20)
+		l.emit(60, 20)
+		l.emit(0, 40) // known, though their outcomes are gone
+		time.Sleep(10 * time.Second)
+		got = l.outcomes(40)
+		for id, n := range got {
+			if n != 1 || id < "i-00040" {
+				t.Errorf("%s has %d outcomes in the new topic", id, n)
+			}
+		}
+		m.leave(t)
+		l.calls(80, 1)
+		b := l.start("b") // and the log is good for the next owner
+		l.emit(80, 10)
+		if got := l.outcomes(50); len(got) != 50 {
+			t.Errorf("%d intents have an outcome in the new topic, want 50", len(got))
+		}
+		b.leave(t)
+	})
+}
+
+func TestAPartitionThatComesBackIsReadOnWhereItWasLeft(t *testing.T) {
+	inLab(t, 4, func(l *lab) {
+		a := l.start("a")
+		l.emit(0, 200)
+		l.judge(200)
+		visit := func() (read float64) {
+			before := a.metric(t, "ledger_outcomes_read_total")
+			b := l.start("b")
+			time.Sleep(20 * time.Second)
+			b.leave(t)
+			time.Sleep(20 * time.Second)
+			return a.metric(t, "ledger_outcomes_read_total") - before
+		}
+		if n := visit(); n < 50 || n > 150 {
+			t.Errorf("%v outcomes read of the two partitions that came back, want their half of 200", n)
+		}
+		if n := visit(); n != 0 {
+			t.Errorf("%v outcomes read when they came back again, want none: nothing was added", n)
+		}
+		l.emit(0, 200)
+		l.emit(200, 20)
+		l.judge(220)
+		a.leave(t)
+		l.calls(220, 1)
+	})
+}
+
+// An operator who resets offsets wipes the note of the fence; the transactional
+// id is still the same, so there is nothing to wait for.
+func TestOffsetsResetToTheMiddleCallNobody(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.emit(0, 100)
+		l.serveOnce(100)
+		var offsets kadm.Offsets
+		offsets.AddOffset(devstack.Intents, 0, 37, -1)
+		if err := kadm.NewClient(l.client).CommitAllOffsets(context.Background(), "paylink", offsets); err != nil {
+			t.Fatal(err)
+		}
+		b := l.start("b")
+		l.emit(100, 10)
+		l.judge(110)
+		if n := b.metric(t, "new_producer_ids_total"); n != 0 {
+			t.Errorf("%v new producer ids, want none", n)
+		}
+		b.leave(t)
+		l.calls(110, 1)
+	})
+}
+
+func TestALedgerIsReadWhileBrokersFail(t *testing.T) {
+	inLab(t, 3, func(l *lab) {
+		l.emit(0, 300)
+		l.serveOnce(300)
+		l.forgetOffsets()
+		b := l.start("b")
+		chance := rand.New(rand.NewPCG(1, 1))
+		b.net.set(func(k kmsg.Key) treatment {
+			if k != kmsg.Fetch && k != kmsg.ListOffsets {
+				return treatment{}
+			}
+			luck := chance.IntN(6)
+			return treatment{refuse: luck == 0, mute: luck == 1}
+		})
+		l.emit(300, 10)
+		l.judge(310)
+		b.leave(t)
+		l.calls(310, 1)
+	})
+}

@@ -1,0 +1,107 @@
+package pipeline_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sirupsen/logrus"
+
+	"paylink/internal/event"
+	"paylink/internal/payment"
+	"paylink/internal/pipeline"
+)
+
+// BenchmarkSettle is what the engine adds to an intent: the gateway answers at
+// once, and what is published is durable at once.
+func BenchmarkSettle(b *testing.B) { benchmark(b, pipeline.Unknown) }
+
+// BenchmarkSkip is how fast answered intents are skipped.
+func BenchmarkSkip(b *testing.B) { benchmark(b, pipeline.Answered) }
+
+func benchmark(b *testing.B, f pipeline.Finding) {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	e := pipeline.New(pipeline.Config{
+		Gateway: prompt{}, Decoder: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Encoder: event.NewEncoder(event.EncoderConfig{}),
+		Group: "paylink", Topic: "payment-intents", Concurrency: 256, GiveUpAfter: time.Hour, Log: log, Registerer: prometheus.NewRegistry(),
+	})
+	c := &flood{n: int64(b.N), finding: f, done: make(chan struct{}), at: time.Now()}
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := e.Run(context.Background(), c); err != nil {
+		b.Fatal(err)
+	}
+	if got := c.committed.Load(); got != c.n {
+		b.Fatalf("committed %d, want %d", got, c.n)
+	}
+}
+
+// prompt is a gateway that answers at once.
+type prompt struct{}
+
+func (prompt) Open(_ context.Context, in payment.Intent) (payment.Link, error) {
+	return payment.Link{PaymentID: 1 << 32, RedirectURL: "https://pay.example/p", RedirectURLType: payment.URLNeedData}, nil
+}
+
+func (prompt) Find(context.Context, payment.Intent) (payment.Status, error) {
+	return payment.Status{}, payment.ErrNotFound
+}
+
+// A flood is a source with one claim on n records, of which everything is
+// durable at once. It drains when all are committed.
+type flood struct {
+	n         int64
+	finding   pipeline.Finding
+	at        time.Time
+	next      int64
+	committed atomic.Int64
+	done      chan struct{}
+}
+
+func (f *flood) Run(_ context.Context, serve func(pipeline.Claim)) error { serve(f); return nil }
+func (f *flood) Partition() int32                                        { return 0 }
+func (f *flood) Reach() time.Time                                        { return time.Time{} }
+func (f *flood) Fresh() int64                                            { return 0 }
+func (f *flood) Live() bool                                              { return true }
+func (f *flood) Draining() <-chan struct{}                               { return f.done }
+func (f *flood) Lost() <-chan struct{}                                   { return nil }
+func (f *flood) Append(_ pipeline.Answer, done func(error))              { go done(nil) }
+func (f *flood) Bury(_ event.Message, done func(error))                  { go done(nil) }
+
+func (f *flood) Look(payment.IntentID, event.Digest) pipeline.Finding { return f.finding }
+
+func (f *flood) Reread(_ context.Context, offsets []int64) ([]pipeline.Record, error) {
+	recs := make([]pipeline.Record, len(offsets))
+	for i, o := range offsets {
+		recs[i] = f.record(o)
+	}
+	return recs, nil
+}
+
+func (f *flood) Poll(context.Context) ([]pipeline.Record, int64, error) {
+	if f.next == f.n {
+		<-f.done
+		return nil, 0, pipeline.ErrDraining
+	}
+	recs := make([]pipeline.Record, 0, 500)
+	for ; len(recs) < cap(recs) && f.next < f.n; f.next++ {
+		recs = append(recs, f.record(f.next))
+	}
+	return recs, f.next, nil
+}
+
+func (f *flood) record(o int64) pipeline.Record {
+	id := fmt.Sprintf("ord-2026-%09d", o)
+	return pipeline.Record{Offset: o, Message: event.Message{Key: []byte(id), Value: []byte(intent(id)), Time: f.at}}
+}
+
+func (f *flood) Commit(next int64) {
+	if f.committed.Swap(next) != f.n && next == f.n {
+		close(f.done)
+	}
+}

@@ -1,0 +1,94 @@
+package pipeline
+
+import (
+	"time"
+
+	"paylink/internal/pace"
+	"paylink/internal/payment"
+)
+
+// Terms are what the calls of a merchant are bound to.
+type Terms struct {
+	Rate pace.Rate // all replicas together; zero: no limit
+	Host string    // of the gateway: merchants of one host share its fate
+}
+
+// terms returns the terms of a merchant.
+func (c *Config) terms(m payment.MerchantID) Terms {
+	if c.Terms == nil {
+		return Terms{}
+	}
+	return c.Terms(m)
+}
+
+// lane returns the lane of a merchant; mu held.
+func (e *Engine) lane(m payment.MerchantID) *lane {
+	l := e.lanes[m]
+	if l == nil {
+		l = &lane{merchant: m, index: -1}
+		e.lanes[m] = l
+		e.bind(l, e.cfg.terms(m), time.Now())
+	}
+	return l
+}
+
+// bind puts terms in force for a lane; mu held.
+func (e *Engine) bind(l *lane, t Terms, now time.Time) {
+	switch {
+	case t.Rate == (pace.Rate{}):
+		l.limit = nil
+	case l.limit == nil:
+		l.limit = pace.NewLimit(string(l.merchant), t.Rate, e.cfg.Scope)
+		l.limit.Own(e.share, now)
+	default:
+		l.limit.SetRate(t.Rate, now)
+	}
+	l.size(len(e.desks), e.cfg.WindowCount)
+	e.reschedule(l, now)
+}
+
+// Renew has all merchants' terms asked for again, and ends their holds: call it
+// when the merchants' settings have changed.
+func (e *Engine) Renew() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	for m, l := range e.lanes {
+		l.hold.end(e, l)
+		e.bind(l, e.cfg.terms(m), now)
+	}
+	e.pump()
+}
+
+// shareChanged tells every limit which partitions are ours; mu held. A partition
+// that is handed over does not count any more, though its last calls are out.
+func (e *Engine) shareChanged() {
+	var own []int32
+	for d := range e.desks {
+		if !d.closed {
+			own = append(own, d.claim.Partition())
+		}
+	}
+	total := len(own)
+	if e.cfg.Partitions != nil {
+		total = e.cfg.Partitions()
+	}
+	e.share = pace.NewShare(own, total)
+	now := time.Now()
+	for _, l := range e.lanes {
+		if l.limit != nil {
+			l.limit.Own(e.share, now)
+			l.size(len(e.desks), e.cfg.WindowCount)
+			e.reschedule(l, now)
+		}
+	}
+	e.pump()
+}
+
+// SetConcurrency changes how many calls may be in flight.
+func (e *Engine) SetConcurrency(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cfg.Concurrency = n
+	e.pump()
+}

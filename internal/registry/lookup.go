@@ -1,0 +1,177 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+	"golang.org/x/sync/singleflight"
+
+	"paylink/internal/event"
+	"paylink/schemas"
+)
+
+// Bounds of what is remembered, and of what one schema may refer to.
+const (
+	maxKnown      = 512
+	forgetUnknown = 10 * time.Second
+	maxReferences = 32
+)
+
+// A memory holds answers: schemas for ever, "unknown" for a short time.
+type memory struct {
+	flight  singleflight.Group
+	mu      sync.Mutex
+	known   map[string]event.WriterSchema
+	unknown map[string]time.Time // when it was said
+}
+
+// ByID returns the schema with an id, as event.Schemas asks for.
+func (r *Registry) ByID(ctx context.Context, id int) (event.WriterSchema, error) {
+	return r.remembered(ctx, "id "+strconv.Itoa(id), func(ctx context.Context) (sr.Schema, error) {
+		return r.cl.SchemaByID(ctx, id)
+	})
+}
+
+// ByGUID returns the schema with a GUID, as event.Schemas asks for.
+func (r *Registry) ByGUID(ctx context.Context, guid string) (event.WriterSchema, error) {
+	return r.remembered(ctx, "GUID "+guid, func(ctx context.Context) (sr.Schema, error) {
+		s, err := r.cl.SchemaByGUID(ctx, guid)
+		return s.Schema, err
+	})
+}
+
+// remembered answers from memory, or asks; who asks for the same at once, waits
+// for one answer.
+func (r *Registry) remembered(ctx context.Context, key string, ask func(context.Context) (sr.Schema, error)) (event.WriterSchema, error) {
+	if w, ok, err := r.memo.look(key, time.Now()); ok {
+		return w, err
+	}
+	answer := r.memo.flight.DoChan(key, func() (any, error) {
+		// Others wait for this answer, too: it must not end with who came first.
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Timeout)
+		defer stop()
+		w, err := r.fetch(ctx, ask)
+		if err == nil || errors.Is(err, event.ErrUnknownSchema) {
+			r.memo.keep(key, w, err, time.Now())
+		}
+		return w, r.failed(key, err)
+	})
+	select {
+	case a := <-answer:
+		return a.Val.(event.WriterSchema), a.Err
+	case <-ctx.Done():
+		return event.WriterSchema{}, r.failed(key, ctx.Err())
+	}
+}
+
+func (r *Registry) fetch(ctx context.Context, ask func(context.Context) (sr.Schema, error)) (event.WriterSchema, error) {
+	s, err := ask(ctx)
+	if err != nil {
+		return event.WriterSchema{}, unknownOr(err)
+	}
+	f, err := formatOf(s.Type)
+	if err != nil {
+		return event.WriterSchema{}, err
+	}
+	w := event.WriterSchema{Format: f, Text: s.Schema}
+	return w, r.addReferences(ctx, &w, s.References, map[string]bool{})
+}
+
+// addReferences adds what a schema refers to, each after its own references.
+func (r *Registry) addReferences(ctx context.Context, w *event.WriterSchema, refs []sr.SchemaReference, seen map[string]bool) error {
+	for _, ref := range refs {
+		if seen[ref.Name] {
+			continue
+		}
+		if seen[ref.Name] = true; len(seen) > maxReferences {
+			return fmt.Errorf("the schema refers to more than %d others", maxReferences)
+		}
+		s, err := r.cl.SchemaByVersion(ctx, ref.Subject, ref.Version)
+		if err != nil {
+			return fmt.Errorf("reference %s: %w", ref.Name, unknownOr(err))
+		}
+		if err := r.addReferences(ctx, w, s.References, seen); err != nil {
+			return err
+		}
+		w.References = append(w.References, event.SchemaReference{Name: ref.Name, Text: s.Schema.Schema})
+	}
+	return nil
+}
+
+// unknownOr tells "there is no such schema" from every other error. Only the
+// registry's own codes count: a 404 without one may be a proxy's, or that of a
+// wrong path.
+func unknownOr(err error) error {
+	re, ok := errors.AsType[*sr.ResponseError](err)
+	if ok && re.StatusCode == http.StatusNotFound && re.ErrorCode >= 40401 && re.ErrorCode <= 40406 {
+		return event.ErrUnknownSchema
+	}
+	return err
+}
+
+func formatOf(t sr.SchemaType) (schemas.Format, error) {
+	switch t {
+	case sr.TypeAvro:
+		return schemas.Avro, nil
+	case sr.TypeJSON:
+		return schemas.JSONSchema, nil
+	case sr.TypeProtobuf:
+		return schemas.Protobuf, nil
+	}
+	return 0, fmt.Errorf("schema type %s is not known to this version", t)
+}
+
+func typeOf(f schemas.Format) sr.SchemaType {
+	switch f {
+	case schemas.Avro:
+		return sr.TypeAvro
+	case schemas.Protobuf:
+		return sr.TypeProtobuf
+	}
+	return sr.TypeJSON
+}
+
+// look returns what is remembered, if anything is.
+func (m *memory) look(key string, now time.Time) (event.WriterSchema, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w, ok := m.known[key]; ok {
+		return w, true, nil
+	}
+	if at, ok := m.unknown[key]; ok && now.Sub(at) < forgetUnknown {
+		return event.WriterSchema{}, true, event.ErrUnknownSchema
+	}
+	return event.WriterSchema{}, false, nil
+}
+
+func (m *memory) keep(key string, w event.WriterSchema, err error, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known, m.unknown = map[string]event.WriterSchema{}, map[string]time.Time{}
+	}
+	if err != nil {
+		makeRoom(m.unknown)
+		m.unknown[key] = now
+		return
+	}
+	delete(m.unknown, key)
+	makeRoom(m.known)
+	m.known[key] = w
+}
+
+// makeRoom forgets any one entry of a full map.
+func makeRoom[V any](m map[string]V) {
+	for key := range m {
+		if len(m) < maxKnown {
+			return
+		}
+		delete(m, key)
+	}
+}

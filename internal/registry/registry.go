@@ -1,0 +1,126 @@
+// Package registry talks to a schema registry that has Confluent's API: it
+// looks up the schemas that others wrote with, and registers, compares and
+// lists our own.
+//
+// What it is told about an id it remembers, since a schema never changes under
+// its id; that an id is unknown it remembers for a short time only, because it
+// may be registered the next moment. A registry that does not answer is an
+// error like any other, told apart from "there is no such schema", and nothing
+// is made of it here: who asked waits and asks again.
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"paylink/internal/payment"
+)
+
+// A Config says where a registry is, and who we are there.
+type Config struct {
+	URL string // scheme, host, perhaps a path
+
+	TLS      *tls.Config // nil: the system's certificates
+	Username string      // of basic authentication; empty: none
+	Password payment.Secret
+	Token    payment.Secret // of bearer authentication; goes before Username
+
+	// Timeout limits one request. Zero: 5 s.
+	Timeout time.Duration
+
+	// Dial opens connections. Nil: the usual network.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Register says that SchemaID may register what the registry lacks.
+	Register bool
+}
+
+// A Registry asks a registry. It may be used concurrently.
+type Registry struct {
+	cfg  Config
+	name string // host, for errors
+	cl   *sr.Client
+	http *http.Client
+	memo memory
+}
+
+// New returns a Registry. It opens no connection.
+func New(cfg Config) (*Registry, error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("schema registry: its URL is no absolute http or https URL")
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	if user := u.User; user != nil { // a login in the URL must not get into errors
+		if cfg.Username == "" {
+			cfg.Username = user.Username()
+			password, _ := user.Password()
+			cfg.Password = payment.Secret(password)
+		}
+		u.User = nil
+	}
+	r := &Registry{cfg: cfg, name: u.Host, http: httpClient(cfg)}
+	opts := []sr.ClientOpt{sr.URLs(u.String()), sr.HTTPClient(r.http), sr.UserAgent("paylink"), sr.LogLevel(sr.LogLevelNone)}
+	switch {
+	case cfg.Token != "":
+		opts = append(opts, sr.BearerToken(cfg.Token.Reveal()))
+	case cfg.Username != "":
+		opts = append(opts, sr.BasicAuth(cfg.Username, cfg.Password.Reveal()))
+	}
+	if r.cl, err = sr.NewClient(opts...); err != nil {
+		return nil, fmt.Errorf("schema registry %s: %w", r.name, err)
+	}
+	return r, nil
+}
+
+// maxAnswer bounds what is read of one answer. A schema of this size is none.
+const maxAnswer = 4 << 20
+
+func httpClient(cfg Config) *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = cfg.TLS
+	t.MaxIdleConnsPerHost = 4
+	if cfg.Dial != nil {
+		t.DialContext = cfg.Dial
+	}
+	return &http.Client{
+		Transport:     bounded{t},
+		Timeout:       cfg.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // our login is for this host
+	}
+}
+
+// bounded cuts answers off that are larger than any schema.
+type bounded struct{ http.RoundTripper }
+
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := b.RoundTripper.RoundTrip(req)
+	if err == nil {
+		res.Body = http.MaxBytesReader(nil, res.Body, maxAnswer)
+	}
+	return res, err
+}
+
+// Close closes idle connections.
+func (r *Registry) Close() { r.http.CloseIdleConnections() }
+
+// failed says which registry did not do what.
+func (r *Registry) failed(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ue, ok := errors.AsType[*url.Error](err); ok { // without the URL, which adds nothing
+		err = ue.Err
+	}
+	return fmt.Errorf("schema registry %s: %s: %w", r.name, what, err)
+}

@@ -1,0 +1,276 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+
+	"paylink/internal/event"
+	"paylink/schemas"
+)
+
+var _ interface {
+	event.Schemas
+	event.SchemaIDs
+} = (*Registry)(nil)
+
+// fake returns a Registry that asks an embedded one, and counts requests.
+func fake(t *testing.T, cfg Config) (*Registry, *srfake.Registry, *atomic.Int64) {
+	t.Helper()
+	inner := srfake.NewRegistry()
+	var asked atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		asked.Add(1)
+		inner.Handler().ServeHTTP(w, req)
+	}))
+	t.Cleanup(srv.Close)
+	cfg.URL = srv.URL
+	return newRegistry(t, cfg), inner, &asked
+}
+
+func newRegistry(t *testing.T, cfg Config) *Registry {
+	t.Helper()
+	r, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+const one = `{"type":"record","name":"One","fields":[]}`
+
+func TestByIDAsksOnce(t *testing.T) {
+	r, inner, asked := fake(t, Config{})
+	inner.SeedSchema("one-value", 1, 7, sr.Schema{Schema: one, Type: sr.TypeAvro})
+	for range 3 {
+		w, err := r.ByID(t.Context(), 7)
+		if err != nil || w.Format != schemas.Avro || w.Text != one {
+			t.Fatalf("ByID(7) = %+v, %v", w, err)
+		}
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}
+
+func TestUnknownIsRememberedForAShortTime(t *testing.T) {
+	r, inner, asked := fake(t, Config{})
+	for range 3 {
+		if _, err := r.ByID(t.Context(), 7); !errors.Is(err, event.ErrUnknownSchema) {
+			t.Fatalf("ByID(7) = %v, want unknown", err)
+		}
+	}
+	if _, err := r.ByGUID(t.Context(), "89791762-2336-4186-9674-299b90a802e2"); !errors.Is(err, event.ErrUnknownSchema) {
+		t.Errorf("ByGUID = %v, want unknown", err)
+	}
+	if n := asked.Load(); n != 2 {
+		t.Errorf("%d requests, want 2", n)
+	}
+	inner.SeedSchema("one-value", 1, 7, sr.Schema{Schema: one, Type: sr.TypeAvro})
+	r.memo.unknown["id 7"] = time.Now().Add(-forgetUnknown)
+	if _, err := r.ByID(t.Context(), 7); err != nil {
+		t.Errorf("ByID(7) = %v after it was registered", err)
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	var m memory
+	for i := range 3 * maxKnown {
+		m.keep(fmt.Sprint(i), event.WriterSchema{}, nil, time.Now())
+		m.keep(fmt.Sprint(-i), event.WriterSchema{}, event.ErrUnknownSchema, time.Now())
+	}
+	if len(m.known) > maxKnown || len(m.unknown) > maxKnown {
+		t.Errorf("%d known, %d unknown; want at most %d each", len(m.known), len(m.unknown), maxKnown)
+	}
+}
+
+// TestOnlyTheRegistrysWordSaysUnknown holds for answers that must not bury a
+// record: they are errors, but not ErrUnknownSchema, and are not remembered.
+func TestOnlyTheRegistrysWordSaysUnknown(t *testing.T) {
+	for name, answer := range map[string]struct {
+		status int
+		body   string
+	}{
+		"a proxy's 404":          {404, "<html>not found</html>"},
+		"a path that is not":     {404, `{"error_code":404,"message":"HTTP 404 Not Found"}`},
+		"unavailable":            {503, `{"error_code":50001,"message":"store"}`},
+		"wrong login":            {401, `{"error_code":40101,"message":"no"}`},
+		"forbidden":              {403, `{"error_code":40301,"message":"no"}`},
+		"too many requests":      {429, ``},
+		"redirect":               {302, ``},
+		"no JSON":                {200, "hello"},
+		"a type of later":        {200, `{"schemaType":"THRIFT","schema":"x"}`},
+		"a reference that hangs": {200, `{"schema":"x","references":[{"name":"a","subject":"a","version":1}]}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				asked.Add(1)
+				if strings.HasPrefix(req.URL.Path, "/subjects") {
+					w.WriteHeader(http.StatusInternalServerError)
+					return
+				}
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(answer.status)
+				_, _ = w.Write([]byte(answer.body))
+			}))
+			defer srv.Close()
+			r := newRegistry(t, Config{URL: srv.URL})
+			for range 2 {
+				if _, err := r.ByID(t.Context(), 7); err == nil || errors.Is(err, event.ErrUnknownSchema) {
+					t.Errorf("ByID = %v, want an error that says nothing about the schema", err)
+				}
+			}
+			if asked.Load() < 2 {
+				t.Error("the error was remembered")
+			}
+		})
+	}
+}
+
+func TestRegistryThatIsDown(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	srv.Close()
+	r := newRegistry(t, Config{URL: "http://user:hunter22@" + strings.TrimPrefix(srv.URL, "http://")})
+	_, err := r.ByID(t.Context(), 7)
+	if err == nil || errors.Is(err, event.ErrUnknownSchema) || strings.Contains(err.Error(), "hunter22") {
+		t.Errorf("ByID = %v, want an error without the password", err)
+	}
+}
+
+func TestAnswersAreBounded(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"schema":"` + strings.Repeat("x", maxAnswer) + `"}`))
+	}))
+	defer srv.Close()
+	if _, err := newRegistry(t, Config{URL: srv.URL}).ByID(t.Context(), 7); err == nil {
+		t.Error("ByID: want an error for an endless answer")
+	}
+}
+
+func TestLogins(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg  Config
+		want string
+	}{
+		"none":   {Config{}, ""},
+		"basic":  {Config{Username: "u", Password: "p"}, "Basic dTpw"},
+		"bearer": {Config{Username: "u", Password: "p", Token: "t"}, "Bearer t"},
+	} {
+		var got string
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { got = req.Header.Get("Authorization") }))
+		tt.cfg.URL = srv.URL
+		_, _ = newRegistry(t, tt.cfg).ByID(t.Context(), 1)
+		if srv.Close(); got != tt.want {
+			t.Errorf("%s: Authorization = %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func TestWhoAsksAtOnceWaitsForOneAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked int
+		r := &Registry{cfg: Config{Timeout: time.Minute}}
+		ask := func(context.Context) (sr.Schema, error) {
+			asked++
+			time.Sleep(time.Second)
+			return sr.Schema{Schema: one}, nil
+		}
+		first, stop := context.WithTimeout(t.Context(), time.Millisecond)
+		defer stop()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := r.remembered(first, "id 7", ask); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the first = %v, want its own deadline", err)
+			}
+		})
+		synctest.Wait()
+		for range 3 {
+			wg.Go(func() {
+				if w, err := r.remembered(t.Context(), "id 7", ask); err != nil || w.Text != one {
+					t.Errorf("the others = %+v, %v", w, err)
+				}
+			})
+		}
+		wg.Wait()
+		if asked != 1 {
+			t.Errorf("asked %d times, want once", asked)
+		}
+	})
+}
+
+func TestPutTwiceIsPutOnce(t *testing.T) {
+	r, _, _ := fake(t, Config{})
+	for _, f := range schemas.Formats() {
+		for _, n := range []schemas.Naming{schemas.ByTopic, schemas.ByRecord, schemas.ByTopicRecord} {
+			for _, s := range Subjects(f, n, "in-"+f.String(), "out-"+f.String()) {
+				if n == schemas.ByRecord {
+					s.Name += f.String() // formats do not share subjects
+				}
+				first, added, err := r.Put(t.Context(), s)
+				if err != nil || !added {
+					t.Fatalf("Put(%s) = %d, %t, %v", s.Name, first, added, err)
+				}
+				second, added, err := r.Put(t.Context(), s)
+				if err != nil || added || second != first {
+					t.Errorf("Put(%s) again = %d, %t, %v; want %d, false", s.Name, second, added, err, first)
+				}
+				st, err := r.State(t.Context(), s)
+				if err != nil || st.ID != first || st.Versions != 1 || st.Level != s.Level.String() {
+					t.Errorf("State(%s) = %+v, %v", s.Name, st, err)
+				}
+				if ok, why, err := r.Compatible(t.Context(), s); err != nil || !ok {
+					t.Errorf("Compatible(%s) = %t, %v, %v", s.Name, ok, why, err)
+				}
+			}
+		}
+	}
+}
+
+func TestSchemaIDRegistersOnlyIfItMay(t *testing.T) {
+	r, inner, _ := fake(t, Config{})
+	text := schemas.Text(schemas.Avro, schemas.Outcome)
+	if _, err := r.SchemaID(t.Context(), "o-value", schemas.Avro, text); err == nil || !strings.Contains(err.Error(), "paylink schemas register") {
+		t.Errorf("SchemaID = %v, want an error that says what to do", err)
+	}
+	r.cfg.Register = true
+	id, err := r.SchemaID(t.Context(), "o-value", schemas.Avro, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := r.SchemaID(t.Context(), "o-value", schemas.Avro, text)
+	if err != nil || id != again || !inner.SubjectExists("o-value") {
+		t.Errorf("SchemaID = %d, then %d, %v", id, again, err)
+	}
+}
+
+func TestReferencesAreFetched(t *testing.T) {
+	r, inner, _ := fake(t, Config{})
+	inner.SeedSchema("base", 1, 1, sr.Schema{Schema: `"string"`, Type: sr.TypeAvro})
+	inner.SeedSchema("who", 1, 2, sr.Schema{Schema: one, Type: sr.TypeAvro, References: []sr.SchemaReference{{Name: "Base", Subject: "base", Version: 1}}})
+	inner.SeedSchema("top", 1, 3, sr.Schema{Schema: one, Type: sr.TypeAvro, References: []sr.SchemaReference{{Name: "Who", Subject: "who", Version: 1}, {Name: "Base", Subject: "base", Version: 1}}})
+	w, err := r.ByID(t.Context(), 3)
+	if err != nil || len(w.References) != 2 || w.References[0].Name != "Base" || w.References[1].Name != "Who" {
+		t.Errorf("ByID(3) = %+v, %v; want Base, then Who", w, err)
+	}
+}
+
+func TestNewRefusesURLs(t *testing.T) {
+	for _, u := range []string{"", "registry:8081", "ftp://x", "http://", "://"} {
+		if _, err := New(Config{URL: u}); err == nil {
+			t.Errorf("New(%q): want an error", u)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package service
+
+import (
+	"paylink/internal/config"
+	"paylink/internal/event"
+	schemaregistry "paylink/internal/registry"
+	"paylink/schemas"
+)
+
+// connectRegistry lets intents be read, and outcomes be written, with the
+// schemas of the registry that the settings name, if they name one.
+func (s *service) connectRegistry(in *event.DecoderConfig, out *event.EncoderConfig) error {
+	if s.cfg.Events.RegistryURL == "" {
+		return nil
+	}
+	reg, err := Registry(s.cfg.Events.Registry, s.cfg.Events.Register)
+	if err != nil {
+		return err
+	}
+	in.Schemas = reg
+	out.Format, out.Naming = FormatNamed(s.cfg.Events.Format), schemas.Naming(s.cfg.Events.Naming)
+	out.Topic, out.IDs = s.cfg.Topics.Outcomes, reg
+	return nil
+}
+
+// Registry makes the client of the settings. With register it may register what
+// the registry lacks.
+func Registry(r config.Registry, register bool) (*schemaregistry.Registry, error) {
+	tls, err := r.TLS()
+	if err != nil {
+		return nil, err
+	}
+	return schemaregistry.New(schemaregistry.Config{
+		URL: r.RegistryURL, TLS: tls, Username: r.Username, Password: r.Password, Token: r.Token, Register: register,
+	})
+}
+
+// FormatNamed returns the format of a setting; zero for json, which is none of
+// a registry.
+func FormatNamed(name string) schemas.Format {
+	for _, f := range schemas.Formats() {
+		if f.String() == name {
+			return f
+		}
+	}
+	return 0
+}
