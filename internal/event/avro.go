@@ -10,7 +10,6 @@ import (
 
 	"paylink/internal/payment"
 	"paylink/schemas"
-	"paylink/schemas/contract"
 )
 
 // resolveAvro returns a schema that reads what a writer's schema wrote as a
@@ -120,8 +119,8 @@ func cut(s string) string {
 
 // readAvro reads the one record that a body must hold into the draft.
 func readAvro(k *desk, s *avro.Schema, body []byte) error {
-	var in contract.AvroPaymentIntent
-	rest, err := s.Decode(body, &in)
+	in := &k.avro
+	rest, err := s.Decode(body, in)
 	if err != nil {
 		return &Unreadable{NotJSON, "the body is not what its Avro schema says"}
 	}

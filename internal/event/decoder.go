@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/twmb/avro"
-	"google.golang.org/protobuf/proto"
 
 	"paylink/internal/payment"
 	"paylink/schemas"
@@ -34,6 +33,7 @@ type Decoder struct {
 	cfg     DecoderConfig
 	names   map[string]int // index into payment.Fields
 	quick   []quick        // parallel to payment.Fields
+	param   []bool         // likewise: goes into Intent.Params
 	idField int            // index of intent_id
 	desks   sync.Pool      // of *desk
 	writers writers[intentReader]
@@ -43,6 +43,7 @@ type Decoder struct {
 type desk struct {
 	draft   draft
 	json    jsonReader
+	avro    contract.AvroPaymentIntent
 	message contract.PaymentIntent
 }
 
@@ -51,7 +52,7 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 	d := &Decoder{cfg: cfg, names: make(map[string]int, len(payment.Fields))}
 	for i, f := range payment.Fields {
 		d.names[f.Name] = i
-		d.quick = append(d.quick, quickOf(&f))
+		d.quick, d.param = append(d.quick, quickOf(&f)), append(d.param, isParam(&f))
 	}
 	d.idField = d.names["intent_id"]
 	d.writers.schemas, d.writers.compile = cfg.Schemas, compileIntent
@@ -130,6 +131,7 @@ func compileIntent(w WriterSchema) (r intentReader, bad *Unreadable) {
 func (d *Decoder) putBack(k *desk) {
 	k.draft.reset()
 	k.json.release()
-	proto.Reset(&k.message)
+	k.avro = contract.AvroPaymentIntent{}
+	k.message.Reset()
 	d.desks.Put(k)
 }

@@ -114,6 +114,10 @@ func (d *Decoder) intent(dr *draft, text string, all bool) payment.Intent {
 		if s.twice {
 			v += "\x00twice"
 		}
+		if d.param[i] {
+			in.Params = append(in.Params, payment.Param{Name: f.Name, Value: v})
+			continue
+		}
 		assign(&in, f, v)
 	}
 	if !dr.said[d.names["metadata"]].wrong {
@@ -152,11 +156,16 @@ func assign(in *payment.Intent, f *payment.Field, v string) {
 		in.ExpiresAt, _ = time.Parse(time.RFC3339, v)
 	case "created_at":
 		in.CreatedAt, _ = time.Parse(time.RFC3339, v)
-	default:
-		if f.Init {
-			in.Params = append(in.Params, payment.Param{Name: f.Name, Value: v})
-		}
 	}
+}
+
+// isParam reports whether a field of Init has no place of its own in an intent.
+func isParam(f *payment.Field) bool {
+	switch f.Name {
+	case "merchant_id", "order_id", "idempotency_key", "amount", "currency":
+		return false
+	}
+	return f.Init
 }
 
 func metadata(pairs []pair, text string) map[string]string {

@@ -124,7 +124,6 @@ func (pw protoWriter) bodyOf(f *frame) ([]byte, error) {
 // dropped at once.
 func readProtobuf(k *desk, body []byte) error {
 	in := &k.message
-	proto.Reset(in)
 	if err := (proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}).Unmarshal(body, in); err != nil {
 		return &Unreadable{NotJSON, "the body is no Protobuf message, or holds text that is not UTF-8"}
 	}

@@ -3,6 +3,7 @@ package event
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"paylink/internal/payment"
@@ -22,7 +23,7 @@ type quick struct {
 }
 
 func quickOf(f *payment.Field) quick {
-	q := quick{max: f.MaxChars, hopeless: len(f.Enum) > 0}
+	q := quick{max: f.MaxChars, hopeless: len(f.Enum) > 0 && (f.Pattern != nil || f.MaxChars > 0)}
 	if f.Pattern != nil {
 		q.class, q.min, q.top = classOf(f.Pattern)
 		q.hopeless = q.hopeless || q.class == nil
@@ -49,7 +50,15 @@ func (q *quick) keeps(f *payment.Field, v string) bool {
 	}
 	switch f.Kind {
 	case payment.Text:
+		if len(f.Enum) > 0 {
+			return slices.Contains(f.Enum, v)
+		}
 		return q.plain(v)
+	case payment.Flag:
+		return v == "0" || v == "1"
+	case payment.Digits:
+		n, ok := hundredths(v, 0)
+		return ok && n > 0
 	case payment.Number, payment.Integer:
 		n, ok := hundredths(v, q.frac)
 		return ok && n >= q.low && n <= q.high

@@ -64,6 +64,8 @@ func (e *Engine) dispatch(t *task, l *lane, now time.Time) {
 		e.reschedule(l, now)
 	}
 	t.enter(calling)
+	t.began, t.host = now, l.host
+	t.host.began(now)
 	e.inFlight++
 	e.metrics.inFlight.Set(float64(e.inFlight))
 	e.calls.Add(1)
@@ -96,11 +98,12 @@ func (e *Engine) caller(t *task) {
 // call asks the gateway once and acts on its answer.
 func (e *Engine) call(t *task) {
 	defer e.calls.Done()
-	v := e.ask(t)
+	v, err := e.ask(t)
 	e.mu.Lock()
 	e.inFlight--
 	e.metrics.inFlight.Set(float64(e.inFlight))
 	l := e.lane(t.work.dec.Intent.Merchant)
+	t.host.ended(e, t, err, time.Now())
 	l.known = l.known || !v.hold
 	switch {
 	case t.desk.ctx.Err() != nil: // lost: the answer is nobody's
@@ -128,7 +131,7 @@ func (e *Engine) call(t *task) {
 }
 
 // ask makes the call that is due: Init, or a status lookup.
-func (e *Engine) ask(t *task) verdict {
+func (e *Engine) ask(t *task) (verdict, error) {
 	tr, in := &t.work.try, t.work.dec.Intent
 	began, asking := time.Now(), tr.asking
 	var v verdict
@@ -143,7 +146,7 @@ func (e *Engine) ask(t *task) verdict {
 		v = tr.afterOpen(link, err, time.Now())
 	}
 	e.metrics.called(asking, err, time.Since(began))
-	return v
+	return v, err
 }
 
 // repeat has a task wait, and call again; mu held.

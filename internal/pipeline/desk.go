@@ -3,6 +3,7 @@ package pipeline
 import (
 	"container/heap"
 	"context"
+	"time"
 
 	"paylink/internal/payment"
 )
@@ -328,18 +329,14 @@ func (e *Engine) closeDesk(d *desk) {
 
 // drop takes the desk's tasks out of lanes and waits; mu held.
 func (e *Engine) drop(d *desk) {
+	now := time.Now()
 	for _, t := range d.open {
 		switch {
 		case t.stage == backing && t.index >= 0:
 			heap.Remove(&e.waiting, t.index)
 			t.enter(behind)
 		case t.stage == queued && t.lane != nil:
-			l := t.lane
-			heap.Remove(&l.tasks, t.index)
-			t.lane = nil
-			if len(l.tasks) == 0 && l.index >= 0 {
-				heap.Remove(&e.ready, l.index)
-			}
+			e.takeOut(t, now)
 		}
 	}
 }

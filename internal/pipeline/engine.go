@@ -31,6 +31,7 @@ type Config struct {
 	Registerer prometheus.Registerer
 
 	Terms      func(payment.MerchantID) Terms // nil: no limits
+	Hosts      func() int                     // how many hosts the terms name; nil: not known
 	Scope      pace.Scope
 	Partitions func() int // of the intent topic; nil: ours are all
 
@@ -52,6 +53,7 @@ type Engine struct {
 
 	mu       sync.Mutex
 	lanes    map[payment.MerchantID]*lane
+	hosts    map[string]*host
 	ready    laneHeap // lanes that have a task to start, by the time they may
 	waiting  taskHeap // tasks that back off, by the time they go on
 	inFlight int      // calls
@@ -77,7 +79,7 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer),
-		lanes: map[payment.MerchantID]*lane{}, desks: map[*desk]struct{}{}, started: time.Now(), share: pace.NewShare(nil, 1),
+		lanes: map[payment.MerchantID]*lane{}, hosts: map[string]*host{}, desks: map[*desk]struct{}{}, started: time.Now(), share: pace.NewShare(nil, 1),
 	}
 	e.skips = &bursts{log: cfg.Log}
 	e.handed = make(chan *task)
@@ -104,6 +106,7 @@ func (e *Engine) serve(c Claim) {
 	d := e.openDesk(c)
 	defer e.closeDesk(d)
 	for {
+		e.awaitGateway(d)
 		recs, next, err := c.Poll(d.ctx)
 		if err != nil {
 			if errors.Is(err, ErrDraining) {
@@ -183,15 +186,17 @@ func (e *Engine) pump() {
 	e.setTimer(now)
 }
 
-// startNext does what is due in a lane: it settles its first task if that one's
-// time is up, or calls for it, if there is room for a call; mu held.
+// startNext does what is due in a lane: it settles a task whose time is up, or
+// calls for the next one; mu held. It reports false if there is no room for calls.
 func (e *Engine) startNext(l *lane, now time.Time) bool {
-	if o := e.overdue(l.tasks[0], now); o != nil {
-		if !l.mustAsk(l.tasks[0], o) {
-			e.startPublishing(e.takeFirst(l, now), o)
+	if t := l.overdue(now); t != nil {
+		if o := e.overdue(t, now); o != nil && !l.mustAsk(t, o) {
+			e.takeOut(t, now)
+			e.startPublishing(t, o)
 			return true
+		} else if o != nil {
+			t.work.try.asking, t.work.try.closing = true, true
 		}
-		l.tasks[0].work.try.asking, l.tasks[0].work.try.closing = true, true
 	}
 	if l.mayCall(now).After(now) { // looked at because of a time that turned out not to be up
 		e.reschedule(l, now)
@@ -200,26 +205,32 @@ func (e *Engine) startNext(l *lane, now time.Time) bool {
 	if !e.mayCall() {
 		return false
 	}
-	if !l.tasks[0].desk.claim.Live() {
-		e.backOff(e.takeFirst(l, now), leaseWait)
+	t := l.head(now)
+	e.takeOut(t, now)
+	if !t.desk.claim.Live() {
+		e.backOff(t, leaseWait)
 		return true
 	}
 	if l.limit != nil {
 		l.limit.Take(now)
 	}
-	e.dispatch(e.takeFirst(l, now), l, now)
+	if t.work.try.repeats > 0 {
+		l.budget.Take(now)
+	}
+	e.dispatch(t, l, now)
+	e.reschedule(l, now)
 	return true
 }
 
-// takeFirst takes the first task out of a lane.
-func (e *Engine) takeFirst(l *lane, now time.Time) *task {
-	t := l.pop()
-	if len(l.tasks) == 0 {
+// takeOut takes a task out of its lane; mu held.
+func (e *Engine) takeOut(t *task, now time.Time) {
+	l := t.lane
+	l.remove(t)
+	if l.len() == 0 && l.index >= 0 {
 		heap.Remove(&e.ready, l.index)
-		return t
+		return
 	}
 	e.reschedule(l, now)
-	return t
 }
 
 // mayCall reports whether there is room for one more call. Answers that are not
@@ -250,7 +261,7 @@ func (e *Engine) enqueue(t *task) {
 	if l.paced() {
 		t.yieldRoom()
 	}
-	l.schedule(time.Now(), e.cfg.GiveUpAfter)
+	l.schedule(time.Now())
 	if l.index < 0 {
 		heap.Push(&e.ready, l)
 	} else {

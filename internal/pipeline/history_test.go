@@ -17,13 +17,14 @@ import (
 // few ids, so that much is repeated; a gateway of every mood; partitions that
 // are handed over, lost, and without a lease for a while. Topic and gateway
 // watch S1 to S4 all the time; at the end every record must be settled (L1).
-// Everything follows from the seed.
+// What is thrown at it follows from the seed; who comes first, not always.
 type history struct {
 	*lab
-	*rand.Rand
-	members []*member
-	emitted int
-	held    bool // the merchant "1" is answered as Misconfigured
+	*rand.Rand            // of the test's own steps
+	moods      *rand.Rand // the gateway's, which is called at the same time
+	members    []*member
+	emitted    int
+	held       bool // the merchant "1" is answered as Misconfigured
 }
 
 var (
@@ -46,7 +47,7 @@ func FuzzHistory(f *testing.F) {
 
 func runHistory(t *testing.T, seed uint64) {
 	inLab(t, 3, func(l *lab) {
-		h := &history{lab: l, Rand: rand.New(rand.NewPCG(seed, 0))}
+		h := &history{lab: l, Rand: rand.New(rand.NewPCG(seed, 0)), moods: rand.New(rand.NewPCG(seed, 3))}
 		l.gate.otherwise = h.mood
 		for range 2 {
 			m := l.start(func(c *pipeline.Config) {
@@ -84,19 +85,19 @@ func (h *history) claim(c *claim) {
 
 // mood is a random answer; gate.mu held.
 func (h *history) mood(in payment.Intent, find bool) answer {
-	takes := time.Duration(h.IntN(3000)) * time.Millisecond
+	takes := time.Duration(h.moods.IntN(3000)) * time.Millisecond
 	if h.held && in.Merchant == "1" {
 		return ours.slow(takes)
 	}
 	_, made := h.gate.made[in.ID]
-	n := h.IntN(20)
+	n := h.moods.IntN(20)
 	switch {
 	case n < 3:
 		return lost.slow(takes)
 	case n < 4:
 		return unsent.slow(takes)
 	case n < 5:
-		return later(time.Duration(h.IntN(60)) * time.Second)
+		return later(time.Duration(h.moods.IntN(60)) * time.Second)
 	case find && made:
 		return ok.slow(takes)
 	case find:
@@ -127,12 +128,12 @@ func (h *history) step() {
 		p.control(1 + h.IntN(3))
 	case n < 13:
 		h.take(p)
-	case n < 15 && p.claim != nil:
-		p.claim.drain()
-	case n < 17 && p.claim != nil:
-		p.claim.lose()
-	case n < 18 && p.claim != nil:
-		p.claim.setLive(!p.claim.Live())
+	case n < 15:
+		p.owner(func(c *claim) { c.drain() })
+	case n < 17:
+		p.owner(func(c *claim) { c.lose() })
+	case n < 18:
+		p.owner(func(c *claim) { c.setLive(!c.Live()) })
 	case n < 19:
 		h.gate.mu.Lock()
 		h.held = !h.held
@@ -145,9 +146,21 @@ func (h *history) step() {
 
 // take gives a partition that nobody has to a member.
 func (h *history) take(p *partition) {
-	if p.claim == nil {
-		h.members[h.IntN(len(h.members))].source.take(p.number)
+	if p.owner(func(*claim) {}) {
+		return
 	}
+	h.members[h.IntN(len(h.members))].source.take(p.number)
+}
+
+// owner does something with the claim on a partition, if somebody has it.
+func (p *partition) owner(f func(*claim)) bool {
+	p.topic.mu.Lock()
+	c := p.claim
+	p.topic.mu.Unlock()
+	if c != nil {
+		f(c)
+	}
+	return c != nil
 }
 
 // emit adds a random record. Ids are of three kinds: u-…, which come once; d-…,
@@ -183,14 +196,11 @@ func (h *history) rest() {
 	h.held = false
 	h.gate.mu.Unlock()
 	for _, p := range h.topic.parts {
-		if p.claim != nil {
-			p.claim.setLive(true)
-			select {
-			case <-p.claim.draining:
-				<-p.claim.served
-			default:
+		p.owner(func(c *claim) {
+			if c.setLive(true); isClosed(c.draining) {
+				<-c.served
 			}
-		}
+		})
 		h.take(p)
 	}
 	h.settles(12 * time.Hour)

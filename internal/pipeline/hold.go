@@ -25,9 +25,6 @@ type period struct{ from, to time.Time }
 // together, which makes them longer: rather give up late.
 const keepPeriods = 64
 
-// probing is how the waits between probes grow.
-var probing = pace.Backoff{Base: 10 * time.Second, Max: 2 * time.Minute}
-
 // heldSince is for how long of the time since then the lane was on hold.
 func (h *hold) heldSince(then, now time.Time) (held time.Duration) {
 	for _, p := range h.past {
@@ -48,7 +45,7 @@ func within(p period, then time.Time) time.Duration {
 
 // probe takes the turn of the one call that may try again.
 func (h *hold) probe(now time.Time) {
-	h.probeAt = now.Add(probing.Delay(h.probes, 1))
+	h.probeAt = now.Add(pace.HoldProbes().Delay(h.probes, 1))
 	h.probes++
 }
 
@@ -66,9 +63,7 @@ func (h *hold) begin(e *Engine, l *lane, t *task) {
 		}
 		h.probe(now)
 		e.metrics.held.Inc()
-		for _, t := range l.tasks {
-			t.yieldRoom()
-		}
+		l.yieldRoom()
 	}
 	h.code = why.Code
 	e.log.WithField("merchant_id", string(l.merchant)).WithField("code", why.Code).WithField("cause", why.Cause).
@@ -96,7 +91,7 @@ func (h *hold) end(e *Engine, l *lane) {
 
 // reschedule puts a lane where it belongs among the ready ones; mu held.
 func (e *Engine) reschedule(l *lane, now time.Time) {
-	l.schedule(now, e.cfg.GiveUpAfter)
+	l.schedule(now)
 	if l.index >= 0 {
 		heap.Fix(&e.ready, l.index)
 	}

@@ -12,36 +12,80 @@ import (
 // not wait for each other.
 type lane struct {
 	merchant payment.MerchantID
-	tasks    laneTasks
-	next     time.Time   // when its next task may start
+	host     *host
+	first    laneTasks   // tries for the first time
+	again    laneTasks   // repeats
+	next     time.Time   // when it has to be looked at next
 	index    int         // in Engine.ready; -1: not there
 	count    uint64      // tasks ever queued
 	limit    *pace.Limit // nil: none
+	budget   pace.Budget // of repeats
 	hold     hold
 	backing  int  // its tasks that back off
 	slow     bool // its limit lets tasks wait for long
 	load     int  // how many tasks it keeps loaded per partition, if paced
+	blocked  bool // waits for a call of its host to end
 	known    bool // a call has shown whether our credentials work
 }
 
 func (l *lane) push(t *task, giveUp time.Duration) {
 	l.count++
-	t.order, t.lane = l.count, l
+	t.order, t.lane, t.queue = l.count, l, &l.first
+	if t.work.try.repeats > 0 {
+		t.queue = &l.again
+	}
 	t.due(giveUp)
 	t.enter(queued)
-	heap.Push(&l.tasks, t)
+	heap.Push(t.queue, t)
 }
 
-func (l *lane) pop() *task {
-	t := heap.Pop(&l.tasks).(*task)
-	t.lane = nil
-	return t
+// remove takes a task out of the lane.
+func (l *lane) remove(t *task) {
+	heap.Remove(t.queue, t.index)
+	t.lane, t.queue = nil, nil
+}
+
+func (l *lane) len() int { return len(l.first) + len(l.again) }
+
+// head is the task that is next: what must be settled soonest, but no repeat
+// while those have used up their budget and there is something else to do.
+func (l *lane) head(now time.Time) *task {
+	switch {
+	case len(l.again) == 0:
+		return l.first[0]
+	case len(l.first) == 0:
+		return l.again[0]
+	case l.again[0].by < l.first[0].by && !l.mayRepeat(now).After(now):
+		return l.again[0]
+	}
+	return l.first[0]
+}
+
+// overdue is the task whose time is up first, if it is by now.
+func (l *lane) overdue(now time.Time) *task {
+	for _, q := range []laneTasks{l.first, l.again} {
+		if len(q) > 0 && q[0].by <= now.UnixNano() {
+			return q[0]
+		}
+	}
+	return nil
+}
+
+// mayRepeat is when a repeat may go, as far as the budget is concerned.
+func (l *lane) mayRepeat(now time.Time) time.Time {
+	var interval time.Duration
+	if l.limit != nil {
+		interval = l.limit.Interval()
+	}
+	return l.budget.Next(now, interval, l.host.breaker.Failing(now))
 }
 
 // paced says that the lane's tasks wait for something other than room: their
 // backlog must not fill the window. A fast limit is no such thing: what waits
 // for it is soon gone.
-func (l *lane) paced() bool { return l.hold.on || l.slow || l.backing >= laneLoad }
+func (l *lane) paced() bool {
+	return l.hold.on || l.slow || l.backing >= laneLoad || l.host.was == pace.Open
+}
 
 // size sets how many tasks the lane keeps loaded per partition: what it calls
 // for in loadFor, if it is slow.
@@ -69,15 +113,25 @@ func (t *task) yieldRoom() {
 	}
 }
 
-// schedule sets when the lane has to be looked at next: when it may call, or
-// when the time of its first task is up.
-func (l *lane) schedule(now time.Time, giveUp time.Duration) {
-	l.next = l.mayCall(now)
-	if len(l.tasks) == 0 {
-		return
+// yieldRoom gives up the room of all tasks that are queued.
+func (l *lane) yieldRoom() {
+	for _, q := range []laneTasks{l.first, l.again} {
+		for _, t := range q {
+			t.yieldRoom()
+		}
 	}
-	if by := time.Unix(0, l.tasks[0].due(giveUp)); by.After(now) && by.Before(l.next) {
-		l.next = by
+}
+
+// schedule sets when the lane has to be looked at next: when it may call, or
+// when the time of one of its tasks is up.
+func (l *lane) schedule(now time.Time) {
+	l.next = l.mayCall(now)
+	for _, q := range []laneTasks{l.first, l.again} {
+		if len(q) > 0 {
+			if by := time.Unix(0, q[0].by); by.After(now) && by.Before(l.next) {
+				l.next = by
+			}
+		}
 	}
 }
 
@@ -106,10 +160,24 @@ func (l *lane) mayCall(now time.Time) time.Time {
 	if !ok {
 		return now.Add(never)
 	}
-	if l.hold.on && l.hold.probeAt.After(at) {
-		return l.hold.probeAt
+	if l.host.isFull() {
+		l.host.block(l)
+		return now.Add(never)
 	}
-	return at
+	if l.hold.on {
+		at = later(at, l.hold.probeAt)
+	}
+	if len(l.first) == 0 {
+		at = later(at, l.mayRepeat(now))
+	}
+	return later(at, l.host.breaker.Next(now))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // laneTasks orders a lane's tasks: what expires soonest first, then first come.

@@ -160,6 +160,9 @@ func (tr *try) overdue(in payment.Intent, a age, now time.Time) payment.Outcome 
 // deny: after a call in doubt, and while a duplicate is not cleared up.
 func (tr *try) mayExist() bool { return tr.doubt || tr.because != nil }
 
+// isNotFound reports whether the gateway answered that it knows no payment.
+func isNotFound(err error) bool { return errors.Is(err, payment.ErrNotFound) }
+
 // invalid is the outcome of an intent that breaks rules.
 func invalid(vs []payment.Violation, now time.Time) payment.Failed {
 	return payment.Failed{Reason: payment.InvalidIntent, Violations: vs, At: now}

@@ -76,7 +76,7 @@ func (e *Engine) State() State {
 	}
 	slices.SortFunc(s.Desks, func(a, b DeskState) int { return cmp.Compare(a.Partition, b.Partition) })
 	for _, l := range e.lanes {
-		s.Lanes = append(s.Lanes, LaneState{Merchant: l.merchant, Queued: len(l.tasks), OnHold: l.hold.on, Code: l.hold.code, Since: l.hold.since, NextCall: l.next})
+		s.Lanes = append(s.Lanes, LaneState{Merchant: l.merchant, Queued: l.len(), OnHold: l.hold.on, Code: l.hold.code, Since: l.hold.since, NextCall: l.next})
 	}
 	slices.SortFunc(s.Lanes, func(a, b LaneState) int { return cmp.Compare(a.Merchant, b.Merchant) })
 	return s

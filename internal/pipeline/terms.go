@@ -34,6 +34,7 @@ func (e *Engine) lane(m payment.MerchantID) *lane {
 
 // bind puts terms in force for a lane; mu held.
 func (e *Engine) bind(l *lane, t Terms, now time.Time) {
+	l.host = e.host(t.Host)
 	switch {
 	case t.Rate == (pace.Rate{}):
 		l.limit = nil
@@ -90,5 +91,9 @@ func (e *Engine) SetConcurrency(n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.cfg.Concurrency = n
+	for _, h := range e.hosts {
+		h.adaptive.SetBound(n)
+		h.release(e, time.Now())
+	}
 	e.pump()
 }

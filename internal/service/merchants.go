@@ -52,3 +52,12 @@ func (b *book) terms(id payment.MerchantID) pipeline.Terms {
 	}
 	return pipeline.Terms{Rate: m.Rate, Host: host}
 }
+
+// hosts is how many gateways the merchants have.
+func (b *book) hosts() int {
+	seen := map[string]bool{}
+	for id := range *b.current.Load() {
+		seen[b.terms(id).Host] = true
+	}
+	return len(seen)
+}

@@ -120,7 +120,7 @@ func (s *service) build() error {
 		Encoder: s.encoder,
 		Group:   s.cfg.Kafka.Group, Topic: s.cfg.Topics.Intents,
 		Concurrency: s.cfg.Flow.Concurrency, GiveUpAfter: s.cfg.Flow.GiveUpAfter,
-		Terms: s.book.terms, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions,
+		Terms: s.book.terms, Hosts: s.book.hosts, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions,
 		Log: s.deps.Log, Registerer: s.registry,
 	})
 	return nil

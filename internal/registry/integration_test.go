@@ -1,0 +1,86 @@
+//go:build integration
+
+package registry
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/twmb/avro"
+
+	"paylink/internal/event"
+	"paylink/schemas"
+	"paylink/schemas/contract"
+)
+
+// TestOurSchemasInARealRegistry registers every schema in every format and
+// naming, reads with what it gives back, and has it refuse what srfake would
+// accept: the embedded registry calls every change compatible.
+func TestOurSchemasInARealRegistry(t *testing.T) {
+	url := os.Getenv("REGISTRY_URL")
+	if url == "" {
+		t.Skip("REGISTRY_URL is not set: no real schema registry to ask")
+	}
+	r := newRegistry(t, Config{URL: url, Register: true})
+	for _, f := range schemas.Formats() {
+		for _, n := range []schemas.Naming{schemas.ByTopic, schemas.ByTopicRecord} {
+			for _, s := range Subjects(f, n, "it-in-"+f.String(), "it-out-"+f.String()) {
+				t.Run(s.Name, func(t *testing.T) { putAndBreak(t, r, s) })
+			}
+		}
+	}
+	if _, err := r.ByID(t.Context(), 987654); !errors.Is(err, event.ErrUnknownSchema) {
+		t.Errorf("ByID of an unknown id = %v, want unknown", err)
+	}
+}
+
+func putAndBreak(t *testing.T, r *Registry, s Subject) {
+	id, _, err := r.Put(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, added, err := r.Put(t.Context(), s); err != nil || added || again != id {
+		t.Errorf("Put again = %d, %t, %v; want %d, false", again, added, err, id)
+	}
+	if st, err := r.State(t.Context(), s); err != nil || st.ID != id || st.Level != s.Level.String() {
+		t.Errorf("State = %+v, %v", st, err)
+	}
+	w, err := r.ByID(t.Context(), id)
+	if err != nil || w.Format != s.Format {
+		t.Fatalf("ByID = %v, %v", w.Format, err)
+	}
+	if ok, why, err := r.Compatible(t.Context(), s); err != nil || !ok {
+		t.Errorf("Compatible = %t, %v, %v", ok, why, err)
+	}
+	broken := map[schemas.Format][2]string{
+		schemas.Avro:       {`"name": "intent_id",` + "\n      " + `"type": "string"`, `"name": "intent_id",` + "\n      " + `"type": "long"`},
+		schemas.Protobuf:   {"string intent_id", "int64 intent_id"},
+		schemas.JSONSchema: {`"type": "object"`, `"type": "string"`},
+	}[s.Format]
+	text := strings.ReplaceAll(s.Text(), broken[0], broken[1])
+	if text == s.Text() {
+		t.Fatalf("%s does not hold %q", s.Name, broken[0])
+	}
+	if _, err := r.SchemaID(t.Context(), s.Name, s.Format, text); err == nil {
+		t.Error("a change that breaks was registered")
+	}
+	if s.Format == schemas.Avro && s.Record == schemas.Intent {
+		readsWhatTheRegistryGives(t, r, id)
+	}
+}
+
+// readsWhatTheRegistryGives decodes an intent by the text that the registry
+// made of our schema.
+func readsWhatTheRegistryGives(t *testing.T, r *Registry, id int) {
+	body, err := avro.MustParse(schemas.Text(schemas.Avro, schemas.Intent)).Encode(&contract.AvroPaymentIntent{IntentId: "a", Amount: "1", Description: "d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := append([]byte{0, byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}, body...)
+	out, err := event.NewDecoder(event.DecoderConfig{DefaultMerchant: "1", Schemas: r}).Decode(t.Context(), event.Message{Value: value})
+	if err != nil || out.Intent.ID != "a" || len(out.Violations) > 0 {
+		t.Errorf("Decode = %+v, %v", out, err)
+	}
+}
