@@ -92,12 +92,18 @@ type Outcome struct {
 type Config struct {
 	State func() State // called for each request, concurrently
 
+	// Lanes and Intent answer why something waits, with what becomes their JSON;
+	// Intent reports false for an intent that does not. Nil: not asked for.
+	Lanes  func() any
+	Intent func(id string) (any, bool)
+
 	// ShowLinks shows payment links. Who has a link can open the payer's page,
 	// so this is for laptops only.
 	ShowLinks bool
 }
 
-// New returns the console: the page at /, its JSON at /api/v1/state.
+// New returns the console: the page at /, its JSON at /api/v1/state, and
+// why lanes and intents wait at /api/v1/lanes and /api/v1/intents/{id}.
 func New(c Config) (http.Handler, error) {
 	page, err := template.New("page.html").Funcs(template.FuncMap{
 		"since": since, "thousands": thousands, "groups": groups, "clock": clock, "short": short,
@@ -113,6 +119,12 @@ func New(c Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.html)
 	mux.HandleFunc("GET /api/v1/state", h.json)
+	if c.Lanes != nil {
+		mux.HandleFunc("GET /api/v1/lanes", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, c.Lanes()) })
+	}
+	if c.Intent != nil {
+		mux.HandleFunc("GET /api/v1/intents/{id}", h.intent)
+	}
 	return mux, nil
 }
 
@@ -152,8 +164,24 @@ func (h *handler) html(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *handler) json(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, h.state())
+}
+
+// intent answers why an intent waits; 404 means that it does not: it is settled,
+// or in another replica's hands.
+func (h *handler) intent(w http.ResponseWriter, r *http.Request) {
+	what, waits := h.config.Intent(r.PathValue("id"))
+	if !waits {
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such intent waits here: it is settled, not read yet, or in another replica's hands"})
+		return
+	}
+	writeJSON(w, http.StatusOK, what)
+}
+
+func writeJSON(w http.ResponseWriter, status int, what any) {
 	head(w, "application/json")
-	_ = json.NewEncoder(w).Encode(h.state()) // as above
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(what) // the reader is gone
 }
 
 func head(w http.ResponseWriter, contentType string) {

@@ -36,7 +36,12 @@ func hashID(id []byte) (h idHash) {
 	return h
 }
 
-func half(d event.Digest) uint64 { return binary.BigEndian.Uint64(d[:]) }
+// half is the half of a digest that is kept, but for the last bit: that one says
+// who answered.
+func half(d event.Digest) uint64 { return binary.BigEndian.Uint64(d[:]) &^ ours }
+
+// ours marks what this process answered itself.
+const ours = 1
 
 // add notes an answered intent. Times of one partition rise, more or less.
 func (a *answered) add(id []byte, digest uint64, at time.Time) {
@@ -55,10 +60,13 @@ func (a *answered) look(id []byte, digest uint64) pipeline.Finding {
 	h := hashID(id)
 	for i := range a.buckets {
 		if d, ok := a.buckets[i].byID[h]; ok {
-			if d == digest {
-				return pipeline.Answered
+			switch {
+			case d&^ours != digest&^ours:
+				return pipeline.Differs
+			case d&ours != 0:
+				return pipeline.Repeated
 			}
-			return pipeline.Differs
+			return pipeline.Answered
 		}
 	}
 	return pipeline.Unknown

@@ -15,10 +15,10 @@ func TestAnsweredKnowsItsWindow(t *testing.T) {
 	id := func(hour int) []byte { return fmt.Appendf(nil, "i-%d", hour) }
 	for h := range 24 {
 		now := t0.Add(time.Duration(h) * time.Hour)
-		a.add(id(h), uint64(h), now)
+		a.add(id(h), uint64(h)<<1, now)
 		reach := a.trim(now)
 		for old := 0; old <= h; old++ {
-			at, got := t0.Add(time.Duration(old)*time.Hour), a.look(id(old), uint64(old))
+			at, got := t0.Add(time.Duration(old)*time.Hour), a.look(id(old), uint64(old)<<1)
 			if now.Sub(at) <= a.window && got != pipeline.Answered {
 				t.Errorf("after %d h: the intent of hour %d is %v, want it known within the window", h, old, got)
 			}
@@ -35,11 +35,19 @@ func TestAnsweredKnowsItsWindow(t *testing.T) {
 func TestAnsweredTellsConflicts(t *testing.T) {
 	a := answered{window: time.Hour}
 	at := time.Unix(1_790_000_000, 0)
-	a.add([]byte("i"), 1, at)
-	a.add([]byte("i"), 2, at.Add(time.Minute)) // the first answer is the answer
-	for digest, want := range map[uint64]pipeline.Finding{1: pipeline.Answered, 2: pipeline.Differs, 3: pipeline.Differs} {
-		if got := a.look([]byte("i"), digest); got != want {
-			t.Errorf("digest %d: %v, want %v", digest, got, want)
+	a.add([]byte("i"), 2, at)
+	a.add([]byte("i"), 4, at.Add(time.Minute)) // the first answer is the answer
+	a.add([]byte("k"), 8|ours, at)
+	for _, c := range []struct {
+		id     string
+		digest uint64
+		want   pipeline.Finding
+	}{
+		{"i", 2, pipeline.Answered}, {"i", 4, pipeline.Differs}, {"i", 6, pipeline.Differs},
+		{"k", 8, pipeline.Repeated}, {"k", 2, pipeline.Differs},
+	} {
+		if got := a.look([]byte(c.id), c.digest); got != c.want {
+			t.Errorf("%s with digest %d: %v, want %v", c.id, c.digest, got, c.want)
 		}
 	}
 	if got := a.look([]byte("j"), 1); got != pipeline.Unknown {

@@ -109,7 +109,7 @@ func (l *ledger) foreign(producer int64) bool {
 func (l *ledger) add(id payment.IntentID, d event.Digest, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.known.add([]byte(id), half(d), at)
+	l.known.add([]byte(id), half(d)|ours, at)
 	l.trimLocked()
 }
 
@@ -211,33 +211,11 @@ func (l *ledger) done(began time.Time) {
 
 // fetch reads one answer of the partition's leader into the ledger.
 func (l *ledger) fetch(ctx context.Context) (high int64, err error) {
-	at := place{l.s.cfg.OutcomeTopic, l.partition}
-	node, ok := l.s.routes.leader(at)
-	if !ok {
-		l.s.routes.refresh(ctx)
-		return 0, kafka.LeaderNotAvailable
-	}
-	res, err := call(ctx, 10*time.Second, func(ctx context.Context) (kafka.Response, error) {
-		return l.s.tr.RoundTrip(ctx, l.s.addr, &kafkawire.FetchRequest{
-			Node: node, ReplicaID: -1, MaxWaitTime: 100, MinBytes: 1, MaxBytes: maxLedgerFetch, SessionEpoch: -1,
-			Topics: []kafkawire.FetchTopic{{Topic: at.topic, Partitions: []kafkawire.FetchPartition{{
-				Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: l.next, LogStartOffset: -1, PartitionMaxBytes: maxLedgerFetch,
-			}}}},
-		})
-	})
+	p, err := l.s.fetchFrom(ctx, place{l.s.cfg.OutcomeTopic, l.partition}, l.next, maxLedgerFetch, kafkawire.ReadUncommitted)
 	if err != nil {
 		return 0, err
 	}
-	for _, t := range res.(*kafkawire.FetchResponse).Topics {
-		for _, p := range t.Partitions {
-			if p.ErrorCode != 0 {
-				l.s.routes.refresh(ctx)
-				return p.HighWatermark, kafka.Error(p.ErrorCode)
-			}
-			return p.HighWatermark, l.take(p.Records.Bytes)
-		}
-	}
-	return 0, nil
+	return p.HighWatermark, l.take(p.Records.Bytes)
 }
 
 // take reads a record set.

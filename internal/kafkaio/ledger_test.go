@@ -153,11 +153,11 @@ func TestTheOutcomeTopicIsMadeAgain(t *testing.T) {
 		if err := l.broker.CreateTopic(devstack.Outcomes, 2, nil); err != nil {
 			t.Fatal(err)
 		}
-		got := l.outcomes(20)
+		l.outcomes(20)
 		l.emit(60, 20)
 		l.emit(0, 40) // known, though their outcomes are gone
 		time.Sleep(10 * time.Second)
-		got = l.outcomes(40)
+		got := l.outcomes(40)
 		for id, n := range got {
 			if n != 1 || id < "i-00040" {
 				t.Errorf("%s has %d outcomes in the new topic", id, n)

@@ -2,6 +2,7 @@ package kafkaio
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -43,45 +44,54 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) (recs []pipeline.Re
 // later it returns none, and where it begins.
 func (c *claim) fetchOnce(ctx context.Context, from int64) ([]pipeline.Record, int64, error) {
 	at := place{c.s.cfg.IntentTopic, c.partition}
-	node, ok := c.s.routes.leader(at)
-	if !ok {
-		return nil, 0, kafka.LeaderNotAvailable
+	p, err := c.s.fetchFrom(ctx, at, from, maxRereadBytes, kafkawire.ReadCommitted)
+	if code(err) == kafka.OffsetOutOfRange {
+		span, serr := c.s.span(ctx, at, time.Now())
+		if serr == nil && span.first > from {
+			return nil, span.first, nil
+		}
 	}
-	res, err := call(ctx, 10*time.Second, func(ctx context.Context) (kafka.Response, error) {
-		return c.s.tr.RoundTrip(ctx, c.s.addr, &kafkawire.FetchRequest{
-			Node: node, ReplicaID: -1, MaxWaitTime: 100, MinBytes: 1, MaxBytes: maxRereadBytes,
-			IsolationLevel: kafkawire.ReadCommitted, SessionEpoch: -1,
-			Topics: []kafkawire.FetchTopic{{Topic: at.topic, Partitions: []kafkawire.FetchPartition{{
-				Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: from, LogStartOffset: -1, PartitionMaxBytes: maxRereadBytes,
-			}}}},
-		})
-	})
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, t := range res.(*kafkawire.FetchResponse).Topics {
-		for i := range t.Partitions {
-			p := &t.Partitions[i]
-			switch kafka.Error(p.ErrorCode) {
-			case 0:
-				recs, next, err := visible(from, p)
-				if err == nil && next == from {
-					err = kafka.RequestTimedOut // nothing yet
-				}
-				return recs, next, err
-			case kafka.OffsetOutOfRange:
-				span, err := c.s.span(ctx, at, time.Now())
-				if err == nil && span.first <= from {
-					err = kafka.OffsetOutOfRange
-				}
-				return nil, span.first, err
-			}
-			return nil, 0, kafka.Error(p.ErrorCode)
-		}
+	recs, next, err := visible(from, p)
+	if err == nil && next == from {
+		err = kafka.RequestTimedOut // nothing yet
 	}
-	return nil, 0, kafka.UnknownTopicOrPartition
+	return recs, next, err
 }
 
 // maxRereadBytes is how much is asked for at a time to find parked records: they
 // are few, and mostly stand together.
 const maxRereadBytes = 256 << 10
+
+// fetchFrom fetches from one partition, at its leader. An error of the partition
+// is the error.
+func (s *Source) fetchFrom(ctx context.Context, at place, from int64, maxBytes int32, isolation int8) (*kafkawire.FetchPartitionResponse, error) {
+	node, ok := s.routes.leader(at)
+	if !ok {
+		s.routes.refresh(ctx)
+		return nil, kafka.LeaderNotAvailable
+	}
+	res, err := call(ctx, 10*time.Second, func(ctx context.Context) (kafka.Response, error) {
+		return s.tr.RoundTrip(ctx, s.addr, &kafkawire.FetchRequest{
+			Node: node, ReplicaID: -1, MaxWaitTime: 100, MinBytes: 1, MaxBytes: maxBytes, IsolationLevel: isolation, SessionEpoch: -1,
+			Topics: []kafkawire.FetchTopic{{Topic: at.topic, Partitions: []kafkawire.FetchPartition{{
+				Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: from, LogStartOffset: -1, PartitionMaxBytes: maxBytes,
+			}}}},
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	topics := res.(*kafkawire.FetchResponse).Topics
+	if len(topics) == 0 || len(topics[0].Partitions) == 0 {
+		return nil, errors.New("fetch: empty answer")
+	}
+	p := &topics[0].Partitions[0]
+	if p.ErrorCode != 0 {
+		s.routes.refresh(ctx)
+		return nil, kafka.Error(p.ErrorCode)
+	}
+	return p, nil
+}

@@ -11,9 +11,12 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// ReadCommitted is the isolation level that ends at the last stable offset and
-// lists the aborted transactions.
-const ReadCommitted int8 = 1
+// The isolation levels. ReadCommitted ends at the last stable offset and lists
+// the aborted transactions.
+const (
+	ReadUncommitted int8 = 0
+	ReadCommitted   int8 = 1
+)
 
 // A FetchRequest asks one broker for records, versions 4 to 11.
 type FetchRequest struct {

@@ -119,7 +119,7 @@ func (e *Engine) arrive(t *task) bool {
 	}
 	if c := d.chains[t.key]; t.keyed && c != nil {
 		if c.full() {
-			c.parked = append(c.parked, parked{slot: d.hidden.put(t.offset), key: t.key})
+			c.parked = append(c.parked, d.park(t))
 			return true
 		}
 	} else if s.lane.paced() && s.loaded >= s.lane.load {

@@ -29,11 +29,12 @@ const (
 	maxParked = 4 << 20 // per partition; beyond it the partition is not read on
 )
 
-// A parked record, 24 bytes without pointers.
+// A parked record, 32 bytes without pointers.
 type parked struct {
-	slot     int64 // in hidden
-	deadline int64 // unix nanoseconds by which it must be settled
-	key      uint64
+	slot     int64   // in hidden
+	deadline int64   // unix nanoseconds by which it must be settled
+	key      keyHash // 0: it has none
+	id       keyHash // of the intent id: for questions only
 }
 
 // keyHash stands for a key. Two keys that share it only wait for each other.
@@ -122,9 +123,15 @@ func (d *desk) standOf(l *lane) (*stand, int32) {
 	return d.stands[i], i
 }
 
+// park forgets all of a task but its place, its key and its id; mu held.
+func (d *desk) park(t *task) parked {
+	return parked{slot: d.hidden.put(t.offset), key: t.key, id: hashKey([]byte(t.id))}
+}
+
 // parkBehindLane parks a task that has just arrived; mu held.
 func (d *desk) parkBehindLane(t *task, at int32, giveUp time.Duration) {
-	p := parked{slot: d.hidden.put(t.offset), deadline: t.deadline(giveUp), key: t.key}
+	p := d.park(t)
+	p.deadline = t.deadline(giveUp)
 	if t.keyed {
 		k := d.parkedKeys[t.key]
 		p.deadline = max(p.deadline, k.deadline)

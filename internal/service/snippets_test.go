@@ -43,9 +43,11 @@ func TestSnippets(t *testing.T) {
 		t.Run(s[1], func(t *testing.T) {
 			cmd := commandOf(t, ctx, s[1], s[2])
 			cmd.Env = append(os.Environ(), "KAFKA_BROKERS="+stack.Broker.Addrs()[0])
-			out, err := cmd.CombinedOutput()
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			out, err := cmd.Output()
 			if err != nil || !strings.HasPrefix(string(out), "payment-created http") {
-				t.Errorf("%v: %s", err, out)
+				t.Errorf("%v: %s\n%s", err, out, stderr.String())
 			}
 		})
 	}

@@ -228,3 +228,11 @@ func (r reading) name(labels []string) string {
 	}
 	return name[min(1, len(name)):]
 }
+
+// lanes and intent answer why something waits.
+func (s *service) lanes() any { return map[string]any{"lanes": s.engine.Lanes()} }
+
+func (s *service) intent(id string) (any, bool) {
+	waits := s.engine.Find(payment.IntentID(id))
+	return map[string]any{"intent_id": id, "records": waits}, len(waits) > 0
+}
