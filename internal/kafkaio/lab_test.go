@@ -31,7 +31,8 @@ type lab struct {
 	broker *devstack.Broker
 	vn     *kfake.VirtualNetwork
 	client *kgo.Client
-	adjust func(*kafkaio.Source) // before a member runs; nil: nothing
+	adjust func(*kafkaio.Source)  // before a member runs; nil: nothing
+	flow   func(*pipeline.Config) // of members; nil: no limits
 	gate   *gate
 }
 
@@ -42,6 +43,8 @@ type gate struct {
 	calls map[payment.IntentID]int
 	n     int
 	log   []called
+	says  func(in payment.Intent) error // nil, or what a call fails with
+	dead  map[string]bool               // members that were killed: they call nobody
 }
 
 // called is one call: by which member, and from when to when.
@@ -60,6 +63,10 @@ type by struct {
 func (b by) Open(ctx context.Context, in payment.Intent) (payment.Link, error) {
 	g := b.gate
 	g.mu.Lock()
+	if g.dead[b.name] {
+		g.mu.Unlock()
+		return payment.Link{}, &payment.GatewayError{Class: payment.NotSent, Cause: "killed"}
+	}
 	g.n++
 	n, took := g.n, g.took(g.n)
 	g.calls[in.ID]++
@@ -69,6 +76,14 @@ func (b by) Open(ctx context.Context, in payment.Intent) (payment.Link, error) {
 	case <-time.After(took):
 	case <-ctx.Done():
 		return payment.Link{}, ctx.Err()
+	}
+	g.mu.Lock()
+	says := g.says
+	g.mu.Unlock()
+	if says != nil {
+		if err := says(in); err != nil {
+			return payment.Link{}, err
+		}
 	}
 	return payment.Link{PaymentID: int64(n), RedirectURL: "https://pay.example/" + string(in.ID), RedirectURLType: payment.URLNeedData}, nil
 }
@@ -220,14 +235,32 @@ func (l *lab) start(name string, change ...func(*kafkaio.Config)) *life {
 	if l.adjust != nil {
 		l.adjust(source)
 	}
-	engine := pipeline.New(pipeline.Config{
+	flow := pipeline.Config{
 		Gateway: by{l.gate, name}, Decoder: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Encoder: event.NewEncoder(event.EncoderConfig{}),
 		Group: cfg.Group, Topic: cfg.IntentTopic, Concurrency: 64, GiveUpAfter: time.Hour, Log: log, Registerer: prometheus.NewRegistry(),
-	})
+		Partitions: source.Partitions,
+	}
+	if l.flow != nil {
+		l.flow(&flow)
+	}
+	engine := pipeline.New(flow)
 	ctx, stop := context.WithCancel(context.Background())
 	m := &life{stop: stop, net: n, ended: make(chan error, 1), source: source, reg: reg, said: said}
 	go func() { m.ended <- engine.Run(ctx, source) }()
 	return m
+}
+
+// kill ends a member as kill -9 does: it says no more to anybody.
+func (l *lab) kill(name string, m *life) {
+	l.gate.mu.Lock()
+	if l.gate.dead == nil {
+		l.gate.dead = map[string]bool{}
+	}
+	l.gate.dead[name] = true
+	l.gate.mu.Unlock()
+	m.net.cut()
+	m.stop()
+	go func() { <-m.ended }()
 }
 
 // leave ends a member as SIGTERM does.

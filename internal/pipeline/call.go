@@ -104,6 +104,7 @@ func (e *Engine) call(t *task) {
 	e.metrics.inFlight.Set(float64(e.inFlight))
 	l := e.lane(t.work.dec.Intent.Merchant)
 	t.host.ended(e, t, err, time.Now())
+	v.hold = v.hold || l.suspects(v, t.work.try.last)
 	l.known = l.known || !v.hold
 	switch {
 	case t.desk.ctx.Err() != nil: // lost: the answer is nobody's

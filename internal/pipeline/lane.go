@@ -25,6 +25,7 @@ type lane struct {
 	slow     bool // its limit lets tasks wait for long
 	load     int  // how many tasks it keeps loaded per partition, if paced
 	blocked  bool // waits for a call of its host to end
+	suspect  bool // the last call was refused as misconfigured, by nobody knows whom
 	known    bool // a call has shown whether our credentials work
 }
 
@@ -133,6 +134,14 @@ func (l *lane) schedule(now time.Time) {
 			}
 		}
 	}
+}
+
+// suspects reports whether the merchant's calls were refused as misconfigured
+// twice in a row. Once, and not signed, it may be anybody's word.
+func (l *lane) suspects(v verdict, last *payment.GatewayError) bool {
+	was := l.suspect
+	l.suspect = v.repeat && last != nil && last.Class == payment.Misconfigured
+	return was && l.suspect
 }
 
 // mustAsk reports whether a task whose time is up has to be looked up before it

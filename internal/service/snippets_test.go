@@ -56,6 +56,9 @@ func TestSnippets(t *testing.T) {
 func commandOf(t *testing.T, ctx context.Context, language, text string) *exec.Cmd {
 	t.Helper()
 	// The folder lies in the module, so that go run finds its requirements.
+	if err := os.MkdirAll("testdata", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("testdata", "snippet")
 	if err != nil {
 		t.Fatal(err)
