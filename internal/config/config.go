@@ -111,7 +111,7 @@ type Gateway struct {
 	MerchantID    string         `name:"merchant-id" env:"PAYLINK_MERCHANT_ID" must:"" placeholder:"DIGITS" help:"The gateway's number of the merchant; of the default merchant if a merchants file is given, where it is optional."`
 	Secret        payment.Secret `name:"merchant-secret" env:"PAYLINK_MERCHANT_SECRET" help:"The merchant's secret key for payments. Required, here or in its file, unless a merchants file is given."`
 	SecretFile    string         `name:"merchant-secret-file" env:"PAYLINK_MERCHANT_SECRET_FILE" placeholder:"FILE" help:"File that holds the merchant's secret key; one newline at its end is dropped."`
-	MerchantsFile string         `name:"merchants-file" env:"PAYLINK_MERCHANTS_FILE" placeholder:"FILE" help:"YAML list of several merchants: id, secret or secret_file, and perhaps rate and gateway_url. Replaces the merchant's secret above."`
+	MerchantsFile string         `name:"merchants-file" env:"PAYLINK_MERCHANTS_FILE" placeholder:"FILE" help:"YAML list of several merchants: id, secret or secret_file, and perhaps rate, gateway_url, and defaults of Init fields such as result_url, language or testing_mode. Replaces the merchant's secret above."`
 	Rate          Rate           `name:"rate" env:"PAYLINK_RATE" default:"1/1500ms" help:"Calls that a merchant may make, all replicas together: 40/s, 100/m, 1/1500ms; 40/s+10 allows bursts of 10. The gateway asks for 1.5 to 2 s between calls unless your contract says more."`
 	RateScope     string         `name:"rate-scope" env:"PAYLINK_RATE_SCOPE" default:"group" enum:"group,partition" help:"group: replicas share a merchant's rate by the partitions they own. partition: all intents of a merchant are in one partition, whose owner may use the whole rate."`
 }
@@ -162,7 +162,8 @@ type File string
 // A Merchant is a merchant with its own pace.
 type Merchant struct {
 	payment.Merchant
-	Rate Rate
+	Rate     Rate
+	Defaults []payment.Param // of Init fields that an intent does not give
 }
 
 // HeartbeatInterval is a fifth of the session timeout, at most three seconds.

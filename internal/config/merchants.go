@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -136,7 +137,15 @@ func (m *Merchant) set(key string, g given, path string) error {
 		}
 		return nil
 	}
+	if f := payment.FieldNamed(key); f != nil && mayDefault(f) {
+		return m.setDefault(f, g)
+	}
 	known := map[string]bool{"id": true, "secret": true, "secret_file": true, "rate": true, "gateway_url": true}
+	for i := range payment.Fields {
+		if mayDefault(&payment.Fields[i]) {
+			known[payment.Fields[i].Name] = true
+		}
+	}
 	return problem(path, "unknown key %s of a merchant; the nearest known one is %s", key, nearest(key, known))
 }
 
@@ -151,5 +160,27 @@ func checkMerchantID(from, id string) error {
 	if rules := payment.FieldNamed("merchant_id").Check(id); len(rules) > 0 {
 		return problem(from, "%q is no merchant number: it %s", id, strings.Join(rules, ", and "))
 	}
+	return nil
+}
+
+// mayDefault reports whether a merchant may have a default for a field: it is a
+// parameter of Init that is neither the intent's own nor the payer's.
+func mayDefault(f *payment.Field) bool {
+	return f.Init && !f.Required && !f.Personal && f.Name != "merchant_id" && f.Name != "order_id" && f.Name != "idempotency_key" && f.Name != "user_id"
+}
+
+// setDefault takes over a default of an Init field, judged by the field's rules.
+func (m *Merchant) setDefault(f *payment.Field, g given) error {
+	v := g.text
+	if f.Kind == payment.Flag {
+		v = map[string]string{"true": "1", "false": "0"}[v]
+		if v == "" {
+			v = g.text
+		}
+	}
+	if rules := f.Check(v); v == "" || len(rules) > 0 {
+		return problem(g.from, "%s %s", f.Name, strings.Join(append(rules, "must not be empty")[:1], ""))
+	}
+	m.Defaults = append(slices.Clone(m.Defaults), payment.Param{Name: f.Name, Value: v})
 	return nil
 }

@@ -21,6 +21,10 @@ type DecoderConfig struct {
 	// concurrently. Nil: every merchant is.
 	KnownMerchant func(payment.MerchantID) bool
 
+	// Defaults are a merchant's parameters for intents that do not give them.
+	// They are no part of the digest. It is called concurrently. Nil: none.
+	Defaults func(payment.MerchantID) []payment.Param
+
 	// Schemas looks up what intents were written with. Nil: there is no schema
 	// registry, and intents are plain JSON or CloudEvents.
 	Schemas Schemas

@@ -20,7 +20,8 @@ func (d *Decoder) finish(dr *draft) (Decoded, error) {
 	vs := d.judge(dr, text)
 	out := Decoded{Intent: d.intent(dr, text, false), Violations: vs}
 	if len(vs) == 0 {
-		out.Digest = DigestOf(out.Intent)
+		out.Digest = DigestOf(out.Intent) // of what the emitter said: settings may change
+		d.addDefaults(&out.Intent)
 	} else {
 		out.Digest = DigestOf(d.intent(dr, text, true))
 	}
@@ -191,6 +192,22 @@ func (d *Decoder) fillIn(in *payment.Intent, dr *draft) {
 	}
 	if !given("idempotency_key") && in.Merchant != "" {
 		in.IdempotencyKey = idempotencyKeyFor(in.Merchant, in.ID)
+	}
+}
+
+// addDefaults adds the parameters that the merchant's settings give to intents
+// that do not say otherwise.
+func (d *Decoder) addDefaults(in *payment.Intent) {
+	if d.cfg.Defaults == nil {
+		return
+	}
+	for _, p := range d.cfg.Defaults(in.Merchant) {
+		switch {
+		case p.Name == "currency" && in.Currency == "":
+			in.Currency = p.Value
+		case p.Name != "currency" && in.Param(p.Name) == "":
+			in.Params = append(in.Params, p)
+		}
 	}
 }
 

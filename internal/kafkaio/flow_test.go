@@ -113,7 +113,7 @@ func TestOutageCostsNoIntentAndLittleTime(t *testing.T) {
 			at(t, "200/s")(c)
 			c.Concurrency, c.Hosts = 512, func() int { return 1 }
 		}
-		l.emit(0, 40_000)
+		l.emit(0, 14_000)
 		m := l.start("a")
 		time.Sleep(30 * time.Second)
 		down := time.Now()
@@ -136,7 +136,7 @@ func TestOutageCostsNoIntentAndLittleTime(t *testing.T) {
 			t.Errorf("%d calls from 5 to 15 s after the outage, want at least 90 %% of 2000", n)
 		}
 		t.Logf("%d calls in the outage, %d in 10 s from 5 s after it", between(ts, down, up), between(ts, up.Add(5*time.Second), up.Add(15*time.Second)))
-		l.judge(40_000)
+		l.judge(14_000)
 		l.noneFailed()
 		m.leave(t)
 	})

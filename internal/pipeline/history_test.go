@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"paylink/internal/event"
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
@@ -52,6 +53,7 @@ func runHistory(t *testing.T, seed uint64) {
 		for range 2 {
 			m := l.start(func(c *pipeline.Config) {
 				c.Concurrency, c.WindowCount, c.GiveUpAfter = 1+h.IntN(20), 20+h.IntN(100), time.Duration(1+h.IntN(60))*time.Minute
+				c.Terms, c.Partitions = paced, func() int { return 3 }
 			})
 			m.source.kind = h.claim
 			h.members = append(h.members, m)
@@ -61,6 +63,14 @@ func runHistory(t *testing.T, seed uint64) {
 		}
 		h.rest()
 	})
+}
+
+// paced limits merchant "2".
+func paced(m payment.MerchantID) pipeline.Terms {
+	if m == "2" {
+		return pipeline.Terms{Rate: pace.Rate{Events: 2, Per: time.Second}}
+	}
+	return pipeline.Terms{}
 }
 
 // claim is how a random claim behaves. What it decides later comes from a

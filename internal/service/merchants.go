@@ -40,6 +40,12 @@ func (b *book) knows(id payment.MerchantID) bool {
 	return ok
 }
 
+// defaults is what the decoder adds to an intent.
+func (b *book) defaults(id payment.MerchantID) []payment.Param {
+	m, _ := b.find(id)
+	return m.Defaults
+}
+
 // terms is what the engine asks for.
 func (b *book) terms(id payment.MerchantID) pipeline.Terms {
 	m, ok := b.find(id)

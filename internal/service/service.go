@@ -108,7 +108,7 @@ func (s *service) build() error {
 		Merchant: s.book.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
 	})
-	decoder := event.DecoderConfig{DefaultMerchant: s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants), KnownMerchant: s.book.knows}
+	decoder := event.DecoderConfig{DefaultMerchant: s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants), KnownMerchant: s.book.knows, Defaults: s.book.defaults}
 	encoder := event.EncoderConfig{Source: "/paylink/" + url.PathEscape(s.cfg.Kafka.Group)}
 	if err = s.connectRegistry(&decoder, &encoder); err != nil {
 		return err

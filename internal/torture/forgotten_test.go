@@ -74,7 +74,7 @@ func (sc *scene) wantAlarms(i int) {
 }
 
 // TestEpochsUsedUp uses up the epochs of a partition's transactional id. It
-// takes a minute, so it has a long form only.
+// takes half a minute, so it has a long form only.
 func TestEpochsUsedUp(t *testing.T) {
 	if _, yes := long(t); !yes {
 		t.Skip("SKIP TestEpochsUsedUp: 32766 fences take too long for the short form; TORTURE=10m runs it")
@@ -96,11 +96,11 @@ func TestEpochsUsedUp(t *testing.T) {
 	sc.judge()
 }
 
-// useUpEpochs takes a transactional id again and again, until it has one epoch
-// or two left, and returns how many it took.
+// useUpEpochs takes a transactional id again and again, until it has no epoch
+// left, and returns how many it took.
 func useUpEpochs(t *testing.T, brokers []string, id string) (n int) {
 	t.Helper()
-	const last = 1<<15 - 2
+	const last = 1<<15 - 2 // the coordinator keeps the one above for itself
 	c, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func useUpEpochs(t *testing.T, brokers []string, id string) (n int) {
 		if err != nil {
 			t.Fatalf("use up epochs of %s: %v", id, err)
 		}
-		if n++; res.ProducerEpoch >= last-1 {
+		if n++; res.ProducerEpoch >= last {
 			return n
 		}
 	}

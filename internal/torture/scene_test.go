@@ -27,6 +27,7 @@ type scene struct {
 	emitter *emitter
 	witness *witness
 
+	rates          []history.Rate
 	repeatsAllowed bool // the gateway gave answers after which calls are repeated
 }
 
@@ -84,7 +85,7 @@ func (sc *scene) settle() {
 // history collects the run.
 func (sc *scene) history() history.Run {
 	sc.t.Helper()
-	r := history.Run{Intents: sc.emitter.all(), Faults: sc.fleet.allFaults(), Silences: sc.fleet.silences, OutcomePartitions: int32(sc.parts), AnyRepeats: sc.repeatsAllowed}
+	r := history.Run{Intents: sc.emitter.all(), Faults: sc.fleet.allFaults(), Silences: sc.fleet.silences, OutcomePartitions: int32(sc.parts), AnyRepeats: sc.repeatsAllowed, Rates: sc.rates}
 	var err error
 	if r.Outcomes, r.Committed, r.DeadLetters, err = sc.witness.read(); err != nil {
 		sc.t.Fatalf("read the topics: %v", err)

@@ -1,0 +1,110 @@
+package service_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"paylink/internal/config"
+	"paylink/internal/devstack"
+	"paylink/internal/event"
+	"paylink/internal/service"
+)
+
+// hears waits until the log says something.
+func (b *buffer) hears(t *testing.T, what string, times int) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if strings.Count(b.String(), what) >= times {
+			return
+		}
+	}
+	t.Fatalf("the log never says %q:\n%s", what, b.String())
+}
+
+func TestMerchantsChangeWhileTheServiceRuns(t *testing.T) {
+	stack, cfg := world(t)
+	file := filepath.Join(t.TempDir(), "merchants.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := "- id: 540001\n  secret: " + canary + "\n  rate: 1000/s+100\n"
+	two := one + "- id: 540002\n  secret: other-" + canary + "\n  rate: 500/s+100\n  language: kz\n  testing_mode: true\n"
+	write(one)
+	stack.Gateway.Sim.SetSecret("540002", "other-"+canary)
+	cfg.Gateway.Secret, cfg.Gateway.MerchantsFile = "", file
+	settings := func() (config.Run, error) {
+		next := cfg
+		return next, next.Prepare()
+	}
+	cfg, err := settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out buffer
+	log, err := service.Logger(cfg, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 60*time.Second)
+	reload, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- service.Run(ctx, cfg, service.Deps{Log: log, Reload: reload, Settings: settings})
+	}()
+	kafka, n := stack.Broker.Kafka(), 0
+	outcome := func() string {
+		t.Helper()
+		n++
+		value := fmt.Sprintf(`{"intent_id":"i-%d","merchant_id":"540002","amount":"10.00","description":"x"}`, n)
+		if err := kafka.Emit(ctx, devstack.Intents, event.Message{Key: []byte(value), Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+		recs, err := kafka.ReadN(ctx, devstack.Outcomes, devstack.ReadUncommitted, n)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out.String())
+		}
+		for _, r := range recs {
+			if string(r.Header(event.HeaderIntentID)) == fmt.Sprint("i-", n) {
+				return string(r.Value)
+			}
+		}
+		t.Fatalf("no outcome of i-%d", n)
+		return ""
+	}
+
+	if v := outcome(); !strings.Contains(v, `"invalid_intent"`) || !strings.Contains(v, `"merchant_id"`) {
+		t.Errorf("outcome for an unknown merchant: %s", v)
+	}
+	write(two) // the file is watched
+	out.hears(t, "merchant added", 1)
+	if v := outcome(); !strings.Contains(v, `"payment-created"`) {
+		t.Errorf("outcome for the merchant that was added: %s", v)
+	}
+	write(strings.Replace(two, "500/s", "fast", 1))
+	reload <- struct{}{} // SIGHUP
+	out.hears(t, "are not valid: going on with the old ones", 1)
+	if v := outcome(); !strings.Contains(v, `"payment-created"`) {
+		t.Errorf("outcome after a bad change: %s", v)
+	}
+	write(strings.Replace(two, "500/s", "400/s", 1))
+	out.hears(t, "rate changed", 1)
+	for _, c := range stack.Gateway.Sim.Calls() {
+		if !strings.Contains(c.Params, "pg_language=kz") || !strings.Contains(c.Params, "pg_testing_mode=1") {
+			t.Errorf("the merchant's defaults are not sent: %s", c.Params)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(out.String(), canary) {
+		t.Error("a secret was printed")
+	}
+}
