@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"paylink/internal/devstack"
+	"paylink/internal/event"
+	"paylink/internal/registry"
 )
 
 // A watchCmd shows what the service published.
@@ -21,6 +23,7 @@ type watchCmd struct {
 	FromBeginning bool         `short:"b" help:"Start with the oldest record, not with those published from now on."`
 	Follow        bool         `default:"true" negatable:"" help:"Wait for more. With --no-follow: show what is there, oldest first, and end."`
 	Isolation     string       `enum:"read_uncommitted,read_committed" default:"read_uncommitted" help:"What to see of transactions: ${enum} (default ${default})."`
+	RegistryURL   string       `name:"schema-registry-url" env:"PAYLINK_SCHEMA_REGISTRY_URL" placeholder:"URL" help:"Schema registry to read outcomes through that are not plain JSON."`
 	JSON          bool         `help:"One JSON object per record: place, time, key, headers, value."`
 	Count         int          `short:"n" placeholder:"N" help:"Stop after that many records; 0: never."`
 }
@@ -36,7 +39,10 @@ func (c *watchCmd) Run(ctx context.Context, w world) error {
 	if err := reach(ctx, k); err != nil {
 		return err
 	}
-	show := c.shower(w.out)
+	show, err := c.shower(ctx, w.out)
+	if err != nil {
+		return err
+	}
 	if !c.Follow {
 		return c.dump(ctx, k, show)
 	}
@@ -85,9 +91,18 @@ func orEnough(err error) error {
 }
 
 // shower returns what prints one record, and says when it is enough.
-func (c *watchCmd) shower(out io.Writer) func(devstack.Record) error {
+func (c *watchCmd) shower(ctx context.Context, out io.Writer) (func(devstack.Record) error, error) {
+	outcomes := event.NewOutcomeDecoder(nil)
+	if c.RegistryURL != "" {
+		reg, err := registry.New(registry.Config{URL: c.RegistryURL})
+		if err != nil {
+			return nil, err
+		}
+		outcomes = event.NewOutcomeDecoder(reg)
+	}
 	shown := 0
 	return func(r devstack.Record) error {
+		r.Value = plainJSON(ctx, outcomes, r)
 		line := humanLine(r)
 		if c.JSON {
 			line = jsonLine(r)
@@ -99,7 +114,19 @@ func (c *watchCmd) shower(out io.Writer) func(devstack.Record) error {
 			return errEnough
 		}
 		return nil
+	}, nil
+}
+
+// plainJSON returns an outcome of any format as JSON, and anything else as it is.
+func plainJSON(ctx context.Context, outcomes *event.OutcomeDecoder, r devstack.Record) []byte {
+	if json.Valid(r.Value) || r.Header(event.HeaderReason) != nil {
+		return r.Value
 	}
+	v, err := outcomes.Decode(ctx, r.Message)
+	if err != nil {
+		return r.Value
+	}
+	return v.AppendJSON(nil)
 }
 
 // A seen record is one line of watch --json. Exactly one of Value and Bytes is

@@ -71,3 +71,6 @@ func (r boundReader) read(f *frame) (OutcomeView, error) {
 	}
 	return readOutcome(f.body)
 }
+
+// AppendJSON appends the outcome as the plain JSON of the contract.
+func (v OutcomeView) AppendJSON(b []byte) []byte { return appendOutcome(b, &v) }

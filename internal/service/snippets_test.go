@@ -59,6 +59,9 @@ func commandOf(t *testing.T, ctx context.Context, language, text string) *exec.C
 	if err := os.MkdirAll("testdata", 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll("testdata", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	dir, err := os.MkdirTemp("testdata", "snippet")
 	if err != nil {
 		t.Fatal(err)
