@@ -53,6 +53,9 @@ func (e *Engine) skip(f Finding) {
 // overdue returns the outcome of a task whose time is up, or nil; mu held.
 func (e *Engine) overdue(t *task, now time.Time) payment.Outcome {
 	in, tr := t.work.dec.Intent, &t.work.try
+	if tr.linked != 0 {
+		return nil // its outcome is published
+	}
 	held := e.lane(in.Merchant).hold.heldSince(t.at, now)
 	return tr.overdue(in, age{record: t.at, giveUp: e.cfg.GiveUpAfter, held: held}, now)
 }
@@ -109,6 +112,8 @@ func (e *Engine) call(t *task) {
 	switch {
 	case t.desk.ctx.Err() != nil: // lost: the answer is nobody's
 		e.abandon(t)
+	case v.confirmed:
+		e.confirmed(t, v.second)
 	case v.outcome != nil:
 		l.hold.end(e, l)
 		t.enter(appending)
@@ -212,8 +217,36 @@ func (e *Engine) published(t *task, o payment.Outcome, err error) {
 		return
 	case err == nil:
 		e.report(t, o)
+		if c, ok := o.(payment.Created); ok && t.work.try.doubt && e.confirm(t, c.PaymentID) {
+			return
+		}
 	}
 	e.settle(t, err)
+}
+
+// confirm has the status looked up of an intent whose link is published after
+// calls in doubt: one of them may have made another payment, which is to be
+// told. It reports false if there is no time for that.
+func (e *Engine) confirm(t *task, id int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t.desk.closed {
+		return false
+	}
+	t.work.try.linked, t.work.try.asking = id, true
+	e.enqueue(t)
+	e.pump()
+	return true
+}
+
+// confirmed ends what confirm began; mu held.
+func (e *Engine) confirmed(t *task, second bool) {
+	if second {
+		e.metrics.second.Inc()
+		e.log.WithFields(t.fields()).WithField("payment_id", t.work.try.linked).
+			Warn("the gateway shows another payment than the published link's for this order: reconcile")
+	}
+	e.finish(t)
 }
 
 // settle ends a task whose outcome or dead letter is durable, or whose claim

@@ -32,16 +32,16 @@ func TestEveryAnswerHasItsEnd(t *testing.T) {
 		failed   *payment.Failed
 	}{
 		{name: "a link at once", opens: []answer{ok}, calls: "o", attempts: 1},
-		{name: "lost, then a link", opens: []answer{lost, lostMade, ok}, calls: "ooo", attempts: 3},
+		{name: "lost, then a link", opens: []answer{lost, lostMade, ok}, calls: "ooof", attempts: 3},
 		{name: "not sent, then a link", opens: []answer{unsent, ok}, calls: "oo", attempts: 2},
-		{name: "an error of no class, then a link", opens: []answer{puzzling, ok}, calls: "oo", attempts: 2},
+		{name: "an error of no class, then a link", opens: []answer{puzzling, ok}, calls: "oof", attempts: 2},
 		{name: "refused", opens: []answer{refused}, calls: "o", failed: refusedThen(false, 1)},
 		{name: "not sent, then refused", opens: []answer{unsent, refused}, calls: "oo", failed: refusedThen(false, 2)},
 		{name: "lost, then refused", opens: []answer{lostMade, refused}, calls: "oo", failed: refusedThen(true, 2)},
 		{name: "unsigned refusal, nothing there", opens: []answer{unsigned}, finds: []answer{notFound}, calls: "of", failed: unsignedThen(false, 1)},
 		{name: "lost, unsigned refusal, nothing there yet", opens: []answer{lostMade, unsigned}, finds: []answer{notFound}, calls: "oof", failed: unsignedThen(true, 2)},
 		{name: "unsigned refusal, status lost, nothing there", opens: []answer{unsigned}, finds: []answer{lost, unsent, notFound}, calls: "offf", failed: unsignedThen(false, 1)},
-		{name: "unsigned refusal of a payment that is there", opens: []answer{unsigned, ok}, finds: []answer{ok}, calls: "ofo", attempts: 2},
+		{name: "unsigned refusal of a payment that is there", opens: []answer{unsigned, ok}, finds: []answer{ok}, calls: "ofof", attempts: 2},
 		{name: "unsigned refusal of a payment that is there, then refused", opens: []answer{unsigned, refused}, finds: []answer{ok}, calls: "ofo", failed: refusedThen(true, 2)},
 		{name: "duplicate", opens: []answer{duplicate}, finds: []answer{ok}, calls: "of",
 			failed: with(dup, func(f *payment.Failed) { f.Attempts, f.PaymentID = 1, 7 })},
@@ -52,7 +52,7 @@ func TestEveryAnswerHasItsEnd(t *testing.T) {
 		{name: "duplicate whose status is never told", opens: []answer{duplicate}, finds: []answer{lost}, calls: "of…", failed: gaveUp(1, true)},
 		{name: "never sent", opens: []answer{unsent}, calls: "oo…", failed: gaveUp(-1, false)},
 		{name: "never answered", opens: []answer{lost}, calls: "oo…", failed: gaveUp(-1, true)},
-		{name: "our set-up, says one unsigned answer", opens: []answer{oursMaybe, ok}, calls: "oo", attempts: 2},
+		{name: "our set-up, says one unsigned answer", opens: []answer{oursMaybe, ok}, calls: "oof", attempts: 2},
 		{name: "our set-up, signed, then mended", opens: []answer{ours, ok}, calls: "oo", attempts: 2},
 		{name: "our set-up, signed, then refused", opens: []answer{ours, refused}, calls: "oo", failed: refusedThen(false, 2)},
 		{name: "our set-up during a lookup", opens: []answer{duplicate}, finds: []answer{ours, notFound}, calls: "off",
@@ -139,12 +139,12 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		p.emit("k", intent("behind"))
 		l.settles(time.Hour)
 		got := l.gate.callsOf(func(c call) bool { return c.intent == "i" })
-		if gap := got[1].at.Sub(began); len(got) != 2 || gap < 90*time.Second || gap > 99*time.Second {
-			t.Errorf("%d calls, the repeat after %v; want 2, after 90s and a jitter", len(got), gap)
+		if gap := got[1].at.Sub(began); len(got) != 3 || !got[2].find || gap < 90*time.Second || gap > 99*time.Second {
+			t.Errorf("%d calls, the repeat after %v; want 2 and a look, after 90s and a jitter", len(got), gap)
 		}
 		got = l.gate.callsOf(func(c call) bool { return c.intent == "j" && c.find })
-		if gap := got[1].at.Sub(began); len(got) != 2 || gap < 2*time.Minute {
-			t.Errorf("%d lookups, the repeat after %v; want 2, after 2m", len(got), gap)
+		if gap := got[1].at.Sub(began); len(got) != 3 || gap < 2*time.Minute {
+			t.Errorf("%d lookups, the repeat after %v; want 2, after 2m, and one after the link", len(got), gap)
 		}
 		same(t, "outcomes", p.order(), []string{"i", "behind", "j"})
 	})
@@ -242,5 +242,22 @@ func TestInvalidIntentIsNeverSent(t *testing.T) {
 			{Field: "amount", Rule: "must have at most 2 digits after the point, has 3"}, {Field: "amount", Rule: "must be between 0.01 and 99999999"},
 			{Field: "description", Rule: "is required"}, {Field: "user_phone", Rule: "must match ^[0-9]+$"},
 		}})
+	})
+}
+
+// TestSecondPaymentIsTold: a gateway that does not honour the key makes a payment
+// for each call. One link is published all the same, and that there is another
+// payment is told.
+func TestSecondPaymentIsTold(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m, p, _ := l.one()
+		l.gate.opens["i"] = []answer{lost, ok}
+		l.gate.shows = map[payment.IntentID]int64{"i": 99}
+		p.emit("k", intent("i"))
+		p.emit("k", intent("behind"))
+		l.settles(time.Hour)
+		same(t, "outcomes", p.order(), []string{"i", "behind"})
+		same(t, "second payments", m.metric(t, "paylink_second_payments_total"), 1.0)
+		same(t, "told", len(m.log.lines("the gateway shows another payment")), 1)
 	})
 }

@@ -33,7 +33,7 @@ func (l *lane) push(t *task, giveUp time.Duration) {
 	l.count++
 	t.order, t.lane, t.queue = l.count, l, &l.first
 	if t.work.try.repeats > 0 {
-		t.queue = &l.again
+		t.queue = &l.again // also the look after a link in doubt: it can wait
 	}
 	t.due(giveUp)
 	t.enter(queued)

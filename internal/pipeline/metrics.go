@@ -19,6 +19,7 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	held     prometheus.Gauge
 	vanished prometheus.Counter
+	second   prometheus.Counter
 	down     *prometheus.GaugeVec
 	took     prometheus.Histogram
 	callTook *prometheus.HistogramVec
@@ -40,6 +41,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		repeats:  prometheus.NewCounter(prometheus.CounterOpts(opts("gateway_repeats_total", "Calls that have to be made again."))),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts(opts("gateway_calls_in_flight", "Calls of the gateway in flight."))),
 		held:     prometheus.NewGauge(prometheus.GaugeOpts(opts("merchants_on_hold", "Merchants that are not called because our credentials or set-up are wrong. Alarm if above 0."))),
+		second:   prometheus.NewCounter(prometheus.CounterOpts(opts("second_payments_total", "Intents whose order shows another payment at the gateway than the published link's. Reconcile them."))),
 		down:     prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("gateway_down", "1 while a gateway host fails broadly and is only probed. Alarm if above 0.")), []string{"gateway"}),
 		vanished: prometheus.NewCounter(prometheus.CounterOpts(opts("intents_vanished_total", "Intents that waited so long that the topic's retention deleted them. Alarm if it rises."))),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "paylink", Name: "intent_seconds", Help: "Time from an intent's record to its durable outcome.",
@@ -47,7 +49,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		callTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "paylink", Name: "gateway_call_seconds", Help: "Duration of calls of the gateway.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14)}, []string{"call"}),
 	}
-	reg.MustRegister(m.intents, skipped, m.dead, m.calls, m.repeats, m.inFlight, m.held, m.vanished, m.down, m.took, m.callTook)
+	reg.MustRegister(m.intents, skipped, m.dead, m.calls, m.repeats, m.inFlight, m.held, m.vanished, m.second, m.down, m.took, m.callTook)
 	return m
 }
 

@@ -14,6 +14,7 @@ type try struct {
 	doubt   bool                  // a call may have made a payment that we know nothing of
 	strange bool                  // an owner of the partition before us may have called
 	asking  bool                  // the next call is a status lookup
+	linked  int64                 // the payment whose link is published already; the lookup is to see whether there is another
 	closing bool                  // it is the last one, before the intent is given up or expires
 	closed  bool                  // it was made
 	found   int64                 // the payment it found
@@ -29,6 +30,9 @@ type verdict struct {
 	after   time.Duration   // what the gateway asked for (Retry-After)
 	ask     bool            // look its status up
 	hold    bool            // hold the merchant, then call again
+
+	confirmed bool // the lookup after a published link was made
+	second    bool // and found another payment
 }
 
 // afterOpen decides what an Init call's answer means (design, section 5). It
@@ -68,7 +72,10 @@ func (tr *try) afterOpen(link payment.Link, err error, now time.Time) verdict {
 // afterFind decides what a status lookup's answer means.
 func (tr *try) afterFind(st payment.Status, err error, now time.Time) verdict {
 	why := tr.because
-	if tr.closing {
+	switch {
+	case tr.linked != 0:
+		return verdict{second: err == nil && st.PaymentID != tr.linked, confirmed: true}
+	case tr.closing:
 		return tr.afterClosing(st, err)
 	}
 	switch {

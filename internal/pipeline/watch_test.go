@@ -158,13 +158,13 @@ func TestMetricsCount(t *testing.T) {
 			{1, "paylink_gateway_calls_total", []string{"call", "init", "result", "timeout"}},
 			{1, "paylink_gateway_calls_total", []string{"call", "init", "result", "unclassified"}},
 			{1, "paylink_gateway_calls_total", []string{"call", "status", "result", "not_found"}},
-			{1, "paylink_gateway_calls_total", []string{"call", "status", "result", "ok"}},
+			{2, "paylink_gateway_calls_total", []string{"call", "status", "result", "ok"}}, // a duplicate's, and one after a link in doubt
 			{2, "paylink_gateway_repeats_total", nil},
 			{0, "paylink_gateway_calls_in_flight", nil},
 			{0, "paylink_merchants_on_hold", nil},
 			{5, "paylink_intent_seconds", nil},
 			{6, "paylink_gateway_call_seconds", []string{"call", "init"}},
-			{2, "paylink_gateway_call_seconds", []string{"call", "status"}},
+			{3, "paylink_gateway_call_seconds", []string{"call", "status"}},
 		}
 		for _, tt := range tests {
 			if got := m.metric(t, tt.name, tt.labels...); got != tt.want {
