@@ -56,17 +56,7 @@ func world(t *testing.T) (*devstack.Stack, config.Run) {
 		t.Fatal(err)
 	}
 	t.Cleanup(stack.Close)
-	cfg, err := config.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Kafka.Brokers = stack.Broker.Addrs()
-	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = stack.Gateway.URL, "540001", canary
-	cfg.Admin.Addr, cfg.Log.Level = "127.0.0.1:0", "debug"
-	if err := cfg.Prepare(); err != nil {
-		t.Fatal(err)
-	}
-	return stack, cfg
+	return stack, settingsFor(t, stack)
 }
 
 func TestAnIntentBecomesALinkAndNothingPersonalIsSaid(t *testing.T) {
