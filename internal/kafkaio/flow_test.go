@@ -235,3 +235,29 @@ func (l *lab) emitFor(merchant string, n int) map[payment.IntentID]time.Time {
 	}
 	return at
 }
+
+func TestThousandsOfMerchantsHaveTheirOwnPace(t *testing.T) {
+	inLab(t, 6, func(l *lab) {
+		l.flow = at(t, "1/s")
+		const merchants, each = 2000, 3
+		var recs []*kgo.Record
+		for i := range merchants * each {
+			id := fmt.Sprintf("t-%05d", i)
+			recs = append(recs, &kgo.Record{Topic: devstack.Intents, Key: []byte(id), Value: fmt.Appendf(nil, `{"intent_id":%q,"merchant_id":"%d","amount":"10.00","description":"x"}`, id, 1+i%merchants)})
+		}
+		if err := l.client.ProduceSync(context.Background(), recs...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		m := l.start("a")
+		if got := len(l.outcomes(merchants * each)); got != merchants*each {
+			t.Fatalf("%d outcomes, want %d", got, merchants*each)
+		}
+		// Each merchant needs 3 s, after one interval of grace; 64 calls of 50 ms at
+		// a time need 4.7 s for all of them.
+		if took := time.Since(began); took > 12*time.Second {
+			t.Errorf("all took %v, want about 5 to 8 s", took)
+		}
+		m.leave(t)
+	})
+}
