@@ -134,12 +134,13 @@ func (w *writer) pause() {
 	ws.mu.Unlock()
 }
 
-// resume goes on under a new fence. What the ledger holds by now has landed, by
-// us or by somebody else, and is done; the rest is published anew.
-func (w *writer) resume(p kafkawire.Producer, l *ledger) {
+// resume goes on under a new fence, for which the ledger was read. The batch in
+// flight goes back to the queue: what of it has landed is in the ledger, and is
+// left out when the next batch is loaded; the rest is published anew.
+func (w *writer) resume(p kafkawire.Producer) {
 	ws := w.claim.s.writers
-	var landed, left []entry
 	ws.mu.Lock()
+	defer ws.mu.Unlock()
 	for w.sending {
 		ws.cond.Wait()
 	}
@@ -147,19 +148,9 @@ func (w *writer) resume(p kafkawire.Producer, l *ledger) {
 	case <-w.claim.trouble: // what the old fence was told is no trouble of the new one
 	default:
 	}
-	for _, e := range append(w.flight, w.queue...) {
-		if l != nil && l.look(e.id, e.digest) != pipeline.Unknown {
-			landed = append(landed, e)
-		} else {
-			left = append(left, e)
-		}
-	}
-	w.flight, w.raw, w.queue = nil, nil, left
+	w.queue = append(slices.Clone(w.flight), w.queue...)
+	w.flight, w.raw = nil, nil
 	w.producer, w.seq, w.ready, w.attempts = p, 0, true, 0
-	ws.mu.Unlock()
-	for _, e := range landed {
-		e.done(nil)
-	}
 	ws.kick()
 }
 
@@ -287,7 +278,7 @@ func (ws *writers) acquire(ctx context.Context, w *writer) {
 				ws.mu.Lock()
 				w.acquiring = false
 				ws.mu.Unlock()
-				w.resume(p, nil)
+				w.resume(p)
 				return
 			}
 			if !sleep(ctx, 100*time.Millisecond) {

@@ -123,7 +123,7 @@ func (c *claim) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.writer.resume(producer, nil)
+	c.writer.resume(producer)
 	c.log.WithField("from_offset", from).WithField("known", c.ledger.size()).
 		WithField("took", time.Since(began).Round(time.Millisecond).String()).Info("partition taken over")
 	return nil
@@ -271,7 +271,7 @@ func (c *claim) keepFence(ctx context.Context) {
 		if err != nil {
 			return // the claim has ended
 		}
-		c.writer.resume(p, c.ledger)
+		c.writer.resume(p)
 		renew.Reset(c.s.refence)
 	}
 }

@@ -88,6 +88,52 @@ func TestJoinsAndLeavesRepeatNoCall(t *testing.T) {
 	})
 }
 
+// Calls may take longer than a session: the heart beats on while they end.
+func TestALongDrainRepeatsNoCall(t *testing.T) {
+	inLab(t, 4, func(l *lab) {
+		l.gate.answersAfter(20 * time.Second)
+		a := l.start("a")
+		l.emit(0, 40)
+		time.Sleep(time.Second)
+		b := l.start("b") // half is handed over
+		time.Sleep(25 * time.Second)
+		l.emit(40, 40)
+		time.Sleep(time.Second)
+		a.leave(t) // and then the rest
+		l.judge(80)
+		b.leave(t)
+		l.calls(80, 1)
+	})
+}
+
+func TestALeaverIsNotWaitedFor(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		stay time.Duration
+	}{{"settled", 10 * time.Second}, {"just joining", 10 * time.Millisecond}} {
+		t.Run(c.name, func(t *testing.T) {
+			inLab(t, 4, func(l *lab) {
+				b := l.start("b")
+				time.Sleep(10 * time.Second)
+				a := l.start("a")
+				time.Sleep(c.stay)
+				a.leave(t)
+				time.Sleep(3 * time.Second) // two heartbeats, half a session
+				if n := len(b.source.Held()); n != 4 {
+					t.Errorf("%d partitions held 3s after the other left, want all 4", n)
+				}
+				began := time.Now()
+				l.emit(0, 20)
+				l.judge(20)
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("20 intents took %v, want them at once", took)
+				}
+				b.leave(t)
+			})
+		})
+	}
+}
+
 func TestCoordinatorsMoveAllTheTime(t *testing.T) {
 	inLab(t, 6, func(l *lab) {
 		a, b := l.start("a"), l.start("b")

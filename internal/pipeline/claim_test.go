@@ -129,7 +129,7 @@ func (c *claim) Live() bool {
 func (c *claim) setLive(live bool) {
 	c.p.topic.mu.Lock()
 	defer c.p.topic.mu.Unlock()
-	c.live = live
+	c.live, c.p.stopped = live, time.Now()
 }
 
 // mayCall says whether a call of the gateway may start now; topic.mu held.
@@ -300,7 +300,11 @@ func (c *claim) Commit(next int64) {
 }
 
 // drain asks for the partition.
-func (c *claim) drain() { c.drainOnce.Do(func() { close(c.draining) }) }
+func (c *claim) drain() {
+	c.p.topic.mu.Lock()
+	defer c.p.topic.mu.Unlock()
+	c.drainOnce.Do(func() { close(c.draining); c.p.stopped = time.Now() })
+}
 
 // lose takes the partition away. What was on its way has landed or has not.
 func (c *claim) lose() {
@@ -315,7 +319,7 @@ func (c *claim) lose() {
 			f.land()
 		}
 	}
-	c.closed, c.lost, c.p.claim = true, true, nil
+	c.closed, c.lost, c.p.claim, c.p.stopped = true, true, nil, time.Now()
 	close(c.gone)
 }
 

@@ -34,7 +34,8 @@ type partition struct {
 	answered  map[payment.IntentID]event.Digest
 	buried    map[int64]bool // offsets
 	committed int64
-	claim     *claim // who has it; nil: nobody
+	claim     *claim    // who has it; nil: nobody
+	stopped   time.Time // when a claim on it last was told to stop
 }
 
 // A published is an outcome or dead letter that is durable.
