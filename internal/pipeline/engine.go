@@ -181,7 +181,9 @@ func (e *Engine) pump() {
 	for len(e.waiting) > 0 && !e.waiting[0].until.After(now) {
 		e.enqueue(heap.Pop(&e.waiting).(*task))
 	}
-	for len(e.ready) > 0 && !e.ready[0].next.After(now) && e.startNext(e.ready[0], now) {
+	for again := true; again; again = e.releaseHosts(now) {
+		for len(e.ready) > 0 && !e.ready[0].next.After(now) && e.startNext(e.ready[0], now) {
+		}
 	}
 	e.setTimer(now)
 }

@@ -184,7 +184,7 @@ func (g *gateway) allowed(in payment.Intent, lookup bool) {
 			if _, answered := p.answered[in.ID]; idOf(r) != in.ID || answered && !lookup || r.Offset < p.committed {
 				continue
 			}
-			if p.claim != nil && p.claim.mayCall() {
+			if p.claim != nil && p.claim.mayCall() || p.stopped.Equal(time.Now()) { // or it began at that very instant
 				met = true
 			}
 			break

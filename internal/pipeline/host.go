@@ -71,6 +71,19 @@ func (h *host) release(e *Engine, now time.Time) {
 	}
 }
 
+// releaseHosts lets lanes go that still wait although their host has room: whom
+// release gave the room to has made no call, because its task was overdue, or
+// its partition is not ours any more. It reports whether there were any; mu held.
+func (e *Engine) releaseHosts(now time.Time) (any bool) {
+	for _, h := range e.hosts {
+		if len(h.full) > 0 && !h.isFull() {
+			h.release(e, now)
+			any = true
+		}
+	}
+	return any
+}
+
 func (h *host) judge(began, now time.Time, err error) {
 	answered, failed := true, false
 	if err != nil {
