@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// once: an outcome ends an intent's calls. The time of a record is in whole
-// milliseconds, so a call within its millisecond is let pass.
+// once: an outcome ends an intent's Init calls; a lookup may still ask whether
+// there is more than one payment. The time of a record is in whole milliseconds,
+// so a call within its millisecond is let pass.
 func (j *judge) once() {
 	for _, id := range slices.Sorted(maps.Keys(j.outcomes)) {
-		calls := j.calls[id]
+		calls := j.inits(id)
 		if len(calls) == 0 || j.first[id].IsZero() {
 			continue
 		}

@@ -36,6 +36,8 @@ func good() Run {
 	r.Calls = append(r.Calls, last)
 	r.Calls[4].At, r.Calls[4].Member = at(430), "b"
 	r.Faults = []Fault{{At: at(410), Member: "a", What: "killed"}}
+	// Its link was in doubt, so it was looked up again.
+	r.Calls = append(r.Calls, Call{At: at(480), Intent: "i-4", Merchant: "540001", Member: "b", Lookup: true, Link: 104})
 	// i-5 was refused.
 	r.Calls[5].Link, r.Payments = 0, r.Payments[:5]
 	r.Outcomes[5] = Outcome{At: r.Outcomes[5].At, Time: r.Outcomes[5].Time, Key: r.Outcomes[5].Key, Intent: "i-5", Source: r.Outcomes[5].Source}
@@ -52,7 +54,7 @@ func good() Run {
 		{Next: Place{1, 3}},
 	}
 	r.Silences = []Silence{{Member: "a", From: at(405), To: at(445), Why: "suspended"}}
-	r.Rates = []Rate{{Merchant: "540001", Calls: 10, Per: time.Second, Burst: 2}}
+	r.Rates = []Rate{{Merchant: "540001", Calls: 10, Per: time.Second, Burst: 3}}
 	r.OutcomePartitions = 2
 	return r
 }
@@ -62,7 +64,7 @@ func TestAGoodHistoryBreaksNoRule(t *testing.T) {
 	if s := v.String(); s != "" {
 		t.Errorf("violations of a good history:\n%s", s)
 	}
-	want := Counts{Intents: 6, Outcomes: 6, DeadLetters: 2, Calls: 7, Repeated: 1, RepeatedIntents: 1, MostCalls: 2, Faults: 1}
+	want := Counts{Intents: 6, Outcomes: 6, DeadLetters: 2, Calls: 8, Repeated: 1, RepeatedIntents: 1, MostCalls: 2, Faults: 1}
 	if v.Counts != want {
 		t.Errorf("counts %+v, want %+v", v.Counts, want)
 	}
@@ -116,6 +118,7 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"an outcome nobody sees", L1, "readers of committed records see 5 of 6", func(r *Run) { r.Committed = r.Committed[:5] }},
 		{"an answer to nobody", L1, "nobody emitted it", func(r *Run) { r.Outcomes[2].Intent = "x" }},
 		{"a call after the outcome", Once, "i-4 was called at 12:00:00.460, after its outcome", func(r *Run) { r.Calls[6].At = at(460) }},
+		{"a lookup of a member without a lease", Lease, "a called at 12:00:00.440", func(r *Run) { r.Calls[7].Member, r.Calls[7].At = "a", at(440) }},
 		{"a call of a member without a lease", Lease, "a called at 12:00:00.430", func(r *Run) { r.Calls[4].Member = "a" }},
 		{"a repeat without a fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].Member = "b" }},
 		{"a repeat before the fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].At = at(440) }},
@@ -148,6 +151,7 @@ func TestAViolationTellsTheRecordsInvolved(t *testing.T) {
     fault    12:00:00.410 b killed
     call     12:00:00.430 by b, key k-i-4, link 104
     outcome  12:00:00.450 at 0@2, source 0@2, created true, payment 104
+    lookup   12:00:00.480 by b, key , link 104
     payment  104
 `
 	if got != want {
@@ -157,7 +161,7 @@ func TestAViolationTellsTheRecordsInvolved(t *testing.T) {
 
 func TestCountsAreSaidInOneLine(t *testing.T) {
 	got := Judge(good()).Counts.String()
-	want := "6 intents, 6 outcomes, 2 dead letters, 7 calls, 1 repeated (of 1 intents, at most 2 of one), 0 second payments, 1 faults"
+	want := "6 intents, 6 outcomes, 2 dead letters, 8 calls, 1 repeated (of 1 intents, at most 2 of one), 0 second payments, 1 faults"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -19,7 +19,7 @@ const (
 	S7 = "S7" // what a reader of committed records cannot see is never acted on
 	L1 = "L1" // every intent gets an outcome, every other record a dead letter
 
-	Once    = "once"    // what has its outcome is not called again
+	Once    = "once"    // what has its outcome gets no Init again
 	Lease   = "lease"   // no call in a time of silence
 	Repeats = "repeats" // a call is repeated only after a fault of who made it
 )

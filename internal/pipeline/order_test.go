@@ -214,6 +214,22 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	})
 }
 
+func TestRoomForACallIsNotLostOnWhoMakesNone(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		l.gate.takes = 10 * time.Second
+		m := l.start(func(c *pipeline.Config) { c.Concurrency = 1 })
+		m.source.take(0)
+		l.topic.parts[0].emit("", of("1", "calls"))
+		after(time.Second)
+		m.source.take(1).setLive(false)
+		l.topic.parts[1].emit("", of("2", "may-not"))
+		after(time.Second)
+		l.topic.parts[0].emit("", of("3", "waits"))
+		after(20 * time.Second)
+		same(t, "calls", l.gate.log(), []string{"open calls", "open waits"})
+	})
+}
+
 func TestCallsWaitWhileNothingCanBePublished(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		m := l.start(func(c *pipeline.Config) { c.Concurrency = 8 })
