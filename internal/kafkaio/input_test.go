@@ -42,6 +42,7 @@ func TestRetentionThatOvertakesAReader(t *testing.T) {
 		m := l.start("a")
 		time.Sleep(time.Second) // ten are called
 		m.net.refuse(kmsg.Fetch)
+		time.Sleep(time.Second) // the one that was under way is over
 		l.emit(10, 20)
 		if err := l.broker.DeleteRecords(devstack.Intents, 0, 20); err != nil {
 			t.Fatal(err)
