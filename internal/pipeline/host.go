@@ -129,12 +129,14 @@ func (h *host) yieldRoom(e *Engine) {
 }
 
 // down reports whether no gateway at all can be called: then nothing is fetched
-// either.
+// either. A host whose probe is due is not down in this sense: whoever could have
+// made it may have been lost with its partition, or have expired, and then only a
+// fresh record can find out whether the gateway is back.
 func (e *Engine) down(now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, h := range e.hosts {
-		if h.breaker.State(now) != pace.Open {
+		if !h.breaker.Next(now).After(now) {
 			return false
 		}
 	}
