@@ -59,9 +59,9 @@ func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)
 		if err = m.ending(); err != nil {
 			break
 		}
-		var parts []int32
-		if parts, err = m.join(ctx); err == nil {
-			m.apply(parts)
+		var got assignment
+		if got, err = m.join(ctx); err == nil {
+			m.apply(got)
 			m.hold(ctx)
 			continue
 		}
@@ -127,14 +127,14 @@ func (m *member) hold(ctx context.Context) {
 	}
 }
 
-// join joins the group and returns the partitions given to us.
-func (m *member) join(ctx context.Context) ([]int32, error) {
+// join joins the group and returns what is given to us.
+func (m *member) join(ctx context.Context) (a assignment, err error) {
 	m.setJoining(true)
 	defer m.setJoining(false)
 	protocol := fmt.Sprintf("paylink-sticky-%d", m.outcomes) // so that the group refuses members with other outcome partitions
 	res, err := m.joinGroup(ctx, protocol)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	sync := &kafka.SyncGroupRequest{
 		GroupID: m.s.cfg.Group, GenerationID: res.GenerationID, MemberID: res.MemberID, GroupInstanceID: m.s.cfg.InstanceID,
@@ -151,14 +151,11 @@ func (m *member) join(ctx context.Context) ([]int32, error) {
 		err = got.Error
 	}
 	if err != nil {
-		return nil, m.failed("sync", err)
+		return a, m.failed("sync", err)
 	}
 	m.alive(sent)
-	var parts []int32
-	for _, p := range got.Assignment.AssignedPartitions[m.s.cfg.IntentTopic] {
-		parts = append(parts, int32(p))
-	}
-	return parts, nil
+	a.read(m.s.cfg.IntentTopic, got.Assignment)
+	return a, nil
 }
 
 func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGroupResponse, error) {
@@ -195,11 +192,12 @@ func (m *member) joinRequest(protocol string) *kafka.JoinGroupRequest {
 	}
 	slices.Sort(owned)
 	topic := m.s.cfg.IntentTopic
+	note := joinNote{Partitions: m.s.routes.partitions(topic), After: m.id.Generation}
 	return &kafka.JoinGroupRequest{
 		GroupID: m.id.Group, MemberID: m.id.ID, GroupInstanceID: m.id.InstanceID,
 		SessionTimeout: m.s.cfg.SessionTimeout, RebalanceTimeout: m.s.cfg.RebalanceTimeout, ProtocolType: "consumer",
 		Protocols: []kafka.GroupProtocol{{Name: protocol, Metadata: kafka.GroupProtocolSubscription{
-			Topics: []string{topic}, OwnedPartitions: map[string][]int{topic: owned},
+			Topics: []string{topic}, OwnedPartitions: map[string][]int{topic: owned}, UserData: encodeNote(note),
 		}}},
 	}
 }
@@ -222,30 +220,30 @@ func (m *member) failed(step string, err error) error {
 // assignments is what the leader of the group gives out.
 func (m *member) assignments(members []kafka.JoinGroupResponseMember) []kafka.SyncGroupRequestAssignment {
 	topic := m.s.cfg.IntentTopic
+	n := m.s.routes.partitions(topic)
 	var cs []candidate
 	for _, x := range members {
-		c := candidate{id: x.ID}
-		for _, p := range x.Metadata.OwnedPartitions[topic] {
-			c.owned = append(c.owned, int32(p))
-		}
+		c := candidate{id: x.ID, owned: numbers[int32](x.Metadata.OwnedPartitions[topic])}
 		cs = append(cs, c)
+		n = max(n, decodeNote[joinNote](x.Metadata.UserData).Partitions) // the first to hear of new ones tells all
 	}
+	given := assign(cs, n)
 	var out []kafka.SyncGroupRequestAssignment
-	for id, parts := range assign(cs, m.s.routes.partitions(topic)) {
-		ints := make([]int, len(parts))
-		for i, p := range parts {
-			ints[i] = int(p)
+	for _, c := range cs {
+		a := assignment{parts: given[c.id], note: syncNote{Partitions: n}}
+		for _, p := range c.owned {
+			if !slices.Contains(a.parts, p) {
+				a.note.HandOver = append(a.note.HandOver, p)
+			}
 		}
-		out = append(out, kafka.SyncGroupRequestAssignment{MemberID: id, Assignment: kafka.GroupProtocolAssignment{
-			AssignedPartitions: map[string][]int{topic: ints},
-		}})
+		out = append(out, kafka.SyncGroupRequestAssignment{MemberID: c.id, Assignment: a.write(topic)})
 	}
 	return out
 }
 
 // apply makes the claims what the group gave us: it starts new ones and drains
 // those that are to be handed over.
-func (m *member) apply(parts []int32) {
+func (m *member) apply(a assignment) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.id.ID == "" {
@@ -253,7 +251,7 @@ func (m *member) apply(parts []int32) {
 	}
 	clear(m.assigned)
 	var gained, handed []int32
-	for _, p := range parts {
+	for _, p := range a.parts {
 		m.assigned[p] = true
 	}
 	for p, c := range m.claims {
@@ -262,16 +260,30 @@ func (m *member) apply(parts []int32) {
 			c.drain()
 		}
 	}
-	for _, p := range parts {
+	for _, p := range a.parts {
 		if m.claims[p] == nil {
 			gained = append(gained, p)
 			m.startLocked(p)
 		}
 	}
 	slices.Sort(handed)
-	m.s.metrics.assigned.Set(float64(len(parts)))
-	m.s.log.WithField("generation", m.id.Generation).WithField("partitions", len(parts)).
+	m.s.metrics.assigned.Set(float64(len(a.parts)))
+	m.s.log.WithField("generation", m.id.Generation).WithField("partitions", len(a.parts)).
 		WithField("gained", fmt.Sprint(gained)).WithField("handing_over", fmt.Sprint(handed)).Info("partitions assigned")
+	if m.outdatedLocked(a) {
+		m.wakeLocked(true)
+	}
+}
+
+// outdatedLocked reports whether an assignment was made for another state than
+// ours, so that joining again is up to us. The brokers give a static member that
+// comes back within its session what its former life was given, and tell nobody;
+// but that life may have been asked to hand partitions over, which are nobody's
+// now, or not have known of partitions that were added meanwhile.
+func (m *member) outdatedLocked(a assignment) bool {
+	gone := func(p int32) bool { return m.claims[p] == nil && !m.assigned[p] }
+	return slices.ContainsFunc(a.note.HandOver, gone) ||
+		a.note.Partitions > 0 && a.note.Partitions < m.s.routes.partitions(m.s.cfg.IntentTopic)
 }
 
 func (m *member) startLocked(p int32) {
