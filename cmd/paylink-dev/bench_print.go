@@ -36,7 +36,8 @@ func micros(v float64) string    { return fmt.Sprintf("%.1f µs", v/1e3) }
 func millis(v float64) string    { return fmt.Sprintf("%.1f ms", v/1e6) }
 func mebibytes(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
 
-// print writes the table: medians of the runs, and the ratio of the loops.
+// print writes the table: medians of the runs, and the ratio of two loops; of
+// more, that of each to the first.
 func (c *benchCmd) print(out io.Writer, loops []string, all []measurement) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, c.title())
@@ -49,9 +50,9 @@ func (c *benchCmd) print(out io.Writer, loops []string, all []measurement) error
 			part = f.part
 			fmt.Fprintf(&b, "\n%-42s", c.partTitle(part))
 			for _, loop := range loops {
-				fmt.Fprintf(&b, "%14s", loop)
+				fmt.Fprintf(&b, "%*s", width(loops), loop)
 			}
-			if len(loops) > 1 {
+			if len(loops) == 2 {
 				fmt.Fprintf(&b, "%8s", "ratio")
 			}
 			fmt.Fprintln(&b)
@@ -85,12 +86,24 @@ func row(f figure, loops []string, all []measurement) string {
 	for _, loop := range loops {
 		v := median(f, loop, all)
 		values = append(values, v)
-		s += fmt.Sprintf("%14s", f.text(v))
+		text := f.text(v)
+		if len(loops) > 2 && len(values) > 1 && values[0] > 0 {
+			text += fmt.Sprintf(" %.2f", v/values[0])
+		}
+		s += fmt.Sprintf("%*s", width(loops), text)
 	}
 	if len(values) == 2 && values[1] > 0 {
 		s += fmt.Sprintf("%8.2f", values[0]/values[1])
 	}
 	return s
+}
+
+// width is that of a column: a ratio may stand beside the figure.
+func width(loops []string) int {
+	if len(loops) > 2 {
+		return 16
+	}
+	return 14
 }
 
 func median(f figure, loop string, all []measurement) float64 {

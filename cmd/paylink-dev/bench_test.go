@@ -57,10 +57,14 @@ func TestKeysFollowTheirDistribution(t *testing.T) {
 		{"zipf", benchCmd{Keys: 1000, Zipf: 1.5}, func(n int) bool { return n > 50 && n <= 1000 }, func(n int) bool { return n > 1500 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			intents, keys := tt.bench.intents("b-"), map[string]int{}
+			intents, keys := tt.bench.intents("b-", []writer{func(intent) ([]byte, error) { return nil, nil }}), map[string]int{}
 			hottest := 0
 			for i := range 5000 {
-				k := string(intents(i).Key)
+				m, err := intents(i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				k := string(m.Key)
 				keys[k]++
 				hottest = max(hottest, keys[k])
 			}

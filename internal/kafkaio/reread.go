@@ -3,6 +3,7 @@ package kafkaio
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"time"
 
@@ -73,8 +74,17 @@ func (s *Source) fetchFrom(ctx context.Context, at place, from int64, maxBytes i
 		s.routes.refresh(ctx)
 		return nil, kafka.LeaderNotAvailable
 	}
+	p, err := fetchOf(ctx, s.tr, s.addr, node, at, from, maxBytes, isolation)
+	if code(err) != 0 {
+		s.routes.refresh(ctx)
+	}
+	return p, err
+}
+
+// fetchOf is one fetch from one partition at a broker.
+func fetchOf(ctx context.Context, tr kafka.RoundTripper, addr net.Addr, node int32, at place, from int64, maxBytes int32, isolation int8) (*kafkawire.FetchPartitionResponse, error) {
 	res, err := call(ctx, 10*time.Second, func(ctx context.Context) (kafka.Response, error) {
-		return s.tr.RoundTrip(ctx, s.addr, &kafkawire.FetchRequest{
+		return tr.RoundTrip(ctx, addr, &kafkawire.FetchRequest{
 			Node: node, ReplicaID: -1, MaxWaitTime: 100, MinBytes: 1, MaxBytes: maxBytes, IsolationLevel: isolation, SessionEpoch: -1,
 			Topics: []kafkawire.FetchTopic{{Topic: at.topic, Partitions: []kafkawire.FetchPartition{{
 				Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: from, LogStartOffset: -1, PartitionMaxBytes: maxBytes,
@@ -90,7 +100,6 @@ func (s *Source) fetchFrom(ctx context.Context, at place, from int64, maxBytes i
 	}
 	p := &topics[0].Partitions[0]
 	if p.ErrorCode != 0 {
-		s.routes.refresh(ctx)
 		return nil, kafka.Error(p.ErrorCode)
 	}
 	return p, nil
