@@ -356,3 +356,34 @@ func TestNothingIsCalledThatExpired(t *testing.T) {
 		}
 	})
 }
+
+// TestAGatewayIsProbedByWhoeverIsThere: the partition whose intents met the
+// gateway down is handed over; those of another one, which wait to be fetched,
+// must find out that it is back (found by the laboratory, seed 553).
+func TestAGatewayIsProbedByWhoeverIsThere(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		down := true
+		l.gate.otherwise = func(payment.Intent, bool) answer {
+			if down {
+				return unsent
+			}
+			return ok
+		}
+		m := l.start(func(c *pipeline.Config) { c.Hosts = func() int { return 1 } })
+		gone := m.source.take(0)
+		m.source.take(1)
+		for i := range 20 {
+			l.topic.parts[0].emit("", intent(fmt.Sprint("i-", i)))
+		}
+		after(time.Minute)
+		l.topic.parts[1].emit("", "no intent") // is done with at once
+		after(time.Second)
+		l.topic.parts[1].emit("", intent("j"))
+		gone.drain()
+		after(time.Second)
+		down = false
+		other := l.start()
+		other.source.take(0)
+		l.settles(10 * time.Minute)
+	})
+}

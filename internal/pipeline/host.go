@@ -129,16 +129,30 @@ func (h *host) yieldRoom(e *Engine) {
 }
 
 // down reports whether no gateway at all can be called: then nothing is fetched
-// either.
+// either, as long as there is something at hand to see by whether it is back.
 func (e *Engine) down(now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, h := range e.hosts {
-		if h.breaker.State(now) != pace.Open {
+		if h.breaker.State(now) != pace.Open || !e.canProbe(h) {
 			return false
 		}
 	}
 	return e.cfg.Hosts != nil && len(e.hosts) > 0 && len(e.hosts) >= e.cfg.Hosts()
+}
+
+// canProbe reports whether a task is at hand that calls the host. Those there
+// were may have gone with a partition that was handed over; mu held.
+func (e *Engine) canProbe(h *host) bool {
+	if h.inFlight > 0 {
+		return true
+	}
+	for _, l := range e.lanes {
+		if l.host == h && (l.len() > 0 || l.backing > 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // downLook is how often to look whether a gateway is back that could be called.
