@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -260,8 +261,12 @@ func (d *drawing) ofGateway() fault {
 	return f
 }
 
-// anyRepeats says that a call may have to be repeated whatever the members do.
+// anyRepeats says that a call may have to be repeated whatever the members do:
+// it gets an answer that is not the last word.
 func (p plan) anyRepeats() bool {
+	if p.world.repeat == gatewaysim.DuplicateError {
+		return true
+	}
 	for _, f := range p.faults {
 		switch f.what {
 		case misbehave, down, secret:
@@ -269,4 +274,9 @@ func (p plan) anyRepeats() bool {
 		}
 	}
 	return false
+}
+
+// widens says that partitions are added to the intents.
+func (p plan) widens() bool {
+	return slices.ContainsFunc(p.faults, func(f fault) bool { return f.what == widen })
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"io"
 	"os"
 	"strconv"
 	"testing"
@@ -23,7 +24,11 @@ func TestLab(t *testing.T) {
 			t.Parallel()
 			p := draw(seed)
 			began := time.Now()
-			h, notes := perform(t, p, nil)
+			var w io.Writer
+			if os.Getenv("LAB_LOG") != "" {
+				w = os.Stderr
+			}
+			h, notes := perform(t, p, w)
 			v := history.Judge(h)
 			if s := v.String(); s != "" {
 				t.Errorf("%s\n%v\n%s", p, notes, s)

@@ -17,7 +17,8 @@ import (
 // holds everything back until it thaws, and nobody is told.
 type gate struct {
 	mu    sync.Mutex
-	shut  bool
+	cuts  int           // how many faults shut it; zero: it is open
+	colds int           // how many faults freeze it
 	thaw  chan struct{} // closed when it thaws; nil: it is not frozen
 	links map[*link]bool
 }
@@ -26,7 +27,7 @@ func newGate() *gate { return &gate{links: map[*link]bool{}} }
 
 func (g *gate) cut() {
 	g.mu.Lock()
-	g.shut = true
+	g.cuts++
 	open := g.links
 	g.links = map[*link]bool{}
 	g.mu.Unlock()
@@ -38,13 +39,13 @@ func (g *gate) cut() {
 func (g *gate) mend() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.shut = false
+	g.cuts = max(0, g.cuts-1)
 }
 
 func (g *gate) freeze() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.thaw == nil {
+	if g.colds++; g.colds == 1 {
 		g.thaw = make(chan struct{})
 	}
 }
@@ -52,10 +53,18 @@ func (g *gate) freeze() {
 func (g *gate) unfreeze() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.thaw != nil {
+	if g.colds = max(0, g.colds-1); g.colds == 0 && g.thaw != nil {
 		close(g.thaw)
 		g.thaw = nil
 	}
+}
+
+// heal ends all that is wrong with it.
+func (g *gate) heal() {
+	g.mu.Lock()
+	g.cuts, g.colds = 0, min(g.colds, 1)
+	g.mu.Unlock()
+	g.unfreeze()
 }
 
 // frozen is what to wait for; nil: nothing.
@@ -69,7 +78,7 @@ func (g *gate) frozen() chan struct{} {
 func (g *gate) enter(l *link) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.shut {
+	if g.cuts > 0 {
 		return errRefused
 	}
 	g.links[l] = true
@@ -152,6 +161,9 @@ func (n *network) connect(ctx context.Context, network, addr string) (net.Conn, 
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
+			if !n.kafka {
+				return nil, errRefused // as what is written meanwhile, see held
+			}
 		}
 	}
 	far, err := n.dial(ctx, network, addr)
@@ -159,7 +171,7 @@ func (n *network) connect(ctx context.Context, network, addr string) (net.Conn, 
 		return nil, errRefused
 	}
 	near, inner := net.Pipe()
-	l := &link{net: n, gates: gates, addr: addr, near: inner, far: far, broken: make(chan struct{})}
+	l := &link{net: n, gates: gates, addr: addr, near: inner, far: far, broken: make(chan struct{}), asks: -1}
 	for _, g := range gates {
 		if err := g.enter(l); err != nil {
 			l.sever()
@@ -183,13 +195,25 @@ type link struct {
 
 	mu   sync.Mutex
 	mute bool
+	asks kmsg.Key // the request whose answer is awaited; -1: none
 }
 
+// sever breaks the connection. Where the broker waits with the answer to a join
+// or a sync, its end stays open: kfake (as of 2026-09) starts no session timer
+// for a member that it cannot answer, and so would never miss one that died
+// within a rebalance. A real coordinator does.
 func (l *link) sever() {
 	l.once.Do(func() {
 		close(l.broken)
 		l.near.Close()
-		l.far.Close()
+		l.mu.Lock()
+		asks := l.asks
+		l.mu.Unlock()
+		if asks == kmsg.JoinGroup || asks == kmsg.SyncGroup {
+			l.far.SetDeadline(time.Now().Add(time.Minute))
+		} else {
+			l.far.Close()
+		}
 		for _, g := range l.gates {
 			g.leave(l)
 		}
@@ -227,8 +251,11 @@ func (l *link) up() {
 		if err != nil {
 			return
 		}
-		if !l.net.kafka && l.held() {
-			return // a call that is written while the way is frozen never arrives: see doc.go
+		if !l.net.kafka {
+			if !l.call(frame) {
+				return
+			}
+			continue
 		}
 		t := l.net.treatment(frame)
 		if t.lose {
@@ -246,19 +273,35 @@ func (l *link) up() {
 			}
 			return
 		}
+		l.awaits(frame)
 		if _, err := l.far.Write(frame); err != nil {
 			return
 		}
 	}
 }
 
-// held waits until the way thaws, if it is frozen.
-func (l *link) held() bool {
-	if l.gates[0].frozen() == nil {
+func (l *link) awaits(frame []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asks = -1
+	if l.net.kafka && len(frame) >= 6 {
+		l.asks = kmsg.Key(binary.BigEndian.Uint16(frame[4:]))
+	}
+}
+
+// call carries what is said to the gateway. What is on its way when the way
+// freezes never arrives: see doc.go.
+func (l *link) call(frame []byte) (arrived bool) {
+	time.Sleep(l.net.latency)
+	if thaw := l.gates[0].frozen(); thaw != nil {
+		select {
+		case <-thaw:
+		case <-l.broken:
+		}
 		return false
 	}
-	l.travel(0)
-	return true
+	_, err := l.far.Write(frame)
+	return err == nil
 }
 
 // deliver brings a late frame by a connection of its own: its sender is dead by
@@ -280,6 +323,7 @@ func (l *link) deliver(frame []byte, due time.Time) {
 
 // down carries answers.
 func (l *link) down() {
+	defer l.far.Close()
 	defer l.sever()
 	for {
 		frame, err := l.read(l.far)
@@ -288,6 +332,7 @@ func (l *link) down() {
 		}
 		l.mu.Lock()
 		mute := l.mute
+		l.asks = -1
 		l.mu.Unlock()
 		if mute || !l.travel(l.net.latency) {
 			return

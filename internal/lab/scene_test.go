@@ -146,8 +146,7 @@ func (s *scene) sleepUntil(at time.Duration) { time.Sleep(time.Until(s.began.Add
 // beginning are there.
 func (s *scene) mend() {
 	for _, g := range s.gates {
-		g.mend()
-		g.unfreeze()
+		g.heal()
 	}
 	s.sim.Behave()
 	s.sim.Up()

@@ -142,8 +142,7 @@ func (x *seat) mend() {
 	}
 	for _, n := range []*network{l.kafka, l.pay} {
 		n.heal()
-		n.out.mend()
-		n.out.unfreeze()
+		n.out.heal()
 	}
 }
 
