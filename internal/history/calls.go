@@ -47,11 +47,45 @@ func (j *judge) repeats() {
 	}
 }
 
+// onTheWay is how long a call may travel.
+const onTheWay = 250 * time.Millisecond
+
 // excused reports whether the member of the first call had a fault before the
-// second. A call may arrive a moment after the fault that ended its sender.
+// second, or was in one. A call may arrive a moment after the fault that ended its sender.
 func (j *judge) excused(first, second Call) bool {
-	const onTheWay = 250 * time.Millisecond
 	return slices.ContainsFunc(j.run.Faults, func(f Fault) bool {
-		return f.Member == first.Member && f.At.Add(onTheWay).After(first.At) && f.At.Before(second.At)
+		over := f.At
+		if f.Until.After(over) {
+			over = f.Until
+		}
+		return f.Member == first.Member && over.Add(onTheWay).After(first.At) && f.At.Before(second.At)
 	})
+}
+
+// expiries: nobody is asked for a link that would come too late.
+func (j *judge) expiries() {
+	for _, in := range j.run.Intents {
+		if in.Hidden || in.Expires.IsZero() || in.ID == "" || in.At != j.intents[in.ID][0].At {
+			continue
+		}
+		calls := j.inits(in.ID)
+		if n := len(calls); n > 0 && calls[n-1].At.After(in.Expires.Add(onTheWay)) {
+			j.breaks(Expiry, in.ID, "%s expired at %s, and was called at %s", in.ID, in.Expires.Format(clock), calls[n-1].At.Format(clock))
+		}
+	}
+}
+
+// bound: what a member asks for at once is limited.
+func (j *judge) bound() {
+	if j.run.Concurrency == 0 {
+		return
+	}
+	flying := map[string][]Call{}
+	for _, c := range j.run.Calls {
+		now := slices.DeleteFunc(flying[c.Member], func(f Call) bool { return !f.Until.After(c.At) })
+		flying[c.Member] = append(now, c)
+		if n := len(flying[c.Member]); n > j.run.Concurrency && c.Until.After(c.At) {
+			j.breaks(Bound, c.Intent, "%s has %d calls in flight at %s, and may have %d", c.Member, n, c.At.Format(clock), j.run.Concurrency)
+		}
+	}
 }

@@ -21,6 +21,10 @@ type Run struct {
 	DeadLetters []DeadLetter // read uncommitted
 	Commits     []Commit     // offsets as they were seen, the last ones included
 
+	// Ends are the ends of the intent topic's partitions, control records
+	// included, up to which all must be committed in the end; nil: not judged.
+	Ends map[int32]int64
+
 	Faults   []Fault   // members that were killed, suspended or cut off
 	Silences []Silence // times in which a member must not call
 	Rates    []Rate
@@ -31,6 +35,8 @@ type Run struct {
 	// AnyRepeats says that the gateway gave answers after which a call must be
 	// repeated, so that repeats need no fault of a member.
 	AnyRepeats bool
+	// Concurrency is how many calls a member may have in flight; zero: not judged.
+	Concurrency int
 }
 
 // A Place is one offset of one partition.
@@ -43,15 +49,17 @@ type Place struct {
 // upstream duplicate, or a conflict if its content differs.
 type Intent struct {
 	At      Place
-	ID      string // empty: no intent can be read from the record
-	Key     string // empty: none, so that it has no order
-	Content string // what the gateway would be told; compared only
-	Hidden  bool   // in a transaction that was aborted, or never ended
+	ID      string    // empty: no intent can be read from the record
+	Key     string    // empty: none, so that it has no order
+	Content string    // what the gateway would be told; compared only
+	Expires time.Time // no Init after it; zero: never
+	Hidden  bool      // in a transaction that was aborted, or never ended
 }
 
 // A Call is one call of the gateway.
 type Call struct {
 	At       time.Time // when it arrived
+	Until    time.Time // when it was answered; zero: not known
 	Intent   string
 	Merchant string
 	Member   string // who called; empty: not known
@@ -98,6 +106,7 @@ type Commit struct {
 // A Fault took a member from its work.
 type Fault struct {
 	At     time.Time
+	Until  time.Time // when it was mended; zero: it took no time
 	Member string
 	What   string // "killed", "suspended", …
 }
@@ -117,4 +126,8 @@ type Rate struct {
 	Per      time.Duration
 	Burst    int
 	Slack    time.Duration // how unevenly calls may travel
+
+	// PerMember says that a window in which more members called than Burst may
+	// hold one call more for each of them.
+	PerMember bool
 }

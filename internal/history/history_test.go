@@ -56,6 +56,12 @@ func good() Run {
 	r.Silences = []Silence{{Member: "a", From: at(405), To: at(445), Why: "suspended"}}
 	r.Rates = []Rate{{Merchant: "540001", Calls: 10, Per: time.Second, Burst: 3}}
 	r.OutcomePartitions = 2
+	r.Ends = map[int32]int64{0: 7, 1: 3}
+	r.Intents[1].Expires = at(500)
+	r.Concurrency = 1
+	for i := range r.Calls {
+		r.Calls[i].Until = r.Calls[i].At.Add(10 * time.Millisecond)
+	}
 	return r
 }
 
@@ -121,6 +127,16 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"a lookup of a member without a lease", Lease, "a called at 12:00:00.440", func(r *Run) { r.Calls[7].Member, r.Calls[7].At = "a", at(440) }},
 		{"a call of a member without a lease", Lease, "a called at 12:00:00.430", func(r *Run) { r.Calls[4].Member = "a" }},
 		{"a repeat without a fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].Member = "b" }},
+		{"a repeat after a fault that was mended", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].At, r.Faults[0].Until = at(10), at(90) }},
+		{"a call after the expiry", Expiry, "i-1 expired at 11:59:59.840", func(r *Run) { r.Intents[1].Expires = at(-160) }},
+		{"too many calls at once", Bound, "a has 2 calls in flight at 12:00:00.100", func(r *Run) { r.Calls[0].Until = at(101) }},
+		{"a control record buried", S7, "is of 1@2000, where no record stands", func(r *Run) {
+			r.DeadLetters = append(r.DeadLetters, DeadLetter{Place{0, 2}, Place{1, 2000}})
+		}},
+		{"not committed to the end", L1, "partition 1 ends at 4, and is committed up to 3", func(r *Run) { r.Ends[1] = 4 }},
+		{"a window with more calls than members", S5, "8 calls of 2 members in the 500ms up to 12:00:00.500", func(r *Run) {
+			r.Rates[0].Burst, r.Rates[0].PerMember, r.Rates[0].Calls = 1, true, 11
+		}},
 		{"a repeat before the fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].At = at(440) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

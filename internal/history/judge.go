@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The rules: those of the design's first page by their numbers, and three that
+// The rules: those of the design's first page by their numbers, and some that
 // they rest on.
 const (
 	S1 = "S1" // at most one outcome per intent, for either isolation level
@@ -17,15 +17,19 @@ const (
 	S5 = "S5" // a merchant's rate is never exceeded
 	S6 = "S6" // created only after a signed answer; "nothing exists" only if so
 	S7 = "S7" // what a reader of committed records cannot see is never acted on
-	L1 = "L1" // every intent gets an outcome, every other record a dead letter
+	L1 = "L1" // every intent gets an outcome, every other record a dead letter, and all is committed
 
 	Once    = "once"    // what has its outcome gets no Init again
 	Lease   = "lease"   // no call in a time of silence
 	Repeats = "repeats" // a call is repeated only after a fault of who made it
+	Expiry  = "expiry"  // no Init after the intent's expires_at
+	Bound   = "bound"   // a member has so many calls in flight, and no more
 )
 
 // Rules lists all rules.
-func Rules() []string { return []string{S1, S2, S3, S4, S5, S6, S7, L1, Once, Lease, Repeats} }
+func Rules() []string {
+	return []string{S1, S2, S3, S4, S5, S6, S7, L1, Once, Lease, Repeats, Expiry, Bound}
+}
 
 // A Verdict is what Judge finds.
 type Verdict struct {
@@ -84,7 +88,7 @@ func (v Verdict) String() string {
 // Judge holds a history against every rule.
 func Judge(r Run) Verdict {
 	j := newJudge(r)
-	for _, rule := range []func(){j.one, j.commits, j.order, j.sameCalls, j.rates, j.links, j.hidden, j.settled, j.once, j.silences, j.repeats} {
+	for _, rule := range []func(){j.one, j.commits, j.order, j.sameCalls, j.rates, j.links, j.hidden, j.settled, j.once, j.silences, j.repeats, j.expiries, j.bound} {
 		rule()
 	}
 	return Verdict{Violations: j.found, Counts: j.count()}

@@ -121,6 +121,10 @@ func (j *judge) sameCalls() {
 // never hold more than the burst.
 func (j *judge) rates() {
 	for _, r := range j.run.Rates {
+		if r.PerMember {
+			j.windows(r)
+			continue
+		}
 		var level float64
 		var at time.Time
 		perSecond := r.Calls / r.Per.Seconds()
@@ -136,6 +140,26 @@ func (j *judge) rates() {
 			if level++; level > room {
 				j.breaks(S5, c.Intent, "merchant %s: the call at %s is %.1f calls over %g per %s with a burst of %d", r.Merchant, c.At.Format(clock), level-room, r.Calls, r.Per, r.Burst)
 				level = room // told once per excess
+			}
+		}
+	}
+}
+
+// windows is S5 where the burst depends on who called: every window that begins
+// and ends with a call is looked at, so this is for short histories.
+func (j *judge) windows(r Rate) {
+	calls := slices.DeleteFunc(slices.Clone(j.run.Calls), func(c Call) bool { return c.Merchant != r.Merchant })
+	perSecond := r.Calls / r.Per.Seconds()
+	for i := range calls {
+		members := map[string]bool{}
+		for k, c := range calls[i:] {
+			members[c.Member] = true
+			w := c.At.Sub(calls[i].At)
+			room := perSecond*(w+r.Slack).Seconds() + float64(max(r.Burst, len(members))) + 1e-6
+			if float64(k+1) > room {
+				j.breaks(S5, c.Intent, "merchant %s: %d calls of %d members in the %s up to %s are %.1f over %g per %s with a burst of %d",
+					r.Merchant, k+1, len(members), w, c.At.Format(clock), float64(k+1)-room, r.Calls, r.Per, r.Burst)
+				return // the first excess tells enough
 			}
 		}
 	}
@@ -175,6 +199,15 @@ func (j *judge) hidden() {
 			j.breaks(S7, id, "%s was never committed, and has an outcome or a dead letter", id)
 		}
 	}
+	emitted := map[Place]bool{}
+	for _, in := range j.run.Intents {
+		emitted[in.At] = true
+	}
+	for _, d := range j.run.DeadLetters {
+		if !emitted[d.Source] && len(j.run.Intents) > 0 {
+			j.breaks(S7, "", "the dead letter at %s is of %s, where no record stands", d.At, d.Source)
+		}
+	}
 }
 
 // settled is L1; and nothing is answered that was not asked.
@@ -191,12 +224,26 @@ func (j *judge) settled() {
 			j.breaks(L1, in.ID, "%s has no outcome", in.ID)
 		}
 	}
+	j.committed()
 	if j.run.Committed != nil && len(j.run.Committed) < len(j.run.Outcomes) {
 		j.breaks(L1, "", "readers of committed records see %d of %d outcomes", len(j.run.Committed), len(j.run.Outcomes))
 	}
 	for _, id := range slices.Sorted(maps.Keys(j.outcomes)) {
 		if _, hidden := j.hiddenID[id]; len(j.intents[id]) == 0 && !hidden && len(j.run.Intents) > 0 {
 			j.breaks(L1, id, "%s has an outcome, but nobody emitted it", id)
+		}
+	}
+}
+
+// committed is the end of L1: nothing is read again by the next owner.
+func (j *judge) committed() {
+	last := map[int32]int64{}
+	for _, c := range j.run.Commits {
+		last[c.Next.Partition] = c.Next.Offset
+	}
+	for _, p := range slices.Sorted(maps.Keys(j.run.Ends)) {
+		if last[p] < j.run.Ends[p] {
+			j.breaks(L1, "", "partition %d ends at %d, and is committed up to %d", p, j.run.Ends[p], last[p])
 		}
 	}
 }

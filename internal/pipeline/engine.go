@@ -191,7 +191,7 @@ func (e *Engine) pump() {
 // startNext does what is due in a lane: it settles a task whose time is up, or
 // calls for the next one; mu held. It reports false if there is no room for calls.
 func (e *Engine) startNext(l *lane, now time.Time) bool {
-	if t := l.overdue(now); t != nil {
+	for _, t := range l.overdue(now) { // all of them: either may be the next to call
 		if o := e.overdue(t, now); o != nil && !l.mustAsk(t, o) {
 			e.takeOut(t, now)
 			e.startPublishing(t, o)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
@@ -351,4 +352,73 @@ func TestHandOverForgetsNoDoubt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNothingIsCalledThatExpired: of many intents that expired while nobody had
+// the partition, each may have been called for by its owner before. They are
+// looked up, and not one of them is called for (found by the laboratory, seed 142).
+func TestNothingIsCalledThatExpired(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = func(_ payment.Intent, find bool) answer {
+			if find {
+				return notFound
+			}
+			return lost
+		}
+		slow := func(c *pipeline.Config) {
+			c.Terms = func(payment.MerchantID) pipeline.Terms {
+				return pipeline.Terms{Rate: pace.Rate{Events: 1, Per: time.Second}}
+			}
+		}
+		m, p, c := l.one(slow)
+		for i := range 6 {
+			p.emit("", intent(fmt.Sprint("i-", i), `"expires_at":"`+time.Now().Add(5*time.Minute+time.Duration(i)*time.Second).UTC().Format(time.RFC3339)+`"`))
+		}
+		after(30 * time.Second)
+		c.drain()
+		after(10 * time.Minute)
+		m.leave(t)
+		taken := time.Now()
+		l.start(slow).source.take(0)
+		l.settles(time.Hour)
+		for _, c := range l.gate.calls {
+			if c.at.After(taken) && !c.find {
+				t.Errorf("%s was called %v after it was taken over, expired", c.intent, c.at.Sub(taken))
+			}
+		}
+		for i := range 6 {
+			l.failed(p, fmt.Sprint("i-", i), payment.Failed{Reason: payment.Expired})
+		}
+	})
+}
+
+// TestAGatewayIsProbedByWhoeverIsThere: the partition whose intents met the
+// gateway down is handed over; those of another one, which wait to be fetched,
+// must find out that it is back (found by the laboratory, seed 553).
+func TestAGatewayIsProbedByWhoeverIsThere(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		down := true
+		l.gate.otherwise = func(payment.Intent, bool) answer {
+			if down {
+				return unsent
+			}
+			return ok
+		}
+		m := l.start(func(c *pipeline.Config) { c.Hosts = func() int { return 1 } })
+		gone := m.source.take(0)
+		m.source.take(1)
+		for i := range 20 {
+			l.topic.parts[0].emit("", intent(fmt.Sprint("i-", i)))
+		}
+		after(time.Minute)
+		l.topic.parts[1].emit("", "no intent") // is done with at once
+		after(time.Second)
+		l.topic.parts[1].emit("", intent("j"))
+		gone.drain()
+		after(time.Second)
+		down = false
+		other := l.start()
+		other.source.take(0)
+		l.settles(10 * time.Minute)
+	})
 }

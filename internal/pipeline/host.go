@@ -136,7 +136,7 @@ func (e *Engine) down(now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, h := range e.hosts {
-		if !h.breaker.Next(now).After(now) {
+		if h.breaker.State(now) != pace.Open || !h.breaker.Next(now).After(now) {
 			return false
 		}
 	}

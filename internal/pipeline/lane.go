@@ -62,14 +62,14 @@ func (l *lane) head(now time.Time) *task {
 	return l.first[0]
 }
 
-// overdue is the task whose time is up first, if it is by now.
-func (l *lane) overdue(now time.Time) *task {
+// overdue are the tasks at the head of their queue whose time is up by now.
+func (l *lane) overdue(now time.Time) (due []*task) {
 	for _, q := range []laneTasks{l.first, l.again} {
 		if len(q) > 0 && q[0].by <= now.UnixNano() {
-			return q[0]
+			due = append(due, q[0])
 		}
 	}
-	return nil
+	return due
 }
 
 // mayRepeat is when a repeat may go, as far as the budget is concerned.

@@ -33,6 +33,9 @@ import (
 // A Dialer opens connections.
 type Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
+// A Listener opens addresses to listen on.
+type Listener func(ctx context.Context, network, addr string) (net.Listener, error)
+
 // Deps is what the service needs beside its settings. Only Log is required.
 type Deps struct {
 	Log     logrus.FieldLogger
@@ -41,6 +44,7 @@ type Deps struct {
 	KafkaDial   Dialer                                // nil: the usual network
 	GatewayDial Dialer                                // nil: the usual network
 	Proxy       func(*http.Request) (*url.URL, error) // to the gateway; nil: none
+	AdminListen Listener                              // nil: the usual network
 
 	Reload   <-chan struct{}            // asks to read the settings anew; nil: never
 	Settings func() (config.Run, error) // reads the settings anew; nil: they stay as they are
@@ -147,7 +151,7 @@ func (s *service) listen(ctx context.Context) error {
 		return err
 	}
 	s.admin, err = telemetry.Listen(ctx, telemetry.ServerConfig{
-		Addr: s.cfg.Admin.Addr, Metrics: s.registry, Health: s.health, Page: page,
+		Addr: s.cfg.Admin.Addr, Metrics: s.registry, Health: s.health, Page: page, Listen: s.deps.AdminListen,
 	})
 	if err == nil && s.deps.OnAdmin != nil {
 		s.deps.OnAdmin(s.admin.Addr())

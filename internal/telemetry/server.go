@@ -36,11 +36,17 @@ type ServerConfig struct {
 	Metrics *prometheus.Registry
 	Health  *Health
 	Page    http.Handler // everything else; nil: nothing
+
+	// Listen opens the address; nil: the usual network.
+	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
 }
 
 // Listen opens the address, so that one that is taken is known at the start.
 func Listen(ctx context.Context, c ServerConfig) (*Server, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
+	if c.Listen == nil {
+		c.Listen = (&net.ListenConfig{}).Listen
+	}
+	l, err := c.Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin address: %w", err)
 	}

@@ -1,0 +1,268 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"paylink/internal/devstack"
+	"paylink/internal/gatewaysim"
+	"paylink/internal/history"
+	"paylink/internal/payment"
+)
+
+// do does a fault, and ends it after its time.
+func (s *scene) do(f fault) {
+	switch f.what {
+	case offsets:
+		s.resetOffsets(f)
+	case join:
+		x := s.seat()
+		x.start()
+		time.Sleep(f.lasts)
+		x.leave()
+	case kill, leave, freeze, cutKafka, cutPay, lose, mute, late:
+		if seats := s.all(); f.seat < len(seats) {
+			s.befall(seats[f.seat], f)
+		}
+	case misbehave, down, secret:
+		s.spoil(f)
+	default:
+		s.trouble(f)
+	}
+}
+
+// befall does what befalls one member.
+func (s *scene) befall(x *seat, f fault) {
+	l := x.now()
+	if l == nil {
+		return
+	}
+	if f.what != leave {
+		s.blame(l.name, f)
+	}
+	switch f.what {
+	case kill, leave:
+		map[what]func(){kill: x.kill, leave: x.leave}[f.what]()
+		time.Sleep(f.lasts)
+		x.start()
+	case freeze:
+		s.silent(l.name, f)
+		l.kafka.out.freeze()
+		l.pay.out.freeze()
+		time.Sleep(f.lasts)
+		l.kafka.out.unfreeze()
+		l.pay.out.unfreeze()
+	case cutKafka:
+		s.silent(l.name, f)
+		l.kafka.out.cut()
+		time.Sleep(f.lasts)
+		if x.now() == l {
+			l.kafka.out.mend()
+		}
+	case cutPay:
+		l.pay.out.cut()
+		time.Sleep(f.lasts)
+		if x.now() == l {
+			l.pay.out.mend()
+		}
+	case lose:
+		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{lose: true})
+	case mute:
+		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{mute: true})
+	case late:
+		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{late: f.lasts})
+	}
+}
+
+// blame writes down that a member had a fault. What a request that went wrong
+// leads to may take until the end of the plan.
+func (s *scene) blame(member string, f fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until := f.at + f.lasts
+	if !slices.Contains([]what{kill, freeze, cutKafka, cutPay}, f.what) {
+		until = s.plan.end()
+	}
+	s.faults = append(s.faults, history.Fault{At: time.Now(), Until: s.began.Add(until), Member: member, What: string(f.what)})
+}
+
+// silent writes down when a member that hears no broker must not call: from the
+// end of its lease on.
+func (s *scene) silent(member string, f fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.lasts > s.plan.world.session {
+		now := time.Now()
+		s.silences = append(s.silences, history.Silence{Member: member, From: now.Add(s.plan.world.session), To: now.Add(f.lasts), Why: string(f.what)})
+	}
+}
+
+// spoil does what the gateway does.
+func (s *scene) spoil(f fault) {
+	switch f.what {
+	case misbehave:
+		rules, err := gatewaysim.ParseRules(f.arg)
+		if err == nil {
+			err = s.sim.Misbehave(rules...)
+		}
+		if err != nil {
+			panic(err) // the plan is wrong
+		}
+		time.Sleep(f.lasts)
+		s.sim.Behave()
+	case down:
+		s.sim.Down(map[string]gatewaysim.Downtime{"503": gatewaysim.Refuse503, "cut": gatewaysim.Disconnect}[f.arg])
+		time.Sleep(f.lasts)
+		s.sim.Up()
+	case secret:
+		id := merchantID(f.seat)
+		s.sim.SetSecret(id, payment.Secret(f.arg))
+		time.Sleep(f.lasts)
+		s.sim.SetSecret(id, secrets(f.seat + 1)[id])
+	}
+}
+
+// trouble does what befalls brokers, and so everybody.
+func (s *scene) trouble(f fault) {
+	if f.what != leaders && f.what != hash && f.what != widen {
+		for _, x := range s.all() {
+			if l := x.now(); l != nil {
+				s.blame(l.name, f)
+			}
+		}
+	}
+	addrs := s.brokers.Addrs()
+	switch f.what {
+	case leaders:
+		s.moveLeaders(f.seat)
+	case hash:
+		s.brokers.RehashCoordinators()
+	case remove:
+		s.removeBroker(f, addrs)
+	case pause:
+		g := s.farGate(addrs[f.seat%len(addrs)])
+		g.freeze()
+		time.Sleep(f.lasts)
+		g.unfreeze()
+	case refuse:
+		s.brokers.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Key(f.key)}, Err: kafkaError(f.arg), Count: f.count})
+	case steal:
+		s.steal(f)
+	case widen:
+		s.widen()
+	}
+}
+
+func kafkaError(name string) *kerr.Error {
+	for code := range int16(120) {
+		if e := kerr.TypedErrorForCode(code); e != nil && e.Message == name {
+			return e
+		}
+	}
+	panic("no Kafka error " + name) // the plan is wrong
+}
+
+// moveLeaders has every partition led by the next broker.
+func (s *scene) moveLeaders(by int) {
+	n := int32(len(s.brokers.Addrs()))
+	for _, topic := range []string{devstack.Intents, devstack.Outcomes, devstack.DeadLetters} {
+		for _, p := range s.brokers.PartitionInfos(topic) {
+			_ = s.brokers.MoveTopicPartition(topic, p.Partition, (s.brokers.LeaderFor(topic, p.Partition)+1+int32(by))%n) // a broker that is gone takes none
+		}
+	}
+}
+
+// removeBroker takes a broker away and brings it back under its old address.
+func (s *scene) removeBroker(f fault, addrs []string) {
+	node := int32(f.seat % s.plan.world.brokers)
+	const firstPort = 9092
+	if len(addrs) == 1 || s.brokers.RemoveNode(node) != nil {
+		return
+	}
+	g := s.farGate(fmt.Sprintf("localhost:%d", firstPort+int(node)))
+	g.cut()
+	time.Sleep(f.lasts)
+	if _, _, err := s.brokers.AddNode(node, firstPort+int(node)); err != nil {
+		s.note("broker %d does not come back: %v", node, err)
+	}
+	g.mend()
+}
+
+// steal fences a partition as another service of the same name would.
+func (s *scene) steal(f fault) {
+	req := kmsg.NewPtrInitProducerIDRequest()
+	id := "paylink/" + group + "/" + devstack.Intents + "/" + string(rune('0'+f.seat))
+	req.TransactionalID, req.TransactionTimeoutMillis = &id, 10_000
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, _ = req.RequestWith(ctx, s.client) // one that fails steals nothing
+}
+
+// widen adds a partition to the intents.
+func (s *scene) widen() {
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	rt := kmsg.NewCreatePartitionsRequestTopic()
+	rt.Topic, rt.Count = devstack.Intents, int32(len(s.brokers.PartitionInfos(devstack.Intents)))+1
+	req.Topics, req.TimeoutMillis = append(req.Topics, rt), 5000
+	if _, err := req.RequestWith(context.Background(), s.client); err != nil {
+		s.note("no partition added: %v", err)
+	}
+	s.client.ForceMetadataRefresh()
+}
+
+// resetOffsets stops all members, sets the committed offsets back as an
+// operator's tool does, and starts the members again.
+func (s *scene) resetOffsets(f fault) {
+	s.mu.Lock()
+	s.halted = true
+	s.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, x := range s.all() {
+		wg.Go(x.leave)
+	}
+	wg.Wait()
+	for range 200 {
+		if i := s.brokers.GroupInfo(group); i == nil || len(i.Members) == 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err := s.setBack(f); err != nil {
+		s.note("offsets not reset: %v", err)
+	}
+	s.mu.Lock()
+	s.halted = false
+	s.mu.Unlock()
+	for _, x := range s.all() {
+		if x.n < s.plan.world.seats {
+			x.start()
+		}
+	}
+}
+
+// setBack commits a part of each offset that is committed.
+func (s *scene) setBack(f fault) error {
+	info := s.brokers.GroupInfo(group)
+	if info == nil {
+		return nil
+	}
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Group, req.Generation = group, -1
+	rt := kmsg.NewOffsetCommitRequestTopic()
+	rt.Topic = devstack.Intents
+	for p, c := range info.Commits[devstack.Intents] {
+		rp := kmsg.NewOffsetCommitRequestTopicPartition()
+		rp.Partition, rp.Offset = p, c.Offset*int64(f.count)/4
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	req.Topics = append(req.Topics, rt)
+	_, err := req.RequestWith(context.Background(), s.client)
+	return err
+}

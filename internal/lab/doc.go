@@ -1,0 +1,2 @@
+// Package lab is the crash laboratory.
+package lab

@@ -1,0 +1,75 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"paylink/internal/devstack"
+)
+
+// What a record says of itself to the lab. The service ignores these headers.
+const (
+	headerID      = "lab-id"
+	headerContent = "lab-content"
+	headerExpires = "lab-expires"
+)
+
+// emit publishes an emission. What really stands on the topic, and whether it is
+// visible, the history reads from there.
+func (s *scene) emit(e emission) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	client := s.client
+	if e.ending != plain {
+		id := fmt.Sprintf("emitter-%d-%s", e.at, e.records[0].id)
+		c, err := s.brokers.Kafka().Client(kgo.TransactionalID(id), kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		if err == nil {
+			defer c.Close()
+			client, err = c, c.BeginTransaction()
+		}
+		if err != nil {
+			s.note("no transaction: %v", err)
+			return
+		}
+	}
+	if err := client.ProduceSync(ctx, s.records(e)...).FirstErr(); err != nil {
+		s.note("not emitted: %v", err)
+	}
+	if e.ending != plain {
+		time.Sleep(e.open)
+		if err := client.EndTransaction(ctx, kgo.TransactionEndTry(e.ending == committed)); err != nil {
+			s.note("transaction not ended: %v", err)
+		}
+	}
+}
+
+func (s *scene) records(e emission) (out []*kgo.Record) {
+	partition := min(e.partition, int32(len(s.brokers.PartitionInfos(devstack.Intents)))-1)
+	for _, r := range e.records {
+		k := &kgo.Record{Topic: devstack.Intents, Partition: partition, Value: []byte(s.value(r)), Headers: []kgo.RecordHeader{
+			{Key: headerID, Value: []byte(r.id)}, {Key: headerContent, Value: []byte(r.content())},
+		}}
+		if r.key != "" {
+			k.Key = []byte(r.key)
+		}
+		if r.expires > 0 {
+			k.Headers = append(k.Headers, kgo.RecordHeader{Key: headerExpires, Value: []byte(s.began.Add(r.expires).UTC().Format(time.RFC3339Nano))})
+		}
+		out = append(out, k)
+	}
+	return out
+}
+
+func (s *scene) value(r record) string {
+	if r.id == "" {
+		return "no intent"
+	}
+	expires := ""
+	if r.expires > 0 {
+		expires = fmt.Sprintf(`,"expires_at":%q`, s.began.Add(r.expires).UTC().Format(time.RFC3339Nano))
+	}
+	return fmt.Sprintf(`{"intent_id":%q,"merchant_id":%q,"amount":%q,"description":"order %s"%s}`, r.id, merchantID(r.merchant), r.amount, r.id, expires)
+}

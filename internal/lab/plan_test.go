@@ -1,0 +1,205 @@
+package lab
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"paylink/internal/gatewaysim"
+	"paylink/internal/pace"
+)
+
+// A plan is one experiment. It is made of a seed before anything runs, is data
+// and no more, and any part of it is a plan too: that is what minimising does.
+type plan struct {
+	seed      uint64
+	world     world
+	emissions []emission
+	faults    []fault
+}
+
+// A world is what an experiment is set in.
+type world struct {
+	brokers    int
+	partitions int32 // of the intents
+	outcomes   int32 // partitions of outcomes and dead letters
+	seats      int   // members that are there from the beginning
+	static     bool  // they have instance ids
+
+	merchants []pace.Rate
+	repeat    gatewaysim.Repeat
+	signed    bool          // the gateway signs its errors
+	slowest   time.Duration // the gateway's latency, at most
+
+	session     time.Duration
+	giveUp      time.Duration
+	concurrency int
+	latency     time.Duration // of the network to the brokers, of one frame
+}
+
+// An emission is one or several records that appear on the intent topic at once.
+type emission struct {
+	at        time.Duration
+	partition int32 // if there is none such yet: the last one
+	ending    ending
+	open      time.Duration // how long its transaction stays open
+	records   []record
+}
+
+// An ending is how records were written.
+type ending int
+
+const (
+	plain ending = iota // without a transaction
+	committed
+	aborted
+)
+
+// A record is one record of the intent topic.
+type record struct {
+	id       string // empty: no intent can be read from it
+	key      string
+	merchant int
+	amount   string
+	expires  time.Duration // after the start; zero: never
+}
+
+// content is what the gateway would be told.
+func (r record) content() string { return fmt.Sprint(r.id, " ", r.merchant, " ", r.amount) }
+
+// A fault is one thing that goes wrong, and for how long. What it needs that is
+// not there, such as a member that is not alive, makes it nothing.
+type fault struct {
+	at    time.Duration
+	what  what
+	seat  int           // whom it befalls; which broker
+	lasts time.Duration // until it is mended; by then others may have begun
+	key   int16         // the kind of Kafka request
+	count int           // how many requests
+	arg   string        // rules of the gateway; a Kafka error
+}
+
+type what string
+
+const (
+	kill      what = "killed, and started anew"  // its network is cut for good, its memory gone
+	leave     what = "stopped, and started anew" // as SIGTERM does
+	join      what = "one more member, which leaves again"
+	freeze    what = "frozen"             // no byte in or out, and nobody is told
+	cutKafka  what = "cut off from Kafka" // connections break, the gateway stays
+	cutPay    what = "cut off from the gateway"
+	lose      what = "requests lost"
+	mute      what = "answers lost"
+	late      what = "requests late"
+	refuse    what = "requests refused" // by the broker, with a Kafka error
+	leaders   what = "leaders move"
+	hash      what = "coordinators move"
+	remove    what = "broker gone, and back"
+	pause     what = "broker frozen"
+	offsets   what = "all stopped, offsets reset"
+	steal     what = "fence broken by a stranger"
+	widen     what = "partition added"
+	misbehave what = "gateway misbehaves"
+	down      what = "gateway down"
+	secret    what = "gateway changes a secret"
+)
+
+// end is when the last thing of the plan is over.
+func (p plan) end() (last time.Duration) {
+	for _, e := range p.emissions {
+		last = max(last, e.at+e.open)
+	}
+	for _, f := range p.faults {
+		last = max(last, f.at+f.lasts)
+	}
+	return last
+}
+
+// String is the timeline.
+func (p plan) String() string {
+	type line struct {
+		at   time.Duration
+		text string
+	}
+	var lines []line
+	for _, e := range p.emissions {
+		lines = append(lines, line{e.at, e.String()})
+	}
+	for _, f := range p.faults {
+		lines = append(lines, line{f.at, f.String()})
+	}
+	slices.SortStableFunc(lines, func(a, b line) int { return cmp.Compare(a.at, b.at) })
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %s\n", p.seed, p.world)
+	for _, l := range lines {
+		fmt.Fprintf(&b, "  %7.3f  %s\n", l.at.Seconds(), l.text)
+	}
+	fmt.Fprintf(&b, "  %7.3f  all is mended\n", p.end().Seconds())
+	return b.String()
+}
+
+func (w world) String() string {
+	var rates []string
+	for _, r := range w.merchants {
+		rates = append(rates, r.String())
+	}
+	kind := map[bool]string{true: "static members", false: "members"}[w.static]
+	return fmt.Sprintf("%d brokers, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t",
+		w.brokers, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed)
+}
+
+func (e emission) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "emit to %d:", e.partition)
+	for _, r := range e.records {
+		switch {
+		case r.id == "":
+			b.WriteString(" garbage")
+		default:
+			fmt.Fprintf(&b, " %s", r.id)
+		}
+		fmt.Fprintf(&b, "(%s", r.key)
+		if r.id != "" {
+			fmt.Fprintf(&b, ", merchant %d, %s", r.merchant, r.amount)
+		}
+		if r.expires > 0 {
+			fmt.Fprintf(&b, ", expires %s", r.expires)
+		}
+		b.WriteString(")")
+	}
+	switch e.ending {
+	case committed:
+		fmt.Fprintf(&b, ", committed after %s", e.open)
+	case aborted:
+		fmt.Fprintf(&b, ", aborted after %s", e.open)
+	}
+	return b.String()
+}
+
+func (f fault) String() string {
+	var b strings.Builder
+	switch f.what {
+	case lose, mute, late:
+		fmt.Fprintf(&b, "member %d: %d %s %s", f.seat, f.count, kmsg.NameForKey(f.key), f.what)
+	case refuse:
+		fmt.Fprintf(&b, "%d %s %s: %s", f.count, kmsg.NameForKey(f.key), f.what, f.arg)
+	case kill, leave, freeze, cutKafka, cutPay:
+		fmt.Fprintf(&b, "member %d %s", f.seat, f.what)
+	case remove, pause, steal, secret:
+		fmt.Fprintf(&b, "%s: %d", f.what, f.seat)
+	case misbehave, down:
+		fmt.Fprintf(&b, "%s: %s", f.what, strings.TrimSuffix(f.arg, ","))
+	case offsets:
+		fmt.Fprintf(&b, "%s to %d/4", f.what, f.count)
+	default:
+		b.WriteString(string(f.what))
+	}
+	if f.lasts > 0 {
+		fmt.Fprintf(&b, " (%s)", f.lasts)
+	}
+	return b.String()
+}

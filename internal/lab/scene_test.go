@@ -1,0 +1,223 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"paylink/internal/devstack"
+	"paylink/internal/gatewaysim"
+	"paylink/internal/history"
+	"paylink/internal/payment"
+)
+
+const group = "paylink"
+
+// A scene is a plan that is being performed: brokers, gateway and members on a
+// virtual network, in one bubble of virtual time.
+type scene struct {
+	plan    plan
+	began   time.Time
+	vn      *kfake.VirtualNetwork // of the brokers
+	brokers *devstack.Broker
+	gates   map[string]*gate // of the brokers, by address
+	client  *kgo.Client      // the emitter's and the operator's, on a good network
+	pay     *kfake.VirtualNetwork
+	sim     *gatewaysim.Gateway
+	log     io.Writer // of the members; nil: they are not heard
+
+	mu       sync.Mutex
+	seats    []*seat
+	halted   bool // no member may start
+	faults   []history.Fault
+	silences []history.Silence
+	commits  []history.Commit
+	notes    []string // what befell members without being planned
+}
+
+// perform performs a plan and returns what came of it.
+func perform(t *testing.T, p plan, log io.Writer) (h history.Run, notes []string) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, pay: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log}
+		end, err := s.set()
+		if err != nil {
+			t.Fatalf("seed %d: %v", p.seed, err)
+		}
+		s.play()
+		s.mend()
+		s.awaitSettled()
+		s.stopAll()
+		h, err = s.history()
+		if err != nil {
+			t.Errorf("seed %d: collect the history: %v", p.seed, err)
+		}
+		notes = s.notes
+		end()
+		time.Sleep(2 * time.Minute) // what was killed and what is idle notices
+	})
+	return h, notes
+}
+
+// set starts all that the plan begins with, and returns how to end it.
+func (s *scene) set() (end func(), err error) {
+	w := s.plan.world
+	topics := devstack.DefaultTopics(w.outcomes)
+	topics[0].Partitions = w.partitions
+	s.brokers, err = devstack.StartBroker(devstack.BrokerOptions{
+		Brokers: w.brokers, Topics: topics, Listen: s.vn.Listen, Dial: s.vn.DialContext, MinSession: time.Second,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, addr := range s.brokers.Addrs() {
+		s.gates[addr] = newGate()
+	}
+	s.client, err = s.brokers.Kafka().Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(50*time.Millisecond))
+	if err != nil {
+		return nil, err
+	}
+	ln, err := s.pay.Listen("tcp", "localhost:80")
+	if err != nil {
+		return nil, err
+	}
+	s.sim = gatewaysim.New(gatewaysim.Config{
+		Merchants: secrets(len(w.merchants)), PublicURL: "https://pay.example", Seed: s.plan.seed,
+		Repeat: w.repeat, SignErrors: w.signed, Latency: gatewaysim.Between(time.Millisecond, w.slowest),
+	})
+	server := &http.Server{Handler: s.sim, ErrorLog: log.New(io.Discard, "", 0)}
+	go server.Serve(ln)
+	unwatch := s.watchCommits()
+	for range w.seats {
+		s.seat().start()
+	}
+	return func() {
+		unwatch()
+		server.Close()
+		s.client.Close()
+		s.brokers.Close()
+	}, nil
+}
+
+// merchantID is the id of the plan's nth merchant.
+func merchantID(n int) string { return fmt.Sprintf("54000%d", n+1) }
+
+func secrets(n int) map[string]payment.Secret {
+	all := map[string]payment.Secret{}
+	for i := range n {
+		all[merchantID(i)] = payment.Secret(fmt.Sprintf("secret-of-%d", i))
+	}
+	return all
+}
+
+// play does all of the plan, each thing at its time.
+func (s *scene) play() {
+	var wg sync.WaitGroup
+	for _, e := range s.plan.emissions {
+		wg.Go(func() {
+			s.sleepUntil(e.at)
+			s.emit(e)
+		})
+	}
+	for _, f := range s.plan.faults {
+		wg.Go(func() {
+			s.sleepUntil(f.at)
+			s.do(f)
+		})
+	}
+	wg.Wait()
+}
+
+func (s *scene) sleepUntil(at time.Duration) { time.Sleep(time.Until(s.began.Add(at))) }
+
+// mend ends whatever is still wrong, and sees to it that the members of the
+// beginning are there.
+func (s *scene) mend() {
+	for _, g := range s.gates {
+		g.heal()
+	}
+	s.sim.Behave()
+	s.sim.Up()
+	for _, x := range s.all() {
+		x.mend()
+		if x.n < s.plan.world.seats {
+			x.start()
+		}
+	}
+}
+
+// awaitSettled waits until every record is settled and committed, which takes
+// virtual time only. If it does not come to that, the judge will say so.
+func (s *scene) awaitSettled() {
+	const patience = 10 * time.Minute
+	for began := time.Now(); time.Since(began) < patience && !s.isSettled(); {
+		time.Sleep(250 * time.Millisecond)
+	}
+}
+
+func (s *scene) isSettled() bool {
+	done := s.brokers.GroupInfo(group)
+	if done == nil {
+		return false
+	}
+	for _, p := range s.brokers.PartitionInfos(devstack.Intents) {
+		if done.Commits[devstack.Intents][p.Partition].Offset < p.HighWatermark {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *scene) stopAll() {
+	var wg sync.WaitGroup
+	for _, x := range s.all() {
+		wg.Go(x.leave)
+	}
+	wg.Wait()
+}
+
+// all lists the seats.
+func (s *scene) all() []*seat {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.seats)
+}
+
+// note writes down what happened without being planned.
+func (s *scene) note(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notes = append(s.notes, fmt.Sprintf("%7.3f  ", time.Since(s.began).Seconds())+fmt.Sprintf(format, args...))
+}
+
+// farGate is the gate of a broker.
+func (s *scene) farGate(addr string) *gate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	addr = strings.Replace(addr, "127.0.0.1", "localhost", 1)
+	g := s.gates[addr]
+	if g == nil {
+		g = newGate()
+		s.gates[addr] = g
+	}
+	return g
+}
+
+func (s *scene) dialGateway(ctx context.Context, network, _ string) (net.Conn, error) {
+	return s.pay.DialContext(ctx, network, "localhost:80")
+}
+
+// chance is the chance of one thing in the run, the same in every run.
+func (s *scene) chance(what uint64) *rand.Rand { return rand.New(rand.NewPCG(s.plan.seed, what)) }

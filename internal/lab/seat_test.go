@@ -1,0 +1,220 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"paylink/internal/config"
+	"paylink/internal/payment"
+	"paylink/internal/service"
+)
+
+// A seat is a place in the group, where one process after the other lives.
+type seat struct {
+	s *scene
+	n int
+
+	mu    sync.Mutex
+	lives int
+	life  *life // nil: nobody
+}
+
+// A life is one process: the whole service.
+type life struct {
+	name  string
+	kafka *network
+	pay   *network
+	stop  context.CancelFunc
+	ended chan struct{}
+}
+
+// seat adds a seat.
+func (s *scene) seat() *seat {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := &seat{s: s, n: len(s.seats)}
+	s.seats = append(s.seats, x)
+	return x
+}
+
+// start starts a process, if none lives.
+func (x *seat) start() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.s.mu.Lock()
+	halted := x.s.halted
+	x.s.mu.Unlock()
+	if x.life != nil || halted {
+		return
+	}
+	x.lives++
+	x.life = x.newLife(fmt.Sprintf("m%d-%d", x.n, x.lives))
+	ctx, stop := context.WithCancel(context.Background())
+	x.life.stop = stop
+	go x.live(ctx, x.life)
+}
+
+func (x *seat) newLife(name string) *life {
+	s := x.s
+	return &life{
+		name:  name,
+		kafka: &network{out: newGate(), latency: s.plan.world.latency, dial: s.vn.DialContext, far: s.farGate, kafka: true},
+		pay:   &network{out: newGate(), latency: time.Millisecond, dial: s.dialGateway},
+		ended: make(chan struct{}),
+	}
+}
+
+// live runs the service. One that ends without being asked to is started anew
+// after a second, as an orchestrator would.
+func (x *seat) live(ctx context.Context, l *life) {
+	err := service.Run(ctx, x.settings(l.name), service.Deps{
+		Log: x.s.logger(l.name), Version: "lab", KafkaDial: l.kafka.connect, GatewayDial: l.pay.connect, AdminListen: listenForNobody,
+	})
+	close(l.ended)
+	asked := ctx.Err() != nil
+	l.stop()
+	if err != nil {
+		x.s.note("%s ended: %v", l.name, err)
+	}
+	if asked {
+		return
+	}
+	x.clear(l)
+	time.Sleep(time.Second)
+	x.start()
+}
+
+// clear empties the seat, if it is still this process's.
+func (x *seat) clear(l *life) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.life == l {
+		x.life = nil
+	}
+}
+
+// now returns the process that lives here; nil: none.
+func (x *seat) now() *life {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.life
+}
+
+// kill ends the process without a word: it reaches nobody any more.
+func (x *seat) kill() {
+	l := x.now()
+	if l == nil {
+		return
+	}
+	x.clear(l)
+	l.kafka.out.cut()
+	l.pay.out.cut()
+	l.stop()
+}
+
+// leave ends the process as SIGTERM does, and waits for it.
+func (x *seat) leave() {
+	l := x.now()
+	if l == nil {
+		return
+	}
+	x.clear(l)
+	l.stop()
+	const patience = 2 * time.Minute
+	select {
+	case <-l.ended:
+	case <-time.After(patience):
+		x.s.note("%s has not stopped for %s", l.name, patience)
+	}
+}
+
+// mend makes the process's network good.
+func (x *seat) mend() {
+	l := x.now()
+	if l == nil {
+		return
+	}
+	for _, n := range []*network{l.kafka, l.pay} {
+		n.heal()
+		n.out.heal()
+	}
+}
+
+// defaults are the service's own; making them takes a while.
+var defaults = sync.OnceValue(func() config.Run {
+	cfg, err := config.Default()
+	if err != nil {
+		panic(err)
+	}
+	return cfg
+})
+
+// settings are those of a process. The gateway's address is its own, so that
+// calls tell who made them.
+func (x *seat) settings(name string) config.Run {
+	w, cfg := x.s.plan.world, defaults()
+	cfg.Kafka.Brokers, cfg.Kafka.Group = x.s.brokers.Addrs(), group
+	if w.static {
+		cfg.Kafka.InstanceID = fmt.Sprintf("seat-%d", x.n)
+	}
+	cfg.Kafka.SessionTimeout, cfg.Kafka.RebalanceTimeout = w.session, 15*time.Second
+	cfg.Gateway.Timeout, cfg.Flow.DrainTimeout = gatewayTimeout, drainTimeout
+	cfg.Flow.Concurrency, cfg.Flow.GiveUpAfter = w.concurrency, w.giveUp
+	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = "http://"+name+".lab", merchantID(0), "unused"
+	if err := cfg.Prepare(); err != nil {
+		panic(err)
+	}
+	cfg.Merchants = nil
+	for i, rate := range w.merchants {
+		m := payment.Merchant{ID: payment.MerchantID(merchantID(i)), Secret: secrets(i + 1)[merchantID(i)], GatewayURL: cfg.Gateway.URL}
+		cfg.Merchants = append(cfg.Merchants, config.Merchant{Merchant: m, Rate: rate})
+	}
+	return cfg
+}
+
+// Times of the members.
+const (
+	gatewayTimeout = 2 * time.Second
+	drainTimeout   = 3 * time.Second
+)
+
+// logger is a process's. Unheard, it costs nothing.
+func (s *scene) logger(name string) logrus.FieldLogger {
+	l := logrus.New()
+	l.SetOutput(io.Discard)
+	l.SetLevel(logrus.PanicLevel)
+	if s.log != nil {
+		l.SetOutput(s.log)
+		l.SetLevel(logrus.DebugLevel)
+		l.SetFormatter(&logrus.TextFormatter{DisableColors: true, TimestampFormat: "04:05.000", FullTimestamp: true})
+	}
+	return l.WithField("member", name)
+}
+
+// listenForNobody is the admin server's network, on which nobody calls.
+func listenForNobody(context.Context, string, string) (net.Listener, error) {
+	return &silence{closed: make(chan struct{})}, nil
+}
+
+type silence struct {
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (n *silence) Accept() (net.Conn, error) {
+	<-n.closed
+	return nil, net.ErrClosed
+}
+
+func (n *silence) Close() error {
+	n.once.Do(func() { close(n.closed) })
+	return nil
+}
+
+func (n *silence) Addr() net.Addr { return &net.TCPAddr{} }

@@ -1,0 +1,196 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"paylink/internal/devstack"
+	"paylink/internal/event"
+	"paylink/internal/history"
+	"paylink/internal/payment"
+)
+
+// watchCommits looks at every commit when it is made, and right after at how
+// far the topics reach.
+func (s *scene) watchCommits() (stop func()) {
+	made, done := make(chan struct{}, 1), make(chan struct{})
+	s.brokers.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+		select {
+		case made <- struct{}{}:
+		default:
+		}
+		return nil, nil, false
+	})
+	go func() {
+		for {
+			select {
+			case <-made:
+				s.sawCommits()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+func (s *scene) sawCommits() {
+	info := s.brokers.GroupInfo(group)
+	if info == nil {
+		return
+	}
+	outcomes, dead := s.ends(devstack.Outcomes), s.ends(devstack.DeadLetters)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p, c := range info.Commits[devstack.Intents] {
+		s.commits = append(s.commits, history.Commit{Next: history.Place{Partition: p, Offset: c.Offset}, Outcomes: outcomes, DeadLetters: dead})
+	}
+}
+
+func (s *scene) ends(topic string) map[int32]int64 {
+	ends := map[int32]int64{}
+	for _, p := range s.brokers.PartitionInfos(topic) {
+		ends[p.Partition] = p.HighWatermark
+	}
+	return ends
+}
+
+// history collects the run. The client that reads is not the service's, and may
+// stumble over leaders that have just moved.
+func (s *scene) history() (h history.Run, err error) {
+	for range 5 {
+		if h, err = s.collect(); err == nil {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return h, err
+}
+
+func (s *scene) collect() (h history.Run, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if err := s.awaitStable(ctx); err != nil {
+		return h, err
+	}
+	w, k := s.plan.world, s.brokers.Kafka()
+	h = history.Run{
+		Faults: s.faults, Silences: s.silences, OutcomePartitions: w.outcomes, AnyRepeats: s.plan.anyRepeats(),
+		Concurrency: w.concurrency, Ends: s.ends(devstack.Intents),
+	}
+	s.sawCommits()
+	h.Commits = s.commits
+	intents, visible, err1 := k.ReadBoth(ctx, devstack.Intents)
+	outcomes, committed, err2 := k.ReadBoth(ctx, devstack.Outcomes)
+	dead, err3 := k.Read(ctx, devstack.DeadLetters, devstack.ReadUncommitted)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return h, err
+	}
+	h.Intents = intentsOf(intents, visible)
+	if h.Outcomes, err = outcomesOf(outcomes); err != nil {
+		return h, err
+	}
+	if h.Committed, err = outcomesOf(committed); err != nil {
+		return h, err
+	}
+	if h.DeadLetters, err = deadLettersOf(dead); err != nil {
+		return h, err
+	}
+	s.collectCalls(&h)
+	if s.plan.widens() {
+		return h, nil // members that count partitions differently for a while share no slots: see doc.go
+	}
+	for i, r := range w.merchants {
+		h.Rates = append(h.Rates, history.Rate{Merchant: merchantID(i), Calls: float64(r.Events), Per: r.Per, Burst: max(r.Burst, 1), PerMember: true, Slack: slack(r.Interval())})
+	}
+	return h, nil
+}
+
+// slack is how late a call may use a slot: see pace.Limit.
+func slack(interval time.Duration) time.Duration {
+	return min(max(interval/50, 5*time.Millisecond), 100*time.Millisecond) + 5*time.Millisecond
+}
+
+// awaitStable waits until no transaction is open on the outcome topic: that of
+// a fence whose owner was killed within it ends by its timeout.
+func (s *scene) awaitStable(ctx context.Context) error {
+	for ctx.Err() == nil {
+		open := false
+		for _, p := range s.brokers.PartitionInfos(devstack.Outcomes) {
+			open = open || p.LastStableOffset != p.HighWatermark
+		}
+		if !open {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return errors.New("a transaction stays open on the outcome topic")
+}
+
+func (s *scene) collectCalls(h *history.Run) {
+	for _, c := range s.sim.Calls() {
+		call := history.Call{At: c.At, Until: c.AnsweredAt, Intent: c.OrderID, Merchant: c.Merchant, Member: strings.TrimSuffix(c.Host, ".lab"),
+			Lookup: c.Script != "init_payment.php", Key: c.IdempotencyKey, Params: c.Params}
+		if c.Answer == "ok" {
+			call.Link = c.Payment
+		}
+		h.Calls = append(h.Calls, call)
+	}
+	for _, p := range s.sim.Payments() {
+		h.Payments = append(h.Payments, history.Payment{ID: p.ID, Intent: p.OrderID, Link: p.RedirectURL})
+	}
+}
+
+func placeOf(r devstack.Record) history.Place {
+	return history.Place{Partition: r.Partition, Offset: r.Offset}
+}
+
+// intentsOf says of all records which of them readers of committed ones see.
+func intentsOf(all, visible []devstack.Record) (out []history.Intent) {
+	seen := map[history.Place]bool{}
+	for _, r := range visible {
+		seen[placeOf(r)] = true
+	}
+	for _, r := range all {
+		in := history.Intent{At: placeOf(r), ID: string(r.Header(headerID)), Key: string(r.Key), Content: string(r.Header(headerContent)), Hidden: !seen[placeOf(r)]}
+		in.Expires, _ = time.Parse(time.RFC3339Nano, string(r.Header(headerExpires))) // none: never
+		out = append(out, in)
+	}
+	return out
+}
+
+func outcomesOf(recs []devstack.Record) ([]history.Outcome, error) {
+	out := []history.Outcome{}
+	for _, r := range recs {
+		v, err := event.DecodeOutcome(r.Message)
+		if err != nil {
+			return nil, fmt.Errorf("outcome at %s: %w", placeOf(r), err)
+		}
+		o := history.Outcome{At: placeOf(r), Time: r.Time, Key: string(r.Key), Intent: string(v.Intent),
+			Source: history.Place{Partition: v.Source.Partition, Offset: v.Source.Offset}}
+		switch is := v.Outcome.(type) {
+		case payment.Created:
+			o.Created, o.Payment, o.Link = true, is.PaymentID, is.RedirectURL
+		case payment.Failed:
+			o.Payment, o.MayExist = is.PaymentID, is.PaymentMayExist
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+func deadLettersOf(recs []devstack.Record) (out []history.DeadLetter, err error) {
+	for _, r := range recs {
+		d := history.DeadLetter{At: placeOf(r)}
+		if _, err := fmt.Sscan(string(r.Header("__connect.errors.partition"))+" "+string(r.Header("__connect.errors.offset")), &d.Source.Partition, &d.Source.Offset); err != nil {
+			return nil, fmt.Errorf("dead letter at %s: %w", placeOf(r), err)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
