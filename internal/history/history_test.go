@@ -70,6 +70,22 @@ func TestAGoodHistoryBreaksNoRule(t *testing.T) {
 	}
 }
 
+// TestAnIllNetworkExcusesWhatItCauses: while it lasts, a call may be repeated,
+// and one that was made before the outcome may arrive after it.
+func TestAnIllNetworkExcusesWhatItCauses(t *testing.T) {
+	repeated := good()
+	repeated.Faults = []Fault{{At: at(390), Until: at(460), Member: "a", What: "timeout, gateway"}}
+	late := good()
+	late.Rates = nil // counted by arrival, a call more comes at once
+	late.Calls[6].At = at(460)
+	late.Faults = append(late.Faults, Fault{At: at(390), Until: at(450), Member: late.Calls[6].Member, What: "latency, gateway", Late: 50 * time.Millisecond})
+	for name, r := range map[string]Run{"a repeat": repeated, "a late call": late} {
+		if s := Judge(r).String(); s != "" {
+			t.Errorf("%s during a fault is no violation, got\n%s", name, s)
+		}
+	}
+}
+
 func TestEveryRuleIsFoundBroken(t *testing.T) {
 	tested := map[string]bool{}
 	for _, c := range []struct {
@@ -121,6 +137,13 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"a lookup of a member without a lease", Lease, "a called at 12:00:00.440", func(r *Run) { r.Calls[7].Member, r.Calls[7].At = "a", at(440) }},
 		{"a call of a member without a lease", Lease, "a called at 12:00:00.430", func(r *Run) { r.Calls[4].Member = "a" }},
 		{"a repeat without a fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].Member = "b" }},
+		{"a repeat after a fault that lasted", Repeats, "nothing had happened to a", func(r *Run) {
+			r.Faults[0] = Fault{At: at(100), Until: at(149), Member: "a", What: "timeout, gateway"}
+		}},
+		{"a call after the outcome, later than it can have been held up", Once, "i-4 was called at 12:00:00.760", func(r *Run) {
+			r.Calls[6].At = at(760)
+			r.Faults = append(r.Faults, Fault{At: at(420), Until: at(800), Member: "a", What: "latency, gateway", Late: 50 * time.Millisecond})
+		}},
 		{"a repeat before the fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].At = at(440) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
