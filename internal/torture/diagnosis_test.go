@@ -31,6 +31,7 @@ func (w *witness) explain(intents []history.Intent) string {
 		fmt.Fprintf(&b, "offsets: %v\n", err)
 	}
 	open := w.openByPartition(intents)
+	var first []string
 	for p := range int32(len(ends[w.topics.intents])) {
 		end, _ := ends.Lookup(w.topics.intents, p)
 		outcomes, _ := ends.Lookup(w.topics.outcomes, p)
@@ -38,12 +39,13 @@ func (w *witness) explain(intents []history.Intent) string {
 		fmt.Fprintf(&b, "partition %d: %d open, committed %d of %d, outcomes end at %d, owner %s", p, len(open[p]), done.At, end.Offset, outcomes.Offset, owners[p])
 		if len(open[p]) > 0 {
 			fmt.Fprintf(&b, "; the first is %s at %s", open[p][0].ID, open[p][0].At)
+			first = append(first, open[p][0].ID)
 		}
 		b.WriteString("\n")
 	}
 	b.WriteString(w.secondLook(open))
 	if w.ask != nil {
-		b.WriteString(w.ask())
+		b.WriteString(w.ask(first))
 	}
 	return b.String()
 }
@@ -116,7 +118,7 @@ func (w *witness) secondLook(open map[int32][]history.Intent) string {
 			}
 		}
 	}
-	return fmt.Sprintf("a second look at the topics: %d of the %d are settled there, the witness had missed them\n", behind, all)
+	return fmt.Sprintf("a second look at the topics: %d of %d open records are settled, which the witness missed\n", behind, all)
 }
 
 // nameOf returns which replica a member of the group is.
@@ -129,8 +131,14 @@ func (f *fleet) nameOf(memberID string) string {
 	return "?"
 }
 
-// views returns what each replica that runs says of itself.
-func (f *fleet) views() string {
+// views returns what each replica that runs says of itself and of some intents.
+func (f *fleet) views(intents []string) string {
+	pages := []string{"/api/v1/state", "/api/v1/lanes"}
+	for _, id := range intents {
+		if id != "" {
+			pages = append(pages, "/api/v1/intents/"+id)
+		}
+	}
 	var b strings.Builder
 	for _, r := range f.replicas {
 		if r.proc == nil || !r.proc.alive() {
@@ -142,7 +150,7 @@ func (f *fleet) views() string {
 			fmt.Fprintf(&b, "%s has not begun\n", r.name)
 			continue
 		}
-		for _, page := range []string{"/api/v1/state", "/api/v1/lanes"} {
+		for _, page := range pages {
 			fmt.Fprintf(&b, "%s %s: %s\n", r.name, page, get(fmt.Sprint(hello[0].fields["admin"])+page))
 		}
 	}
@@ -164,15 +172,20 @@ func get(url string) string {
 	return strings.TrimSpace(string(text))
 }
 
+// dumpNote stands in a log before a list of goroutines.
+const dumpNote = "asked for its goroutines"
+
 // dump ends every replica that runs with a list of its goroutines, in its log.
 func (f *fleet) dump() {
 	for _, r := range f.replicas {
-		if r.proc != nil && r.proc.alive() && r.proc.signal(syscall.SIGQUIT) == nil {
-			r.book.note("asked for its goroutines")
-			select {
-			case <-r.proc.ended:
-			case <-time.After(10 * time.Second):
-			}
+		if r.proc == nil || !r.proc.alive() {
+			continue
+		}
+		r.book.note(dumpNote)
+		_ = r.proc.signal(syscall.SIGQUIT) // gone already is gone
+		select {
+		case <-r.proc.ended:
+		case <-time.After(10 * time.Second):
 		}
 	}
 }

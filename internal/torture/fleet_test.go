@@ -251,13 +251,11 @@ func (f *fleet) member(host string) string {
 func (f *fleet) panics() []string {
 	var out []string
 	for _, r := range f.replicas {
-		r.book.mu.Lock()
-		for _, l := range r.book.lines {
+		for _, l := range r.book.logged() {
 			if l.Level == "raw" || l.Level == "fatal" || l.Level == "panic" {
 				out = append(out, r.name+": "+l.raw)
 			}
 		}
-		r.book.mu.Unlock()
 	}
 	return out
 }

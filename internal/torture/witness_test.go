@@ -28,8 +28,8 @@ type witness struct {
 	group  string
 
 	// name and ask, if not nil, help to explain a standstill.
-	name func(memberID string) string // the replica
-	ask  func() string                // what the replicas say of themselves
+	name func(memberID string) string  // the replica
+	ask  func(intents []string) string // what the replicas say of themselves and of these
 
 	mu       sync.Mutex
 	answered map[string]bool
