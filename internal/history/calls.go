@@ -16,8 +16,9 @@ func (j *judge) once() {
 		if len(calls) == 0 || j.first[id].IsZero() {
 			continue
 		}
+		end := j.first[id].Add(time.Millisecond)
 		for _, c := range calls {
-			if c.At.After(j.first[id].Add(time.Millisecond + j.late(c))) {
+			if c.At.After(end) && c.At.After(end.Add(j.late(c))) {
 				j.breaks(Once, id, "%s was called at %s, after its outcome of %s", id, c.At.Format(clock), j.first[id].Format(clock))
 				break
 			}

@@ -28,18 +28,17 @@ type network struct {
 func newNetwork(t testing.TB, gateway *httptest.Server, brokers []string) *network {
 	t.Helper()
 	n := &network{name: map[string]bool{}}
-	fail := func(err error) { t.Errorf("network: %v", err) }
-	n.gateway = &path{name: "gateway", upstream: gateway.Listener.Addr().String(), sever: gateway.CloseClientConnections, fail: fail}
+	n.gateway = &path{name: "gateway", upstream: gateway.Listener.Addr().String(), sever: gateway.CloseClientConnections, t: t}
 	n.open(t, n.gateway)
 	instead := map[string]string{}
 	var relays []*relay
 	for i, b := range brokers {
-		r := &relay{broker: b, instead: instead, joined: n.joined, fail: fail}
+		r := &relay{broker: b, instead: instead, joined: n.joined, fail: func(err error) { t.Errorf("relay to %s: %v", b, err) }}
 		if err := r.listen(); err != nil {
 			t.Fatalf("relay to %s: %v", b, err)
 		}
 		t.Cleanup(r.close)
-		p := &path{name: fmt.Sprintf("broker %d", i+1), upstream: r.addr(), sever: r.sever, fail: fail}
+		p := &path{name: fmt.Sprintf("broker %d", i+1), upstream: r.addr(), sever: r.sever, t: t}
 		n.open(t, p)
 		n.brokers = append(n.brokers, p)
 		instead[b] = p.addr()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"testing"
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
@@ -21,7 +22,7 @@ type path struct {
 	name     string // of the place
 	upstream string
 	sever    func() // closes the connections behind the proxy
-	fail     func(error)
+	t        testing.TB
 
 	listen string // host:port, the same for ever
 	server *toxiproxy.ApiServer
@@ -54,22 +55,22 @@ func (p *path) open() error {
 func (p *path) addr() string { return p.listen }
 
 // close ends the path.
-func (p *path) close() { p.patiently(p.proxy.Stop) }
+func (p *path) close() { within(patience, p.proxy.Stop) }
 
 // cut closes all connections and refuses new ones.
-func (p *path) cut() { p.patiently(p.proxy.Stop) }
+func (p *path) cut() { p.patiently((*toxiproxy.Proxy).Stop) }
 
 // poison adds toxics, which live connections feel too.
 func (p *path) poison(toxics ...toxic) {
 	for _, t := range toxics {
 		text, err := json.Marshal(t)
 		if err != nil {
-			p.fail(err)
+			p.t.Errorf("poison the path to %s: %v", p.name, err)
 			return
 		}
-		p.patiently(func() {
-			if _, err := p.proxy.Toxics.AddToxicJson(bytes.NewReader(text)); err != nil {
-				p.fail(fmt.Errorf("poison the path to %s by %s: %w", p.name, text, err))
+		p.patiently(func(proxy *toxiproxy.Proxy) {
+			if _, err := proxy.Toxics.AddToxicJson(bytes.NewReader(text)); err != nil {
+				p.t.Errorf("poison the path to %s by %s: %v", p.name, text, err)
 			}
 		})
 	}
@@ -78,7 +79,7 @@ func (p *path) poison(toxics ...toxic) {
 // heal ends a cut and removes all toxics. Connections stay, but for those of
 // which data was swallowed.
 func (p *path) heal() {
-	p.patiently(func() { p.proxy.Toxics.ResetToxics(context.Background()) })
+	p.patiently(func(proxy *toxiproxy.Proxy) { proxy.Toxics.ResetToxics(context.Background()) })
 	p.start()
 }
 
@@ -90,7 +91,7 @@ func (p *path) start() {
 			return
 		}
 	}
-	p.fail(fmt.Errorf("open the path to %s again: %w", p.name, err))
+	p.t.Errorf("open the path to %s again: %v", p.name, err)
 }
 
 // patience is how long a change of a proxy may take: toxiproxy gives up a
@@ -101,20 +102,29 @@ const patience = 15 * time.Second
 // change, toxiproxy waits for it for ever, holding its locks (toxiproxy's issues
 // 210, 412 and 558). The proxy is then left to itself and another takes its
 // place and its port, without toxics; the connections end.
-func (p *path) patiently(change func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		change()
-	}()
-	select {
-	case <-done:
-		return
-	case <-time.After(patience):
-	}
+func (p *path) patiently(change func(*toxiproxy.Proxy)) {
 	stuck := p.proxy
+	if within(patience, func() { change(stuck) }) {
+		return
+	}
+	p.t.Logf("the proxy on the path to %s is stuck, another takes its place", p.name)
 	go stuck.Stop() // it closes the port, and may never return
 	p.proxy = toxiproxy.NewProxy(p.server, p.name, p.listen, p.upstream)
 	p.start()
 	p.sever()
+}
+
+// within reports whether a deed was done in time.
+func within(limit time.Duration, deed func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		deed()
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(limit):
+		return false
+	}
 }
