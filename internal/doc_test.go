@@ -69,7 +69,7 @@ var shut = map[string][]string{
 var unlinked = []string{
 	"paylink/internal/gatewaysim", "paylink/internal/devstack", "paylink/internal/realkafka",
 	"github.com/twmb/franz-go/pkg/kfake", "github.com/twmb/franz-go/pkg/sr/srfake", "github.com/twmb/franz-go/pkg/kgo",
-	"github.com/testcontainers/testcontainers-go", "testing",
+	"github.com/testcontainers/testcontainers-go", "github.com/Shopify/toxiproxy/v2", "testing",
 }
 
 // A pkg is what the test asks of go list: imports without those of tests.
