@@ -22,6 +22,9 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) (recs []pipeline.Re
 			return nil, ctx.Err()
 		case c.ctx.Err() != nil:
 			return nil, pipeline.ErrLost
+		case errors.Is(err, kafkawire.ErrCorrupt):
+			sleep(ctx, c.unreadable(err))
+			continue
 		case err != nil:
 			c.s.metrics.fetchErrors.Inc()
 			c.s.routes.refresh(ctx)
