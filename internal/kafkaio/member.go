@@ -26,6 +26,8 @@ type member struct {
 	serve func(pipeline.Claim)
 	bg    context.Context // outlives the caller's, for drains
 
+	committing chan struct{} // holds a token while a commit is on its way
+
 	outcomes int // partitions of the outcome topic, read once: p mod outcomes must never change
 
 	mu       sync.Mutex
@@ -33,8 +35,9 @@ type member struct {
 	joining  bool
 	rejoin   bool
 	stopping bool
-	over     error     // why there is no way back into the group
-	settled  time.Time // newest proof of life while no rebalance was under way
+	over     error         // why there is no way back into the group
+	drained  chan struct{} // closed when it is stopping and no claim is left
+	settled  time.Time     // newest proof of life while no rebalance was under way
 	assigned map[int32]bool
 	claims   map[int32]*claim // every claim whose goroutine has not ended
 }
@@ -44,7 +47,7 @@ const joinBackoff = 500 * time.Millisecond
 
 func newMember(s *Source) *member {
 	return &member{
-		s: s, wake: make(chan struct{}, 1), assigned: map[int32]bool{}, claims: map[int32]*claim{},
+		s: s, wake: make(chan struct{}, 1), drained: make(chan struct{}), committing: make(chan struct{}, 1), assigned: map[int32]bool{}, claims: map[int32]*claim{},
 		id: kafkawire.Member{Group: s.cfg.Group, InstanceID: s.cfg.InstanceID},
 	}
 }
@@ -54,13 +57,15 @@ func newMember(s *Source) *member {
 func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)) error {
 	m.bg, m.serve = background, serve
 	m.outcomes = m.s.routes.partitions(m.s.cfg.OutcomeTopic)
+	joins, giveUp := m.untilDrained(ctx)
+	defer giveUp()
 	var err error
 	for ctx.Err() == nil && err == nil {
 		if err = m.ending(); err != nil {
 			break
 		}
 		var got assignment
-		if got, err = m.join(ctx); err == nil {
+		if got, err = m.join(joins); err == nil {
 			m.apply(got)
 			m.hold(ctx)
 			continue
@@ -72,8 +77,23 @@ func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)
 		}
 	}
 	m.drainAll()
+	<-m.drained
 	m.leave()
 	return err
+}
+
+// untilDrained is the context of joins: it outlives ctx until all claims are
+// drained, which the end of ctx begins. To hang up on a join that stands open
+// would leave us behind in a generation that the group has left, and cost the
+// calls in flight.
+func (m *member) untilDrained(ctx context.Context) (context.Context, context.CancelFunc) {
+	joins, giveUp := context.WithCancel(m.bg)
+	stop := context.AfterFunc(ctx, func() {
+		m.drainAll()
+		<-m.drained
+		giveUp()
+	})
+	return joins, func() { stop(); giveUp() }
 }
 
 // ending returns an error when there is no going on: the group has taken our
@@ -246,8 +266,8 @@ func (m *member) assignments(members []kafka.JoinGroupResponseMember) []kafka.Sy
 func (m *member) apply(a assignment) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.id.ID == "" {
-		return // lost again meanwhile
+	if m.id.ID == "" || m.stopping {
+		return // lost again meanwhile, or on our way out
 	}
 	clear(m.assigned)
 	var gained, handed []int32
@@ -301,7 +321,7 @@ func (m *member) ended(c *claim) {
 	defer m.mu.Unlock()
 	delete(m.claims, c.partition)
 	if m.stopping {
-		m.wakeLocked(false)
+		m.checkDrainedLocked()
 		return
 	}
 	if m.assigned[c.partition] && m.id.ID != "" {
@@ -426,26 +446,28 @@ func (m *member) lose(why error) {
 		c.lose()
 	}
 	clear(m.assigned)
+	m.s.metrics.assigned.Set(0)
 	m.id.ID, m.id.Generation = "", 0
 	m.wakeLocked(true)
 }
 
+// drainAll has all claims drained, and none started any more. drained tells when
+// the last one has ended.
 func (m *member) drainAll() {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.stopping = true
 	for _, c := range m.claims {
 		c.drain()
 	}
-	m.mu.Unlock()
-	for {
-		m.mu.Lock()
-		n := len(m.claims)
-		m.mu.Unlock()
-		if n == 0 {
-			return
-		}
-		<-m.wake
+	m.checkDrainedLocked()
+}
+
+func (m *member) checkDrainedLocked() {
+	if len(m.claims) > 0 || isClosed(m.drained) {
+		return
 	}
+	close(m.drained)
 }
 
 // leave tells the group that we are gone, so that it need not wait a session
