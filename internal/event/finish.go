@@ -3,6 +3,7 @@ package event
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +122,7 @@ func (d *Decoder) intent(dr *draft, text string, all bool) payment.Intent {
 		}
 		assign(&in, f, v)
 	}
-	if !dr.said[d.names["metadata"]].wrong {
+	if !dr.said[metadataField].wrong {
 		in.Metadata = metadata(dr.pairs, text)
 	}
 	d.fillIn(&in, dr)
@@ -183,14 +184,13 @@ func metadata(pairs []pair, text string) map[string]string {
 // fillIn puts defaults in the place of what was not given. What was given and
 // breaks a rule stays empty.
 func (d *Decoder) fillIn(in *payment.Intent, dr *draft) {
-	given := func(name string) bool { return dr.said[d.names[name]].given }
-	if !given("merchant_id") {
+	if !dr.said[merchantField].given {
 		in.Merchant = d.cfg.DefaultMerchant
 	}
-	if !given("order_id") {
+	if !dr.said[orderField].given {
 		in.OrderID = orderIDFor(in.ID)
 	}
-	if !given("idempotency_key") && in.Merchant != "" {
+	if !dr.said[keyField].given && in.Merchant != "" {
 		in.IdempotencyKey = idempotencyKeyFor(in.Merchant, in.ID)
 	}
 }
@@ -209,6 +209,18 @@ func (d *Decoder) addDefaults(in *payment.Intent) {
 			in.Params = append(in.Params, p)
 		}
 	}
+}
+
+// Indexes in payment.Fields.
+var (
+	merchantField = fieldIndex("merchant_id")
+	orderField    = fieldIndex("order_id")
+	keyField      = fieldIndex("idempotency_key")
+	metadataField = fieldIndex("metadata")
+)
+
+func fieldIndex(name string) int {
+	return slices.IndexFunc(payment.Fields, func(f payment.Field) bool { return f.Name == name })
 }
 
 const maxOrderID = 50 // characters, says the gateway's page; see TestDefaultOrderIDKeepsItsRule
