@@ -51,9 +51,10 @@
 //
 // Each thing left out breaks a property; go test -v prints how. The generation
 // of a commit guards nothing but the offset from going back. The start of the
-// ledger matters because a look-up by time is taken to see no markers: with
-// brokers where it does (Apache Kafka), whoever could append left a marker that
-// it finds, and neither LateStart nor TornStart does harm.
+// ledger matters because a look-up by time is taken to see no markers. Apache
+// Kafka's sees them; there LateStart does no harm, nor TornStart while an owner
+// fences more often than the ledger's window is long, so that whoever can append
+// has a marker in it.
 //
 // # What is not in the model
 //
