@@ -24,7 +24,7 @@ var product = []string{
 }
 
 // laptop is what serves laptops and tests only.
-var laptop = []string{"gatewaysim", "devstack", "realkafka", "history", "torture", "schemagen"}
+var laptop = []string{"gatewaysim", "devstack", "realkafka", "history", "torture", "schemagen", "model"}
 
 // rooms says which rooms a room may enter, the one place to change when a door
 // is cut. A package below a room belongs to it. A room may stand here before it is built.
@@ -49,6 +49,7 @@ var rooms = map[string][]string{
 	"realkafka":  {},
 	"schemagen":  {"payment"},
 	"history":    {},
+	"model":      {},
 	"torture":    {"history", "gatewaysim", "devstack", "realkafka", "event", "payment"},
 
 	"cmd/paylink":     product,
