@@ -261,14 +261,15 @@ func (c *claim) keepFence(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-renew.C:
-			if err := c.ledger.catchUp(ctx); err != nil {
+			if c.awaitLease(ctx) != nil || c.ledger.catchUp(ctx) != nil {
 				return // the claim has ended
 			}
 			c.writer.pause()
 		case err := <-c.trouble:
 			c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
 			c.s.metrics.refences.Inc()
-			if c.s.member.ask(ctx); ctx.Err() != nil {
+			c.s.member.ask(ctx)
+			if err := c.awaitLease(ctx); err != nil {
 				return
 			}
 		}
@@ -279,6 +280,17 @@ func (c *claim) keepFence(ctx context.Context) {
 		c.writer.resume(p)
 		renew.Reset(c.renewIn())
 	}
+}
+
+// awaitLease waits until the group counts us in: who has slept for a day would
+// otherwise take the fence from the owner of now.
+func (c *claim) awaitLease(ctx context.Context) error {
+	for !c.s.lease.live() {
+		if !sleep(ctx, 50*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
 }
 
 // renewIn is when to renew the fence: not for all partitions at once.
