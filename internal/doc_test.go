@@ -24,7 +24,7 @@ var product = []string{
 }
 
 // laptop is what serves laptops and tests only.
-var laptop = []string{"gatewaysim", "devstack", "realkafka", "history", "torture", "schemagen"}
+var laptop = []string{"gatewaysim", "devstack", "realkafka", "history", "torture", "lab", "schemagen"}
 
 // rooms says which rooms a room may enter, the one place to change when a door
 // is cut. A package below a room belongs to it. A room may stand here before it is built.
@@ -50,6 +50,8 @@ var rooms = map[string][]string{
 	"schemagen":  {"payment"},
 	"history":    {},
 	"torture":    {"history", "gatewaysim", "devstack", "realkafka", "event", "payment"},
+
+	"lab": {"service", "config", "history", "gatewaysim", "devstack", "event", "pace", "payment"},
 
 	"cmd/paylink":     product,
 	"cmd/paylink-dev": slices.Concat(product, laptop),

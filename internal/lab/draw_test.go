@@ -141,7 +141,7 @@ func (d *drawing) drawFaults() {
 		case kind < 45:
 			d.add(d.ofRequests())
 		default:
-			d.add(one(d, d.ofMember, d.ofMember, d.ofRequests, d.ofRequests, d.ofBrokers, d.ofGateway, d.ofGateway, d.gentle)())
+			d.add(one(d, d.ofMember, d.ofMember, d.ofRequests, d.ofRequests, d.ofBrokers, d.ofGateway, d.ofGateway, d.gentle, d.ofHandOver, d.ofFence)())
 		}
 	}
 }
@@ -174,6 +174,24 @@ func (d *drawing) ofMember() fault {
 		f.lasts = one(d, s/4, s+s/2, 3*s)
 	}
 	return f
+}
+
+// ofHandOver is a member that is killed while partitions are handed over.
+func (d *drawing) ofHandOver() fault {
+	at := d.when()
+	d.add(fault{at: at, what: join, lasts: d.between(3*time.Second, 8*time.Second)})
+	return fault{at: at + d.between(100*time.Millisecond, 2500*time.Millisecond), what: kill, seat: d.IntN(d.plan.world.seats + 1), lasts: one(d, 0, 200*time.Millisecond, time.Second)}
+}
+
+// ofFence is a fence that is broken just after something was published whose
+// acknowledgement got lost.
+func (d *drawing) ofFence() fault {
+	at := d.when()
+	d.add(fault{at: at, what: mute, seat: d.seat(), key: int16(kmsg.Produce), count: 1 + d.IntN(3)})
+	if d.often(50) {
+		return fault{at: at, what: refuse, key: int16(kmsg.Produce), count: 1 + d.IntN(4), arg: one(d, "INVALID_PRODUCER_EPOCH", "OUT_OF_ORDER_SEQUENCE_NUMBER")}
+	}
+	return fault{at: at + d.between(0, 300*time.Millisecond), what: steal, seat: d.IntN(int(d.plan.world.partitions))}
 }
 
 // deadly is a kind of request that changes something.

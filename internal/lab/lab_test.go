@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -104,11 +105,14 @@ type finding struct {
 
 // experiment performs a plan and has its history judged.
 func experiment(t *testing.T, p plan) finding {
-	h, notes := perform(t, p, nil)
-	v := history.Judge(h)
+	out := perform(t, p, nil)
+	v := history.Judge(out.history)
+	for _, who := range out.stuck {
+		v.Violations = append(v.Violations, history.Violation{Rule: history.L1, Story: who})
+	}
 	f := finding{plan: p, verdict: v}
 	if s := v.String(); s != "" {
-		f.story = s + strings.Join(notes, "\n")
+		f.story = s + strings.Join(out.notes, "\n")
 	}
 	return f
 }
@@ -128,10 +132,10 @@ func (f finding) rules() string {
 func replay(t *testing.T, seed uint64) {
 	p := draw(seed)
 	var log bytes.Buffer
-	h, notes := perform(t, p, &log)
-	v := history.Judge(h)
+	out := perform(t, p, &log)
+	v := history.Judge(out.history)
 	t.Logf("%s\nwhat the members said (minutes and seconds from the start):\n%s\n%s\n%s\n%s",
-		p, log.String(), strings.Join(notes, "\n"), timeline(h), v.Counts)
+		p, log.String(), strings.Join(slices.Concat(out.notes, out.stuck), "\n"), timeline(out.history), v.Counts)
 	if s := v.String(); s != "" {
 		t.Errorf("seed %d:\n%s", seed, s)
 	}
