@@ -38,7 +38,7 @@ var mutants = []mutant{
 		{"kafkaio/ledger.go", "if e, ok := l.epoch(p.ID); ok && e >= p.Epoch {", "if _, err := l.fetch(ctx); err == nil {"},
 		{"kafkaio/claim.go", "return p.ID != c.note.producer", "return false"}}},
 	{"ledger not read to the marker", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok || e == 0"}}},
-	{"any marker of ours will do", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok"}}},
+	{"any marker of ours will do", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok && e >= 0"}}},
 	{"ledger not asked before a call", []edit{
 		{"pipeline/call.go", "\tcase Answered, Repeated:\n", "\tcase Repeated:\n"},
 		{"pipeline/desk.go", "f == Answered || f == Repeated {", "f == Repeated {"}}},

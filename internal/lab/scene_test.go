@@ -42,6 +42,7 @@ type scene struct {
 	mu       sync.Mutex
 	seats    []*seat
 	halted   bool // no member may start
+	moods    []string
 	faults   []history.Fault
 	silences []history.Silence
 	commits  []history.Commit
