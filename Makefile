@@ -23,7 +23,12 @@ KAFKA_LOCAL ?= $(abspath $(wildcard ../shared/tools/kafka-local))
 TORTURE       ?= 10m
 TORTURE_TESTS ?= ^TestTorture$$
 
-.PHONY: help run test check integration binaries image up smoke down bench torture
+# The crash laboratory: how many seeds, one seed to replay, or how many minutes of fresh ones.
+SEEDS   ?= 1000
+SEED    ?=
+MINUTES ?=
+
+.PHONY: help run test check integration binaries image up smoke down bench torture lab mutants
 .DEFAULT_GOAL := help
 
 help: ## list all this
@@ -50,6 +55,12 @@ integration: ## the promises on a real Apache Kafka: KAFKA_BROKERS=host:port, or
 
 torture: ## hurts replicas, three brokers, gateway and networks for TORTURE=10m in one go, needs ../shared/tools/kafka-local; TORTURE_SEED repeats a run's choices
 	KAFKA_LOCAL='$(KAFKA_LOCAL)' TORTURE='$(TORTURE)' $(GO) test -tags integration -count=1 -v -timeout 90m -run '$(TORTURE_TESTS)' $(TESTFLAGS) ./internal/torture
+
+lab: ## hostile histories of the real service in virtual time: SEEDS=1000, or SEED=... replays one, or MINUTES=... of fresh ones
+	@LAB_SEEDS='$(SEEDS)' LAB_SEED='$(SEED)' LAB_MINUTES='$(MINUTES)' $(GO) test -count=1 -timeout 24h -run '^TestLab$$' $(if $(SEED)$(MINUTES),-v) $(TESTFLAGS) ./internal/lab
+
+mutants: ## proves that the laboratory can fail: it has to find every deliberate mistake within 200 seeds
+	@LAB_MUTANTS=1 $(GO) test -count=1 -timeout 60m -v -run '^TestMutants' $(TESTFLAGS) ./internal/lab
 
 binaries: ## both commands as static linux binaries, in bin/linux-<processor>/ (GOARCH chooses it)
 	@dir=bin/linux-$$($(GO) env GOARCH); set -x; \

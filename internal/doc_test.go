@@ -24,7 +24,7 @@ var product = []string{
 }
 
 // laptop is what serves laptops and tests only.
-var laptop = []string{"gatewaysim", "devstack", "realkafka", "history", "torture", "schemagen", "model"}
+var laptop = []string{"gatewaysim", "devstack", "realkafka", "history", "torture", "lab", "schemagen", "model"}
 
 // rooms says which rooms a room may enter, the one place to change when a door
 // is cut. A package below a room belongs to it. A room may stand here before it is built.
@@ -51,6 +51,8 @@ var rooms = map[string][]string{
 	"history":    {},
 	"model":      {},
 	"torture":    {"history", "gatewaysim", "devstack", "realkafka", "event", "payment"},
+
+	"lab": {"service", "config", "history", "gatewaysim", "devstack", "event", "pace", "payment"},
 
 	"cmd/paylink":     product,
 	"cmd/paylink-dev": slices.Concat(product, laptop),

@@ -27,7 +27,7 @@ func (s *scene) do(f fault) {
 		x.start()
 		time.Sleep(f.lasts)
 		x.leave()
-	case kill, leave, freeze, cutKafka, cutPay, lose, mute, late:
+	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late:
 		if seats := s.all(); f.seat < len(seats) {
 			s.befall(seats[f.seat], f)
 		}
@@ -59,6 +59,11 @@ func (s *scene) befall(x *seat, f fault) {
 		time.Sleep(f.lasts)
 		l.kafka.out.unfreeze()
 		l.pay.out.unfreeze()
+	case stall:
+		s.silent(l.name, f)
+		l.kafka.out.freeze()
+		time.Sleep(f.lasts)
+		l.kafka.out.unfreeze()
 	case cutKafka:
 		s.silent(l.name, f)
 		l.kafka.out.cut()
@@ -87,7 +92,7 @@ func (s *scene) blame(member string, f fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	until := f.at + f.lasts
-	if !slices.Contains([]what{kill, freeze, cutKafka, cutPay}, f.what) {
+	if !slices.Contains([]what{kill, freeze, stall, cutKafka, cutPay}, f.what) {
 		until = s.plan.end()
 	}
 	s.faults = append(s.faults, history.Fault{At: time.Now(), Until: s.began.Add(until), Member: member, What: string(f.what)})
@@ -108,15 +113,9 @@ func (s *scene) silent(member string, f fault) {
 func (s *scene) spoil(f fault) {
 	switch f.what {
 	case misbehave:
-		rules, err := gatewaysim.ParseRules(f.arg)
-		if err == nil {
-			err = s.sim.Misbehave(rules...)
-		}
-		if err != nil {
-			panic(err) // the plan is wrong
-		}
+		s.misbehave(f.arg, true)
 		time.Sleep(f.lasts)
-		s.sim.Behave()
+		s.misbehave(f.arg, false)
 	case down:
 		s.sim.Down(map[string]gatewaysim.Downtime{"503": gatewaysim.Refuse503, "cut": gatewaysim.Disconnect}[f.arg])
 		time.Sleep(f.lasts)
@@ -126,6 +125,29 @@ func (s *scene) spoil(f fault) {
 		s.sim.SetSecret(id, payment.Secret(f.arg))
 		time.Sleep(f.lasts)
 		s.sim.SetSecret(id, secrets(f.seat + 1)[id])
+	}
+}
+
+// misbehave begins or ends one mood of the gateway. The newest is in force.
+func (s *scene) misbehave(rules string, begin bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.moods, rules); i >= 0 && !begin {
+		s.moods = slices.Delete(s.moods, i, i+1)
+	}
+	if begin {
+		s.moods = append(s.moods, rules)
+	}
+	if len(s.moods) == 0 {
+		s.sim.Behave()
+		return
+	}
+	live, err := gatewaysim.ParseRules(s.moods[len(s.moods)-1])
+	if err == nil {
+		err = s.sim.Misbehave(live...)
+	}
+	if err != nil {
+		panic(err) // the plan is wrong
 	}
 }
 
@@ -152,7 +174,7 @@ func (s *scene) trouble(f fault) {
 		time.Sleep(f.lasts)
 		g.unfreeze()
 	case refuse:
-		s.brokers.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Key(f.key)}, Err: kafkaError(f.arg), Count: f.count})
+		s.brokers.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Key(f.key)}, Topic: f.topic, Err: kafkaError(f.arg), Count: f.count})
 	case steal:
 		s.steal(f)
 	case widen:

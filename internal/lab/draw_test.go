@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"paylink/internal/devstack"
 	"paylink/internal/gatewaysim"
 	"paylink/internal/pace"
 )
@@ -75,7 +76,7 @@ func (d *drawing) world() world {
 }
 
 func (d *drawing) drawEmissions() {
-	for n := 10 + d.IntN(31); n > 0; {
+	for n := 15 + d.IntN(46); n > 0; {
 		e := emission{at: d.when(), partition: d.Int32N(d.plan.world.partitions)}
 		if d.often(15) {
 			e.ending, e.open = one(d, committed, aborted, aborted), one(d, 0, 100*time.Millisecond, 2*time.Second)
@@ -102,7 +103,7 @@ func (d *drawing) record(e emission) record {
 	if !d.often(20) {
 		r.key = fmt.Sprintf("k%d", d.IntN(5))
 	}
-	if pick == 12 {
+	if pick == 12 || pick == 99 {
 		return r
 	}
 	d.ids++
@@ -132,7 +133,7 @@ func (d *drawing) before(partition int32) record {
 
 func (d *drawing) drawFaults() {
 	kind := d.IntN(100)
-	for n := 2 + d.IntN(6); n > 0; n-- {
+	for n := 3 + d.IntN(7); n > 0; n-- {
 		switch {
 		case kind < 10: // nothing after which a call must be repeated
 			d.add(d.gentle())
@@ -141,7 +142,7 @@ func (d *drawing) drawFaults() {
 		case kind < 45:
 			d.add(d.ofRequests())
 		default:
-			d.add(one(d, d.ofMember, d.ofMember, d.ofRequests, d.ofRequests, d.ofBrokers, d.ofGateway, d.ofGateway, d.gentle)())
+			d.add(one(d, d.ofMember, d.ofMember, d.ofRequests, d.ofRequests, d.ofBrokers, d.ofGateway, d.ofGateway, d.gentle, d.ofHandOver, d.ofFence, d.ofZombie, d.ofDoubt, d.ofBurial)())
 		}
 	}
 }
@@ -162,7 +163,7 @@ func (d *drawing) gentle() fault {
 }
 
 func (d *drawing) ofMember() fault {
-	f := fault{at: d.when(), what: one(d, kill, kill, kill, freeze, freeze, cutKafka, cutPay), seat: d.seat()}
+	f := fault{at: d.when(), what: one(d, kill, kill, kill, freeze, stall, stall, cutKafka, cutPay), seat: d.seat()}
 	s := d.plan.world.session
 	switch f.what {
 	case kill:
@@ -174,6 +175,46 @@ func (d *drawing) ofMember() fault {
 		f.lasts = one(d, s/4, s+s/2, 3*s)
 	}
 	return f
+}
+
+// ofHandOver is a member that is killed while partitions are handed over.
+func (d *drawing) ofHandOver() fault {
+	at := d.when()
+	d.add(fault{at: at, what: join, lasts: d.between(3*time.Second, 8*time.Second)})
+	return fault{at: at + d.between(100*time.Millisecond, 2500*time.Millisecond), what: kill, seat: d.IntN(d.plan.world.seats + 1), lasts: one(d, 0, 200*time.Millisecond, time.Second)}
+}
+
+// ofFence is a fence that is broken just after something was published whose
+// acknowledgement got lost.
+func (d *drawing) ofFence() fault {
+	at := d.when()
+	d.add(fault{at: at, what: mute, seat: d.seat(), key: int16(kmsg.Produce), count: 1 + d.IntN(3)})
+	if d.often(50) {
+		return fault{at: at, what: refuse, key: int16(kmsg.Produce), topic: devstack.Outcomes, count: 1 + d.IntN(4), arg: one(d, "INVALID_PRODUCER_EPOCH", "OUT_OF_ORDER_SEQUENCE_NUMBER")}
+	}
+	return fault{at: at + d.between(0, 300*time.Millisecond), what: steal, seat: d.IntN(int(d.plan.world.partitions))}
+}
+
+// ofZombie is a member that is killed while what it publishes is on its way, and
+// arrives when somebody else has taken over.
+func (d *drawing) ofZombie() fault {
+	at, seat, s := d.when(), d.seat(), d.plan.world.session
+	d.add(fault{at: at, what: late, seat: seat, key: int16(kmsg.Produce), count: 3, lasts: s + d.between(2*time.Second, 5*time.Second)})
+	return fault{at: at + d.between(100*time.Millisecond, 1500*time.Millisecond), what: kill, seat: seat, lasts: one(d, 0, 2*s)}
+}
+
+// ofDoubt is a member that is killed while it waits for answers that were lost,
+// and a gateway that refuses what the next one asks.
+func (d *drawing) ofDoubt() fault {
+	at := d.when()
+	d.add(fault{at: at, what: misbehave, lasts: 2 * time.Second, arg: one(d, "lost-answer=0.8", "slow:3s=0.8", "500-after=0.8")})
+	d.add(fault{at: at + d.between(300*time.Millisecond, 1900*time.Millisecond), what: kill, seat: d.seat()})
+	return fault{at: at + 2*time.Second, what: misbehave, lasts: d.between(2*time.Second, 8*time.Second), arg: one(d, "signed-error:11005=0.8", "error:11005=0.8", "duplicate-before=0.5")}
+}
+
+// ofBurial is a broker that does not take the next dead letters.
+func (d *drawing) ofBurial() fault {
+	return fault{at: d.when() / 2, what: refuse, key: int16(kmsg.Produce), topic: devstack.DeadLetters, count: 1 + d.IntN(3), arg: one(d, strings.Fields(refusals[kmsg.Produce])...)}
 }
 
 // deadly is a kind of request that changes something.
@@ -193,7 +234,9 @@ func (d *drawing) ofRequests() fault {
 	case late:
 		f.lasts = one(d, 150*time.Millisecond, d.plan.world.session/2, 2*d.plan.world.session)
 	case refuse:
-		f.key, f.arg = d.refusal()
+		if f.key, f.arg = d.refusal(); f.key == int16(kmsg.Produce) {
+			f.topic = one(d, devstack.Outcomes, devstack.DeadLetters) // the emitter's are its own business
+		}
 	}
 	return f
 }

@@ -80,6 +80,7 @@ type fault struct {
 	lasts time.Duration // until it is mended; by then others may have begun
 	key   int16         // the kind of Kafka request
 	count int           // how many requests
+	topic string        // of requests that are refused; empty: any
 	arg   string        // rules of the gateway; a Kafka error
 }
 
@@ -89,8 +90,9 @@ const (
 	kill      what = "killed, and started anew"  // its network is cut for good, its memory gone
 	leave     what = "stopped, and started anew" // as SIGTERM does
 	join      what = "one more member, which leaves again"
-	freeze    what = "frozen"             // no byte in or out, and nobody is told
-	cutKafka  what = "cut off from Kafka" // connections break, the gateway stays
+	freeze    what = "frozen"                // no byte in or out, and nobody is told
+	stall     what = "stalled towards Kafka" // frozen, but for the gateway
+	cutKafka  what = "cut off from Kafka"    // connections break, the gateway stays
 	cutPay    what = "cut off from the gateway"
 	lose      what = "requests lost"
 	mute      what = "answers lost"
@@ -186,8 +188,8 @@ func (f fault) String() string {
 	case lose, mute, late:
 		fmt.Fprintf(&b, "member %d: %d %s %s", f.seat, f.count, kmsg.NameForKey(f.key), f.what)
 	case refuse:
-		fmt.Fprintf(&b, "%d %s %s: %s", f.count, kmsg.NameForKey(f.key), f.what, f.arg)
-	case kill, leave, freeze, cutKafka, cutPay:
+		fmt.Fprintf(&b, "%d %s %s %s: %s", f.count, kmsg.NameForKey(f.key), f.what, f.topic, f.arg)
+	case kill, leave, freeze, stall, cutKafka, cutPay:
 		fmt.Fprintf(&b, "member %d %s", f.seat, f.what)
 	case remove, pause, steal, secret:
 		fmt.Fprintf(&b, "%s: %d", f.what, f.seat)

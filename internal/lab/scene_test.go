@@ -42,14 +42,23 @@ type scene struct {
 	mu       sync.Mutex
 	seats    []*seat
 	halted   bool // no member may start
+	moods    []string
 	faults   []history.Fault
 	silences []history.Silence
 	commits  []history.Commit
-	notes    []string // what befell members without being planned
+	notes    []string
+	stuck    []string
 }
 
-// perform performs a plan and returns what came of it.
-func perform(t *testing.T, p plan, log io.Writer) (h history.Run, notes []string) {
+// A performance is what came of a plan.
+type performance struct {
+	history history.Run
+	notes   []string // what befell members without being planned
+	stuck   []string // who did not stop when asked to
+}
+
+// perform performs a plan.
+func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, pay: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log}
 		end, err := s.set()
@@ -60,15 +69,14 @@ func perform(t *testing.T, p plan, log io.Writer) (h history.Run, notes []string
 		s.mend()
 		s.awaitSettled()
 		s.stopAll()
-		h, err = s.history()
-		if err != nil {
+		if out.history, err = s.history(); err != nil {
 			t.Errorf("seed %d: collect the history: %v", p.seed, err)
 		}
-		notes = s.notes
+		out.notes, out.stuck = s.notes, s.stuck
 		end()
 		time.Sleep(2 * time.Minute) // what was killed and what is idle notices
 	})
-	return h, notes
+	return out
 }
 
 // set starts all that the plan begins with, and returns how to end it.

@@ -130,7 +130,9 @@ func (x *seat) leave() {
 	select {
 	case <-l.ended:
 	case <-time.After(patience):
-		x.s.note("%s has not stopped for %s", l.name, patience)
+		x.s.mu.Lock()
+		defer x.s.mu.Unlock()
+		x.s.stuck = append(x.s.stuck, fmt.Sprintf("%s has not stopped for %s", l.name, patience))
 	}
 }
 

@@ -1,0 +1,188 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A mutant is the service with one deliberate mistake in it.
+type mutant struct {
+	name  string
+	edits []edit
+}
+
+// An edit replaces a text that occurs exactly once in a file of internal/.
+type edit struct{ file, old, new string }
+
+// seedsPerMutant is how many seeds a mutant may survive.
+const seedsPerMutant = 200
+
+// mutants are compiled through "go test -overlay": no hook for them exists in
+// the service.
+var mutants = []mutant{
+	{"committed before it is acknowledged", []edit{{"kafkaio/claim.go",
+		"rec: wireRecord(o.Message), done: done})",
+		"rec: wireRecord(o.Message), done: func(error) {}})\n\tgo done(nil)"}}},
+	{"no fence", []edit{
+		{"kafkaio/fence.go", "\tvar p kafkawire.Producer\n", "\tvar p kafkawire.Producer\n\tif err := c.patiently(ctx, \"\", func(ctx context.Context) (err error) { p, err = c.s.initProducer(ctx, \"\"); return err }); err != nil || p.ID >= 0 {\n\t\treturn p, err\n\t}\n"},
+		{"kafkaio/ledger.go", "if e, ok := l.epoch(p.ID); ok && e >= p.Epoch {", "if _, err := l.fetch(ctx); err == nil {"},
+		{"kafkaio/claim.go", "return p.ID != c.note.producer", "return false"}}},
+	{"ledger not read to the marker", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok || e == 0"}}},
+	{"any marker of ours will do", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok && e >= 0"}}},
+	{"ledger not asked before a call", []edit{
+		{"pipeline/call.go", "\tcase Answered, Repeated:\n", "\tcase Repeated:\n"},
+		{"pipeline/desk.go", "f == Answered || f == Repeated {", "f == Repeated {"}}},
+	{"a new key for every call", []edit{{"freedompay/wire.go", `"pg_idempotency_key", in.IdempotencyKey)`, `"pg_idempotency_key", in.IdempotencyKey+salt)`}}},
+	{"a wrong signature believed", []edit{{"freedompay/classify.go", "verified := claimed && Verify(q.script, m, q.secret)", "verified := claimed"}}},
+	{"an unsigned answer believed", []edit{{"freedompay/classify.go", "\tcase !verified:\n", "\tcase m == nil:\n"}}},
+	{"a link not looked at", []edit{{"freedompay/classify.go", "case !isLink(l.RedirectURL):", "case l.RedirectURL == \"\":"}}},
+	{"share of the rate kept when it is revoked", []edit{{"pace/limit.go", "l.stages[i].share = l.stages[i].share.and(s)", "_ = i"}}},
+	{"dead letter not waited for", []edit{{"kafkaio/claim.go",
+		"c.dead.write(entry{rec: wireRecord(m), done: done})",
+		"c.dead.write(entry{rec: wireRecord(m), done: func(error) {}})\n\tgo done(nil)"}}},
+	{"dead letter's error ignored", []edit{{"kafkaio/append.go", "case verdict == 0, verdict == kafka.DuplicateSequenceNumber:", "case verdict == 0, verdict == kafka.DuplicateSequenceNumber, !w.fenced:"}}},
+	{"calls in flight not bounded", []edit{
+		{"pipeline/engine.go", "return e.inFlight < e.cfg.Concurrency && e.active < 2*e.cfg.Concurrency", "return true"},
+		{"pipeline/host.go", "return h.inFlight >= h.adaptive.Allowed()", "return false"}}},
+	{"aborted records passed on", []edit{{"kafkawire/filter.go", "return b.InTxn && f.dead[b.Producer.ID]", "return false"}}},
+	{"control records passed on", []edit{{"kafkawire/filter.go", "\t\tdelete(f.dead, b.Producer.ID)\n\t\treturn true\n", "\t\tdelete(f.dead, b.Producer.ID)\n"}}},
+	{"intents read uncommitted", []edit{{"kafkaio/fetch.go", "IsolationLevel: kafkawire.ReadCommitted", "IsolationLevel: kafkawire.ReadUncommitted"}}},
+	{"lease always live", []edit{{"kafkaio/lease.go", "return !sent.IsZero() && elapsed(sent, time.Now()) < l.session", "return !sent.IsZero() || l.session > 0"}}},
+	{"drain does not wait", []edit{{"pipeline/desk.go", "\tif active == 0 {\n", "\tif active >= 0 {\n"}}},
+	{"doubt forgotten", []edit{{"pipeline/settle.go", "\ttr.doubt = true\n\treturn verdict{repeat: true, after: ge.RetryAfter}", "\treturn verdict{repeat: true, after: ge.RetryAfter}"}}},
+	{"conflict not noticed", []edit{{"kafkaio/answered.go", "case d&^ours != digest&^ours:", "case d == digest+2:"}}},
+	{"order of keys ignored", []edit{{"pipeline/engine.go", "t.key, t.keyed = hashKey(r.Key), true", "t.key, t.keyed = hashKey(r.Key), false"}}},
+	{"committed ahead of a gap", []edit{{"pipeline/desk.go", "\tif len(d.open) > 0 {\n\t\tw = min", "\tif len(d.open) > 3 {\n\t\tw = min"}}},
+	{"repeated under a new sequence", []edit{{"kafkaio/append.go", "\tw.attempts++\n", "\tw.attempts++\n\tw.seq, w.raw = kafkawire.NextSequence(w.seq, len(w.flight)), nil\n"}}},
+	{"answers in hand dropped when the fence is made anew", []edit{{"kafkaio/append.go", "w.queue = append(slices.Clone(w.flight), w.queue...)", "w.queue = w.queue[:0:0]"}}},
+	{"a duplicate denies the payment", []edit{{"pipeline/settle.go", "PaymentMayExist: true, PaymentID: id,", "PaymentMayExist: false, PaymentID: id,"}}},
+	{"expires_at ignored", []edit{{"pipeline/settle.go", "case !in.ExpiresAt.IsZero() && !now.Before(in.ExpiresAt):", "case !in.ExpiresAt.IsZero() && now.IsZero():"}}},
+	{"an unsigned refusal believed", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if !tr.strange {"}}},
+	{"calls of an owner before forgotten", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if ge.Signed {"}}},
+	{"one overdue intent looked at, another called", []edit{{"pipeline/lane.go", "due = append(due, q[0])", "return []*task{q[0]}"}}},
+	{"nobody there to probe the gateway", []edit{{"pipeline/host.go", "\tif h.inFlight > 0 {\n", "\tif h.inFlight >= 0 {\n"}}},
+	{"without a commit, from the end", []edit{{"kafkaio/claim.go", "\tcase committed < 0:\n\t\treturn has.first\n", "\tcase committed < 0:\n\t\treturn has.last\n"}}},
+}
+
+func TestMutantsFitTheService(t *testing.T) {
+	for _, m := range mutants {
+		if _, err := m.files(); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+	}
+}
+
+// files returns the changed files by their names.
+func (m mutant) files() (map[string]string, error) {
+	out := map[string]string{}
+	for _, e := range m.edits {
+		name, err := filepath.Abs(filepath.Join("..", e.file))
+		if err != nil {
+			return nil, err
+		}
+		text, ok := out[name]
+		if !ok {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				return nil, err
+			}
+			text = string(b)
+		}
+		if n := strings.Count(text, e.old); n != 1 {
+			return nil, fmt.Errorf("%s holds %q %d times, want once", e.file, e.old, n)
+		}
+		out[name] = strings.Replace(text, e.old, e.new, 1)
+	}
+	return out, nil
+}
+
+// TestMutants proves that the laboratory can fail: it finds every mutant.
+func TestMutants(t *testing.T) {
+	if os.Getenv("LAB_MUTANTS") == "" {
+		t.Skip("it takes minutes: make mutants")
+	}
+	var mu sync.Mutex
+	table := make([]string, len(mutants))
+	t.Cleanup(func() {
+		t.Logf("mutation, seeds until found, broken rules, seconds with compiling\n%s", strings.Join(table, "\n"))
+	})
+	t.Run("all", func(t *testing.T) {
+		for i, m := range mutants {
+			t.Run(m.name, func(t *testing.T) {
+				t.Parallel()
+				began := time.Now()
+				seed, rules := m.hunt(t)
+				mu.Lock()
+				defer mu.Unlock()
+				table[i] = fmt.Sprintf("//	%-52s %4s  %-28s %3.0f s", m.name, seed, rules, time.Since(began).Seconds())
+			})
+		}
+	})
+}
+
+var foundLine = regexp.MustCompile(`seed (\d+): found by ([^\n]*)`)
+
+// hunt compiles the laboratory around the mutant, and runs seeds until one of
+// them finds it.
+func (m mutant) hunt(t *testing.T) (seed, rules string) {
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "lab.test")
+	if err := m.compile(dir, bin); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, "-test.run=^TestLab$", "-test.failfast")
+	cmd.Env = append(os.Environ(), "LAB_MUTANT=1", "LAB_MUTANTS=", "LAB_SEED=", "LAB_MINUTES=", fmt.Sprint("LAB_SEEDS=", seedsPerMutant), "GOMAXPROCS=1")
+	out, err := cmd.CombinedOutput()
+	found := foundLine.FindSubmatch(out)
+	switch {
+	case found != nil:
+		return string(found[1]), string(found[2])
+	case err == nil:
+		t.Errorf("%d seeds did not find it", seedsPerMutant)
+		return "-", ""
+	}
+	t.Errorf("%v: %s", err, out[max(0, len(out)-2000):])
+	return "?", ""
+}
+
+func (m mutant) compile(dir, bin string) error {
+	files, err := m.files()
+	if err != nil {
+		return err
+	}
+	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	for name, text := range files {
+		changed := filepath.Join(dir, fmt.Sprintf("%d-%s", len(overlay.Replace), filepath.Base(name)))
+		if err := os.WriteFile(changed, []byte(text), 0o600); err != nil {
+			return err
+		}
+		overlay.Replace[name] = changed
+	}
+	list, err := json.Marshal(overlay)
+	if err != nil {
+		return err
+	}
+	plan := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(plan, list, 0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command("go", "test", "-c", "-overlay", plan, "-o", bin, ".")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("compile: %w\n%s", err, stderr.String())
+	}
+	return nil
+}
