@@ -81,3 +81,48 @@ func TestRegistryBehindTLSAndALogin(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckSaysWhatTheRegistryRefuses: srfake calls every change compatible, so
+// the refusal of a real registry is put before it.
+func TestCheckSaysWhatTheRegistryRefuses(t *testing.T) {
+	fake := srfake.NewRegistry().Handler()
+	refuses := false
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuses && strings.HasPrefix(r.URL.Path, "/compatibility/subjects/payment-outcomes-value/") {
+			_, _ = w.Write([]byte(`{"is_compatible":false,"messages":["field attempts has no default"]}`))
+			return
+		}
+		fake.ServeHTTP(w, r)
+	}))
+	t.Cleanup(web.Close)
+	do := func(want int, verb string, lines ...string) {
+		t.Helper()
+		var out, errs strings.Builder
+		code := run(t.Context(), []string{"schemas", verb}, world{environ: []string{"PAYLINK_SCHEMA_REGISTRY_URL=" + web.URL}, out: &out, err: &errs})
+		if code != want {
+			t.Errorf("%s: exit %d, want %d: %s%s", verb, code, want, out.String(), errs.String())
+		}
+		for _, line := range lines {
+			if !strings.Contains(out.String(), line) {
+				t.Errorf("%s: %q, want %q", verb, out.String(), line)
+			}
+		}
+	}
+	do(exitOK, "register")
+	do(exitOK, "check", "ok     payment-outcomes-value: compatible with 1, FULL_TRANSITIVE")
+	refuses = true
+	do(exitFailure, "check", "ok     payment-intents-value", "BROKEN payment-outcomes-value: our schema may not follow the 1 there", "field attempts has no default")
+	refuses = false
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, web.URL+"/config/payment-outcomes-value", strings.NewReader(`{"compatibility":"NONE"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	do(exitFailure, "check", "BROKEN payment-outcomes-value: its compatibility is NONE, want FULL_TRANSITIVE")
+	do(exitOK, "register")
+	do(exitOK, "check")
+}
