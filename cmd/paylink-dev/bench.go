@@ -92,7 +92,8 @@ func (c *benchCmd) Run(ctx context.Context, w world) error {
 	var all []measurement
 	measure := func(part string, do func(loop string) (measurement, error)) error {
 		for run := range c.Runs {
-			for _, loop := range loops {
+			for i := range loops {
+				loop := loops[(i+run)%len(loops)] // none is always the first
 				fmt.Fprintf(w.err, "bench: %s, %s, run %d of %d\n", part, loop, run+1, c.Runs)
 				m, err := do(loop)
 				if err != nil {

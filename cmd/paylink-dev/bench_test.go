@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,21 @@ func TestMediansAreOfTheirLoopAndPart(t *testing.T) {
 			measurement{Loop: "paylink", Part: "schedule", PerSecond: float64(i) + 1000})
 	}
 	if got := row(figures[0], []string{"paylink", "plain"}, all); got != "  outcomes/s                                           3           300    0.01" {
+		t.Errorf("row %s", strconv.Quote(got))
+	}
+}
+
+// TestRatiosAreWithinARun: a machine that slows down between two runs changes
+// the figures of both loops, and not how they compare.
+func TestRatiosAreWithinARun(t *testing.T) {
+	var all []measurement
+	for _, slow := range []float64{1, 10, 2} {
+		all = append(all,
+			measurement{Loop: "paylink", Part: "backlog", PerSecond: 100 / slow},
+			measurement{Loop: "avro", Part: "backlog", PerSecond: 98 / slow},
+			measurement{Loop: "protobuf", Part: "backlog", PerSecond: 102 / slow})
+	}
+	if got := row(figures[0], []string{"paylink", "avro", "protobuf"}, all); !strings.HasSuffix(got, "50         49 0.98         51 1.02") {
 		t.Errorf("row %s", strconv.Quote(got))
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 // resolveAvro returns a schema that reads what a writer's schema wrote as a
 // record of ours: fields are matched by name, what we do not know is skipped,
-// what the writer does not know is absent. The writer's record may have any name. Of
-// a writer that has our fields it makes a plan, too.
+// what the writer does not know is absent. The writer's record may have any name.
+// Of a writer that has our fields it makes a plan, too.
 func resolveAvro(w WriterSchema, r schemas.Record) (*avro.Schema, avroPlan, *Unreadable) {
 	var cache avro.SchemaCache
 	for _, ref := range w.References {

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/avro"
 
 	"paylink/internal/payment"
+	"paylink/schemas/contract"
 )
 
 // An avroPlan reads records of a writer whose fields are just ours, in the
@@ -97,7 +98,7 @@ func (r *avroReaderOf) field(dr *draft, s avroStep) {
 		}
 	case "boolean":
 		if flag := r.take(1); flag != nil {
-			dr.putText(s.field, flagText(flag[0] == 1))
+			dr.putText(s.field, contract.FlagText(flag[0] == 1))
 		}
 	case "int":
 		n := r.long()

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -244,11 +245,23 @@ var (
 
 // idempotencyKeyFor returns the key of an intent that names none.
 func idempotencyKeyFor(m payment.MerchantID, id payment.IntentID) string {
-	return uuid.NewSHA1(spaceOfKeys, []byte(string(m)+"/"+string(id))).String()
+	return uuidOf(spaceOfKeys, m, id)
 }
 
 // eventIDFor returns the id of the outcome of an intent. The merchant of a
 // broken intent may be empty.
 func eventIDFor(m payment.MerchantID, id payment.IntentID) string {
-	return uuid.NewSHA1(spaceOfEvents, []byte(string(m)+"/"+string(id))).String()
+	return uuidOf(spaceOfEvents, m, id)
+}
+
+// uuidOf is uuid.NewSHA1 of "merchant/intent", without what that allocates.
+func uuidOf(space uuid.UUID, m payment.MerchantID, id payment.IntentID) string {
+	var room [256]byte
+	b := append(room[:0], space[:]...)
+	b = append(append(append(b, m...), '/'), id...)
+	sum := sha1.Sum(b)
+	u := uuid.UUID(sum[:16])
+	u[6] = u[6]&0x0f | 0x50 // version 5
+	u[8] = u[8]&0x3f | 0x80 // as RFC 9562 has it
+	return u.String()
 }

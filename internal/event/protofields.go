@@ -75,7 +75,7 @@ func (r *protoReader) read(body []byte) error {
 		f := &payment.Fields[i]
 		switch {
 		case f.Kind == payment.Flag && kind == protowire.VarintType:
-			r.draft.putText(i, flagText(n != 0))
+			r.draft.putText(i, contract.FlagText(n != 0))
 		case f.Kind == payment.Integer && kind == protowire.VarintType:
 			r.draft.putText(i, strconv.FormatInt(int64(int32(n)), 10))
 		case f.Kind == payment.Flag || f.Kind == payment.Integer || kind != protowire.BytesType:
@@ -160,12 +160,4 @@ func eachProto(body []byte, do func(number protowire.Number, kind protowire.Type
 		body = body[size:]
 	}
 	return nil
-}
-
-// flagText is a flag as the gateway is told it.
-func flagText(b bool) string {
-	if b {
-		return "1"
-	}
-	return "0"
 }

@@ -3,7 +3,6 @@ package kafkaio
 import (
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"time"
 
@@ -77,20 +76,29 @@ func (s *Source) fetchFrom(ctx context.Context, at place, from int64, maxBytes i
 		s.routes.refresh(ctx)
 		return nil, kafka.LeaderNotAvailable
 	}
-	p, err := fetchOf(ctx, s.tr, s.addr, node, at, from, maxBytes, isolation)
+	p, err := ask{node, at, from, maxBytes, isolation}.fetch(ctx, s.client)
 	if code(err) != 0 {
 		s.routes.refresh(ctx)
 	}
 	return p, err
 }
 
-// fetchOf is one fetch from one partition at a broker.
-func fetchOf(ctx context.Context, tr kafka.RoundTripper, addr net.Addr, node int32, at place, from int64, maxBytes int32, isolation int8) (*kafkawire.FetchPartitionResponse, error) {
+// An ask is what one fetch from one partition says.
+type ask struct {
+	node      int32 // the broker that leads the partition
+	at        place
+	from      int64
+	maxBytes  int32
+	isolation int8
+}
+
+// fetch fetches. An error of the partition is the error.
+func (a ask) fetch(ctx context.Context, c *kafka.Client) (*kafkawire.FetchPartitionResponse, error) {
 	res, err := call(ctx, 10*time.Second, func(ctx context.Context) (kafka.Response, error) {
-		return tr.RoundTrip(ctx, addr, &kafkawire.FetchRequest{
-			Node: node, ReplicaID: -1, MaxWaitTime: 100, MinBytes: 1, MaxBytes: maxBytes, IsolationLevel: isolation, SessionEpoch: -1,
-			Topics: []kafkawire.FetchTopic{{Topic: at.topic, Partitions: []kafkawire.FetchPartition{{
-				Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: from, LogStartOffset: -1, PartitionMaxBytes: maxBytes,
+		return c.Transport.RoundTrip(ctx, c.Addr, &kafkawire.FetchRequest{
+			Node: a.node, ReplicaID: -1, MaxWaitTime: 100, MinBytes: 1, MaxBytes: a.maxBytes, IsolationLevel: a.isolation, SessionEpoch: -1,
+			Topics: []kafkawire.FetchTopic{{Topic: a.at.topic, Partitions: []kafkawire.FetchPartition{{
+				Partition: a.at.partition, CurrentLeaderEpoch: -1, FetchOffset: a.from, LogStartOffset: -1, PartitionMaxBytes: a.maxBytes,
 			}}}},
 		})
 	})

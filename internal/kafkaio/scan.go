@@ -195,7 +195,7 @@ func (s *scanner) fetch(ctx context.Context, at place, from int64) (*kafkawire.F
 	for _, t := range md.Topics {
 		for _, p := range t.Partitions {
 			if p.ID == int(at.partition) && p.Leader.Host != "" {
-				return fetchOf(ctx, s.admin.client.Transport, s.admin.client.Addr, int32(p.Leader.ID), at, from, maxScanBytes, kafkawire.ReadCommitted)
+				return ask{int32(p.Leader.ID), at, from, maxScanBytes, kafkawire.ReadCommitted}.fetch(ctx, s.admin.client)
 			}
 		}
 	}

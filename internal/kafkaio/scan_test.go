@@ -34,7 +34,13 @@ func TestScanShowsARangeAsAReaderOfCommittedRecordsSeesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	k, ctx, now := b.Kafka(), t.Context(), time.Now() // when the broker writes its control records
+	scanRanges(t, b.Kafka(), "in")
+}
+
+// scanRanges fills an empty topic of two partitions and scans it.
+func scanRanges(t *testing.T, k devstack.Kafka, topic string) {
+	t.Helper()
+	ctx, now := t.Context(), time.Now() // when the broker writes its control records
 	at := func(value string, second int) event.Message {
 		return event.Message{Value: []byte(value), Time: now.Add(time.Duration(second) * time.Second)}
 	}
@@ -47,14 +53,14 @@ func TestScanShowsARangeAsAReaderOfCommittedRecordsSeesIt(t *testing.T) {
 	keyed := func(value, key string) event.Message {
 		return event.Message{Key: []byte(key), Value: []byte(value), Time: now}
 	}
-	must(k.EmitTo(ctx, "in", 0, at("a", -60), at("b", -30)))
-	must(k.EmitTo(ctx, "in", 1, at("other", -60)))
+	must(k.EmitTo(ctx, topic, 0, at("a", -60), at("b", -30)))
+	must(k.EmitTo(ctx, topic, 1, at("other", -60)))
 	// Of the two keys one lies in each partition; whichever it is, an aborted
 	// record and two control records come to stand in partition 0 or 1.
-	must(k.EmitInTransaction(ctx, "t1", kgo.TryAbort, "in", keyed("aborted", "k1"), keyed("aborted", "k2"), keyed("aborted", "k3"), keyed("aborted", "k4")))
-	must(k.EmitTo(ctx, "in", 0, at("c", 60), at("d", 90)))
+	must(k.EmitInTransaction(ctx, topic+"-t1", kgo.TryAbort, topic, keyed("aborted", "k1"), keyed("aborted", "k2"), keyed("aborted", "k3"), keyed("aborted", "k4")))
+	must(k.EmitTo(ctx, topic, 0, at("c", 60), at("d", 90)))
 
-	all := scanned(t, b.Addrs(), kafkaio.Range{Topic: "in", Partition: -1})
+	all := scanned(t, k.Brokers, kafkaio.Range{Topic: topic, Partition: -1})
 	var values []string
 	for _, line := range all {
 		values = append(values, strings.Fields(line)[1])
@@ -83,20 +89,20 @@ func TestScanShowsARangeAsAReaderOfCommittedRecordsSeesIt(t *testing.T) {
 		{"nothing between", kafkaio.Range{From: kafkaio.Bound{Offset: 3}, To: &kafkaio.Bound{Offset: 1}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.r.Topic = "in"
-			if got := scanned(t, b.Addrs(), tt.r); strings.Join(got, "\n") != strings.Join(tt.want, "\n") {
+			tt.r.Topic = topic
+			if got := scanned(t, k.Brokers, tt.r); strings.Join(got, "\n") != strings.Join(tt.want, "\n") {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
-	for _, r := range []kafkaio.Range{{Topic: "in", Partition: 2}, {Topic: "nowhere", Partition: -1}} {
-		err := kafkaio.Scan(ctx, kafkaio.Connection{Brokers: b.Addrs()}, r, func(event.Place, event.Message) error { return nil })
+	for _, r := range []kafkaio.Range{{Topic: topic, Partition: 2}, {Topic: "nowhere", Partition: -1}} {
+		err := kafkaio.Scan(ctx, kafkaio.Connection{Brokers: k.Brokers}, r, func(event.Place, event.Message) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), r.Topic) {
 			t.Errorf("%+v: %v, want an error that names the topic", r, err)
 		}
 	}
 	stop := errors.New("stop")
-	if err := kafkaio.Scan(ctx, kafkaio.Connection{Brokers: b.Addrs()}, kafkaio.Range{Topic: "in"}, func(event.Place, event.Message) error { return stop }); !errors.Is(err, stop) {
+	if err := kafkaio.Scan(ctx, kafkaio.Connection{Brokers: k.Brokers}, kafkaio.Range{Topic: topic}, func(event.Place, event.Message) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("Scan = %v, want the error of yield", err)
 	}
 }
