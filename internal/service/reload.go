@@ -8,6 +8,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"paylink/internal/config"
+	"paylink/internal/payment"
 )
 
 // fileRest is how long files have to rest before they are read: editors and
@@ -78,7 +79,7 @@ func (s *service) reload() {
 		s.deps.SetLevel(next.Log.Level)
 	}
 	s.cfg.Merchants, s.cfg.Flow.Concurrency, s.cfg.Log.Level = next.Merchants, next.Flow.Concurrency, next.Log.Level
-	s.engine.Renew()
+	s.engine.Renew(func(payment.MerchantID) bool { return true })
 }
 
 // told logs each change with old and new value; secrets are never among them.
