@@ -108,3 +108,78 @@ func TestMerchantsChangeWhileTheServiceRuns(t *testing.T) {
 		t.Error("a secret was printed")
 	}
 }
+
+func TestHoldEndsForANewSecretAndForNothingElseInTheFolder(t *testing.T) {
+	stack, cfg := world(t)
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	merchants := func(secret, rate string) string {
+		return "- id: 540001\n  secret: " + secret + "\n- id: 540002\n  secret: other-" + canary + "\n  rate: " + rate + "\n"
+	}
+	write("merchants.yaml", merchants("wrong-secret", "1/s"))
+	cfg.Gateway.Secret, cfg.Gateway.MerchantID, cfg.Gateway.MerchantsFile = "", "", filepath.Join(dir, "merchants.yaml")
+	var out buffer
+	reload := startReloading(t, cfg, &out)
+
+	value := []byte(`{"intent_id":"held","merchant_id":"540001","amount":"10.00","description":"x"}`)
+	if err := stack.Broker.Kafka().Emit(t.Context(), devstack.Intents, event.Message{Key: value, Value: value}); err != nil {
+		t.Fatal(err)
+	}
+	out.hears(t, "merchant on hold", 1)
+	calls := len(stack.Gateway.Sim.Calls())
+	for i := range 96 {
+		write("paylink.log", strings.Repeat("a line\n", i))
+	}
+	reload <- struct{}{}
+	out.hears(t, "nothing has changed", 1)
+	write("merchants.yaml", merchants("wrong-secret", "2/s"))
+	out.hears(t, "rate changed", 1)
+	reload <- struct{}{}
+	out.hears(t, "nothing has changed", 2)
+	if n := len(stack.Gateway.Sim.Calls()); n > calls+1 || strings.Contains(out.String(), "no longer on hold") {
+		t.Errorf("%d calls after the hold began, want one at most, the probe in 10 s:\n%s", n-calls, out.String())
+	}
+
+	write("merchants.yaml", merchants(canary, "2/s"))
+	recs, err := stack.Broker.Kafka().ReadN(t.Context(), devstack.Outcomes, devstack.ReadUncommitted, 1)
+	if err != nil || !strings.Contains(string(recs[0].Value), `"payment-created"`) {
+		t.Errorf("outcome after the secret is mended: %v, %v", recs, err)
+	}
+}
+
+// startReloading runs a service that reads its settings anew, from the files that
+// cfg names, until the test ends. What it returns stands for SIGHUP.
+func startReloading(t *testing.T, cfg config.Run, out *buffer, change ...func(*service.Deps)) chan<- struct{} {
+	t.Helper()
+	settings := func() (config.Run, error) {
+		next := cfg
+		return next, next.Prepare()
+	}
+	first, err := settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := service.Logger(first, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload, ended := make(chan struct{}), make(chan error, 1)
+	deps := service.Deps{Log: log, Reload: reload, Settings: settings}
+	for _, f := range change {
+		f(&deps)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	go func() { ended <- service.Run(ctx, first, deps) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return reload
+}

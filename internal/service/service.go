@@ -79,6 +79,7 @@ type service struct {
 	admin    *telemetry.Server
 	stopping atomic.Bool
 	stopOnce sync.Once // says that the service stops
+	refused  string    // why the settings were not taken up when they were read last; of watch
 }
 
 // Run runs the service until ctx ends and what is in flight is settled,
