@@ -162,8 +162,9 @@ type File string
 // A Merchant is a merchant with its own pace.
 type Merchant struct {
 	payment.Merchant
-	Rate     Rate
-	Defaults []payment.Param // of Init fields that an intent does not give
+	SecretFile string // that the secret was read from; empty: none
+	Rate       Rate
+	Defaults   []payment.Param // of Init fields that an intent does not give
 }
 
 // HeartbeatInterval is a fifth of the session timeout, at most three seconds.

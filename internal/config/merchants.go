@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,7 +34,18 @@ func (g Gateway) LoadMerchants() ([]Merchant, error) {
 		return nil, err
 	}
 	m := payment.Merchant{ID: payment.MerchantID(g.MerchantID), Secret: secret, GatewayURL: g.URL}
-	return []Merchant{{Merchant: m, Rate: g.Rate}}, nil
+	return []Merchant{{Merchant: m, SecretFile: g.SecretFile, Rate: g.Rate}}, nil
+}
+
+// Files are what the merchants are read from, and the settings file: what to
+// watch for changes that a running service takes up.
+func (r Run) Files() []string {
+	seen := map[string]bool{string(r.File): true, r.Gateway.MerchantsFile: true}
+	for _, m := range r.Merchants {
+		seen[m.SecretFile] = true
+	}
+	delete(seen, "")
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // DefaultMerchant is the merchant of intents that name none: the configured one,
@@ -116,7 +128,8 @@ func parseMerchant(path string, item ast.Node, m Merchant) (Merchant, error) {
 	if m.ID == "" {
 		return m, problem(from, "a merchant has no id")
 	}
-	m.Secret, err = readSecret(fmt.Sprintf("%s, merchant %s", path, m.ID), payment.Secret(values["secret"].text), beside(path, values["secret_file"].text))
+	m.SecretFile = beside(path, values["secret_file"].text)
+	m.Secret, err = readSecret(fmt.Sprintf("%s, merchant %s", path, m.ID), payment.Secret(values["secret"].text), m.SecretFile)
 	return m, err
 }
 

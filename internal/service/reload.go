@@ -16,12 +16,6 @@ const (
 	again                 // they were not valid the last time
 )
 
-// files are what the settings that may change are read from.
-func files(c config.Run) []string {
-	all := []string{string(c.File), c.Gateway.MerchantsFile, c.Gateway.SecretFile}
-	return slices.DeleteFunc(all, func(f string) bool { return f == "" })
-}
-
 // reload reads the settings anew and puts in force what may change while the
 // service runs: merchants with their secrets, addresses and rates, the number of
 // calls in flight, the log's level. It reports false, and changes nothing, if
@@ -71,8 +65,8 @@ func (s *service) apply(next config.Run) (any bool) {
 		s.engine.Renew(func(m payment.MerchantID) bool { return different[m] })
 		any = true
 	}
-	s.cfg.File, s.cfg.Gateway.MerchantsFile, s.cfg.Gateway.SecretFile = next.File, next.Gateway.MerchantsFile, next.Gateway.SecretFile
-	s.cfg.Merchants, s.cfg.Flow.Concurrency, s.cfg.Log.Level = next.Merchants, next.Flow.Concurrency, next.Log.Level
+	s.cfg.Merchants, s.cfg.Gateway.MerchantsFile = next.Merchants, next.Gateway.MerchantsFile
+	s.cfg.Flow.Concurrency, s.cfg.Log.Level = next.Flow.Concurrency, next.Log.Level
 	return any
 }
 

@@ -152,6 +152,35 @@ func TestHoldEndsForANewSecretAndForNothingElseInTheFolder(t *testing.T) {
 	}
 }
 
+func TestSecretFilesAreWatchedInWhateverFolder(t *testing.T) {
+	_, cfg := world(t)
+	merchants, first, second := filepath.Join(t.TempDir(), "merchants.yaml"), filepath.Join(t.TempDir(), "one"), filepath.Join(t.TempDir(), "two")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entry := func(id, file string) string { return "- id: " + id + "\n  secret_file: " + file + "\n" }
+	write(merchants, entry("540001", first))
+	write(first, "secret-1")
+	cfg.Gateway.Secret, cfg.Gateway.MerchantsFile = "", merchants
+	var out buffer
+	reload := startReloading(t, cfg, &out)
+	reload <- struct{}{} // by now it watches
+	out.hears(t, "nothing has changed", 1)
+	write(first, "secret-2")
+	out.hears(t, "merchant's secret changed", 1)
+
+	write(second, "secret-1")
+	write(merchants, entry("540001", first)+entry("540002", second))
+	out.hears(t, "merchant added", 1)
+	reload <- struct{}{}
+	out.hears(t, "nothing has changed", 2)
+	write(second, "secret-2")
+	out.hears(t, "merchant's secret changed", 2)
+}
+
 // startReloading runs a service that reads its settings anew, from the files that
 // cfg names, until the test ends. What it returns stands for SIGHUP.
 func startReloading(t *testing.T, cfg config.Run, out *buffer, change ...func(*service.Deps)) chan<- struct{} {

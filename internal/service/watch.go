@@ -61,7 +61,7 @@ func (s *service) follow(ctx context.Context, l *lookout) {
 // lookAt has the files of the settings watched, as they are named now. What
 // happened to them before that is found by reading them once more.
 func (s *service) lookAt(l *lookout, r *rest) {
-	fresh, err := l.at(files(s.cfg))
+	fresh, err := l.at(s.cfg.Files())
 	if fresh {
 		r.disturbed(time.Now())
 	}

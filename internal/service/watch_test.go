@@ -36,7 +36,7 @@ func (w *watched) looks() int64 {
 func follows(t *testing.T) *watched {
 	log, hook := test.NewNullLogger()
 	w := &watched{events: make(chan fsnotify.Event), log: hook}
-	cfg := config.Run{File: "conf/paylink.yaml", Gateway: config.Gateway{SecretFile: "secrets/key"}}
+	cfg := config.Run{File: "conf/paylink.yaml", Merchants: []config.Merchant{{SecretFile: "secrets/key"}}}
 	w.service = &service{cfg: cfg, deps: Deps{Log: log, Settings: func() (config.Run, error) {
 		w.reads.Add(1)
 		if err := w.bad.Load(); err != nil {
@@ -44,7 +44,7 @@ func follows(t *testing.T) *watched {
 		}
 		return cfg, nil
 	}}}
-	w.book.replace(nil)
+	w.book.replace(cfg.Merchants)
 	l := &lookout{events: w.events, add: func(string) error { return nil }}
 	go w.follow(t.Context(), l)
 	time.Sleep(time.Second)
