@@ -1,6 +1,8 @@
 package service
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 
 	"paylink/internal/config"
@@ -22,6 +24,9 @@ const (
 // they are not valid.
 func (s *service) reload(why reason) bool {
 	next, err := s.deps.Settings()
+	if err == nil {
+		err = s.keepsNameless(next)
+	}
 	if err != nil {
 		if why != again || err.Error() != s.refused {
 			s.deps.Log.WithError(err).Error("the settings have changed and are not valid: going on with the old ones")
@@ -30,6 +35,7 @@ func (s *service) reload(why reason) bool {
 		return false
 	}
 	did := s.apply(next)
+	did = s.restartTold(next) || did
 	switch {
 	case !did && why == asked:
 		s.deps.Log.Info("settings read anew: nothing has changed")
@@ -38,6 +44,15 @@ func (s *service) reload(why reason) bool {
 	}
 	s.refused = ""
 	return true
+}
+
+// keepsNameless refuses settings without the merchant whose intents need not name
+// it: the decoder knows one for good, and all of those intents would fail.
+func (s *service) keepsNameless(next config.Run) error {
+	if s.nameless == "" || slices.ContainsFunc(next.Merchants, func(m config.Merchant) bool { return m.ID == s.nameless }) {
+		return nil
+	}
+	return fmt.Errorf("PAYLINK_MERCHANT_ID: merchant %s is gone, whose the intents are that name none; leave it in, or restart the service", s.nameless)
 }
 
 // apply puts in force what has changed, tells each change with old and new
@@ -68,6 +83,17 @@ func (s *service) apply(next config.Run) (any bool) {
 	s.cfg.Merchants, s.cfg.Gateway.MerchantsFile = next.Merchants, next.Gateway.MerchantsFile
 	s.cfg.Flow.Concurrency, s.cfg.Log.Level = next.Flow.Concurrency, next.Log.Level
 	return any
+}
+
+// restartTold warns of changes that nothing comes of before a restart, once each,
+// and reports whether there were any.
+func (s *service) restartTold(next config.Run) bool {
+	names, news := s.cfg.NeedRestart(next), s.read.NeedRestart(next)
+	s.read = next
+	if len(names) > 0 && len(news) > 0 {
+		s.deps.Log.WithField("settings", names).Warn("settings have changed that need a restart: until then the old values are in force")
+	}
+	return len(news) > 0
 }
 
 // merchantsTold tells what has changed with the merchants, and returns with whom;
@@ -112,5 +138,31 @@ func (s *service) merchantTold(m config.Merchant) (any bool) {
 		l.WithField("old", old.GatewayURL).WithField("new", m.GatewayURL).Info("merchant's gateway changed")
 		any = true
 	}
-	return any || !slices.Equal(old.Defaults, m.Defaults)
+	if names := differing(old.Defaults, m.Defaults); len(names) > 0 {
+		l.WithField("fields", names).Info("merchant's defaults changed: for calls from now on, also repeats")
+		any = true
+	}
+	return any
+}
+
+// differing names the fields whose values are not the same. The values are not
+// for the log: they hold addresses of the merchant's.
+func differing(old, next []payment.Param) []string {
+	values := func(all []payment.Param) map[string]string {
+		m := map[string]string{}
+		for _, p := range all {
+			m[p.Name] = p.Value
+		}
+		return m
+	}
+	was, is := values(old), values(next)
+	maps.DeleteFunc(was, func(name, v string) bool {
+		same := is[name] == v // no default is empty
+		if same {
+			delete(is, name)
+		}
+		return same
+	})
+	maps.Copy(was, is)
+	return slices.Sorted(maps.Keys(was))
 }

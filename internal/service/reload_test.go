@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,6 +180,81 @@ func TestSecretFilesAreWatchedInWhateverFolder(t *testing.T) {
 	out.hears(t, "nothing has changed", 2)
 	write(second, "secret-2")
 	out.hears(t, "merchant's secret changed", 2)
+}
+
+func TestWhatIsNotTakenUpIsSaidOnce(t *testing.T) {
+	_, cfg := world(t)
+	var giveUp atomic.Int64
+	giveUp.Store(int64(cfg.Flow.GiveUpAfter))
+	var out buffer
+	reload := startReloading(t, cfg, &out, func(d *service.Deps) {
+		d.Settings = func() (config.Run, error) {
+			next := cfg
+			next.Flow.GiveUpAfter = time.Duration(giveUp.Load())
+			return next, next.Prepare()
+		}
+	})
+	const word = `"message":"settings have changed that need a restart: until then the old values are in force","settings":["PAYLINK_GIVE_UP_AFTER"]`
+	change := func(d time.Duration, words, same int) {
+		t.Helper()
+		giveUp.Store(int64(d))
+		reload <- struct{}{}
+		reload <- struct{}{} // the same again
+		out.hears(t, "nothing has changed", same)
+		if n := strings.Count(out.String(), word); n != words {
+			t.Errorf("give_up_after is %s: %d words in all, want %d:\n%s", d, n, words, out.String())
+		}
+	}
+	change(2*time.Hour, 1, 1)
+	change(3*time.Hour, 2, 2)
+	change(cfg.Flow.GiveUpAfter, 2, 3) // as it is in force
+}
+
+func TestChangedDefaultsAreNamed(t *testing.T) {
+	_, cfg := world(t)
+	file := filepath.Join(t.TempDir(), "merchants.yaml")
+	write := func(defaults string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("- id: 540001\n  secret: "+canary+"\n"+defaults), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("  language: kz\n  success_url: https://shop.example/ok\n  testing_mode: true\n")
+	cfg.Gateway.Secret, cfg.Gateway.MerchantsFile = "", file
+	var out buffer
+	reload := startReloading(t, cfg, &out)
+	write("  success_url: https://shop.example/thanks\n  failure_url: https://shop.example/no\n  testing_mode: true\n")
+	reload <- struct{}{}
+	out.hears(t, `"fields":["failure_url","language","success_url"]`, 1)
+	if s := out.String(); !strings.Contains(s, "merchant's defaults changed") || strings.Contains(s, "shop.example") {
+		t.Errorf("want names, and no values:\n%s", s)
+	}
+}
+
+func TestMerchantOfNamelessIntentsCannotBeTakenAway(t *testing.T) {
+	stack, cfg := world(t)
+	file := filepath.Join(t.TempDir(), "merchants.yaml")
+	write := func(id string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("- id: "+id+"\n  secret: "+canary+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("540001")
+	cfg.Gateway.Secret, cfg.Gateway.MerchantID, cfg.Gateway.MerchantsFile = "", "", file
+	var out buffer
+	reload := startReloading(t, cfg, &out)
+	write("540002")
+	reload <- struct{}{}
+	out.hears(t, "merchant 540001 is gone, whose the intents are that name none", 1)
+	value := []byte(`{"intent_id":"nameless","amount":"10.00","description":"x"}`)
+	if err := stack.Broker.Kafka().Emit(t.Context(), devstack.Intents, event.Message{Key: value, Value: value}); err != nil {
+		t.Fatal(err)
+	}
+	recs, err := stack.Broker.Kafka().ReadN(t.Context(), devstack.Outcomes, devstack.ReadUncommitted, 1)
+	if err != nil || !strings.Contains(string(recs[0].Value), `"payment-created"`) {
+		t.Errorf("outcome of an intent that names no merchant: %v, %v", recs, err)
+	}
 }
 
 // startReloading runs a service that reads its settings anew, from the files that

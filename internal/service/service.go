@@ -26,6 +26,7 @@ import (
 	"paylink/internal/freedompay"
 	"paylink/internal/kafkaio"
 	"paylink/internal/pace"
+	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 	"paylink/internal/telemetry"
 )
@@ -70,6 +71,7 @@ type service struct {
 	deps     Deps
 	started  time.Time
 	book     book
+	nameless payment.MerchantID // whose the intents are that name no merchant; empty: nobody's
 	registry *prometheus.Registry
 	source   *kafkaio.Source
 	gateway  *freedompay.Client
@@ -79,14 +81,17 @@ type service struct {
 	admin    *telemetry.Server
 	stopping atomic.Bool
 	stopOnce sync.Once // says that the service stops
-	refused  string    // why the settings were not taken up when they were read last; of watch
+
+	// Of watch: the settings as they were read last, and why they were not taken up.
+	read    config.Run
+	refused string
 }
 
 // Run runs the service until ctx ends and what is in flight is settled,
 // published and committed, within the drain timeout. The settings must be
 // prepared. An error means that the service could not start, or not go on.
 func Run(ctx context.Context, cfg config.Run, deps Deps) error {
-	s := &service{cfg: cfg, deps: deps, started: time.Now(), health: &telemetry.Health{}}
+	s := &service{cfg: cfg, read: cfg, deps: deps, started: time.Now(), health: &telemetry.Health{}}
 	if err := s.build(); err != nil {
 		return err
 	}
@@ -113,7 +118,8 @@ func (s *service) build() error {
 		Merchant: s.book.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
 	})
-	decoder := event.DecoderConfig{DefaultMerchant: s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants), KnownMerchant: s.book.knows, Defaults: s.book.defaults}
+	s.nameless = s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants)
+	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.book.knows, Defaults: s.book.defaults}
 	encoder := event.EncoderConfig{Source: "/paylink/" + url.PathEscape(s.cfg.Kafka.Group)}
 	if err = s.connectRegistry(&decoder, &encoder); err != nil {
 		return err
