@@ -7,6 +7,7 @@ import (
 
 	"paylink/internal/config"
 	"paylink/internal/payment"
+	"paylink/internal/telemetry"
 )
 
 // A reason is why the settings are read anew.
@@ -34,6 +35,7 @@ func (s *service) reload(why reason) bool {
 		s.refused = err.Error()
 		return false
 	}
+	telemetry.Hide(s.deps.Log, secrets(next)...) // before anybody can know them
 	did := s.apply(next)
 	did = s.restartTold(next) || did
 	switch {

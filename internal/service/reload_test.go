@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"paylink/internal/config"
 	"paylink/internal/devstack"
 	"paylink/internal/event"
@@ -167,7 +169,8 @@ func TestSecretFilesAreWatchedInWhateverFolder(t *testing.T) {
 	write(first, "secret-1")
 	cfg.Gateway.Secret, cfg.Gateway.MerchantsFile = "", merchants
 	var out buffer
-	reload := startReloading(t, cfg, &out)
+	var log logrus.FieldLogger
+	reload := startReloading(t, cfg, &out, func(d *service.Deps) { log = d.Log })
 	reload <- struct{}{} // by now it watches
 	out.hears(t, "nothing has changed", 1)
 	write(first, "secret-2")
@@ -180,6 +183,9 @@ func TestSecretFilesAreWatchedInWhateverFolder(t *testing.T) {
 	out.hears(t, "nothing has changed", 2)
 	write(second, "secret-2")
 	out.hears(t, "merchant's secret changed", 2)
+	if log.Info("none of secret-1 and secret-2 is told"); !strings.Contains(out.String(), "none of *** and *** is told") {
+		t.Errorf("a secret that came by a change is not masked:\n%s", out.String())
+	}
 }
 
 func TestWhatIsNotTakenUpIsSaidOnce(t *testing.T) {

@@ -58,11 +58,16 @@ type Deps struct {
 // Logger returns the logger that the settings ask for. It cannot print a secret
 // of the settings.
 func Logger(cfg config.Run, w io.Writer) (*logrus.Logger, error) {
-	secrets := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal(), cfg.Events.Password.Reveal(), cfg.Events.Token.Reveal()}
+	return telemetry.NewLogger(w, cfg.Log.Format, cfg.Log.Level, secrets(cfg)...)
+}
+
+// secrets are all that the settings hold.
+func secrets(cfg config.Run) []string {
+	all := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal(), cfg.Events.Password.Reveal(), cfg.Events.Token.Reveal()}
 	for _, m := range cfg.Merchants {
-		secrets = append(secrets, m.Secret.Reveal())
+		all = append(all, m.Secret.Reveal())
 	}
-	return telemetry.NewLogger(w, cfg.Log.Format, cfg.Log.Level, secrets...)
+	return all
 }
 
 // A service is its parts.
