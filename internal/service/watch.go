@@ -52,10 +52,21 @@ func (s *service) follow(ctx context.Context, l *lookout) {
 			if l.matters(e) {
 				r.disturbed(time.Now())
 			}
+		case err := <-l.errors: // they have to be read, or no event comes any more
+			s.watchingFails(err, &r)
 		case <-r.timer.C:
 			look(r.over())
 		}
 	}
+}
+
+// watchingFails tells that changes may have been missed, and has the files read
+// for that; once per rest, so that a watcher that only fails does not fill the log.
+func (s *service) watchingFails(err error, r *rest) {
+	if r.since.IsZero() {
+		s.deps.Log.WithError(err).Warn("watching the settings' files fails: changes may have been missed, reading them; if this comes back, send SIGHUP after a change")
+	}
+	r.disturbed(time.Now())
 }
 
 // lookAt has the files of the settings watched, as they are named now. What
@@ -75,6 +86,7 @@ func (s *service) lookAt(l *lookout, r *rest) {
 // file that is replaced is another file.
 type lookout struct {
 	events <-chan fsnotify.Event
+	errors <-chan error
 	add    func(folder string) error
 	close  func() error
 
@@ -90,7 +102,7 @@ func newLookout() (*lookout, error) {
 	if err != nil {
 		return &lookout{add: func(string) error { return nil }, close: func() error { return nil }}, err
 	}
-	return &lookout{events: w.Events, add: w.Add, close: w.Close}, nil
+	return &lookout{events: w.Events, errors: w.Errors, add: w.Add, close: w.Close}, nil
 }
 
 // at has it look at these files, and no others. A folder that was replaced is

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,7 @@ import (
 type watched struct {
 	*service
 	events chan fsnotify.Event
+	errors chan error
 	log    *test.Hook
 	reads  atomic.Int64
 	bad    atomic.Pointer[error]
@@ -35,7 +37,7 @@ func (w *watched) looks() int64 {
 // follows starts a watched; it ends with the test.
 func follows(t *testing.T) *watched {
 	log, hook := test.NewNullLogger()
-	w := &watched{events: make(chan fsnotify.Event), log: hook}
+	w := &watched{events: make(chan fsnotify.Event), errors: make(chan error), log: hook}
 	cfg := config.Run{File: "conf/paylink.yaml", Merchants: []config.Merchant{{SecretFile: "secrets/key"}}}
 	w.service = &service{cfg: cfg, deps: Deps{Log: log, Settings: func() (config.Run, error) {
 		w.reads.Add(1)
@@ -45,7 +47,7 @@ func follows(t *testing.T) *watched {
 		return cfg, nil
 	}}}
 	w.book.replace(cfg.Merchants)
-	l := &lookout{events: w.events, add: func(string) error { return nil }}
+	l := &lookout{events: w.events, errors: w.errors, add: func(string) error { return nil }}
 	go w.follow(t.Context(), l)
 	time.Sleep(time.Second)
 	if n := w.looks(); n != 1 {
@@ -113,6 +115,27 @@ func TestBadSettingsAreToldOnceAndReadAgain(t *testing.T) {
 		time.Sleep(time.Hour)
 		if n := w.looks(); n != 0 {
 			t.Errorf("%d looks at settings that are valid, want no more", n)
+		}
+	})
+}
+
+func TestErrorsOfWatchingAreToldAndDoNotStopIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := follows(t)
+		for range 100 {
+			select {
+			case w.errors <- fsnotify.ErrEventOverflow:
+			case <-time.After(time.Minute):
+				t.Fatal("an error is not read: the watcher stands still")
+			}
+		}
+		time.Sleep(time.Second)
+		if n := w.looks(); n != 1 || len(w.log.AllEntries()) != 1 || !strings.Contains(w.log.LastEntry().Message, "may have been missed") {
+			t.Errorf("%d looks and %d words, want one of each: events were lost", n, len(w.log.AllEntries()))
+		}
+		w.happens("conf/paylink.yaml", time.Second)
+		if n := w.looks(); n != 1 {
+			t.Errorf("%d looks after a change, want one", n)
 		}
 	})
 }
