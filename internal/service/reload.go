@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/sirupsen/logrus"
+
 	"paylink/internal/config"
 	"paylink/internal/payment"
 	"paylink/internal/telemetry"
@@ -67,10 +69,7 @@ func (s *service) apply(next config.Run) (any bool) {
 		any = true
 	}
 	if old := s.cfg.Log.Level; old != next.Log.Level {
-		l.WithField("old", old).WithField("new", next.Log.Level).Info("setting changed: PAYLINK_LOG_LEVEL")
-		if s.deps.SetLevel != nil {
-			s.deps.SetLevel(next.Log.Level)
-		}
+		s.setLevel(old, next.Log.Level)
 		any = true
 	}
 	if different := s.merchantsTold(next.Merchants); len(different) > 0 {
@@ -85,6 +84,22 @@ func (s *service) apply(next config.Run) (any bool) {
 	s.cfg.Merchants, s.cfg.Gateway.MerchantsFile = next.Merchants, next.Gateway.MerchantsFile
 	s.cfg.Flow.Concurrency, s.cfg.Log.Level = next.Flow.Concurrency, next.Log.Level
 	return any
+}
+
+// setLevel changes the log's level. It says so while the log is at the more
+// talkative of the two: else nobody would hear that it is info again.
+func (s *service) setLevel(old, next string) {
+	set := s.deps.SetLevel
+	if set == nil {
+		set = func(string) {}
+	}
+	from, _ := logrus.ParseLevel(old) // both are valid
+	to, _ := logrus.ParseLevel(next)
+	if to > from {
+		set(next)
+	}
+	s.deps.Log.WithField("old", old).WithField("new", next).Info("setting changed: PAYLINK_LOG_LEVEL")
+	set(next)
 }
 
 // restartTold warns of changes that nothing comes of before a restart, once each,

@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -260,6 +261,61 @@ func TestMerchantOfNamelessIntentsCannotBeTakenAway(t *testing.T) {
 	recs, err := stack.Broker.Kafka().ReadN(t.Context(), devstack.Outcomes, devstack.ReadUncommitted, 1)
 	if err != nil || !strings.Contains(string(recs[0].Value), `"payment-created"`) {
 		t.Errorf("outcome of an intent that names no merchant: %v, %v", recs, err)
+	}
+}
+
+func TestConcurrencyAndLogLevelChangeLive(t *testing.T) {
+	stack, cfg := world(t)
+	cfg.Flow.Concurrency, cfg.Log.Level = 1, "warn"
+	var next atomic.Pointer[config.Run]
+	next.Store(&cfg)
+	var out buffer
+	var log *logrus.Logger
+	reload := startReloading(t, cfg, &out, func(d *service.Deps) {
+		log = d.Log.(*logrus.Logger)
+		d.SetLevel = func(level string) {
+			l, err := logrus.ParseLevel(level)
+			if err != nil {
+				t.Error(err)
+			}
+			log.SetLevel(l)
+		}
+		d.Settings = func() (config.Run, error) { n := *next.Load(); return n, n.Prepare() }
+	})
+	called, answer := make(chan struct{}, 10), make(chan struct{})
+	stack.Gateway.Sim.SetLatency(func(*rand.Rand) time.Duration { called <- struct{}{}; <-answer; return 0 })
+	defer close(answer)
+	for i := range 5 {
+		value := fmt.Appendf(nil, `{"intent_id":"i-%d","amount":"10.00","description":"x"}`, i)
+		if err := stack.Broker.Kafka().Emit(t.Context(), devstack.Intents, event.Message{Key: value, Value: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-called
+	change := func(concurrency int, level string, says ...string) {
+		t.Helper()
+		n := cfg
+		n.Flow.Concurrency, n.Log.Level = concurrency, level
+		next.Store(&n)
+		reload <- struct{}{}
+		reload <- struct{}{} // taken up by then
+		for _, line := range says {
+			out.hears(t, line, 1)
+		}
+	}
+	change(1, "info", `"message":"setting changed: PAYLINK_LOG_LEVEL","new":"info","old":"warn"`)
+	if len(called) > 0 {
+		t.Errorf("%d calls more in flight, want one in all", len(called))
+	}
+	change(3, "info", `"message":"setting changed: PAYLINK_CONCURRENCY","new":3,"old":1`)
+	<-called
+	<-called
+	change(3, "error", `"message":"setting changed: PAYLINK_LOG_LEVEL","new":"error","old":"info"`)
+	if log.Warn("not told"); strings.Contains(out.String(), "not told") {
+		t.Error("a warning is told at level error")
+	}
+	if len(called) > 0 {
+		t.Errorf("%d calls more in flight, want three in all", len(called))
 	}
 }
 
