@@ -99,7 +99,7 @@ func parseMerchants(path string, data []byte, defaults Merchant) ([]Merchant, er
 			return nil, err
 		}
 		if seen[m.ID] {
-			return nil, problem(path, "merchant %s is listed twice", m.ID)
+			return nil, problem(fmt.Sprintf("%s line %d", path, item.GetToken().Position.Line), "merchant %s is listed twice", m.ID)
 		}
 		seen[m.ID] = true
 		all = append(all, m)
@@ -120,7 +120,7 @@ func parseMerchant(path string, item ast.Node, m Merchant) (Merchant, error) {
 		if values[e.key].list != nil {
 			return m, problem(values[e.key].from, "is a list; write one value")
 		}
-		if err := m.set(e.key, values[e.key], path); err != nil {
+		if err := m.set(e, values[e.key], path); err != nil {
 			return m, err
 		}
 	}
@@ -134,8 +134,8 @@ func parseMerchant(path string, item ast.Node, m Merchant) (Merchant, error) {
 }
 
 // set takes over one key of a merchant's entry; secrets are read at the end.
-func (m *Merchant) set(key string, g given, path string) error {
-	switch key {
+func (m *Merchant) set(e entry, g given, path string) error {
+	switch e.key {
 	case "id":
 		m.ID = payment.MerchantID(g.text)
 		return checkMerchantID(g.from, g.text)
@@ -150,7 +150,7 @@ func (m *Merchant) set(key string, g given, path string) error {
 		}
 		return nil
 	}
-	if f := payment.FieldNamed(key); f != nil && mayDefault(f) {
+	if f := payment.FieldNamed(e.key); f != nil && mayDefault(f) {
 		return m.setDefault(f, g)
 	}
 	known := map[string]bool{"id": true, "secret": true, "secret_file": true, "rate": true, "gateway_url": true}
@@ -159,7 +159,7 @@ func (m *Merchant) set(key string, g given, path string) error {
 			known[payment.Fields[i].Name] = true
 		}
 	}
-	return problem(path, "unknown key %s of a merchant; the nearest known one is %s", key, nearest(key, known))
+	return problem(e.at(path), "unknown key %s of a merchant; the nearest known one is %s", e.key, nearest(e.key, known))
 }
 
 func beside(path, file string) string {
