@@ -43,16 +43,22 @@ func (s *service) addChecks() {
 		return ""
 	})
 	s.health.Add("ledger", func() string {
-		if n := s.loading(readings(s.registry), s.engine.State()); n > 0 {
-			return fmt.Sprintf("%d partitions are being fenced, and their ledgers read", n)
-		}
-		return ""
+		return loading(s.source.Live(), readings(s.registry), s.engine.State())
 	})
 }
 
-// loading is how many partitions are ours but not worked on yet.
-func (s *service) loading(m numbers, e pipeline.State) int {
-	return max(0, int(m.sum(metricAssigned))-len(e.Desks))
+// loading says how many partitions are ours but not worked on yet. Who is no
+// living member has none to fence, whatever the group gave it last: the check of
+// the group says so.
+func loading(member bool, m numbers, e pipeline.State) string {
+	n := int(m.sum(metricAssigned)) - len(e.Desks)
+	if !member || n <= 0 {
+		return ""
+	}
+	if n == 1 {
+		return "1 partition is being fenced, and its ledger read"
+	}
+	return fmt.Sprintf("%d partitions are being fenced, and their ledgers read", n)
 }
 
 // state is what the console shows.

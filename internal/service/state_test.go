@@ -144,9 +144,20 @@ func TestOutcomesOfBothKinds(t *testing.T) {
 	}
 }
 
-func TestLoadingIsWhatIsAssignedButNotServed(t *testing.T) {
-	s := &service{}
-	if got := s.loading(readings(registry()), pipeline.State{Desks: make([]pipeline.DeskState, 1)}); got != 2 {
-		t.Errorf("loading = %d, want 2 of 3", got)
+func TestLoadingIsWhatAMemberWasGivenAndDoesNotServeYet(t *testing.T) {
+	for _, c := range []struct {
+		member bool
+		desks  int // of 3 partitions
+		want   string
+	}{
+		{true, 1, "2 partitions are being fenced, and their ledgers read"},
+		{true, 2, "1 partition is being fenced, and its ledger read"},
+		{true, 3, ""},
+		{true, 4, ""},
+		{false, 0, ""}, // lost the group: nobody fences
+	} {
+		if got := loading(c.member, readings(registry()), pipeline.State{Desks: make([]pipeline.DeskState, c.desks)}); got != c.want {
+			t.Errorf("member %v with %d of 3 partitions: %q, want %q", c.member, c.desks, got, c.want)
+		}
 	}
 }
