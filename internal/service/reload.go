@@ -156,7 +156,7 @@ func (s *service) merchantTold(m config.Merchant) (any bool) {
 		any = true
 	}
 	if names := differing(old.Defaults, m.Defaults); len(names) > 0 {
-		l.WithField("fields", names).Info("merchant's defaults changed: for calls from now on, also repeats")
+		l.WithField("fields", names).Info("merchant's defaults changed: they apply to calls from now on, also to repeats of intents called before")
 		any = true
 	}
 	return any
