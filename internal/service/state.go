@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,7 +71,7 @@ func (s *service) state() console.State {
 		Service: console.Service{
 			Version: s.deps.Version, Group: s.cfg.Kafka.Group, Instance: s.cfg.Kafka.InstanceID,
 			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
-			Gateway: s.cfg.Gateway.URL,
+			Gateway: some(s.book.gateways(), 3),
 		},
 		Alarms: slices.Concat(gatewaysDown(m, s.book.gateways(), s.engine.Lanes()), holds(e), rises(m)), Partitions: partitions(m, e), Counters: counters(m, e), Outcomes: outcomes(e),
 	}
@@ -78,6 +79,14 @@ func (s *service) state() console.State {
 		st.Checks = append(st.Checks, console.Check{Name: c.Name, OK: c.OK, Reason: c.Reason})
 	}
 	return st
+}
+
+// some names the first n of all, and says how many more there are.
+func some(all []string, n int) string {
+	if len(all) <= n {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:n], ", "), len(all)-n)
 }
 
 // gatewaysDown are the alarms of the gateways that fail broadly. One that no

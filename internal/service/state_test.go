@@ -69,6 +69,14 @@ func TestEachGatewayThatIsDownIsAnAlarmWhileItIsOurs(t *testing.T) {
 	}
 }
 
+func TestSomeOfManyAreNamed(t *testing.T) {
+	for want, all := range map[string][]string{"": nil, "a": {"a"}, "a, b": {"a", "b"}, "a, b and 2 more": {"a", "b", "c", "d"}} {
+		if got := some(all, 2); got != want {
+			t.Errorf("some of %v = %q, want %q", all, got, want)
+		}
+	}
+}
+
 func TestWhatMustNeverHappenIsAnAlarm(t *testing.T) {
 	reg := registry()
 	for _, name := range []string{metricSecond, metricVanished, metricBroken} {

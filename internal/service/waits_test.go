@@ -209,7 +209,8 @@ func TestWhyIntentsAndLanesWaitCanBeAsked(t *testing.T) {
 func TestConsoleSaysThatAGatewayIsDown(t *testing.T) {
 	w := startWaiting(t)
 	var is struct {
-		Alarms []struct {
+		Service struct{ Gateway string }
+		Alarms  []struct {
 			What, Mend string
 			Since      time.Time
 		}
@@ -218,6 +219,9 @@ func TestConsoleSaysThatAGatewayIsDown(t *testing.T) {
 	if len(is.Alarms) != 2 || !strings.HasPrefix(is.Alarms[0].What, "Gateway "+w.gateway+" fails broadly") || is.Alarms[0].Mend == "" || is.Alarms[0].Since.Before(w.began) ||
 		!strings.HasPrefix(is.Alarms[1].What, "Merchant 540003 is on hold") {
 		t.Errorf("alarms %+v, want the gateway that is down since a moment ago, and the hold", is.Alarms)
+	}
+	if !strings.Contains(is.Service.Gateway, w.gateway) {
+		t.Errorf("gateway %q, want those of the merchants: %s too", is.Service.Gateway, w.gateway)
 	}
 	if page := get(t, w.url+"/"); strings.Contains(page, "All well") || !strings.Contains(page, "<h1>Alarm</h1>") {
 		t.Errorf("the page does not say what is wrong:\n%s", page)
