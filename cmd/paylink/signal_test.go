@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,7 +28,7 @@ type process struct {
 	said  strings.Builder
 }
 
-func start(t *testing.T, stack *devstack.Stack) *process {
+func start(t *testing.T, stack *devstack.Stack, environ ...string) *process {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -39,6 +40,7 @@ func start(t *testing.T, stack *devstack.Stack) *process {
 	p := &process{Cmd: exec.CommandContext(t.Context(), exe, "run"), t: t}
 	p.Env = append(os.Environ(), bePaylink+"=1", "PAYLINK_KAFKA_BROKERS="+stack.Broker.Addrs()[0], "PAYLINK_GATEWAY_URL="+stack.Gateway.URL,
 		"PAYLINK_MERCHANT_ID=540001", "PAYLINK_MERCHANT_SECRET="+canary, "PAYLINK_ADMIN_ADDR=127.0.0.1:0", "PAYLINK_LOG_LEVEL=debug")
+	p.Env = append(p.Env, environ...)
 	out, err := p.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -70,9 +72,9 @@ func (p *process) end() error {
 	return p.Wait()
 }
 
-func (p *process) signal() {
+func (p *process) signal(s os.Signal) {
 	p.t.Helper()
-	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Process.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -93,7 +95,7 @@ func TestTheFirstSignalDrainsAndNothingSecretWasSaid(t *testing.T) {
 	if _, err := stack.Broker.Kafka().ReadN(t.Context(), devstack.Outcomes, devstack.ReadUncommitted, 1); err != nil {
 		t.Fatal(err)
 	}
-	p.signal()
+	p.signal(syscall.SIGTERM)
 	if err := p.end(); err != nil {
 		t.Errorf("after SIGTERM: %v, want exit code 0\n%s", err, p.said.String())
 	}
@@ -112,15 +114,45 @@ func TestTheSecondSignalEndsItAtOnce(t *testing.T) {
 	p.await("partition taken over")
 	emit(t, stack, "slow")
 	<-called // in flight: the drain has to wait for it
-	p.signal()
+	p.signal(syscall.SIGTERM)
 	p.await("stopping")
 	began := time.Now()
-	p.signal()
+	p.signal(syscall.SIGTERM)
 	var ended *exec.ExitError
 	if err := p.end(); !errors.As(err, &ended) || ended.ExitCode() != exitFailure {
 		t.Errorf("after the second SIGTERM: %v, want exit code %d", err, exitFailure)
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v, want less than the call in flight", took)
+	}
+}
+
+// TestHangupReadsTheSettingsAnew changes them behind a link, where nobody watches:
+// it is the signal that has them read.
+func TestHangupReadsTheSettingsAnew(t *testing.T) {
+	stack, dir := startStack(t), t.TempDir()
+	link := filepath.Join(dir, "current")
+	for version, text := range map[string]string{"1": "log_level: info\nconcurrency: 8\n", "2": "log_level: debug\nconcurrency: 9\ngive_up_after: 2h\n"} {
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, version), 0o700), os.WriteFile(filepath.Join(dir, version, "paylink.yaml"), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("1", link); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, stack, "PAYLINK_LOG_LEVEL=", "PAYLINK_CONFIG="+filepath.Join(link, "paylink.yaml"))
+	p.await("partition taken over")
+	p.signal(syscall.SIGHUP)
+	p.await("settings read anew: nothing has changed")
+	if err := errors.Join(os.Remove(link), os.Symlink("2", link)); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGHUP)
+	p.await(`"message":"setting changed: PAYLINK_CONCURRENCY","new":9,"old":8`)
+	p.await(`"message":"setting changed: PAYLINK_LOG_LEVEL","new":"debug","old":"info"`)
+	p.await(`"settings":["PAYLINK_GIVE_UP_AFTER"]`)
+	p.signal(syscall.SIGTERM)
+	if err := p.end(); err != nil {
+		t.Errorf("after SIGTERM: %v, want exit code 0\n%s", err, p.said.String())
 	}
 }

@@ -2,6 +2,8 @@
 // command, whose tags give each setting its flag, its variable, its default and
 // its help. What a field's help says is what -h prints and what the README lists.
 //
+// What is tagged live is taken up by a running service; all else needs a restart.
+//
 // A setting is looked for as a flag, then as an environment variable, then as a
 // key of the YAML file; the key is the variable's name in lower case without
 // PAYLINK_. An empty value means the default. Everything is checked before the
@@ -106,19 +108,19 @@ type Topics struct {
 
 // Gateway is the payment gateway, and in whose name it is called.
 type Gateway struct {
-	URL           string         `name:"gateway-url" env:"PAYLINK_GATEWAY_URL" default:"https://api.freedompay.kz" help:"Scheme and host of the gateway, perhaps with a path prefix."`
+	URL           string         `name:"gateway-url" env:"PAYLINK_GATEWAY_URL" live:"" default:"https://api.freedompay.kz" help:"Scheme and host of the gateway, perhaps with a path prefix."`
 	Timeout       time.Duration  `name:"gateway-timeout" env:"PAYLINK_GATEWAY_TIMEOUT" default:"30s" help:"Limit for one call of the gateway, connecting included. A call that is cut off is repeated with the same idempotency key."`
 	MerchantID    string         `name:"merchant-id" env:"PAYLINK_MERCHANT_ID" must:"" placeholder:"DIGITS" help:"The gateway's number of the merchant; of the default merchant if a merchants file is given, where it is optional."`
-	Secret        payment.Secret `name:"merchant-secret" env:"PAYLINK_MERCHANT_SECRET" help:"The merchant's secret key for payments. Required, here or in its file, unless a merchants file is given."`
-	SecretFile    string         `name:"merchant-secret-file" env:"PAYLINK_MERCHANT_SECRET_FILE" placeholder:"FILE" help:"File that holds the merchant's secret key; one newline at its end is dropped."`
-	MerchantsFile string         `name:"merchants-file" env:"PAYLINK_MERCHANTS_FILE" placeholder:"FILE" help:"YAML list of several merchants: id, secret or secret_file, and perhaps rate, gateway_url, and defaults of Init fields such as result_url, language or testing_mode. Replaces the merchant's secret above."`
-	Rate          Rate           `name:"rate" env:"PAYLINK_RATE" default:"1/1500ms" help:"Calls that a merchant may make, all replicas together: 40/s, 100/m, 1/1500ms; 40/s+10 allows bursts of 10. The gateway asks for 1.5 to 2 s between calls unless your contract says more."`
+	Secret        payment.Secret `name:"merchant-secret" env:"PAYLINK_MERCHANT_SECRET" live:"" help:"The merchant's secret key for payments. Required, here or in its file, unless a merchants file is given."`
+	SecretFile    string         `name:"merchant-secret-file" env:"PAYLINK_MERCHANT_SECRET_FILE" live:"" placeholder:"FILE" help:"File that holds the merchant's secret key; one newline at its end is dropped."`
+	MerchantsFile string         `name:"merchants-file" env:"PAYLINK_MERCHANTS_FILE" live:"" placeholder:"FILE" help:"YAML list of several merchants: id, secret or secret_file, and perhaps rate, gateway_url, and defaults of Init fields such as result_url, language or testing_mode. Replaces the merchant's secret above."`
+	Rate          Rate           `name:"rate" env:"PAYLINK_RATE" live:"" default:"1/1500ms" help:"Calls that a merchant may make, all replicas together: 40/s, 100/m, 1/1500ms; 40/s+10 allows bursts of 10. The gateway asks for 1.5 to 2 s between calls unless your contract says more."`
 	RateScope     string         `name:"rate-scope" env:"PAYLINK_RATE_SCOPE" default:"group" enum:"group,partition" help:"group: replicas share a merchant's rate by the partitions they own. partition: all intents of a merchant are in one partition, whose owner may use the whole rate."`
 }
 
 // Flow says how much is done at once, and for how long.
 type Flow struct {
-	Concurrency  int           `name:"concurrency" env:"PAYLINK_CONCURRENCY" default:"256" help:"Calls in flight in this process, at most."`
+	Concurrency  int           `name:"concurrency" env:"PAYLINK_CONCURRENCY" live:"" default:"256" help:"Calls in flight in this process, at most."`
 	GiveUpAfter  time.Duration `name:"give-up-after" env:"PAYLINK_GIVE_UP_AFTER" default:"1h" help:"An intent that is this old, counted from its record's timestamp, and still not settled fails with gave_up."`
 	DrainTimeout time.Duration `name:"drain-timeout" env:"PAYLINK_DRAIN_TIMEOUT" default:"35s" help:"How long a replica that stops or hands a partition over finishes the calls in flight. Not less than the gateway timeout, or a call may be cut off and repeated. Give the container 15 s more to stop."`
 	LedgerWindow time.Duration `name:"ledger-window" env:"PAYLINK_LEDGER_WINDOW" default:"168h" help:"How far back answered intents are remembered. Older intents go to the dead letters, and the outcome topic must keep its records at least this long."`
@@ -139,7 +141,7 @@ type Admin struct {
 // Log is how the service speaks.
 type Log struct {
 	Format string `name:"log-format" env:"PAYLINK_LOG_FORMAT" placeholder:"FORMAT" default:"" enum:",json,text" help:"json or text. Default: text on a terminal, else json."`
-	Level  string `name:"log-level" env:"PAYLINK_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	Level  string `name:"log-level" env:"PAYLINK_LOG_LEVEL" live:"" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
 }
 
 // Sign is the settings of `paylink sign`.
@@ -162,8 +164,9 @@ type File string
 // A Merchant is a merchant with its own pace.
 type Merchant struct {
 	payment.Merchant
-	Rate     Rate
-	Defaults []payment.Param // of Init fields that an intent does not give
+	SecretFile string // that the secret was read from; empty: none
+	Rate       Rate
+	Defaults   []payment.Param // of Init fields that an intent does not give
 }
 
 // HeartbeatInterval is a fifth of the session timeout, at most three seconds.

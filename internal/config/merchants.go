@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,7 +34,18 @@ func (g Gateway) LoadMerchants() ([]Merchant, error) {
 		return nil, err
 	}
 	m := payment.Merchant{ID: payment.MerchantID(g.MerchantID), Secret: secret, GatewayURL: g.URL}
-	return []Merchant{{Merchant: m, Rate: g.Rate}}, nil
+	return []Merchant{{Merchant: m, SecretFile: g.SecretFile, Rate: g.Rate}}, nil
+}
+
+// Files are what the merchants are read from, and the settings file: what to
+// watch for changes that a running service takes up.
+func (r Run) Files() []string {
+	seen := map[string]bool{string(r.File): true, r.Gateway.MerchantsFile: true}
+	for _, m := range r.Merchants {
+		seen[m.SecretFile] = true
+	}
+	delete(seen, "")
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // DefaultMerchant is the merchant of intents that name none: the configured one,
@@ -87,7 +99,7 @@ func parseMerchants(path string, data []byte, defaults Merchant) ([]Merchant, er
 			return nil, err
 		}
 		if seen[m.ID] {
-			return nil, problem(path, "merchant %s is listed twice", m.ID)
+			return nil, problem(fmt.Sprintf("%s line %d", path, item.GetToken().Position.Line), "merchant %s is listed twice", m.ID)
 		}
 		seen[m.ID] = true
 		all = append(all, m)
@@ -108,7 +120,7 @@ func parseMerchant(path string, item ast.Node, m Merchant) (Merchant, error) {
 		if values[e.key].list != nil {
 			return m, problem(values[e.key].from, "is a list; write one value")
 		}
-		if err := m.set(e.key, values[e.key], path); err != nil {
+		if err := m.set(e, values[e.key], path); err != nil {
 			return m, err
 		}
 	}
@@ -116,13 +128,14 @@ func parseMerchant(path string, item ast.Node, m Merchant) (Merchant, error) {
 	if m.ID == "" {
 		return m, problem(from, "a merchant has no id")
 	}
-	m.Secret, err = readSecret(fmt.Sprintf("%s, merchant %s", path, m.ID), payment.Secret(values["secret"].text), beside(path, values["secret_file"].text))
+	m.SecretFile = beside(path, values["secret_file"].text)
+	m.Secret, err = readSecret(fmt.Sprintf("%s, merchant %s", path, m.ID), payment.Secret(values["secret"].text), m.SecretFile)
 	return m, err
 }
 
 // set takes over one key of a merchant's entry; secrets are read at the end.
-func (m *Merchant) set(key string, g given, path string) error {
-	switch key {
+func (m *Merchant) set(e entry, g given, path string) error {
+	switch e.key {
 	case "id":
 		m.ID = payment.MerchantID(g.text)
 		return checkMerchantID(g.from, g.text)
@@ -137,7 +150,7 @@ func (m *Merchant) set(key string, g given, path string) error {
 		}
 		return nil
 	}
-	if f := payment.FieldNamed(key); f != nil && mayDefault(f) {
+	if f := payment.FieldNamed(e.key); f != nil && mayDefault(f) {
 		return m.setDefault(f, g)
 	}
 	known := map[string]bool{"id": true, "secret": true, "secret_file": true, "rate": true, "gateway_url": true}
@@ -146,7 +159,7 @@ func (m *Merchant) set(key string, g given, path string) error {
 			known[payment.Fields[i].Name] = true
 		}
 	}
-	return problem(path, "unknown key %s of a merchant; the nearest known one is %s", key, nearest(key, known))
+	return problem(e.at(path), "unknown key %s of a merchant; the nearest known one is %s", e.key, nearest(e.key, known))
 }
 
 func beside(path, file string) string {

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,8 +40,24 @@ func TestMerchantsFile(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	if diff := cmp.Diff([]string{file, filepath.Join(filepath.Dir(file), "two.secret")}, p.Run.Files()); diff != "" {
+		t.Errorf("files to watch: %s", diff)
+	}
 	if got := p.Run.Gateway.DefaultMerchant(p.Run.Merchants); got != "540002" {
 		t.Errorf("default merchant = %q, want the configured one", got)
+	}
+}
+
+func TestFilesOfOneMerchant(t *testing.T) {
+	secret, file := write(t, "secret", canary), write(t, "paylink.yaml", "rate: 2/s\n")
+	p, _, err := parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANT_ID=1", "PAYLINK_MERCHANT_SECRET_FILE=" + secret, "PAYLINK_CONFIG=" + file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := p.Run.Files(), []string{secret, file}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -65,9 +82,9 @@ func TestBadMerchantsFiles(t *testing.T) {
 		{"- id: 1\n  secret: \"\"", "the secret is empty"},
 		{"- id: 010\n  secret: " + canary, "\"010\" is no merchant number"},
 		{"- id: shop\n  secret: " + canary, "is no merchant number"},
-		{"- id: 1\n  secrt: " + canary, "unknown key secrt of a merchant; the nearest known one is secret"},
+		{"- id: 1\n  secrt: " + canary, "merchants.yaml line 2: unknown key secrt of a merchant; the nearest known one is secret"},
 		{"- id: 1\n  secret: " + canary + "\n  secret_file: x", "given twice"},
-		{"- id: 1\n  secret: " + canary + "\n- id: 1\n  secret: " + canary, "merchant 1 is listed twice"},
+		{"- id: 1\n  secret: " + canary + "\n- id: 1\n  secret: " + canary, "merchants.yaml line 3: merchant 1 is listed twice"},
 		{"- id: 1\n  secret: " + canary + "\n  rate: fast", "\"fast\" is no rate"},
 		{"- id: 1\n  secret: " + canary + "\n  gateway_url: ftp://x", "is no absolute URL"},
 		{"- id: 1\n  secret: [" + canary + "]", "is a list"},

@@ -43,7 +43,7 @@ type Service struct {
 	Intents     string `json:"intents"`
 	Outcomes    string `json:"outcomes"`
 	DeadLetters string `json:"dead_letters"`
-	Gateway     string `json:"gateway"`
+	Gateway     string `json:"gateway"` // host; several: some of them
 }
 
 // A Check is one check of readiness; Reason is a sentence if it is not OK.

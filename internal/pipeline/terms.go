@@ -48,14 +48,17 @@ func (e *Engine) bind(l *lane, t Terms, now time.Time) {
 	e.reschedule(l, now)
 }
 
-// Renew has all merchants' terms asked for again, and ends their holds: call it
-// when the merchants' settings have changed.
-func (e *Engine) Renew() {
+// Renew has all merchants' terms asked for again: call it when the merchants'
+// settings have changed. It ends the holds of those that are mended. The others
+// have nothing new to try with, so they are probed as before.
+func (e *Engine) Renew(mended func(payment.MerchantID) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
 	for m, l := range e.lanes {
-		l.hold.end(e, l)
+		if mended(m) {
+			l.hold.end(e, l)
+		}
 		e.bind(l, e.cfg.terms(m), now)
 	}
 	e.pump()

@@ -1,7 +1,9 @@
 package service
 
 import (
+	"maps"
 	"net/url"
+	"slices"
 	"sync/atomic"
 
 	"paylink/internal/config"
@@ -12,21 +14,35 @@ import (
 // A book is the configured merchants. It is replaced as a whole when the
 // settings change, so that nobody sees half a change.
 type book struct {
-	current atomic.Pointer[map[payment.MerchantID]config.Merchant]
+	current atomic.Pointer[edition]
+}
+
+// An edition is a book between two changes.
+type edition struct {
+	merchants map[payment.MerchantID]config.Merchant
+	hosts     []string // of their gateways, each once, in order
 }
 
 func (b *book) replace(all []config.Merchant) {
-	m := make(map[payment.MerchantID]config.Merchant, len(all))
-	for _, x := range all {
-		m[x.ID] = x
+	e, hosts := edition{merchants: make(map[payment.MerchantID]config.Merchant, len(all))}, map[string]bool{}
+	for _, m := range all {
+		e.merchants[m.ID] = m
+		hosts[hostOf(m.GatewayURL)] = true
 	}
-	b.current.Store(&m)
+	e.hosts = slices.Sorted(maps.Keys(hosts))
+	b.current.Store(&e)
 }
 
 func (b *book) find(id payment.MerchantID) (config.Merchant, bool) {
-	m, ok := (*b.current.Load())[id]
+	m, ok := b.current.Load().merchants[id]
 	return m, ok
 }
+
+// gateways are the hosts of the merchants' gateways.
+func (b *book) gateways() []string { return b.current.Load().hosts }
+
+// hosts is how many there are.
+func (b *book) hosts() int { return len(b.gateways()) }
 
 // merchant is what the gateway client asks for.
 func (b *book) merchant(id payment.MerchantID) (payment.Merchant, bool) {
@@ -52,18 +68,12 @@ func (b *book) terms(id payment.MerchantID) pipeline.Terms {
 	if !ok {
 		return pipeline.Terms{} // never called: the decoder does not know it either
 	}
-	host := m.GatewayURL
-	if u, err := url.Parse(host); err == nil {
-		host = u.Host
-	}
-	return pipeline.Terms{Rate: m.Rate, Host: host}
+	return pipeline.Terms{Rate: m.Rate, Host: hostOf(m.GatewayURL)}
 }
 
-// hosts is how many gateways the merchants have.
-func (b *book) hosts() int {
-	seen := map[string]bool{}
-	for id := range *b.current.Load() {
-		seen[b.terms(id).Host] = true
+func hostOf(gateway string) string {
+	if u, err := url.Parse(gateway); err == nil {
+		return u.Host
 	}
-	return len(seen)
+	return gateway
 }

@@ -1,117 +1,185 @@
 package service
 
 import (
-	"context"
-	"path/filepath"
-	"time"
+	"fmt"
+	"maps"
+	"slices"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/sirupsen/logrus"
 
 	"paylink/internal/config"
+	"paylink/internal/payment"
+	"paylink/internal/telemetry"
 )
 
-// fileRest is how long files have to rest before they are read: editors and
-// Kubernetes change several at once.
-const fileRest = 300 * time.Millisecond
+// A reason is why the settings are read anew.
+type reason int
 
-// watch takes up changes of the settings until ctx ends: when it is told to
-// (SIGHUP), and when the settings file, the merchants file or a file in their
-// folders changes. A change that is not valid changes nothing, and is told.
-func (s *service) watch(ctx context.Context) {
-	if s.deps.Settings == nil {
-		return
-	}
-	var events chan fsnotify.Event
-	if w, err := s.watcher(); err != nil {
-		s.deps.Log.WithError(err).Warn("cannot watch the settings' files: send SIGHUP after a change")
-	} else {
-		defer w.Close()
-		events = w.Events
-	}
-	rest := time.NewTimer(time.Hour)
-	defer rest.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.deps.Reload:
-			s.reload()
-		case <-events:
-			rest.Reset(fileRest)
-		case <-rest.C:
-			s.reload()
-		}
-	}
-}
-
-// watcher watches folders, not files: a file that is replaced is another file.
-func (s *service) watcher() (*fsnotify.Watcher, error) {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
-	for _, file := range []string{string(s.cfg.File), s.cfg.Gateway.MerchantsFile, s.cfg.Gateway.SecretFile} {
-		if file == "" {
-			continue
-		}
-		if err := w.Add(filepath.Dir(file)); err != nil {
-			w.Close()
-			return nil, err
-		}
-	}
-	return w, nil
-}
+const (
+	asked   reason = iota // by SIGHUP: whoever asks is told, whatever is found
+	changed               // one of their files
+	again                 // they were not valid the last time
+)
 
 // reload reads the settings anew and puts in force what may change while the
 // service runs: merchants with their secrets, addresses and rates, the number of
-// calls in flight, the log's level.
-func (s *service) reload() {
+// calls in flight, the log's level. It reports false, and changes nothing, if
+// they are not valid.
+func (s *service) reload(why reason) bool {
 	next, err := s.deps.Settings()
+	if err == nil {
+		err = s.keepsNameless(next)
+	}
 	if err != nil {
-		s.deps.Log.WithError(err).Error("the settings have changed and are not valid: going on with the old ones")
-		return
+		if why != again || err.Error() != s.refused {
+			s.deps.Log.WithError(err).Error("the settings have changed and are not valid: going on with the old ones")
+		}
+		s.refused = err.Error()
+		return false
 	}
-	s.told(next)
-	s.book.replace(next.Merchants)
-	s.engine.SetConcurrency(next.Flow.Concurrency)
-	if s.deps.SetLevel != nil {
-		s.deps.SetLevel(next.Log.Level)
+	telemetry.Hide(s.deps.Log, secrets(next)...) // before anybody can know them
+	did := s.apply(next)
+	did = s.restartTold(next) || did
+	switch {
+	case !did && why == asked:
+		s.deps.Log.Info("settings read anew: nothing has changed")
+	case !did && s.refused != "":
+		s.deps.Log.Info("the settings are valid again, and as before")
 	}
-	s.cfg.Merchants, s.cfg.Flow.Concurrency, s.cfg.Log.Level = next.Merchants, next.Flow.Concurrency, next.Log.Level
-	s.engine.Renew()
+	s.refused = ""
+	return true
 }
 
-// told logs each change with old and new value; secrets are never among them.
-func (s *service) told(next config.Run) {
+// keepsNameless refuses settings without the merchant whose intents need not name
+// it: the decoder knows one for good, and all of those intents would fail.
+func (s *service) keepsNameless(next config.Run) error {
+	if s.nameless == "" || slices.ContainsFunc(next.Merchants, func(m config.Merchant) bool { return m.ID == s.nameless }) {
+		return nil
+	}
+	return fmt.Errorf("PAYLINK_MERCHANT_ID: merchant %s is gone, whose the intents are that name none; leave it in, or restart the service", s.nameless)
+}
+
+// apply puts in force what has changed, tells each change with old and new
+// value, and reports whether there was any.
+func (s *service) apply(next config.Run) (any bool) {
 	l := s.deps.Log
 	if old := s.cfg.Flow.Concurrency; old != next.Flow.Concurrency {
 		l.WithField("old", old).WithField("new", next.Flow.Concurrency).Info("setting changed: PAYLINK_CONCURRENCY")
+		s.engine.SetConcurrency(next.Flow.Concurrency)
+		any = true
 	}
 	if old := s.cfg.Log.Level; old != next.Log.Level {
-		l.WithField("old", old).WithField("new", next.Log.Level).Info("setting changed: PAYLINK_LOG_LEVEL")
+		s.setLevel(old, next.Log.Level)
+		any = true
 	}
-	seen := map[string]bool{}
-	for _, m := range next.Merchants {
-		seen[string(m.ID)] = true
-		old, ok := s.book.find(m.ID)
-		ml := l.WithField("merchant_id", string(m.ID))
-		switch {
-		case !ok:
-			ml.WithField("rate", m.Rate.String()).Info("merchant added")
-			continue
-		case old.Rate != m.Rate:
-			ml.WithField("old", old.Rate.String()).WithField("new", m.Rate.String()).Info("merchant's rate changed")
-		}
-		if old.Secret != m.Secret {
-			ml.Info("merchant's secret changed")
-		}
-		if old.GatewayURL != m.GatewayURL {
-			ml.WithField("old", old.GatewayURL).WithField("new", m.GatewayURL).Info("merchant's gateway changed")
+	if different := s.merchantsTold(next.Merchants); len(different) > 0 {
+		s.book.replace(next.Merchants)
+		// A hold ends when its merchant has something new to try with. Reading the
+		// same again is no such thing, SIGHUP neither: what is mended at the gateway
+		// is found by the probes, two minutes later at most, and a file or a signal
+		// that comes again and again must not become calls that are sure to fail.
+		s.engine.Renew(func(m payment.MerchantID) bool { return different[m] })
+		any = true
+	}
+	s.cfg.Merchants, s.cfg.Gateway.MerchantsFile = next.Merchants, next.Gateway.MerchantsFile
+	s.cfg.Flow.Concurrency, s.cfg.Log.Level = next.Flow.Concurrency, next.Log.Level
+	return any
+}
+
+// setLevel changes the log's level. It says so while the log is at the more
+// talkative of the two: else nobody would hear that it is info again.
+func (s *service) setLevel(old, next string) {
+	set := s.deps.SetLevel
+	if set == nil {
+		set = func(string) {}
+	}
+	from, _ := logrus.ParseLevel(old) // both are valid
+	to, _ := logrus.ParseLevel(next)
+	if to > from {
+		set(next)
+	}
+	s.deps.Log.WithField("old", old).WithField("new", next).Info("setting changed: PAYLINK_LOG_LEVEL")
+	set(next)
+}
+
+// restartTold warns of changes that nothing comes of before a restart, once each,
+// and reports whether there were any.
+func (s *service) restartTold(next config.Run) bool {
+	names, news := s.cfg.NeedRestart(next), s.read.NeedRestart(next)
+	s.read = next
+	if len(names) > 0 && len(news) > 0 {
+		s.deps.Log.WithField("settings", names).Warn("settings have changed that need a restart: until then the old values are in force")
+	}
+	return len(news) > 0
+}
+
+// merchantsTold tells what has changed with the merchants, and returns with whom;
+// secrets are never among it.
+func (s *service) merchantsTold(next []config.Merchant) map[payment.MerchantID]bool {
+	different, gone := map[payment.MerchantID]bool{}, map[payment.MerchantID]bool{}
+	for _, m := range s.cfg.Merchants {
+		gone[m.ID] = true
+	}
+	for _, m := range next {
+		delete(gone, m.ID)
+		if s.merchantTold(m) {
+			different[m.ID] = true
 		}
 	}
 	for _, m := range s.cfg.Merchants {
-		if !seen[string(m.ID)] {
-			l.WithField("merchant_id", string(m.ID)).Warn("merchant removed: its intents fail with invalid_intent from now on")
+		if gone[m.ID] {
+			different[m.ID] = true
+			s.deps.Log.WithField("merchant_id", string(m.ID)).Warn("merchant removed: its intents fail with invalid_intent from now on")
 		}
 	}
+	return different
+}
+
+// merchantTold tells what is new of a merchant, and reports whether anything is.
+func (s *service) merchantTold(m config.Merchant) (any bool) {
+	l := s.deps.Log.WithField("merchant_id", string(m.ID))
+	old, known := s.book.find(m.ID)
+	if !known {
+		l.WithField("rate", m.Rate.String()).Info("merchant added")
+		return true
+	}
+	if old.Rate != m.Rate {
+		l.WithField("old", old.Rate.String()).WithField("new", m.Rate.String()).Info("merchant's rate changed")
+		any = true
+	}
+	if old.Secret != m.Secret {
+		l.Info("merchant's secret changed")
+		any = true
+	}
+	if old.GatewayURL != m.GatewayURL {
+		l.WithField("old", old.GatewayURL).WithField("new", m.GatewayURL).Info("merchant's gateway changed")
+		any = true
+	}
+	if names := differing(old.Defaults, m.Defaults); len(names) > 0 {
+		l.WithField("fields", names).Info("merchant's defaults changed: they apply to calls from now on, also to repeats of intents called before")
+		any = true
+	}
+	return any
+}
+
+// differing names the fields whose values are not the same. The values are not
+// for the log: they hold addresses of the merchant's.
+func differing(old, next []payment.Param) []string {
+	values := func(all []payment.Param) map[string]string {
+		m := map[string]string{}
+		for _, p := range all {
+			m[p.Name] = p.Value
+		}
+		return m
+	}
+	was, is := values(old), values(next)
+	maps.DeleteFunc(was, func(name, v string) bool {
+		same := is[name] == v // no default is empty
+		if same {
+			delete(is, name)
+		}
+		return same
+	})
+	maps.Copy(was, is)
+	return slices.Sorted(maps.Keys(was))
 }

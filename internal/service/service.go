@@ -26,6 +26,7 @@ import (
 	"paylink/internal/freedompay"
 	"paylink/internal/kafkaio"
 	"paylink/internal/pace"
+	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 	"paylink/internal/telemetry"
 )
@@ -57,11 +58,16 @@ type Deps struct {
 // Logger returns the logger that the settings ask for. It cannot print a secret
 // of the settings.
 func Logger(cfg config.Run, w io.Writer) (*logrus.Logger, error) {
-	secrets := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal(), cfg.Events.Password.Reveal(), cfg.Events.Token.Reveal()}
+	return telemetry.NewLogger(w, cfg.Log.Format, cfg.Log.Level, secrets(cfg)...)
+}
+
+// secrets are all that the settings hold.
+func secrets(cfg config.Run) []string {
+	all := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal(), cfg.Events.Password.Reveal(), cfg.Events.Token.Reveal()}
 	for _, m := range cfg.Merchants {
-		secrets = append(secrets, m.Secret.Reveal())
+		all = append(all, m.Secret.Reveal())
 	}
-	return telemetry.NewLogger(w, cfg.Log.Format, cfg.Log.Level, secrets...)
+	return all
 }
 
 // A service is its parts.
@@ -70,6 +76,7 @@ type service struct {
 	deps     Deps
 	started  time.Time
 	book     book
+	nameless payment.MerchantID // whose the intents are that name no merchant; empty: nobody's
 	registry *prometheus.Registry
 	source   *kafkaio.Source
 	gateway  *freedompay.Client
@@ -79,13 +86,17 @@ type service struct {
 	admin    *telemetry.Server
 	stopping atomic.Bool
 	stopOnce sync.Once // says that the service stops
+
+	// Of watch: the settings as they were read last, and why they were not taken up.
+	read    config.Run
+	refused string
 }
 
 // Run runs the service until ctx ends and what is in flight is settled,
 // published and committed, within the drain timeout. The settings must be
 // prepared. An error means that the service could not start, or not go on.
 func Run(ctx context.Context, cfg config.Run, deps Deps) error {
-	s := &service{cfg: cfg, deps: deps, started: time.Now(), health: &telemetry.Health{}}
+	s := &service{cfg: cfg, read: cfg, deps: deps, started: time.Now(), health: &telemetry.Health{}}
 	if err := s.build(); err != nil {
 		return err
 	}
@@ -112,7 +123,8 @@ func (s *service) build() error {
 		Merchant: s.book.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
 	})
-	decoder := event.DecoderConfig{DefaultMerchant: s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants), KnownMerchant: s.book.knows, Defaults: s.book.defaults}
+	s.nameless = s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants)
+	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.book.knows, Defaults: s.book.defaults}
 	encoder := event.EncoderConfig{Source: "/paylink/" + url.PathEscape(s.cfg.Kafka.Group)}
 	if err = s.connectRegistry(&decoder, &encoder); err != nil {
 		return err
@@ -176,8 +188,7 @@ func (s *service) run(ctx context.Context) error {
 		ended <- err
 	}()
 	var watching sync.WaitGroup
-	watching.Go(func() { s.watch(ctx) })
-	err := s.engine.Run(ctx, s.source)
+	err := s.engine.Run(ctx, begun{s.source, func() { watching.Go(func() { s.watch(ctx) }) }})
 	s.beginStop()
 	unwatch()
 	stop(nil)
@@ -190,6 +201,19 @@ func (s *service) run(ctx context.Context) error {
 	}
 	s.deps.Log.WithField("up", time.Since(s.started).Round(time.Second).String()).Info("stopped: everything in flight is settled and committed, or left for the next owner")
 	return nil
+}
+
+// A begun is a source that says when the engine has come to it: not before that
+// may the engine be told of new settings.
+type begun struct {
+	pipeline.Source
+	say func()
+}
+
+// Run implements pipeline.Source.
+func (b begun) Run(ctx context.Context, serve func(pipeline.Claim)) error {
+	b.say()
+	return b.Source.Run(ctx, serve)
 }
 
 // beginStop says, once, that the service stops; it returns after that is said.

@@ -2,7 +2,9 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +22,10 @@ const (
 	metricCorrupt     = "paylink_kafka_corrupt_batches_total"
 	metricLostRecords = "paylink_kafka_records_lost_to_retention_total"
 	metricProducers   = "paylink_kafka_new_producer_ids_total"
+	metricBroken      = "paylink_kafka_fences_broken_total"
+	metricDown        = "paylink_gateway_down"
+	metricSecond      = "paylink_second_payments_total"
+	metricVanished    = "paylink_intents_vanished_total"
 )
 
 // addChecks says when the service is ready: it is a living member of its group,
@@ -38,16 +44,22 @@ func (s *service) addChecks() {
 		return ""
 	})
 	s.health.Add("ledger", func() string {
-		if n := s.loading(readings(s.registry), s.engine.State()); n > 0 {
-			return fmt.Sprintf("%d partitions are being fenced, and their ledgers read", n)
-		}
-		return ""
+		return loading(s.source.Live(), readings(s.registry), s.engine.State())
 	})
 }
 
-// loading is how many partitions are ours but not worked on yet.
-func (s *service) loading(m numbers, e pipeline.State) int {
-	return max(0, int(m.sum(metricAssigned))-len(e.Desks))
+// loading says how many partitions are ours but not worked on yet. Who is no
+// living member has none to fence, whatever the group gave it last: the check of
+// the group says so.
+func loading(member bool, m numbers, e pipeline.State) string {
+	n := int(m.sum(metricAssigned)) - len(e.Desks)
+	if !member || n <= 0 {
+		return ""
+	}
+	if n == 1 {
+		return "1 partition is being fenced, and its ledger read"
+	}
+	return fmt.Sprintf("%d partitions are being fenced, and their ledgers read", n)
 }
 
 // state is what the console shows.
@@ -59,9 +71,9 @@ func (s *service) state() console.State {
 		Service: console.Service{
 			Version: s.deps.Version, Group: s.cfg.Kafka.Group, Instance: s.cfg.Kafka.InstanceID,
 			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
-			Gateway: s.cfg.Gateway.URL,
+			Gateway: some(s.book.gateways(), 3),
 		},
-		Alarms: alarms(m, e), Partitions: partitions(m, e), Counters: counters(m, e), Outcomes: outcomes(e),
+		Alarms: slices.Concat(gatewaysDown(m, s.book.gateways(), s.engine.Lanes()), holds(e), rises(m)), Partitions: partitions(m, e), Counters: counters(m, e), Outcomes: outcomes(e),
 	}
 	for _, c := range checks {
 		st.Checks = append(st.Checks, console.Check{Name: c.Name, OK: c.OK, Reason: c.Reason})
@@ -69,8 +81,38 @@ func (s *service) state() console.State {
 	return st
 }
 
-// alarms are the things that a person must look at.
-func alarms(m numbers, e pipeline.State) []console.Alarm {
+// some names the first n of all, and says how many more there are.
+func some(all []string, n int) string {
+	if len(all) <= n {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:n], ", "), len(all)-n)
+}
+
+// gatewaysDown are the alarms of the gateways that fail broadly. One that no
+// merchant has any more alarms nobody, whatever was found of it last.
+func gatewaysDown(m numbers, ours []string, lanes []pipeline.LaneWait) []console.Alarm {
+	var out []console.Alarm
+	for _, host := range ours {
+		if down, _ := m.labelled(metricDown, "gateway", host); down == 0 {
+			continue
+		}
+		a := console.Alarm{
+			What: fmt.Sprintf("Gateway %s fails broadly: its intents wait, and it is only probed", host),
+			Mend: "See in the log how the calls end, and ask the gateway's people. If only we cannot reach it, \"paylink check\" looks at address, name resolution, firewall and proxy. Calls go on by themselves once a probe works.",
+		}
+		for _, l := range lanes {
+			if l.Gateway == host && l.State == "breaker open" {
+				a.Since = l.Since
+			}
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// holds are the alarms of the merchants that the gateway does not accept.
+func holds(e pipeline.State) []console.Alarm {
 	var out []console.Alarm
 	for _, l := range e.Lanes {
 		if l.OnHold {
@@ -81,9 +123,19 @@ func alarms(m numbers, e pipeline.State) []console.Alarm {
 			})
 		}
 	}
+	return out
+}
+
+// rises are the alarms of what should never happen. They stay until the service
+// is started anew: it does not know whether anybody has seen to them.
+func rises(m numbers) []console.Alarm {
+	var out []console.Alarm
 	for _, a := range []struct{ metric, what, mend string }{
 		{metricCorrupt, "Batches of the intent topic cannot be read: their partitions stand still", "Look at the log for partition and offset; the batch is broken on the broker's disk."},
+		{metricSecond, "The gateway holds another payment than the published link's: it did not honour the idempotency key", "Reconcile these orders with the gateway; the log names each, with \"reconcile\". Their payers have one link only."},
+		{metricVanished, "Retention deleted intents that waited for their turn: they get no outcome", "Raise the retention of the intent topic above the longest wait, and have the emitter publish them again; the log names partition and offset of each."},
 		{metricLostRecords, "Kafka deleted intents before they were read", "Raise the retention of the intent topic, and have the emitter publish the lost intents again."},
+		{metricBroken, "Somebody else fenced partitions that we hold", "Make sure that no other service has this group's name on this topic. Nothing is published twice: each fence was made again."},
 		{metricProducers, "The transaction coordinator had forgotten us: a fence began anew", "Raise transactional.id.expiration.ms if this comes back."},
 	} {
 		if n := m.sum(a.metric); n > 0 {
@@ -127,7 +179,7 @@ func counters(m numbers, e pipeline.State) []console.Counter {
 		{"Kafka", "paylink_kafka_records_appended_total", nil, nil},
 		{"Kafka", "paylink_kafka_append_retries_total", nil, nil},
 		{"Kafka", "paylink_kafka_fetch_errors_total", nil, nil},
-		{"Kafka", "paylink_kafka_fences_broken_total", nil, map[string]bool{"*": true}},
+		{"Kafka", metricBroken, nil, map[string]bool{"*": true}},
 	} {
 		for _, r := range m[f.metric] {
 			name := r.name(f.labels)
@@ -212,7 +264,7 @@ var plain = map[string]string{
 	"paylink_kafka_records_appended_total": "records appended",
 	"paylink_kafka_append_retries_total":   "appends repeated",
 	"paylink_kafka_fetch_errors_total":     "fetches that failed",
-	"paylink_kafka_fences_broken_total":    "fences found broken",
+	metricBroken:                           "fences found broken",
 }
 
 // name says what a series counts.

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"paylink/internal/config"
 	"paylink/internal/console"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
@@ -35,11 +36,65 @@ func registry() *prometheus.Registry {
 	return reg
 }
 
-func TestAlarmsAreHoldsAndWhatMustNeverHappen(t *testing.T) {
+func TestEachHoldIsAnAlarm(t *testing.T) {
 	since := time.Unix(1, 0)
-	got := alarms(readings(registry()), pipeline.State{Lanes: []pipeline.LaneState{
+	got := holds(pipeline.State{Lanes: []pipeline.LaneState{
 		{Merchant: "540001", OnHold: true, Code: "9998", Since: since}, {Merchant: "540002"},
 	}})
+	whatAndMend(t, got, "Merchant 540001 is on hold: the gateway rejects our credentials or set-up (error 9998)")
+	if len(got) > 0 && !got[0].Since.Equal(since) {
+		t.Errorf("since %v, want %v", got[0].Since, since)
+	}
+}
+
+func TestEachGatewayThatIsDownIsAnAlarmWhileItIsOurs(t *testing.T) {
+	down := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: metricDown, Help: "down"}, []string{"gateway"})
+	for host, v := range map[string]float64{"one": 1, "two": 1, "three": 0, "left": 1} {
+		down.WithLabelValues(host).Set(v)
+	}
+	reg, since := prometheus.NewRegistry(), time.Unix(1, 0)
+	reg.MustRegister(down)
+	var b book
+	b.replace([]config.Merchant{
+		{Merchant: payment.Merchant{ID: "1", GatewayURL: "https://two/path"}}, {Merchant: payment.Merchant{ID: "2", GatewayURL: "https://one"}},
+		{Merchant: payment.Merchant{ID: "3", GatewayURL: "https://three"}}, {Merchant: payment.Merchant{ID: "4", GatewayURL: "https://one"}},
+	})
+	got := gatewaysDown(readings(reg), b.gateways(), []pipeline.LaneWait{
+		{Merchant: "1", Gateway: "two", Wait: pipeline.Wait{State: "held", Since: time.Unix(9, 0)}},
+		{Merchant: "2", Gateway: "one", Wait: pipeline.Wait{State: "breaker open", Since: since}},
+	})
+	whatAndMend(t, got, "Gateway one fails broadly: its intents wait, and it is only probed", "Gateway two fails broadly: its intents wait, and it is only probed")
+	if len(got) == 2 && (!got[0].Since.Equal(since) || !got[1].Since.IsZero()) {
+		t.Errorf("since %v and %v, want that of the breaker, and none for a gateway whose merchants are all on hold", got[0].Since, got[1].Since)
+	}
+}
+
+func TestSomeOfManyAreNamed(t *testing.T) {
+	for want, all := range map[string][]string{"": nil, "a": {"a"}, "a, b": {"a", "b"}, "a, b and 2 more": {"a", "b", "c", "d"}} {
+		if got := some(all, 2); got != want {
+			t.Errorf("some of %v = %q, want %q", all, got, want)
+		}
+	}
+}
+
+func TestWhatMustNeverHappenIsAnAlarm(t *testing.T) {
+	reg := registry()
+	for _, name := range []string{metricSecond, metricVanished, metricBroken} {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: name})
+		c.Add(2)
+		reg.MustRegister(c)
+	}
+	whatAndMend(t, rises(readings(reg)),
+		"Batches of the intent topic cannot be read: their partitions stand still (1 since the start)",
+		"The gateway holds another payment than the published link's: it did not honour the idempotency key (2 since the start)",
+		"Retention deleted intents that waited for their turn: they get no outcome (2 since the start)",
+		"Somebody else fenced partitions that we hold (2 since the start)",
+	)
+}
+
+// whatAndMend checks what alarms say, and that each says what to do.
+func whatAndMend(t *testing.T, got []console.Alarm, want ...string) {
+	t.Helper()
 	var what []string
 	for _, a := range got {
 		what = append(what, a.What)
@@ -47,11 +102,7 @@ func TestAlarmsAreHoldsAndWhatMustNeverHappen(t *testing.T) {
 			t.Errorf("%q says not how to mend it", a.What)
 		}
 	}
-	want := []string{
-		"Merchant 540001 is on hold: the gateway rejects our credentials or set-up (error 9998)",
-		"Batches of the intent topic cannot be read: their partitions stand still (1 since the start)",
-	}
-	if diff := cmp.Diff(want, what); diff != "" || !got[0].Since.Equal(since) {
+	if diff := cmp.Diff(want, what); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -101,9 +152,20 @@ func TestOutcomesOfBothKinds(t *testing.T) {
 	}
 }
 
-func TestLoadingIsWhatIsAssignedButNotServed(t *testing.T) {
-	s := &service{}
-	if got := s.loading(readings(registry()), pipeline.State{Desks: make([]pipeline.DeskState, 1)}); got != 2 {
-		t.Errorf("loading = %d, want 2 of 3", got)
+func TestLoadingIsWhatAMemberWasGivenAndDoesNotServeYet(t *testing.T) {
+	for _, c := range []struct {
+		member bool
+		desks  int // of 3 partitions
+		want   string
+	}{
+		{true, 1, "2 partitions are being fenced, and their ledgers read"},
+		{true, 2, "1 partition is being fenced, and its ledger read"},
+		{true, 3, ""},
+		{true, 4, ""},
+		{false, 0, ""}, // lost the group: nobody fences
+	} {
+		if got := loading(c.member, readings(registry()), pipeline.State{Desks: make([]pipeline.DeskState, c.desks)}); got != c.want {
+			t.Errorf("member %v with %d of 3 partitions: %q, want %q", c.member, c.desks, got, c.want)
+		}
 	}
 }

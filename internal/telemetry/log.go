@@ -15,6 +15,8 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -43,8 +45,24 @@ func NewLogger(w io.Writer, format, level string, secrets ...string) (*logrus.Lo
 	l := logrus.New()
 	l.SetOutput(w)
 	l.SetLevel(lvl)
-	l.SetFormatter(&masking{inner: formatter(w, format), secrets: spellings(secrets)})
+	m := &masking{inner: formatter(w, format)}
+	m.hide(secrets)
+	l.SetFormatter(m)
 	return l, nil
+}
+
+// Hide has a logger that NewLogger made, or an entry of one, mask more secrets.
+// Those of before stay masked: who uses them may not be done yet. It may be
+// called while others log.
+func Hide(log logrus.FieldLogger, secrets ...string) {
+	if e, ok := log.(*logrus.Entry); ok {
+		log = e.Logger
+	}
+	if l, ok := log.(*logrus.Logger); ok {
+		if m, ok := l.Formatter.(*masking); ok {
+			m.hide(secrets)
+		}
+	}
 }
 
 func formatter(w io.Writer, format string) logrus.Formatter {
@@ -63,8 +81,30 @@ func terminal(w io.Writer) bool {
 
 // masking is a formatter after which no secret is left.
 type masking struct {
-	inner   logrus.Formatter
-	secrets [][]byte // the longest first
+	inner logrus.Formatter
+
+	mu      sync.Mutex               // held while secrets are added
+	secrets atomic.Pointer[[][]byte] // the longest first; a list is not changed, but replaced
+}
+
+// hide adds secrets.
+func (m *masking) hide(secrets []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := spellings(secrets)
+	if old := m.secrets.Load(); old != nil {
+		all = append(all, *old...)
+	}
+	slices.SortFunc(all, longestFirst)
+	all = slices.CompactFunc(all, bytes.Equal)
+	m.secrets.Store(&all)
+}
+
+func longestFirst(a, b []byte) int {
+	if len(a) != len(b) {
+		return len(b) - len(a)
+	}
+	return bytes.Compare(a, b)
 }
 
 // Format implements logrus.Formatter.
@@ -73,7 +113,7 @@ func (m *masking) Format(e *logrus.Entry) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("format a log line: %w", err)
 	}
-	for _, s := range m.secrets {
+	for _, s := range *m.secrets.Load() {
 		line = bytes.ReplaceAll(line, s, []byte("***"))
 	}
 	return line, nil
@@ -94,11 +134,5 @@ func spellings(secrets []string) [][]byte {
 		out = append(out, []byte(s), quoted[1:len(quoted)-1], []byte(goQuoted[1:len(goQuoted)-1]),
 			[]byte(url.QueryEscape(s)), []byte(url.PathEscape(s)))
 	}
-	slices.SortFunc(out, func(a, b []byte) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
-		}
-		return bytes.Compare(a, b)
-	})
-	return slices.CompactFunc(out, bytes.Equal)
+	return out
 }

@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
 
 	"paylink/internal/telemetry"
 )
@@ -42,6 +44,30 @@ func TestNoSpellingOfASecretIsLogged(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestSecretsThatComeLaterAreMaskedToo(t *testing.T) {
+	var out bytes.Buffer
+	log, err := telemetry.NewLogger(&out, telemetry.JSON, "info", "first-canary")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy sync.WaitGroup
+	for range 4 { // others log meanwhile
+		busy.Go(func() {
+			for range 100 {
+				log.Info("first-canary")
+			}
+		})
+	}
+	telemetry.Hide(log, "second-canary")
+	telemetry.Hide(log.WithField("an", "entry"), "third-canary-that-is-longer", "second-canary")
+	busy.Wait()
+	log.Info("first-canary second-canary third-canary-that-is-longer")
+	if s := out.String(); strings.Contains(s, "canary") || !strings.Contains(s, `"*** *** ***"`) {
+		t.Errorf("log = %s", s[max(0, len(s)-300):])
+	}
+	telemetry.Hide(logrus.New(), "fourth-canary") // not ours: nothing to do
 }
 
 func TestShortTextsAreNoSecrets(t *testing.T) {

@@ -1,0 +1,33 @@
+package config
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWhatIsNotLiveNeedsARestart(t *testing.T) {
+	base := []string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANT_ID=1", "PAYLINK_MERCHANT_SECRET=" + canary}
+	old, _, err := parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		change []string
+		want   []string
+	}{
+		{nil, nil},
+		{[]string{"PAYLINK_GATEWAY_URL=https://other", "PAYLINK_MERCHANT_SECRET=new-" + canary, "PAYLINK_RATE=7/s", "PAYLINK_CONCURRENCY=7", "PAYLINK_LOG_LEVEL=warn"}, nil},
+		{[]string{"PAYLINK_GIVE_UP_AFTER=2h"}, []string{"PAYLINK_GIVE_UP_AFTER"}},
+		{[]string{"PAYLINK_KAFKA_BROKERS=one:1,two:1", "PAYLINK_MERCHANT_ID=2", "PAYLINK_GATEWAY_TIMEOUT=1s", "PAYLINK_KAFKA_TLS_ENABLED=true", "PAYLINK_TOPIC_INTENTS=x", "PAYLINK_LOG_FORMAT=text"},
+			[]string{"PAYLINK_KAFKA_BROKERS", "PAYLINK_KAFKA_TLS_ENABLED", "PAYLINK_TOPIC_INTENTS", "PAYLINK_GATEWAY_TIMEOUT", "PAYLINK_MERCHANT_ID", "PAYLINK_LOG_FORMAT"}},
+	} {
+		next, _, err := parse(append(base, c.change...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, old.Run.NeedRestart(next.Run)); diff != "" {
+			t.Errorf("%q: %s", c.change, diff)
+		}
+	}
+}
