@@ -70,9 +70,9 @@ func TestNetworkFaultsOneByOne(t *testing.T) {
 	for range form(t, 1, 5) {
 		for _, a := range ailments {
 			for i, at := range sc.fleet.replicas[0].network.places() {
-				time.Sleep(between(sc.rng, 0, 500*time.Millisecond))
+				time.Sleep(between(sc.rng, 0, 200*time.Millisecond))
 				at.paths = sc.fleet.replicas[i%2].network.places()[i].paths
-				sc.fleet.ail(sc.rng, i%2, a, at, between(sc.rng, 500*time.Millisecond, form(t, 2*time.Second, session+2*time.Second)))
+				sc.fleet.ail(sc.rng, i%2, a, at, between(sc.rng, 500*time.Millisecond, form(t, time.Second, session+2*time.Second)))
 			}
 		}
 	}

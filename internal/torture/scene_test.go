@@ -125,14 +125,19 @@ func (sc *scene) history() history.Run {
 func (sc *scene) judge() history.Verdict {
 	sc.t.Helper()
 	sc.settle()
-	v := history.Judge(sc.history())
+	run := sc.history()
+	v := history.Judge(run)
 	if s := v.String(); s != "" {
 		sc.t.Errorf("the promise is broken:\n%s", s)
 	}
 	for _, line := range sc.fleet.panics() {
 		sc.t.Errorf("not a line of the logger: %s", line)
 	}
-	sc.t.Logf("%s; %d times partitions were lost without a hand-over", v.Counts, sc.fleet.lost())
+	buried := map[history.Place]bool{}
+	for _, d := range run.DeadLetters {
+		buried[d.Source] = true
+	}
+	sc.t.Logf("%s; %d records are in dead letters; %d times partitions were lost without a hand-over", v.Counts, len(buried), sc.fleet.lost())
 	return v
 }
 

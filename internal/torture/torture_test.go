@@ -73,7 +73,7 @@ func TestTorture(t *testing.T) { torture(t, startCluster(t), time.Minute) }
 // killed and comes back.
 func TestTortureOnOneBroker(t *testing.T) {
 	startFast(t)
-	torture(t, realkafka.StartBroker(t), 30*time.Second)
+	torture(t, realkafka.StartBroker(t), 20*time.Second)
 }
 
 // torture hurts everything on a cluster, for a short time unless a longer one is
