@@ -1,6 +1,7 @@
 package kafkaio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,16 +31,17 @@ type member struct {
 
 	outcomes int // partitions of the outcome topic, read once: p mod outcomes must never change
 
-	mu       sync.Mutex
-	id       kafkawire.Member // ID "": the group knows us not
-	joining  bool
-	rejoin   bool
-	stopping bool
-	over     error         // why there is no way back into the group
-	drained  chan struct{} // closed when it is stopping and no claim is left
-	settled  time.Time     // newest proof of life while no rebalance was under way
-	assigned map[int32]bool
-	claims   map[int32]*claim // every claim whose goroutine has not ended
+	mu         sync.Mutex
+	id         kafkawire.Member // ID "": the group knows us not
+	joining    bool
+	rejoin     bool
+	stopping   bool
+	over       error         // why there is no way back into the group
+	replacedAt time.Time     // when somebody last joined under our instance id
+	drained    chan struct{} // closed when it is stopping and no claim is left
+	settled    time.Time     // newest proof of life while no rebalance was under way
+	assigned   map[int32]bool
+	claims     map[int32]*claim // every claim whose goroutine has not ended
 }
 
 // joinBackoff is the wait after a join that failed.
@@ -230,7 +232,7 @@ func (m *member) failed(step string, err error) error {
 		m.lose(err)
 	case kafka.FencedInstanceID:
 		m.replaced(err)
-		return m.ending()
+		return cmp.Or(m.ending(), err)
 	case kafka.InvalidSessionTimeout:
 		return fatalError{fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms, group.max.session.timeout.ms): %w", m.s.cfg.SessionTimeout, err)}
 	}
@@ -424,14 +426,23 @@ func (m *member) aliveInRebalance(sent time.Time) {
 	}
 }
 
-// replaced ends the member: somebody else runs under our instance id. To join
-// again would end that one, which would end us, and so on.
+// replaced is told that somebody joined under our instance id after us. The first
+// time it may have been ourselves, by a request that was late on its way: we join
+// again. Soon after that it is another process, and one of the two must end, or
+// each would end the other for ever.
 func (m *member) replaced(why error) {
+	now := time.Now()
 	m.mu.Lock()
-	m.over = fatalError{fmt.Errorf("another member runs with the group instance id %q: %w", m.s.cfg.InstanceID, why)}
+	if !m.replacedAt.IsZero() && now.Sub(m.replacedAt) < replacedAgain {
+		m.over = fatalError{fmt.Errorf("another member runs with the group instance id %q: %w", m.s.cfg.InstanceID, why)}
+	}
+	m.replacedAt = now
 	m.mu.Unlock()
 	m.lose(why)
 }
+
+// replacedAgain is how soon a second replacement shows that there are two of us.
+const replacedAgain = time.Minute
 
 // lose drops all claims: the group does not count us in any more.
 func (m *member) lose(why error) {

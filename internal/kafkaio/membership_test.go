@@ -305,6 +305,33 @@ func TestASecondProcessWithOurInstanceIDEndsUs(t *testing.T) {
 	})
 }
 
+// A join that the network held up for longer than we waited for it takes our
+// instance id from ourselves when it arrives: that must not end us.
+func TestALateJoinOfOursDoesNotEndUs(t *testing.T) {
+	inLab(t, 4, func(l *lab) {
+		joins := 0
+		l.emit(0, 40)
+		m := l.start("a", func(c *kafkaio.Config) { c.InstanceID = "pod-0" })
+		m.net.set(func(k kmsg.Key) treatment {
+			if k != kmsg.JoinGroup {
+				return treatment{}
+			}
+			if joins++; joins == 1 {
+				return treatment{late: 80 * time.Second} // we wait for 76
+			}
+			return treatment{}
+		})
+		l.judge(40)
+		time.Sleep(30 * time.Second) // the late one has arrived
+		l.emit(40, 40)
+		l.judge(80)
+		if n := m.metric(t, "partitions_lost_total"); n == 0 {
+			t.Error("the late join took nothing from us: the test does not test what it says")
+		}
+		m.leave(t)
+	})
+}
+
 func TestADrainThatTakesTooLongIsCutShort(t *testing.T) {
 	inLab(t, 4, func(l *lab) {
 		l.gate.took = func(n int) time.Duration {
