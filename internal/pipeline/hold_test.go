@@ -13,6 +13,11 @@ import (
 // of returns an intent of a merchant.
 func of(merchant, id string) string { return intent(id, `"merchant_id":"`+merchant+`"`) }
 
+// expires is the member of an intent that expires after d.
+func expires(d time.Duration) string {
+	return `"expires_at":"` + time.Now().Add(d).UTC().Format(time.RFC3339Nano) + `"`
+}
+
 // wrongSecret makes every call of merchant 1 fail as Misconfigured.
 func wrongSecret(in payment.Intent, _ bool) answer {
 	if in.Merchant == "1" {
@@ -201,5 +206,36 @@ func TestFailingMerchantDelaysNobodyElse(t *testing.T) {
 		}
 		after(5 * time.Second)
 		same(t, "outcomes of the other merchant", len(p.order()), 500)
+	})
+}
+
+// TestAMerchantOnHoldShowsThatTheGatewayIsBack: all others' intents have expired
+// during the outage. That our credentials are wrong is an answer too.
+func TestAMerchantOnHoldShowsThatTheGatewayIsBack(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		down := false
+		l.gate.otherwise = func(in payment.Intent, find bool) answer {
+			if down {
+				return unsent
+			}
+			return wrongSecret(in, find)
+		}
+		m, p, _ := l.one(func(c *pipeline.Config) { c.Hosts = func() int { return 1 } })
+		p.emit("", of("1", "held"))
+		after(5 * time.Second)
+		l.gate.mu.Lock()
+		down = true
+		l.gate.mu.Unlock()
+		for i := range 10 {
+			p.emit("", intent(fmt.Sprint("i-", i), `"merchant_id":"2"`, expires(time.Minute)))
+		}
+		after(10 * time.Minute)
+		same(t, "outcomes", len(p.order()), 10)
+		same(t, "gateways down", m.metric(t, "paylink_gateway_down"), 1)
+		l.gate.mu.Lock()
+		down = false
+		l.gate.mu.Unlock()
+		after(3 * time.Minute)
+		same(t, "gateways down once a probe was answered", m.metric(t, "paylink_gateway_down"), 0)
 	})
 }

@@ -84,11 +84,17 @@ func (e *Engine) releaseHosts(now time.Time) (any bool) {
 	return any
 }
 
+// judge tells breaker and adaptive how a call went. That our credentials are
+// wrong says nothing of how well the gateway works, but that it is there: a
+// merchant on hold may be the only one left to find that out.
 func (h *host) judge(began, now time.Time, err error) {
 	answered, failed := true, false
 	if err != nil {
 		switch ge := payment.AsGatewayError(err); ge.Class {
 		case payment.Misconfigured:
+			if h.breaker.State(now) == pace.Open {
+				h.breaker.Done(began, now, false)
+			}
 			return
 		case payment.InDoubt, payment.NotSent:
 			answered, failed = false, !isNotFound(err)
