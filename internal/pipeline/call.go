@@ -50,15 +50,26 @@ func (e *Engine) skip(f Finding) {
 	e.metrics.skipped[f].Inc()
 }
 
-// overdue returns the outcome of a task whose time is up, or nil; mu held.
+// overdue returns the outcome of a task whose time is up. If it turns out not to
+// be, because time on hold does not count, it returns nil, and the task's by is
+// when to look again; mu held.
 func (e *Engine) overdue(t *task, now time.Time) payment.Outcome {
 	in, tr := t.work.dec.Intent, &t.work.try
-	if tr.linked != 0 {
-		return nil // its outcome is published
+	if tr.linked != 0 { // its outcome is published
+		t.by = now.Add(e.cfg.GiveUpAfter).UnixNano()
+		return nil
 	}
 	held := e.lane(in.Merchant).hold.heldSince(t.at, now)
-	return tr.overdue(in, age{record: t.at, giveUp: e.cfg.GiveUpAfter, held: held}, now)
+	o := tr.overdue(in, age{record: t.at, giveUp: e.cfg.GiveUpAfter, held: held}, now)
+	if o == nil {
+		t.by = t.deadline(max(e.cfg.GiveUpAfter+held, now.Sub(t.at)+overdueLook))
+	}
+	return o
 }
+
+// overdueLook is how soon to look again at a task whose hold alone keeps it from
+// being given up. When it expires is looked at in time.
+const overdueLook = time.Second
 
 // dispatch starts a call; mu held.
 func (e *Engine) dispatch(t *task, l *lane, now time.Time) {

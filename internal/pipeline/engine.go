@@ -191,13 +191,16 @@ func (e *Engine) pump() {
 // startNext does what is due in a lane: it settles a task whose time is up, or
 // calls for the next one; mu held. It reports false if there is no room for calls.
 func (e *Engine) startNext(l *lane, now time.Time) bool {
-	for _, t := range l.overdue(now) { // all of them: either may be the next to call
-		if o := e.overdue(t, now); o != nil && !l.mustAsk(t, o) {
+	for t := l.overdue(now); t != nil; t = l.overdue(now) { // all of them: any may be the next to call
+		switch o := e.overdue(t, now); {
+		case o == nil:
+			heap.Fix(t.queue, t.index)
+		case l.mustAsk(t, o):
+			l.close(t)
+		default:
 			e.takeOut(t, now)
 			e.startPublishing(t, o)
 			return true
-		} else if o != nil {
-			t.work.try.asking, t.work.try.closing = true, true
 		}
 	}
 	if l.mayCall(now).After(now) { // looked at because of a time that turned out not to be up

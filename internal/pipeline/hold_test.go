@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
@@ -16,6 +17,15 @@ func of(merchant, id string) string { return intent(id, `"merchant_id":"`+mercha
 // expires is the member of an intent that expires after d.
 func expires(d time.Duration) string {
 	return `"expires_at":"` + time.Now().Add(d).UTC().Format(time.RFC3339Nano) + `"`
+}
+
+// rated gives every merchant a rate, at a gateway of which there is one.
+func rated(r pace.Rate) func(*pipeline.Config) {
+	return func(c *pipeline.Config) {
+		c.Terms = func(payment.MerchantID) pipeline.Terms { return pipeline.Terms{Rate: r, Host: "gateway"} }
+		c.Hosts = func() int { return 1 }
+		c.Partitions = func() int { return 1 }
+	}
 }
 
 // wrongSecret makes every call of merchant 1 fail as Misconfigured.
@@ -237,5 +247,53 @@ func TestAMerchantOnHoldShowsThatTheGatewayIsBack(t *testing.T) {
 		l.gate.mu.Unlock()
 		after(3 * time.Minute)
 		same(t, "gateways down once a probe was answered", m.metric(t, "paylink_gateway_down"), 0)
+	})
+}
+
+// TestIntentExpiresOnHoldInTime: time on hold does not count for giving up, for
+// expires_at it does; also behind an intent that would have been given up.
+func TestIntentExpiresOnHoldInTime(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = wrongSecret
+		_, p, _ := l.one(func(c *pipeline.Config) { c.GiveUpAfter = 10 * time.Minute })
+		p.emit("", of("1", "old"))
+		after(5 * time.Minute)
+		expiresAt := time.Now().Add(8 * time.Minute)
+		p.emit("", intent("i", `"merchant_id":"1"`, expires(8*time.Minute)))
+		after(2 * time.Hour)
+		same(t, "outcomes on hold", p.order(), []string{"i"})
+		l.failed(p, "i", payment.Failed{Reason: payment.Expired, ErrorCode: "9998", Attempts: 2})
+		if late := p.outcomes[0].at.Sub(expiresAt); late > time.Second {
+			t.Errorf("it was settled %v after it had expired", late)
+		}
+	})
+}
+
+// TestNobodyWaitsForALastLook: of intents that another owner may have called for,
+// each is looked up before it is given up, as the merchant's pace allows. What
+// was never called for expires meanwhile in time.
+func TestNobodyWaitsForALastLook(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		slow := rated(pace.Rate{Events: 1, Per: 10 * time.Second, Burst: 1})
+		l.gate.otherwise = func(_ payment.Intent, find bool) answer {
+			if find {
+				return notFound
+			}
+			return lost
+		}
+		m, p, _ := l.one(slow)
+		for i := range 20 {
+			p.emit("", intent(fmt.Sprint("i-", i), expires(5*time.Minute)))
+		}
+		after(time.Minute)
+		m.leave(t)
+		after(10 * time.Minute)
+		m = l.start(slow)
+		m.source.take(0)
+		after(time.Second)
+		p.emit("", intent("new", expires(5*time.Second)))
+		after(6 * time.Second)
+		l.failed(p, "new", payment.Failed{Reason: payment.Expired})
+		l.settles(10 * time.Minute)
 	})
 }
