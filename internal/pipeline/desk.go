@@ -337,6 +337,7 @@ func (e *Engine) drop(d *desk) {
 			t.enter(behind)
 		case t.stage == queued && t.lane != nil:
 			e.takeOut(t, now)
+			t.enter(behind)
 		}
 	}
 }

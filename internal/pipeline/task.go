@@ -47,7 +47,7 @@ type work struct {
 type stage int
 
 const (
-	behind    stage = iota // its key or its intent id is busy with an earlier record
+	behind    stage = iota // its key or its intent id is busy with an earlier record, or its partition is handed over
 	queued                 // in its merchant's lane
 	backing                // waits before a repeat
 	calling                // the gateway is being asked

@@ -11,7 +11,7 @@ import (
 
 // A Wait says why an intent, or a lane, does not go on right now.
 type Wait struct {
-	State     string    `json:"state"` // paced, backing off, behind its key, held, breaker open, calling, publishing, parked, free
+	State     string    `json:"state"` // paced, backing off, behind its key, held, breaker open, calling, publishing, parked, handed over, free
 	Since     time.Time `json:"since,omitzero"`
 	Until     time.Time `json:"until,omitzero"` // when it goes on, if that is known
 	Attempts  int       `json:"attempts,omitempty"`
@@ -110,6 +110,9 @@ func (d *desk) eachParked(f func(p parked, why string)) {
 // wait says what a task waits for. What a call is being made with belongs to the
 // caller: it is not looked at.
 func (t *task) wait(now time.Time) Wait {
+	if t.stage == behind && t.desk.closed {
+		return Wait{State: "handed over", Since: t.since}
+	}
 	if t.stage == calling || t.stage == appending {
 		return Wait{State: t.stage.String(), Since: t.since}
 	}
