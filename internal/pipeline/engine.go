@@ -37,7 +37,7 @@ type Config struct {
 
 	Backoff     pace.Backoff // zero: one second to a minute
 	WindowCount int          // unfinished records in memory per partition; zero: 1000
-	WindowBytes int          // their size; zero: 8 MiB
+	WindowBytes int          // their size, and as much again of those that a pace holds back; zero: 8 MiB
 }
 
 // An Engine settles intents. All its state belongs to mu; calls of the gateway,

@@ -126,8 +126,8 @@ const loadFor = 2 * time.Second
 // yieldRoom gives a task's room in the window to those that could go now.
 func (t *task) yieldRoom() {
 	if t.unpaced {
-		t.unpaced = false
-		t.desk.count(-1)
+		t.desk.uncount(t)
+		t.desk.paced += t.size()
 	}
 }
 

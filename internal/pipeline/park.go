@@ -84,8 +84,21 @@ func (h *hidden) first() int64 {
 type stand struct {
 	lane    *lane
 	loaded  int
+	bytes   int // their size
 	parked  parkedHeap
 	reading bool
+}
+
+// load counts a task that is loaded, or, with -1, one that is not any more.
+func (s *stand) load(t *task, n int) {
+	if s.loaded == 0 {
+		t.desk.standing++
+	}
+	s.loaded += n
+	s.bytes += n * t.size()
+	if s.loaded == 0 {
+		t.desk.standing--
+	}
 }
 
 type parkedHeap []parked
@@ -152,11 +165,12 @@ func (t *task) deadline(giveUp time.Duration) int64 {
 // unparkLane has the next parked records of a stand read again, if few enough
 // are loaded; mu held.
 func (e *Engine) unparkLane(d *desk, s *stand) {
-	if s.reading || d.closed || len(s.parked) == 0 || s.loaded > s.lane.load/2 {
+	most := d.mayLoad(s)
+	if s.reading || d.closed || len(s.parked) == 0 || s.loaded > most/2 {
 		return
 	}
 	var ps []parked
-	for len(s.parked) > 0 && len(ps) < s.lane.load-s.loaded {
+	for len(s.parked) > 0 && len(ps) < most-s.loaded {
 		ps = append(ps, heap.Pop(&s.parked).(parked))
 	}
 	s.reading = true
