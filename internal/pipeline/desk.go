@@ -124,7 +124,7 @@ func (e *Engine) arrive(t *task) bool {
 			c.parked = append(c.parked, d.park(t))
 			return true
 		}
-	} else if s.lane.paced() && s.loaded >= d.mayLoad(s) {
+	} else if s.lane.paced() && s.loaded >= d.mayLoad(s) && !d.inHurry(s, t) {
 		d.parkBehindLane(t, at, e.cfg.GiveUpAfter)
 		return true
 	}
@@ -159,6 +159,17 @@ func (d *desk) mayLoad(s *stand) int {
 		n = max(n, min(share, s.lane.load))
 	}
 	return max(1, n)
+}
+
+// inHurry reports whether a task that has just arrived is to be loaded although
+// enough of its lane are: what expires soonest goes first.
+func (d *desk) inHurry(s *stand, t *task) bool {
+	giveUp := d.engine.cfg.GiveUpAfter
+	if !t.hasty(giveUp) {
+		return false
+	}
+	by := t.deadline(giveUp)
+	return s.loaded < d.mostHasty(s, by, time.Now().UnixNano(), s.lane.latest())
 }
 
 // pacedPart is which part of the window's size records may take, besides, that

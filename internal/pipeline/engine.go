@@ -61,6 +61,7 @@ type Engine struct {
 	unpaced  int      // loaded tasks that could run
 	full     bool     // some desk has no room because of unpaced
 	desks    map[*desk]struct{}
+	expiry   int64       // when to look for parked records that have expired, unix nanoseconds; 0: there are none
 	share    *pace.Share // of the slots of all merchants' limits
 	recent   recent
 	started  time.Time
@@ -178,6 +179,9 @@ func (e *Engine) decode(d *desk, r *Record) (*task, bool) {
 // something changed, and sets the timer for what only time will change.
 func (e *Engine) pump() {
 	now := time.Now()
+	if e.expiry != 0 && e.expiry <= now.UnixNano() {
+		e.expire(now)
+	}
 	for len(e.waiting) > 0 && !e.waiting[0].until.After(now) {
 		e.enqueue(heap.Pop(&e.waiting).(*task))
 	}
@@ -255,6 +259,9 @@ func (e *Engine) setTimer(now time.Time) {
 	}
 	if len(e.ready) > 0 && (e.mayCall() || e.ready[0].next.After(now)) {
 		wake = min(wake, e.ready[0].next.Sub(now))
+	}
+	if e.expiry != 0 {
+		wake = min(wake, time.Unix(0, e.expiry).Sub(now))
 	}
 	e.timer.Reset(max(wake, 0))
 }

@@ -297,3 +297,38 @@ func TestNobodyWaitsForALastLook(t *testing.T) {
 		l.settles(10 * time.Minute)
 	})
 }
+
+// TestParkedIntentsExpireOnHoldInTime: also those of which only the offset is
+// remembered, and whoever waits behind their key.
+func TestParkedIntentsExpireOnHoldInTime(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = wrongSecret
+		m, p, _ := l.one()
+		p.emit("", of("1", "first"))
+		after(5 * time.Second)
+		began := time.Now()
+		for i := range 300 {
+			p.emit("", intent(fmt.Sprint("late-", i), `"merchant_id":"1"`, expires(30*time.Minute)))
+		}
+		for i := range 100 {
+			p.emit(fmt.Sprint("k", i%50), intent(fmt.Sprint("soon-", i), `"merchant_id":"1"`, expires(20*time.Minute)))
+		}
+		after(10 * time.Second)
+		if n := m.Lanes()[0].Parked; n < 300 {
+			t.Fatalf("%d are parked, want most", n)
+		}
+		after(20 * time.Minute)
+		same(t, "outcomes after 20 min", len(p.order()), 100)
+		after(10 * time.Minute)
+		same(t, "outcomes after 30 min", len(p.order()), 400)
+		for _, o := range p.outcomes {
+			want := began.Add(30 * time.Minute)
+			if o.offset > 300 {
+				want = began.Add(20 * time.Minute)
+			}
+			if late := o.at.Sub(want); late > 2*time.Second {
+				t.Fatalf("%d was settled %v after it had expired", o.offset, late)
+			}
+		}
+	})
+}

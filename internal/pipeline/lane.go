@@ -89,6 +89,16 @@ func (l *lane) overdue(now time.Time) *task {
 	return nil
 }
 
+// latest is by when the last of its tasks must be settled.
+func (l *lane) latest() (by int64) {
+	for _, q := range l.queues() {
+		for _, t := range q {
+			by = max(by, t.by)
+		}
+	}
+	return by
+}
+
 // mayRepeat is when a repeat may go, as far as the budget is concerned.
 func (l *lane) mayRepeat(now time.Time) time.Time {
 	var interval time.Duration

@@ -45,7 +45,7 @@ func (e *Engine) Lanes() []LaneWait {
 	now, parked := time.Now(), map[*lane]int{}
 	for d := range e.desks {
 		for _, s := range d.stands {
-			parked[s.lane] += len(s.parked)
+			parked[s.lane] += s.waiting()
 		}
 	}
 	out := make([]LaneWait, 0, len(e.lanes))
@@ -96,8 +96,10 @@ func (e *Engine) Find(id payment.IntentID) []IntentWait {
 
 func (d *desk) eachParked(f func(p parked, why string)) {
 	for _, s := range d.stands {
-		for _, p := range s.parked {
-			f(p, "behind its merchant's pace")
+		for _, h := range []parkedHeap{s.parked, s.hasty} {
+			for _, p := range h {
+				f(p, "behind its merchant's pace")
+			}
 		}
 	}
 	for _, c := range d.chains {
