@@ -110,11 +110,13 @@ func (e *Engine) arrive(t *task) bool {
 		e.load(t)
 		return true
 	}
-	if f := d.claim.Look(t.id, t.work.dec.Digest); f == Answered || f == Repeated {
+	switch f := d.claim.Look(t.id, t.work.dec.Digest); f {
+	case Answered, Repeated:
 		e.skip(f)
 		return true
+	case Differs:
+		t.conflict = true
 	}
-	s, at := d.standOf(e.lane(t.work.dec.Intent.Merchant))
 	if pk, ok := d.parkedKeys[t.key]; ok && t.keyed {
 		d.parkBehindLane(t, pk.stand, e.cfg.GiveUpAfter)
 		return true
@@ -124,12 +126,22 @@ func (e *Engine) arrive(t *task) bool {
 			c.parked = append(c.parked, d.park(t))
 			return true
 		}
-	} else if s.lane.paced() && s.loaded >= d.mayLoad(s) && !d.inHurry(s, t) {
-		d.parkBehindLane(t, at, e.cfg.GiveUpAfter)
-		return true
+	} else if t.needsCall() {
+		s, at := d.standOf(e.lane(t.work.dec.Intent.Merchant))
+		if s.lane.paced() && s.loaded >= d.mayLoad(s) && !d.inHurry(s, t) {
+			d.parkBehindLane(t, at, e.cfg.GiveUpAfter)
+			return true
+		}
 	}
 	e.load(t)
 	return true
+}
+
+// needsCall reports whether it takes a call to settle a record, as far as its
+// arrival tells. What needs none waits for its key, but for nobody's pace.
+func (t *task) needsCall() bool {
+	w := t.work
+	return w.dead == nil && !t.conflict && len(w.dec.Violations) == 0 && !t.at.Before(t.desk.claim.Reach())
 }
 
 // hasRoom reports whether a desk may load one more record. Records that could
@@ -212,7 +224,7 @@ func (d *desk) makeRoom(n int) {
 func (e *Engine) load(t *task) {
 	d := t.desk
 	heap.Push(&d.open, t)
-	if t.work.dead == nil {
+	if t.needsCall() {
 		t.stand, _ = d.standOf(e.lane(t.work.dec.Intent.Merchant))
 		t.stand.load(t, 1)
 	}

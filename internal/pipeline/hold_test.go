@@ -332,3 +332,36 @@ func TestParkedIntentsExpireOnHoldInTime(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatNeedsNoCallWaitsForNoHold: broken intents and conflicts are settled at
+// once, unless an intent of their key waits.
+func TestWhatNeedsNoCallWaitsForNoHold(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m, p, _ := l.one()
+		p.emit("", of("1", "known"))
+		after(time.Second)
+		l.gate.mu.Lock()
+		l.gate.otherwise = wrongSecret
+		l.gate.mu.Unlock()
+		for i := range 80 {
+			p.emit(fmt.Sprint("k", i), of("1", fmt.Sprint("i-", i)))
+			after(time.Second)
+		}
+		if n := m.Lanes()[0].Parked; n == 0 {
+			t.Fatal("nothing is parked")
+		}
+		p.emit("", `{"intent_id":"broken","merchant_id":"1"}`)
+		p.emit("a", `{"intent_id":"broken-too","merchant_id":"1"}`)
+		conflict := p.emit("b", intent("known", `"merchant_id":"1"`, `"currency":"USD"`))
+		for _, key := range []string{"k0", "k79"} { // loaded, parked
+			p.emit(key, `{"intent_id":"behind-`+key+`","merchant_id":"1"}`)
+		}
+		after(time.Second)
+		same(t, "outcomes on hold", p.order(), []string{"known", "broken", "broken-too"})
+		same(t, "dead letters", p.reasons(), map[int64]string{conflict: "conflict"})
+		l.gate.mu.Lock()
+		l.gate.otherwise = nil
+		l.gate.mu.Unlock()
+		l.settles(10 * time.Minute)
+	})
+}

@@ -19,20 +19,21 @@ type task struct {
 	id     payment.IntentID // empty: a record that is no intent
 	work   *work
 
-	stage   stage
-	until   time.Time  // backing off: when it goes on
-	since   time.Time  // when it entered its stage
-	place   int        // in desk.open
-	index   int        // in the heap it waits in
-	lane    *lane      // while queued in one
-	queue   *laneTasks // the one of its lane
-	began   time.Time  // its call
-	host    *host      // whom it calls
-	order   uint64     // of its lane, first come first served
-	by      int64      // by when it must be settled, unix nanoseconds; 0: not asked yet
-	stand   *stand     // nil: a record that is no intent
-	unpaced bool       // counted in desk.unpaced
-	probe   bool       // its call is the one that a hold lets through
+	stage    stage
+	until    time.Time  // backing off: when it goes on
+	since    time.Time  // when it entered its stage
+	place    int        // in desk.open
+	index    int        // in the heap it waits in
+	lane     *lane      // while queued in one
+	queue    *laneTasks // the one of its lane
+	began    time.Time  // its call
+	host     *host      // whom it calls
+	order    uint64     // of its lane, first come first served
+	by       int64      // by when it must be settled, unix nanoseconds; 0: not asked yet
+	stand    *stand     // nil: a record that needs no call
+	conflict bool       // its id was answered with other content before it came
+	unpaced  bool       // counted in desk.unpaced
+	probe    bool       // its call is the one that a hold lets through
 }
 
 // A work is what a task is about.
