@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"paylink/internal/pace"
@@ -14,6 +15,7 @@ type host struct {
 	breaker  pace.Breaker
 	adaptive *pace.Adaptive
 	inFlight int
+	lanes    int     // that are bound to it
 	full     []*lane // those that wait for a call of it to end
 	was      pace.State
 }
@@ -26,6 +28,31 @@ func (e *Engine) host(name string) *host {
 		e.hosts[name] = h
 	}
 	return h
+}
+
+// moveTo binds a lane to a host; mu held.
+func (e *Engine) moveTo(h *host, l *lane) {
+	if l.host == h {
+		return
+	}
+	if was := l.host; was != nil {
+		was.lanes--
+		was.full = slices.DeleteFunc(was.full, func(x *lane) bool { return x == l })
+		l.blocked = false
+	}
+	l.host = h
+	h.lanes++
+}
+
+// dropHosts forgets the gateways that no terms name any more, and what was told of
+// them; mu held. Calls of one that are in flight end by themselves.
+func (e *Engine) dropHosts() {
+	for name, h := range e.hosts {
+		if h.lanes == 0 {
+			delete(e.hosts, name)
+			e.metrics.down.DeleteLabelValues(name)
+		}
+	}
 }
 
 // began counts a call that starts.
@@ -107,7 +134,7 @@ func (h *host) judge(began, now time.Time, err error) {
 // told logs and counts a change of the breaker's state.
 func (h *host) told(e *Engine, now time.Time) {
 	s := h.breaker.State(now)
-	if s == h.was {
+	if s == h.was || h.lanes == 0 {
 		return
 	}
 	h.was = s

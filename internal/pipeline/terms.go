@@ -7,7 +7,8 @@ import (
 	"paylink/internal/payment"
 )
 
-// Terms are what the calls of a merchant are bound to.
+// Terms are what the calls of a merchant are bound to. The zero Terms are those
+// of a merchant that is not configured, or not any more.
 type Terms struct {
 	Rate pace.Rate // all replicas together; zero: no limit
 	Host string    // of the gateway: merchants of one host share its fate
@@ -34,7 +35,7 @@ func (e *Engine) lane(m payment.MerchantID) *lane {
 
 // bind puts terms in force for a lane; mu held.
 func (e *Engine) bind(l *lane, t Terms, now time.Time) {
-	l.host = e.host(t.Host)
+	e.moveTo(e.host(t.Host), l)
 	switch {
 	case t.Rate == (pace.Rate{}):
 		l.limit = nil
@@ -58,6 +59,7 @@ func (e *Engine) Renew() {
 		l.hold.end(e, l)
 		e.bind(l, e.cfg.terms(m), now)
 	}
+	e.dropHosts()
 	e.pump()
 }
 
