@@ -71,6 +71,15 @@ func (e *Engine) overdue(t *task, now time.Time) payment.Outcome {
 // being given up. When it expires is looked at in time.
 const overdueLook = time.Second
 
+// dismiss settles a task whose merchant is not configured any more; mu held.
+func (e *Engine) dismiss(t *task, now time.Time) {
+	if t.work.try.linked != 0 { // its outcome is published; there is nobody to ask whether there is another
+		e.finish(t)
+		return
+	}
+	e.startPublishing(t, t.work.try.dismissed(now))
+}
+
 // dispatch starts a call; mu held.
 func (e *Engine) dispatch(t *task, l *lane, now time.Time) {
 	if t.probe = l.hold.on; t.probe {
@@ -118,7 +127,7 @@ func (e *Engine) call(t *task) {
 	e.metrics.inFlight.Set(float64(e.inFlight))
 	l := e.lane(t.work.dec.Intent.Merchant)
 	t.host.ended(e, t, err, time.Now())
-	v.hold = v.hold || l.suspects(v, t.work.try.last)
+	v.hold = !l.gone && (v.hold || l.suspects(v, t.work.try.last))
 	l.known = l.known || !v.hold
 	switch {
 	case t.desk.ctx.Err() != nil: // lost: the answer is nobody's

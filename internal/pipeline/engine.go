@@ -207,6 +207,12 @@ func (e *Engine) startNext(l *lane, now time.Time) bool {
 			return true
 		}
 	}
+	if l.gone {
+		t := l.head(now)
+		e.takeOut(t, now)
+		e.dismiss(t, now)
+		return true
+	}
 	if l.mayCall(now).After(now) { // looked at because of a time that turned out not to be up
 		e.reschedule(l, now)
 		return l.next.After(now)

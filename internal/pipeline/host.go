@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -24,10 +25,14 @@ type host struct {
 func (e *Engine) host(name string) *host {
 	h := e.hosts[name]
 	if h == nil {
-		h = &host{name: name, adaptive: pace.NewAdaptive(e.cfg.Concurrency)}
+		h = newHost(name, e.cfg.Concurrency)
 		e.hosts[name] = h
 	}
 	return h
+}
+
+func newHost(name string, concurrency int) *host {
+	return &host{name: name, adaptive: pace.NewAdaptive(concurrency)}
 }
 
 // moveTo binds a lane to a host; mu held.
@@ -115,6 +120,9 @@ func (e *Engine) releaseHosts(now time.Time) (any bool) {
 // wrong says nothing of how well the gateway works, but that it is there: a
 // merchant on hold may be the only one left to find that out.
 func (h *host) judge(began, now time.Time, err error) {
+	if errors.Is(err, payment.ErrUnknownMerchant) {
+		return // nobody was asked
+	}
 	answered, failed := true, false
 	if err != nil {
 		switch ge := payment.AsGatewayError(err); ge.Class {

@@ -25,6 +25,7 @@ type lane struct {
 	backing  int  // its tasks that back off
 	slow     bool // its limit lets tasks wait for long
 	load     int  // how many tasks it keeps loaded per partition, if paced
+	gone     bool // its merchant is not configured any more: nothing is called for it
 	blocked  bool // waits for a call of its host to end
 	suspect  bool // the last call was refused as misconfigured, by nobody knows whom
 	known    bool // a call has shown whether our credentials work
@@ -189,6 +190,9 @@ const never = 24 * time.Hour
 
 // mayCall is when the lane may call next.
 func (l *lane) mayCall(now time.Time) time.Time {
+	if l.gone {
+		return now // only to settle what is queued
+	}
 	at, ok := now, true
 	if l.limit != nil {
 		at, ok = l.limit.Next(now)

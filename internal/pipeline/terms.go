@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"container/heap"
 	"time"
 
 	"paylink/internal/pace"
@@ -35,7 +36,11 @@ func (e *Engine) lane(m payment.MerchantID) *lane {
 
 // bind puts terms in force for a lane; mu held.
 func (e *Engine) bind(l *lane, t Terms, now time.Time) {
-	e.moveTo(e.host(t.Host), l)
+	if l.gone = e.cfg.Terms != nil && t == (Terms{}); l.gone {
+		e.moveTo(newHost("", 1), l) // nobody's: it counts neither as up nor as down
+	} else {
+		e.moveTo(e.host(t.Host), l)
+	}
 	switch {
 	case t.Rate == (pace.Rate{}):
 		l.limit = nil
@@ -50,7 +55,8 @@ func (e *Engine) bind(l *lane, t Terms, now time.Time) {
 }
 
 // Renew has all merchants' terms asked for again, and ends their holds: call it
-// when the merchants' settings have changed.
+// when the merchants' settings have changed. What waits of a merchant that is not
+// configured any more is settled.
 func (e *Engine) Renew() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -59,6 +65,12 @@ func (e *Engine) Renew() {
 		l.hold.end(e, l)
 		e.bind(l, e.cfg.terms(m), now)
 	}
+	for _, t := range e.waiting {
+		if t.stand != nil && t.stand.lane.gone {
+			t.until = now
+		}
+	}
+	heap.Init(&e.waiting)
 	e.dropHosts()
 	e.pump()
 }
