@@ -182,8 +182,8 @@ func (e *Engine) pump() {
 	if e.expiry != 0 && e.expiry <= now.UnixNano() {
 		e.expire(now)
 	}
-	for len(e.waiting) > 0 && !e.waiting[0].until.After(now) {
-		e.enqueue(heap.Pop(&e.waiting).(*task))
+	for len(e.waiting) > 0 && !e.waiting[0].look.After(now) {
+		e.resume(heap.Pop(&e.waiting).(*task), now)
 	}
 	for again := true; again; again = e.releaseHosts(now) {
 		for len(e.ready) > 0 && !e.ready[0].next.After(now) && e.startNext(e.ready[0], now) {
@@ -261,7 +261,7 @@ func (e *Engine) setTimer(now time.Time) {
 	}
 	wake := time.Hour
 	if len(e.waiting) > 0 {
-		wake = min(wake, e.waiting[0].until.Sub(now))
+		wake = min(wake, e.waiting[0].look.Sub(now))
 	}
 	if len(e.ready) > 0 && (e.mayCall() || e.ready[0].next.After(now)) {
 		wake = min(wake, e.ready[0].next.Sub(now))
@@ -291,5 +291,26 @@ func (e *Engine) enqueue(t *task) {
 func (e *Engine) backOff(t *task, wait time.Duration) {
 	t.enter(backing)
 	t.until = time.Now().Add(wait)
+	t.look = earlier(t.until, time.Unix(0, t.due(e.cfg.GiveUpAfter)))
+	heap.Push(&e.waiting, t)
+}
+
+// resume lets a task go on that backed off. However long the gateway wants it to
+// wait, it is settled when its time is up; mu held.
+func (e *Engine) resume(t *task, now time.Time) {
+	if !t.until.After(now) {
+		e.enqueue(t)
+		return
+	}
+	o := e.overdue(t, now)
+	switch {
+	case o == nil:
+		t.look = earlier(t.until, time.Unix(0, t.by))
+	case t.stand.lane.mustAsk(t, o):
+		t.look = t.until
+	default:
+		e.startPublishing(t, o)
+		return
+	}
 	heap.Push(&e.waiting, t)
 }

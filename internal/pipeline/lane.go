@@ -220,6 +220,13 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // laneTasks orders a lane's tasks: what expires soonest first, then first come.
 type laneTasks []*task
 

@@ -21,6 +21,7 @@ type task struct {
 
 	stage    stage
 	until    time.Time  // backing off: when it goes on
+	look     time.Time  // backing off: when it has to be looked at, because it goes on or its time is up
 	since    time.Time  // when it entered its stage
 	place    int        // in desk.open
 	index    int        // in the heap it waits in
@@ -82,11 +83,11 @@ func (t *task) enter(s stage) {
 	}
 }
 
-// taskHeap orders tasks by until.
+// taskHeap orders tasks by when they have to be looked at.
 type taskHeap []*task
 
 func (h taskHeap) Len() int           { return len(h) }
-func (h taskHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
+func (h taskHeap) Less(i, j int) bool { return h[i].look.Before(h[j].look) }
 func (h taskHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
 func (h *taskHeap) Push(x any)        { t := x.(*task); t.index = len(*h); *h = append(*h, t) }
 func (h *taskHeap) Pop() any {

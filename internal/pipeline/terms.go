@@ -67,7 +67,7 @@ func (e *Engine) Renew() {
 	}
 	for _, t := range e.waiting {
 		if t.stand != nil && t.stand.lane.gone {
-			t.until = now
+			t.until, t.look = now, now
 		}
 	}
 	heap.Init(&e.waiting)
