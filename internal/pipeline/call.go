@@ -306,11 +306,33 @@ func (e *Engine) bury(t *task, why *event.Unreadable) {
 }
 
 func (e *Engine) buried(t *task, why *event.Unreadable, err error) {
-	if err == nil {
+	switch {
+	case err == nil:
 		e.metrics.dead.WithLabelValues(string(why.Reason)).Inc()
 		e.log.WithFields(t.fields()).WithField("reason", string(why.Reason)).WithField("error", why.Text).Warn("dead letter")
+	case errors.Is(err, ErrTooLarge):
+		e.buryAgain(t, why)
+		return
 	}
 	e.settle(t, err)
+}
+
+// buryAgain keeps a record that the dead letter topic does not take, not even by
+// reference, and tries again later: only the topic's settings can help.
+func (e *Engine) buryAgain(t *task, why *event.Unreadable) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t.desk.closed {
+		e.abandon(t)
+		return
+	}
+	t.work.dead = why
+	wait := e.cfg.Backoff.Delay(t.work.try.repeats, rand.Float64())
+	t.work.try.repeats++
+	e.log.WithFields(t.fields()).WithField("reason", string(why.Reason)).WithField("wait", wait.Round(time.Millisecond).String()).
+		Error("the dead letter topic takes not even a reference to the record: the committed offset stays before it. Raise the topic's max.message.bytes")
+	e.backOff(t, wait)
+	e.pump()
 }
 
 // report writes the one log line of an intent, and counts it.

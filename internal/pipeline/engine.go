@@ -291,14 +291,21 @@ func (e *Engine) enqueue(t *task) {
 func (e *Engine) backOff(t *task, wait time.Duration) {
 	t.enter(backing)
 	t.until = time.Now().Add(wait)
-	t.look = earlier(t.until, time.Unix(0, t.due(e.cfg.GiveUpAfter)))
+	t.look = t.until
+	if t.work.dead == nil {
+		t.look = earlier(t.until, time.Unix(0, t.due(e.cfg.GiveUpAfter)))
+	}
 	heap.Push(&e.waiting, t)
 }
 
 // resume lets a task go on that backed off. However long the gateway wants it to
 // wait, it is settled when its time is up; mu held.
 func (e *Engine) resume(t *task, now time.Time) {
-	if !t.until.After(now) {
+	switch {
+	case t.work.dead != nil:
+		e.startBurial(t, t.work.dead)
+		return
+	case !t.until.After(now):
 		e.enqueue(t)
 		return
 	}
