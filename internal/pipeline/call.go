@@ -86,8 +86,12 @@ func (e *Engine) dispatch(t *task, l *lane, now time.Time) {
 		l.hold.probe(now)
 		e.reschedule(l, now)
 	}
+	t.told = t.work.try.told()
+	if !t.work.try.asking {
+		t.told.Attempts++
+	}
 	t.enter(calling)
-	t.began, t.host = now, l.host
+	t.began, t.host, l.called = now, l.host, now
 	t.host.began(now)
 	e.inFlight++
 	e.metrics.inFlight.Set(float64(e.inFlight))
@@ -129,6 +133,10 @@ func (e *Engine) call(t *task) {
 	t.host.ended(e, t, err, time.Now())
 	v.hold = !l.gone && (v.hold || l.suspects(v, t.work.try.last))
 	l.known = l.known || !v.hold
+	l.lastErr = ""
+	if err != nil && !isNotFound(err) {
+		l.lastErr = errorClass(payment.AsGatewayError(err))
+	}
 	switch {
 	case t.desk.ctx.Err() != nil: // lost: the answer is nobody's
 		e.abandon(t)

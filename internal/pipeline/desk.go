@@ -224,6 +224,7 @@ func (d *desk) makeRoom(n int) {
 func (e *Engine) load(t *task) {
 	d := t.desk
 	heap.Push(&d.open, t)
+	t.since = time.Now()
 	if t.needsCall() {
 		t.stand, _ = d.standOf(e.lane(t.work.dec.Intent.Merchant))
 		t.stand.load(t, 1)

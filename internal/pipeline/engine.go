@@ -54,12 +54,13 @@ type Engine struct {
 	mu       sync.Mutex
 	lanes    map[payment.MerchantID]*lane
 	hosts    map[string]*host
-	ready    laneHeap // lanes that have a task to start, by the time they may
-	waiting  taskHeap // tasks that back off, by the time they go on
-	inFlight int      // calls
-	active   int      // tasks that call or publish
-	unpaced  int      // loaded tasks that could run
-	full     bool     // some desk has no room because of unpaced
+	ready    laneHeap  // lanes that have a task to start, by the time they may
+	waiting  taskHeap  // tasks that back off, by the time they go on
+	inFlight int       // calls
+	active   int       // tasks that call or publish
+	busy     time.Time // since when there has been no room for a call; zero: there is
+	unpaced  int       // loaded tasks that could run
+	full     bool      // some desk has no room because of unpaced
 	desks    map[*desk]struct{}
 	expiry   int64       // when to look for parked records that have expired, unix nanoseconds; 0: there are none
 	share    *pace.Share // of the slots of all merchants' limits
@@ -188,6 +189,12 @@ func (e *Engine) pump() {
 	for again := true; again; again = e.releaseHosts(now) {
 		for len(e.ready) > 0 && !e.ready[0].next.After(now) && e.startNext(e.ready[0], now) {
 		}
+	}
+	switch {
+	case e.mayCall():
+		e.busy = time.Time{}
+	case e.busy.IsZero():
+		e.busy = now
 	}
 	e.setTimer(now)
 }

@@ -351,6 +351,7 @@ func TestWhatNeedsNoCallWaitsForNoHold(t *testing.T) {
 			t.Fatal("nothing is parked")
 		}
 		p.emit("", `{"intent_id":"broken","merchant_id":"1"}`)
+		after(time.Second)
 		p.emit("a", `{"intent_id":"broken-too","merchant_id":"1"}`)
 		conflict := p.emit("b", intent("known", `"merchant_id":"1"`, `"currency":"USD"`))
 		for _, key := range []string{"k0", "k79"} { // loaded, parked

@@ -19,6 +19,7 @@ type host struct {
 	lanes    int     // that are bound to it
 	full     []*lane // those that wait for a call of it to end
 	was      pace.State
+	last     string // class and cause of the newest failure
 }
 
 // host returns the host of that name; mu held.
@@ -83,7 +84,7 @@ func (h *host) isFull() bool { return h.inFlight >= h.adaptive.Allowed() }
 // block has a lane wait until a call ends.
 func (h *host) block(l *lane) {
 	if !l.blocked {
-		l.blocked = true
+		l.blocked, l.blockedAt = true, time.Now()
 		h.full = append(h.full, l)
 	}
 }
@@ -132,7 +133,9 @@ func (h *host) judge(began, now time.Time, err error) {
 			}
 			return
 		case payment.InDoubt, payment.NotSent:
-			answered, failed = false, !isNotFound(err)
+			if answered, failed = false, !isNotFound(err); failed {
+				h.last = errorClass(ge)
+			}
 		}
 	}
 	h.breaker.Done(began, now, failed)

@@ -11,24 +11,27 @@ import (
 // A lane is the queue of one merchant's tasks that are ready to call. Lanes do
 // not wait for each other.
 type lane struct {
-	merchant payment.MerchantID
-	host     *host
-	first    laneTasks   // tries for the first time
-	again    laneTasks   // repeats
-	last     laneTasks   // those whose time is up, but for a last look
-	next     time.Time   // when it has to be looked at next
-	index    int         // in Engine.ready; -1: not there
-	count    uint64      // tasks ever queued
-	limit    *pace.Limit // nil: none
-	budget   pace.Budget // of repeats
-	hold     hold
-	backing  int  // its tasks that back off
-	slow     bool // its limit lets tasks wait for long
-	load     int  // how many tasks it keeps loaded per partition, if paced
-	gone     bool // its merchant is not configured any more: nothing is called for it
-	blocked  bool // waits for a call of its host to end
-	suspect  bool // the last call was refused as misconfigured, by nobody knows whom
-	known    bool // a call has shown whether our credentials work
+	merchant  payment.MerchantID
+	host      *host
+	first     laneTasks   // tries for the first time
+	again     laneTasks   // repeats
+	last      laneTasks   // those whose time is up, but for a last look
+	next      time.Time   // when it has to be looked at next
+	index     int         // in Engine.ready; -1: not there
+	count     uint64      // tasks ever queued
+	limit     *pace.Limit // nil: none
+	budget    pace.Budget // of repeats
+	hold      hold
+	backing   int       // its tasks that back off
+	slow      bool      // its limit lets tasks wait for long
+	load      int       // how many tasks it keeps loaded per partition, if paced
+	gone      bool      // its merchant is not configured any more: nothing is called for it
+	blocked   bool      // waits for a call of its host to end
+	suspect   bool      // the last call was refused as misconfigured, by nobody knows whom
+	blockedAt time.Time // when it began to
+	called    time.Time // its newest call
+	lastErr   string    // class and cause of the newest error, until a call is answered without
+	known     bool      // a call has shown whether our credentials work
 }
 
 func (l *lane) push(t *task, giveUp time.Duration) {
@@ -193,10 +196,7 @@ func (l *lane) mayCall(now time.Time) time.Time {
 	if l.gone {
 		return now // only to settle what is queued
 	}
-	at, ok := now, true
-	if l.limit != nil {
-		at, ok = l.limit.Next(now)
-	}
+	at, ok := l.paceAt(now)
 	if !ok {
 		return now.Add(never)
 	}
@@ -204,13 +204,25 @@ func (l *lane) mayCall(now time.Time) time.Time {
 		l.host.block(l)
 		return now.Add(never)
 	}
+	return at
+}
+
+// paceAt is when the lane may call next if there is room for a call. It reports
+// false if no waiting helps, because this member has no share of the limit.
+func (l *lane) paceAt(now time.Time) (at time.Time, ok bool) {
+	at = now
+	if l.limit != nil {
+		if at, ok = l.limit.Next(now); !ok {
+			return at, false
+		}
+	}
 	if l.hold.on {
 		at = later(at, l.hold.probeAt)
 	}
 	if len(l.first) == 0 && len(l.last) == 0 {
 		at = later(at, l.mayRepeat(now))
 	}
-	return later(at, l.host.breaker.Next(now))
+	return later(at, l.host.breaker.Next(now)), true
 }
 
 func later(a, b time.Time) time.Time {

@@ -30,12 +30,14 @@ const (
 	maxParked = 4 << 20 // per partition; beyond it the partition is not read on
 )
 
-// A parked record, 32 bytes without pointers.
+// A parked record, 40 bytes without pointers.
 type parked struct {
 	slot     int64   // in hidden
 	deadline int64   // unix nanoseconds by which it must be settled
 	key      keyHash // 0: it has none
 	id       keyHash // of the intent id: for questions only
+	since    uint32  // when it was parked, in seconds since the engine was made: for questions only
+	stand    int32   // its merchant's in desk.stands; -1: it needs no call
 }
 
 // before says which of two is to be read first.
@@ -156,7 +158,14 @@ func (d *desk) standOf(l *lane) (*stand, int32) {
 
 // park forgets all of a task but its place, its key and its id; mu held.
 func (d *desk) park(t *task) parked {
-	return parked{slot: d.hidden.put(t.offset), key: t.key, id: hashKey([]byte(t.id))}
+	at := int32(-1)
+	if t.needsCall() {
+		_, at = d.standOf(d.engine.lane(t.work.dec.Intent.Merchant))
+	}
+	return parked{
+		slot: d.hidden.put(t.offset), key: t.key, id: hashKey([]byte(t.id)),
+		since: uint32(time.Since(d.engine.started) / time.Second), stand: at,
+	}
 }
 
 // parkBehindLane parks a task that has just arrived; mu held.

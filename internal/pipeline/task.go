@@ -35,6 +35,7 @@ type task struct {
 	conflict bool       // its id was answered with other content before it came
 	unpaced  bool       // counted in desk.unpaced
 	probe    bool       // its call is the one that a hold lets through
+	told     Wait       // attempts and newest error when its call began: the try is the caller's then
 }
 
 // A work is what a task is about.
