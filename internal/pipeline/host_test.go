@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
@@ -67,4 +68,90 @@ func (m *member) series(t *testing.T, name string) int {
 		}
 	}
 	return 0
+}
+
+// TestSlowGatewayHasFewerCallsInFlight: when latency grows tenfold the calls in
+// flight fall, so that none runs into its timeout; they come back when it does.
+func TestSlowGatewayHasFewerCallsInFlight(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.takes = 100 * time.Millisecond
+		_, p, _ := l.one()
+		for i := range 2500 {
+			p.emit("", intent(fmt.Sprint("i-", i)))
+		}
+		inFlight := func(takes, wait time.Duration) int {
+			l.gate.mu.Lock()
+			l.gate.takes = takes
+			l.gate.mu.Unlock()
+			after(wait)
+			l.gate.mu.Lock()
+			defer l.gate.mu.Unlock()
+			return l.gate.inFlight
+		}
+		same(t, "in flight toward a quick gateway", inFlight(100*time.Millisecond, time.Second), 64)
+		if n := inFlight(time.Second, 20*time.Second); n > 64/8 {
+			t.Errorf("%d in flight toward a slow gateway, want few", n)
+		}
+		if n := inFlight(100*time.Millisecond, 4*time.Second); n < 64/2 {
+			t.Errorf("%d in flight 4 s after it is quick again, want most of 64", n)
+		}
+		l.settles(time.Minute)
+		for id, v := range p.views() {
+			if _, ok := v.Outcome.(payment.Created); !ok {
+				t.Fatalf("%s: %+v, want created", id, v.Outcome)
+			}
+		}
+	})
+}
+
+// TestOutageLongerThanTheIntentsLife: those that are too old by its end are given
+// up, honestly; the others, and all that come after it, get their links.
+func TestOutageLongerThanTheIntentsLife(t *testing.T) {
+	inLab(t, 3, func(l *lab) {
+		l.gate.otherwise = func(payment.Intent, bool) answer { return lost.slow(100 * time.Millisecond) }
+		m := l.start(rated(pace.Rate{Events: 40, Per: time.Second, Burst: 1}), func(c *pipeline.Config) {
+			c.Partitions = func() int { return 3 }
+		})
+		for i := range 3 {
+			m.source.take(int32(i))
+		}
+		emitted := map[payment.IntentID]time.Time{}
+		emit := func(i int) {
+			id := fmt.Sprint("i-", i)
+			emitted[payment.IntentID(id)] = time.Now()
+			l.topic.parts[i%3].emit("", intent(id))
+		}
+		for i := range 120 {
+			emit(i)
+			after(time.Minute)
+		}
+		same(t, "gateways down", m.metric(t, "paylink_gateway_down"), 1)
+		back := time.Now()
+		l.gate.mu.Lock()
+		l.gate.otherwise = nil
+		called := map[payment.IntentID]bool{}
+		for _, c := range l.gate.calls {
+			called[c.intent] = true
+		}
+		l.gate.mu.Unlock()
+		for i := 120; i < 150; i++ {
+			emit(i)
+		}
+		l.settles(time.Minute)
+		for _, p := range l.topic.parts {
+			for id, v := range p.views() {
+				old := back.Sub(emitted[id]) >= time.Hour
+				switch o := v.Outcome.(type) {
+				case payment.Created:
+					if old {
+						t.Errorf("%s: created, %v old when the gateway came back", id, back.Sub(emitted[id]))
+					}
+				case payment.Failed:
+					if !old || o.Reason != payment.GaveUp || o.PaymentMayExist != called[id] {
+						t.Errorf("%s, %v old when the gateway came back, called for: %v: %+v", id, back.Sub(emitted[id]), called[id], o)
+					}
+				}
+			}
+		}
+	})
 }
