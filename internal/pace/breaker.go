@@ -85,7 +85,8 @@ func (b *Breaker) Next(now time.Time) time.Time {
 
 // Done tells how a call ended that began at the given time, which is the time it
 // was allowed. failed means that the gateway failed: no answer, or none to rely
-// on. Refusals and duplicates are answers; of credential errors say nothing here.
+// on. Refusals and duplicates are answers; so are credential errors, but say
+// nothing of them here unless it is open.
 // Results of calls from before the state of now change nothing: what times out
 // half a minute after the gateway is back is no news.
 func (b *Breaker) Done(began, now time.Time, failed bool) {

@@ -50,14 +50,34 @@ func (e *Engine) skip(f Finding) {
 	e.metrics.skipped[f].Inc()
 }
 
-// overdue returns the outcome of a task whose time is up, or nil; mu held.
+// overdue returns the outcome of a task whose time is up. If it turns out not to
+// be, because time on hold does not count, it returns nil, and the task's by is
+// when to look again; mu held.
 func (e *Engine) overdue(t *task, now time.Time) payment.Outcome {
 	in, tr := t.work.dec.Intent, &t.work.try
-	if tr.linked != 0 {
-		return nil // its outcome is published
+	if tr.linked != 0 { // its outcome is published
+		t.by = now.Add(e.cfg.GiveUpAfter).UnixNano()
+		return nil
 	}
 	held := e.lane(in.Merchant).hold.heldSince(t.at, now)
-	return tr.overdue(in, age{record: t.at, giveUp: e.cfg.GiveUpAfter, held: held}, now)
+	o := tr.overdue(in, age{record: t.at, giveUp: e.cfg.GiveUpAfter, held: held}, now)
+	if o == nil {
+		t.by = t.deadline(max(e.cfg.GiveUpAfter+held, now.Sub(t.at)+overdueLook))
+	}
+	return o
+}
+
+// overdueLook is how soon to look again at a task whose hold alone keeps it from
+// being given up. When it expires is looked at in time.
+const overdueLook = time.Second
+
+// dismiss settles a task whose merchant is not configured any more; mu held.
+func (e *Engine) dismiss(t *task, now time.Time) {
+	if t.work.try.linked != 0 { // its outcome is published; there is nobody to ask whether there is another
+		e.finish(t)
+		return
+	}
+	e.startPublishing(t, t.work.try.dismissed(now))
 }
 
 // dispatch starts a call; mu held.
@@ -66,8 +86,12 @@ func (e *Engine) dispatch(t *task, l *lane, now time.Time) {
 		l.hold.probe(now)
 		e.reschedule(l, now)
 	}
+	t.told = t.work.try.told()
+	if !t.work.try.asking {
+		t.told.Attempts++
+	}
 	t.enter(calling)
-	t.began, t.host = now, l.host
+	t.began, t.host, l.called = now, l.host, now
 	t.host.began(now)
 	e.inFlight++
 	e.metrics.inFlight.Set(float64(e.inFlight))
@@ -107,8 +131,12 @@ func (e *Engine) call(t *task) {
 	e.metrics.inFlight.Set(float64(e.inFlight))
 	l := e.lane(t.work.dec.Intent.Merchant)
 	t.host.ended(e, t, err, time.Now())
-	v.hold = v.hold || l.suspects(v, t.work.try.last)
+	v.hold = !l.gone && (v.hold || l.suspects(v, t.work.try.last))
 	l.known = l.known || !v.hold
+	l.lastErr = ""
+	if err != nil && !isNotFound(err) {
+		l.lastErr = errorClass(payment.AsGatewayError(err))
+	}
 	switch {
 	case t.desk.ctx.Err() != nil: // lost: the answer is nobody's
 		e.abandon(t)
@@ -286,11 +314,33 @@ func (e *Engine) bury(t *task, why *event.Unreadable) {
 }
 
 func (e *Engine) buried(t *task, why *event.Unreadable, err error) {
-	if err == nil {
+	switch {
+	case err == nil:
 		e.metrics.dead.WithLabelValues(string(why.Reason)).Inc()
 		e.log.WithFields(t.fields()).WithField("reason", string(why.Reason)).WithField("error", why.Text).Warn("dead letter")
+	case errors.Is(err, ErrTooLarge):
+		e.buryAgain(t, why)
+		return
 	}
 	e.settle(t, err)
+}
+
+// buryAgain keeps a record that the dead letter topic does not take, not even by
+// reference, and tries again later: only the topic's settings can help.
+func (e *Engine) buryAgain(t *task, why *event.Unreadable) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t.desk.closed {
+		e.abandon(t)
+		return
+	}
+	t.work.dead = why
+	wait := e.cfg.Backoff.Delay(t.work.try.repeats, rand.Float64())
+	t.work.try.repeats++
+	e.log.WithFields(t.fields()).WithField("reason", string(why.Reason)).WithField("wait", wait.Round(time.Millisecond).String()).
+		Error("the dead letter topic takes not even a reference to the record: the committed offset stays before it. Raise the topic's max.message.bytes")
+	e.backOff(t, wait)
+	e.pump()
 }
 
 // report writes the one log line of an intent, and counts it.

@@ -144,7 +144,8 @@ func TestDeadLetterThatCannotBeWrittenIsNotLost(t *testing.T) {
 	t.Run("if even a reference is too large", func(t *testing.T) {
 		inLab(t, 1, func(l *lab) {
 			m := l.start()
-			m.source.kind = func(c *claim) { c.buryFails = func(event.Message) error { return pipeline.ErrTooLarge } }
+			fails := pipeline.ErrTooLarge
+			m.source.kind = func(c *claim) { c.buryFails = func(event.Message) error { return fails } }
 			p := l.topic.parts[0]
 			c := m.source.take(0)
 			p.emit("k", "junk")
@@ -152,9 +153,22 @@ func TestDeadLetterThatCannotBeWrittenIsNotLost(t *testing.T) {
 			after(time.Minute)
 			same(t, "committed", p.committedOffset(), int64(0))
 			same(t, "outcomes", p.order(), []string{"i"})
+			if n := len(m.log.lines("the dead letter topic takes not even")); n < 5 || n > 30 {
+				t.Errorf("%d alarms in a minute, want one per try, which grow rare", n)
+			}
 			c.drain()
 			after(time.Second)
 			same(t, "given up", isClosed(c.served), true)
+			m.leave(t)
+			m = l.start()
+			m.source.kind = func(c *claim) { c.buryFails = func(event.Message) error { return fails } }
+			m.source.take(0)
+			p.emit("k", intent("j"))
+			after(time.Minute)
+			same(t, "committed", p.committedOffset(), int64(0))
+			fails = nil // somebody has raised the limit
+			l.settles(10 * time.Second)
+			same(t, "dead letters", p.reasons(), map[int64]string{0: "not_json"})
 		})
 	})
 }

@@ -18,8 +18,9 @@ type desk struct {
 	cancel context.CancelFunc
 
 	open    offsetHeap // loaded, not settled
-	bytes   int        // their size
 	unpaced int        // those of them that no pace holds back
+	bytes   int        // the size of these
+	paced   int        // the size of the others
 	next    int64      // offset after the last record taken; -1: none yet
 	room    chan struct{}
 
@@ -32,6 +33,7 @@ type desk struct {
 
 	hidden     hidden
 	stands     []*stand
+	standing   int // those of them that have loaded records
 	standAt    map[*lane]int32
 	parkedKeys map[keyHash]parkedKey // keys that are parked behind a lane
 }
@@ -108,11 +110,13 @@ func (e *Engine) arrive(t *task) bool {
 		e.load(t)
 		return true
 	}
-	if f := d.claim.Look(t.id, t.work.dec.Digest); f == Answered || f == Repeated {
+	switch f := d.claim.Look(t.id, t.work.dec.Digest); f {
+	case Answered, Repeated:
 		e.skip(f)
 		return true
+	case Differs:
+		t.conflict = true
 	}
-	s, at := d.standOf(e.lane(t.work.dec.Intent.Merchant))
 	if pk, ok := d.parkedKeys[t.key]; ok && t.keyed {
 		d.parkBehindLane(t, pk.stand, e.cfg.GiveUpAfter)
 		return true
@@ -122,12 +126,22 @@ func (e *Engine) arrive(t *task) bool {
 			c.parked = append(c.parked, d.park(t))
 			return true
 		}
-	} else if s.lane.paced() && s.loaded >= s.lane.load {
-		d.parkBehindLane(t, at, e.cfg.GiveUpAfter)
-		return true
+	} else if t.needsCall() {
+		s, at := d.standOf(e.lane(t.work.dec.Intent.Merchant))
+		if s.lane.paced() && s.loaded >= d.mayLoad(s) && !d.inHurry(s, t) {
+			d.parkBehindLane(t, at, e.cfg.GiveUpAfter)
+			return true
+		}
 	}
 	e.load(t)
 	return true
+}
+
+// needsCall reports whether it takes a call to settle a record, as far as its
+// arrival tells. What needs none waits for its key, but for nobody's pace.
+func (t *task) needsCall() bool {
+	w := t.work
+	return w.dead == nil && !t.conflict && len(w.dec.Violations) == 0 && !t.at.Before(t.desk.claim.Reach())
 }
 
 // hasRoom reports whether a desk may load one more record. Records that could
@@ -144,16 +158,59 @@ func (e *Engine) hasRoom(d *desk) bool {
 	return true
 }
 
+// mayLoad is how many records of a stand may be loaded, if its lane is paced:
+// what the lane keeps loaded, and the less of it the more those of all such lanes
+// take of their part of the window. But as much as fits an even share may always
+// be, or large records of one would slow down another; and one, or nobody would
+// ever read on.
+func (d *desk) mayLoad(s *stand) int {
+	part := d.engine.cfg.WindowBytes / pacedPart
+	n := s.lane.load * max(0, part-d.paced) / part
+	if s.loaded > 0 {
+		share := part / d.standing * s.loaded / s.bytes // in records like those that are loaded
+		n = max(n, min(share, s.lane.load))
+	}
+	return max(1, n)
+}
+
+// inHurry reports whether a task that has just arrived is to be loaded although
+// enough of its lane are: what expires soonest goes first.
+func (d *desk) inHurry(s *stand, t *task) bool {
+	giveUp := d.engine.cfg.GiveUpAfter
+	if !t.hasty(giveUp) {
+		return false
+	}
+	by := t.deadline(giveUp)
+	return s.loaded < d.mostHasty(s, by, time.Now().UnixNano(), s.lane.latest())
+}
+
+// pacedPart is which part of the window's size records may take, besides, that
+// some pace holds back: one half, and the same again in even shares. They never
+// take the room of those that could go.
+const pacedPart = 2
+
 // fairShare is what every desk may load, however much the others have.
 const fairShare = 64
 
-// count adds a task to those that could run, or takes it off them; mu held.
-func (d *desk) count(n int) {
-	d.unpaced += n
-	d.engine.unpaced += n
-	if n > 0 {
-		return
-	}
+// count adds a task to those that could run; mu held.
+func (d *desk) count(t *task) {
+	t.unpaced = true
+	d.unpaced++
+	d.engine.unpaced++
+	d.bytes += t.size()
+}
+
+// uncount takes a task off those that could run; mu held.
+func (d *desk) uncount(t *task) {
+	t.unpaced = false
+	d.bytes -= t.size()
+	d.makeRoom(1)
+}
+
+// makeRoom tells whoever waits for room that n tasks take none any more; mu held.
+func (d *desk) makeRoom(n int) {
+	d.unpaced -= n
+	d.engine.unpaced -= n
 	tell(d.room)
 	if d.engine.full {
 		d.engine.full = false
@@ -167,13 +224,15 @@ func (d *desk) count(n int) {
 func (e *Engine) load(t *task) {
 	d := t.desk
 	heap.Push(&d.open, t)
-	d.bytes += t.size()
-	if t.work.dead == nil {
+	t.since = time.Now()
+	if t.needsCall() {
 		t.stand, _ = d.standOf(e.lane(t.work.dec.Intent.Merchant))
-		t.stand.loaded++
+		t.stand.load(t, 1)
 	}
-	if t.unpaced = t.stand == nil || !t.stand.lane.paced(); t.unpaced {
-		d.count(1)
+	if t.stand == nil || !t.stand.lane.paced() {
+		d.count(t)
+	} else {
+		d.paced += t.size()
 	}
 	if !t.keyed {
 		e.arriveID(t)
@@ -231,14 +290,15 @@ func (e *Engine) finish(t *task) {
 
 func (d *desk) unload(t *task) {
 	heap.Remove(&d.open, t.place)
-	d.bytes -= t.size()
 	if t.stand != nil {
-		t.stand.loaded--
+		t.stand.load(t, -1)
 	}
 	if t.unpaced {
-		d.count(-1)
+		d.uncount(t)
+	} else {
+		d.paced -= t.size()
 	}
-	tell(d.room)
+	tell(d.room) // also for what was parked
 }
 
 // nextOfID takes the first task off an intent id's queue and returns the one
@@ -322,7 +382,7 @@ func (e *Engine) closeDesk(d *desk) {
 	d.closed, d.gone = true, true
 	e.drop(d)
 	delete(e.desks, d)
-	d.count(-d.unpaced)
+	d.makeRoom(d.unpaced)
 	d.cancel()
 	e.shareChanged()
 }
@@ -337,6 +397,7 @@ func (e *Engine) drop(d *desk) {
 			t.enter(behind)
 		case t.stage == queued && t.lane != nil:
 			e.takeOut(t, now)
+			t.enter(behind)
 		}
 	}
 }

@@ -261,3 +261,31 @@ func TestSecondPaymentIsTold(t *testing.T) {
 		same(t, "told", len(m.log.lines("the gateway shows another payment")), 1)
 	})
 }
+
+// TestRetryAfterPostponesNoEnd: an intent that backs off for long is settled when
+// its time is up, and its key goes on.
+func TestRetryAfterPostponesNoEnd(t *testing.T) {
+	tests := map[string]struct {
+		within time.Duration // it expires; an hour: after it is given up
+		want   payment.Failed
+	}{
+		"expires":  {5 * time.Minute, payment.Failed{Reason: payment.Expired, PaymentMayExist: true, Attempts: 1}},
+		"given up": {time.Hour, payment.Failed{Reason: payment.GaveUp, Retryable: true, PaymentMayExist: true, Attempts: 1}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.gate.opens["i"] = []answer{later(time.Hour)}
+				_, p, _ := l.one(func(c *pipeline.Config) { c.GiveUpAfter = 5*time.Minute + time.Millisecond })
+				p.emit("k", intent("i", expires(tt.within)))
+				after(4 * time.Minute)
+				p.emit("k", intent("behind"))
+				after(time.Minute - time.Second)
+				same(t, "outcomes before its time is up", len(p.order()), 0)
+				after(2 * time.Second)
+				l.failed(p, "i", tt.want)
+				l.created(p, "behind", 1)
+			})
+		})
+	}
+}

@@ -37,7 +37,7 @@ type Config struct {
 
 	Backoff     pace.Backoff // zero: one second to a minute
 	WindowCount int          // unfinished records in memory per partition; zero: 1000
-	WindowBytes int          // their size; zero: 8 MiB
+	WindowBytes int          // their size, and as much again of those that a pace holds back; zero: 8 MiB
 }
 
 // An Engine settles intents. All its state belongs to mu; calls of the gateway,
@@ -54,13 +54,15 @@ type Engine struct {
 	mu       sync.Mutex
 	lanes    map[payment.MerchantID]*lane
 	hosts    map[string]*host
-	ready    laneHeap // lanes that have a task to start, by the time they may
-	waiting  taskHeap // tasks that back off, by the time they go on
-	inFlight int      // calls
-	active   int      // tasks that call or publish
-	unpaced  int      // loaded tasks that could run
-	full     bool     // some desk has no room because of unpaced
+	ready    laneHeap  // lanes that have a task to start, by the time they may
+	waiting  taskHeap  // tasks that back off, by the time they go on
+	inFlight int       // calls
+	active   int       // tasks that call or publish
+	busy     time.Time // since when there has been no room for a call; zero: there is
+	unpaced  int       // loaded tasks that could run
+	full     bool      // some desk has no room because of unpaced
 	desks    map[*desk]struct{}
+	expiry   int64       // when to look for parked records that have expired, unix nanoseconds; 0: there are none
 	share    *pace.Share // of the slots of all merchants' limits
 	recent   recent
 	started  time.Time
@@ -179,12 +181,21 @@ func (e *Engine) decode(d *desk, r *Record) (*task, bool) {
 // something changed, and sets the timer for what only time will change.
 func (e *Engine) pump() {
 	now := time.Now()
-	for len(e.waiting) > 0 && !e.waiting[0].until.After(now) {
-		e.enqueue(heap.Pop(&e.waiting).(*task))
+	if e.expiry != 0 && e.expiry <= now.UnixNano() {
+		e.expire(now)
+	}
+	for len(e.waiting) > 0 && !e.waiting[0].look.After(now) {
+		e.resume(heap.Pop(&e.waiting).(*task), now)
 	}
 	for again := true; again; again = e.releaseHosts(now) {
 		for len(e.ready) > 0 && !e.ready[0].next.After(now) && e.startNext(e.ready[0], now) {
 		}
+	}
+	switch {
+	case e.mayCall():
+		e.busy = time.Time{}
+	case e.busy.IsZero():
+		e.busy = now
 	}
 	e.setTimer(now)
 }
@@ -192,14 +203,23 @@ func (e *Engine) pump() {
 // startNext does what is due in a lane: it settles a task whose time is up, or
 // calls for the next one; mu held. It reports false if there is no room for calls.
 func (e *Engine) startNext(l *lane, now time.Time) bool {
-	for _, t := range l.overdue(now) { // all of them: either may be the next to call
-		if o := e.overdue(t, now); o != nil && !l.mustAsk(t, o) {
+	for t := l.overdue(now); t != nil; t = l.overdue(now) { // all of them: any may be the next to call
+		switch o := e.overdue(t, now); {
+		case o == nil:
+			heap.Fix(t.queue, t.index)
+		case l.mustAsk(t, o):
+			l.close(t)
+		default:
 			e.takeOut(t, now)
 			e.startPublishing(t, o)
 			return true
-		} else if o != nil {
-			t.work.try.asking, t.work.try.closing = true, true
 		}
+	}
+	if l.gone {
+		t := l.head(now)
+		e.takeOut(t, now)
+		e.dismiss(t, now)
+		return true
 	}
 	if l.mayCall(now).After(now) { // looked at because of a time that turned out not to be up
 		e.reschedule(l, now)
@@ -249,10 +269,13 @@ func (e *Engine) setTimer(now time.Time) {
 	}
 	wake := time.Hour
 	if len(e.waiting) > 0 {
-		wake = min(wake, e.waiting[0].until.Sub(now))
+		wake = min(wake, e.waiting[0].look.Sub(now))
 	}
 	if len(e.ready) > 0 && (e.mayCall() || e.ready[0].next.After(now)) {
 		wake = min(wake, e.ready[0].next.Sub(now))
+	}
+	if e.expiry != 0 {
+		wake = min(wake, time.Unix(0, e.expiry).Sub(now))
 	}
 	e.timer.Reset(max(wake, 0))
 }
@@ -276,5 +299,33 @@ func (e *Engine) enqueue(t *task) {
 func (e *Engine) backOff(t *task, wait time.Duration) {
 	t.enter(backing)
 	t.until = time.Now().Add(wait)
+	t.look = t.until
+	if t.work.dead == nil {
+		t.look = earlier(t.until, time.Unix(0, t.due(e.cfg.GiveUpAfter)))
+	}
+	heap.Push(&e.waiting, t)
+}
+
+// resume lets a task go on that backed off. However long the gateway wants it to
+// wait, it is settled when its time is up; mu held.
+func (e *Engine) resume(t *task, now time.Time) {
+	switch {
+	case t.work.dead != nil:
+		e.startBurial(t, t.work.dead)
+		return
+	case !t.until.After(now):
+		e.enqueue(t)
+		return
+	}
+	o := e.overdue(t, now)
+	switch {
+	case o == nil:
+		t.look = earlier(t.until, time.Unix(0, t.by))
+	case t.stand.lane.mustAsk(t, o):
+		t.look = t.until
+	default:
+		e.startPublishing(t, o)
+		return
+	}
 	heap.Push(&e.waiting, t)
 }

@@ -11,7 +11,8 @@ import (
 // are wrong and every call would fail. One call probes from time to time.
 type hold struct {
 	on      bool
-	since   time.Time
+	began   time.Time // when we saw it begin
+	since   time.Time // from when on it is taken to have lasted
 	probeAt time.Time // when one call may try again
 	probes  int
 	code    string   // the gateway's error code
@@ -57,7 +58,7 @@ func (h *hold) begin(e *Engine, l *lane, t *task) {
 		return
 	}
 	if !h.on {
-		h.on, h.since, h.probes = true, now, 0
+		h.on, h.began, h.since, h.probes = true, now, now, 0
 		if !l.known {
 			h.since = time.Time{} // it may have been so before we came
 		}
@@ -85,7 +86,7 @@ func (h *hold) end(e *Engine, l *lane) {
 	}
 	h.on = false
 	e.metrics.held.Dec()
-	e.log.WithField("merchant_id", string(l.merchant)).WithField("since", h.since.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")
+	e.log.WithField("merchant_id", string(l.merchant)).WithField("since", h.began.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")
 	e.reschedule(l, now)
 }
 

@@ -6,12 +6,27 @@ import (
 	"testing"
 	"time"
 
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
 
 // of returns an intent of a merchant.
 func of(merchant, id string) string { return intent(id, `"merchant_id":"`+merchant+`"`) }
+
+// expires is the member of an intent that expires after d.
+func expires(d time.Duration) string {
+	return `"expires_at":"` + time.Now().Add(d).UTC().Format(time.RFC3339Nano) + `"`
+}
+
+// rated gives every merchant a rate, at a gateway of which there is one.
+func rated(r pace.Rate) func(*pipeline.Config) {
+	return func(c *pipeline.Config) {
+		c.Terms = func(payment.MerchantID) pipeline.Terms { return pipeline.Terms{Rate: r, Host: "gateway"} }
+		c.Hosts = func() int { return 1 }
+		c.Partitions = func() int { return 1 }
+	}
+}
 
 // wrongSecret makes every call of merchant 1 fail as Misconfigured.
 func wrongSecret(in payment.Intent, _ bool) answer {
@@ -201,5 +216,153 @@ func TestFailingMerchantDelaysNobodyElse(t *testing.T) {
 		}
 		after(5 * time.Second)
 		same(t, "outcomes of the other merchant", len(p.order()), 500)
+	})
+}
+
+// TestAMerchantOnHoldShowsThatTheGatewayIsBack: all others' intents have expired
+// during the outage. That our credentials are wrong is an answer too.
+func TestAMerchantOnHoldShowsThatTheGatewayIsBack(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		down := false
+		l.gate.otherwise = func(in payment.Intent, find bool) answer {
+			if down {
+				return unsent
+			}
+			return wrongSecret(in, find)
+		}
+		m, p, _ := l.one(func(c *pipeline.Config) { c.Hosts = func() int { return 1 } })
+		p.emit("", of("1", "held"))
+		after(5 * time.Second)
+		l.gate.mu.Lock()
+		down = true
+		l.gate.mu.Unlock()
+		for i := range 10 {
+			p.emit("", intent(fmt.Sprint("i-", i), `"merchant_id":"2"`, expires(time.Minute)))
+		}
+		after(10 * time.Minute)
+		same(t, "outcomes", len(p.order()), 10)
+		same(t, "gateways down", m.metric(t, "paylink_gateway_down"), 1)
+		l.gate.mu.Lock()
+		down = false
+		l.gate.mu.Unlock()
+		after(3 * time.Minute)
+		same(t, "gateways down once a probe was answered", m.metric(t, "paylink_gateway_down"), 0)
+	})
+}
+
+// TestIntentExpiresOnHoldInTime: time on hold does not count for giving up, for
+// expires_at it does; also behind an intent that would have been given up.
+func TestIntentExpiresOnHoldInTime(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = wrongSecret
+		_, p, _ := l.one(func(c *pipeline.Config) { c.GiveUpAfter = 10 * time.Minute })
+		p.emit("", of("1", "old"))
+		after(5 * time.Minute)
+		expiresAt := time.Now().Add(8 * time.Minute)
+		p.emit("", intent("i", `"merchant_id":"1"`, expires(8*time.Minute)))
+		after(2 * time.Hour)
+		same(t, "outcomes on hold", p.order(), []string{"i"})
+		l.failed(p, "i", payment.Failed{Reason: payment.Expired, ErrorCode: "9998", Attempts: 2})
+		if late := p.outcomes[0].at.Sub(expiresAt); late > time.Second {
+			t.Errorf("it was settled %v after it had expired", late)
+		}
+	})
+}
+
+// TestNobodyWaitsForALastLook: of intents that another owner may have called for,
+// each is looked up before it is given up, as the merchant's pace allows. What
+// was never called for expires meanwhile in time.
+func TestNobodyWaitsForALastLook(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		slow := rated(pace.Rate{Events: 1, Per: 10 * time.Second, Burst: 1})
+		l.gate.otherwise = func(_ payment.Intent, find bool) answer {
+			if find {
+				return notFound
+			}
+			return lost
+		}
+		m, p, _ := l.one(slow)
+		for i := range 20 {
+			p.emit("", intent(fmt.Sprint("i-", i), expires(5*time.Minute)))
+		}
+		after(time.Minute)
+		m.leave(t)
+		after(10 * time.Minute)
+		m = l.start(slow)
+		m.source.take(0)
+		after(time.Second)
+		p.emit("", intent("new", expires(5*time.Second)))
+		after(6 * time.Second)
+		l.failed(p, "new", payment.Failed{Reason: payment.Expired})
+		l.settles(10 * time.Minute)
+	})
+}
+
+// TestParkedIntentsExpireOnHoldInTime: also those of which only the offset is
+// remembered, and whoever waits behind their key.
+func TestParkedIntentsExpireOnHoldInTime(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = wrongSecret
+		m, p, _ := l.one()
+		p.emit("", of("1", "first"))
+		after(5 * time.Second)
+		began := time.Now()
+		for i := range 300 {
+			p.emit("", intent(fmt.Sprint("late-", i), `"merchant_id":"1"`, expires(30*time.Minute)))
+		}
+		for i := range 100 {
+			p.emit(fmt.Sprint("k", i%50), intent(fmt.Sprint("soon-", i), `"merchant_id":"1"`, expires(20*time.Minute)))
+		}
+		after(10 * time.Second)
+		if n := m.Lanes()[0].Parked; n < 300 {
+			t.Fatalf("%d are parked, want most", n)
+		}
+		after(20 * time.Minute)
+		same(t, "outcomes after 20 min", len(p.order()), 100)
+		after(10 * time.Minute)
+		same(t, "outcomes after 30 min", len(p.order()), 400)
+		for _, o := range p.outcomes {
+			want := began.Add(30 * time.Minute)
+			if o.offset > 300 {
+				want = began.Add(20 * time.Minute)
+			}
+			if late := o.at.Sub(want); late > 2*time.Second {
+				t.Fatalf("%d was settled %v after it had expired", o.offset, late)
+			}
+		}
+	})
+}
+
+// TestWhatNeedsNoCallWaitsForNoHold: broken intents and conflicts are settled at
+// once, unless an intent of their key waits.
+func TestWhatNeedsNoCallWaitsForNoHold(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m, p, _ := l.one()
+		p.emit("", of("1", "known"))
+		after(time.Second)
+		l.gate.mu.Lock()
+		l.gate.otherwise = wrongSecret
+		l.gate.mu.Unlock()
+		for i := range 80 {
+			p.emit(fmt.Sprint("k", i), of("1", fmt.Sprint("i-", i)))
+			after(time.Second)
+		}
+		if n := m.Lanes()[0].Parked; n == 0 {
+			t.Fatal("nothing is parked")
+		}
+		p.emit("", `{"intent_id":"broken","merchant_id":"1"}`)
+		after(time.Second)
+		p.emit("a", `{"intent_id":"broken-too","merchant_id":"1"}`)
+		conflict := p.emit("b", intent("known", `"merchant_id":"1"`, `"currency":"USD"`))
+		for _, key := range []string{"k0", "k79"} { // loaded, parked
+			p.emit(key, `{"intent_id":"behind-`+key+`","merchant_id":"1"}`)
+		}
+		after(time.Second)
+		same(t, "outcomes on hold", p.order(), []string{"known", "broken", "broken-too"})
+		same(t, "dead letters", p.reasons(), map[int64]string{conflict: "conflict"})
+		l.gate.mu.Lock()
+		l.gate.otherwise = nil
+		l.gate.mu.Unlock()
+		l.settles(10 * time.Minute)
 	})
 }

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"paylink/internal/pace"
@@ -14,18 +16,49 @@ type host struct {
 	breaker  pace.Breaker
 	adaptive *pace.Adaptive
 	inFlight int
+	lanes    int     // that are bound to it
 	full     []*lane // those that wait for a call of it to end
 	was      pace.State
+	last     string // class and cause of the newest failure
 }
 
 // host returns the host of that name; mu held.
 func (e *Engine) host(name string) *host {
 	h := e.hosts[name]
 	if h == nil {
-		h = &host{name: name, adaptive: pace.NewAdaptive(e.cfg.Concurrency)}
+		h = newHost(name, e.cfg.Concurrency)
 		e.hosts[name] = h
 	}
 	return h
+}
+
+func newHost(name string, concurrency int) *host {
+	return &host{name: name, adaptive: pace.NewAdaptive(concurrency)}
+}
+
+// moveTo binds a lane to a host; mu held.
+func (e *Engine) moveTo(h *host, l *lane) {
+	if l.host == h {
+		return
+	}
+	if was := l.host; was != nil {
+		was.lanes--
+		was.full = slices.DeleteFunc(was.full, func(x *lane) bool { return x == l })
+		l.blocked = false
+	}
+	l.host = h
+	h.lanes++
+}
+
+// dropHosts forgets the gateways that no terms name any more, and what was told of
+// them; mu held. Calls of one that are in flight end by themselves.
+func (e *Engine) dropHosts() {
+	for name, h := range e.hosts {
+		if h.lanes == 0 {
+			delete(e.hosts, name)
+			e.metrics.down.DeleteLabelValues(name)
+		}
+	}
 }
 
 // began counts a call that starts.
@@ -51,7 +84,7 @@ func (h *host) isFull() bool { return h.inFlight >= h.adaptive.Allowed() }
 // block has a lane wait until a call ends.
 func (h *host) block(l *lane) {
 	if !l.blocked {
-		l.blocked = true
+		l.blocked, l.blockedAt = true, time.Now()
 		h.full = append(h.full, l)
 	}
 }
@@ -84,14 +117,25 @@ func (e *Engine) releaseHosts(now time.Time) (any bool) {
 	return any
 }
 
+// judge tells breaker and adaptive how a call went. That our credentials are
+// wrong says nothing of how well the gateway works, but that it is there: a
+// merchant on hold may be the only one left to find that out.
 func (h *host) judge(began, now time.Time, err error) {
+	if errors.Is(err, payment.ErrUnknownMerchant) {
+		return // nobody was asked
+	}
 	answered, failed := true, false
 	if err != nil {
 		switch ge := payment.AsGatewayError(err); ge.Class {
 		case payment.Misconfigured:
+			if h.breaker.State(now) == pace.Open {
+				h.breaker.Done(began, now, false)
+			}
 			return
 		case payment.InDoubt, payment.NotSent:
-			answered, failed = false, !isNotFound(err)
+			if answered, failed = false, !isNotFound(err); failed {
+				h.last = errorClass(ge)
+			}
 		}
 	}
 	h.breaker.Done(began, now, failed)
@@ -101,7 +145,7 @@ func (h *host) judge(began, now time.Time, err error) {
 // told logs and counts a change of the breaker's state.
 func (h *host) told(e *Engine, now time.Time) {
 	s := h.breaker.State(now)
-	if s == h.was {
+	if s == h.was || h.lanes == 0 {
 		return
 	}
 	h.was = s

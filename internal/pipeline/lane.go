@@ -11,32 +11,49 @@ import (
 // A lane is the queue of one merchant's tasks that are ready to call. Lanes do
 // not wait for each other.
 type lane struct {
-	merchant payment.MerchantID
-	host     *host
-	first    laneTasks   // tries for the first time
-	again    laneTasks   // repeats
-	next     time.Time   // when it has to be looked at next
-	index    int         // in Engine.ready; -1: not there
-	count    uint64      // tasks ever queued
-	limit    *pace.Limit // nil: none
-	budget   pace.Budget // of repeats
-	hold     hold
-	backing  int  // its tasks that back off
-	slow     bool // its limit lets tasks wait for long
-	load     int  // how many tasks it keeps loaded per partition, if paced
-	blocked  bool // waits for a call of its host to end
-	suspect  bool // the last call was refused as misconfigured, by nobody knows whom
-	known    bool // a call has shown whether our credentials work
+	merchant  payment.MerchantID
+	host      *host
+	first     laneTasks   // tries for the first time
+	again     laneTasks   // repeats
+	last      laneTasks   // those whose time is up, but for a last look
+	next      time.Time   // when it has to be looked at next
+	index     int         // in Engine.ready; -1: not there
+	count     uint64      // tasks ever queued
+	limit     *pace.Limit // nil: none
+	budget    pace.Budget // of repeats
+	hold      hold
+	backing   int       // its tasks that back off
+	slow      bool      // its limit lets tasks wait for long
+	load      int       // how many tasks it keeps loaded per partition, if paced
+	gone      bool      // its merchant is not configured any more: nothing is called for it
+	blocked   bool      // waits for a call of its host to end
+	suspect   bool      // the last call was refused as misconfigured, by nobody knows whom
+	blockedAt time.Time // when it began to
+	called    time.Time // its newest call
+	lastErr   string    // class and cause of the newest error, until a call is answered without
+	known     bool      // a call has shown whether our credentials work
 }
 
 func (l *lane) push(t *task, giveUp time.Duration) {
 	l.count++
 	t.order, t.lane, t.queue = l.count, l, &l.first
-	if t.work.try.repeats > 0 {
+	switch {
+	case t.work.try.closing:
+		t.queue = &l.last
+	case t.work.try.repeats > 0:
 		t.queue = &l.again // also the look after a link in doubt: it can wait
 	}
 	t.due(giveUp)
 	t.enter(queued)
+	heap.Push(t.queue, t)
+}
+
+// close has a task looked up once more before it is given up. It waits apart, so
+// that what is overdue behind it is seen.
+func (l *lane) close(t *task) {
+	heap.Remove(t.queue, t.index)
+	t.work.try.asking, t.work.try.closing = true, true
+	t.queue = &l.last
 	heap.Push(t.queue, t)
 }
 
@@ -46,30 +63,44 @@ func (l *lane) remove(t *task) {
 	t.lane, t.queue = nil, nil
 }
 
-func (l *lane) len() int { return len(l.first) + len(l.again) }
+func (l *lane) len() int { return len(l.first) + len(l.again) + len(l.last) }
+
+// queues are the lane's three; repeats come last.
+func (l *lane) queues() [3]laneTasks { return [...]laneTasks{l.first, l.last, l.again} }
 
 // head is the task that is next: what must be settled soonest, but no repeat
 // while those have used up their budget and there is something else to do.
-func (l *lane) head(now time.Time) *task {
-	switch {
-	case len(l.again) == 0:
-		return l.first[0]
-	case len(l.first) == 0:
-		return l.again[0]
-	case l.again[0].by < l.first[0].by && !l.mayRepeat(now).After(now):
-		return l.again[0]
-	}
-	return l.first[0]
-}
-
-// overdue are the tasks at the head of their queue whose time is up by now.
-func (l *lane) overdue(now time.Time) (due []*task) {
-	for _, q := range []laneTasks{l.first, l.again} {
-		if len(q) > 0 && q[0].by <= now.UnixNano() {
-			due = append(due, q[0])
+func (l *lane) head(now time.Time) (head *task) {
+	for _, q := range l.queues() {
+		if len(q) == 0 || head != nil && q[0].by >= head.by {
+			continue
+		}
+		if head == nil || q[0].queue != &l.again || !l.mayRepeat(now).After(now) {
+			head = q[0]
 		}
 	}
-	return due
+	return head
+}
+
+// overdue is a task whose time is up by now, if there is one that does not wait
+// for its last look already.
+func (l *lane) overdue(now time.Time) *task {
+	for _, q := range []laneTasks{l.first, l.again} {
+		if len(q) > 0 && q[0].by <= now.UnixNano() {
+			return q[0]
+		}
+	}
+	return nil
+}
+
+// latest is by when the last of its tasks must be settled.
+func (l *lane) latest() (by int64) {
+	for _, q := range l.queues() {
+		for _, t := range q {
+			by = max(by, t.by)
+		}
+	}
+	return by
 }
 
 // mayRepeat is when a repeat may go, as far as the budget is concerned.
@@ -109,14 +140,14 @@ const loadFor = 2 * time.Second
 // yieldRoom gives a task's room in the window to those that could go now.
 func (t *task) yieldRoom() {
 	if t.unpaced {
-		t.unpaced = false
-		t.desk.count(-1)
+		t.desk.uncount(t)
+		t.desk.paced += t.size()
 	}
 }
 
 // yieldRoom gives up the room of all tasks that are queued.
 func (l *lane) yieldRoom() {
-	for _, q := range []laneTasks{l.first, l.again} {
+	for _, q := range l.queues() {
 		for _, t := range q {
 			t.yieldRoom()
 		}
@@ -129,7 +160,7 @@ func (l *lane) schedule(now time.Time) {
 	l.next = l.mayCall(now)
 	for _, q := range []laneTasks{l.first, l.again} {
 		if len(q) > 0 {
-			if by := time.Unix(0, q[0].by); by.After(now) && by.Before(l.next) {
+			if by := time.Unix(0, q[0].by); by.Before(l.next) {
 				l.next = by
 			}
 		}
@@ -162,10 +193,10 @@ const never = 24 * time.Hour
 
 // mayCall is when the lane may call next.
 func (l *lane) mayCall(now time.Time) time.Time {
-	at, ok := now, true
-	if l.limit != nil {
-		at, ok = l.limit.Next(now)
+	if l.gone {
+		return now // only to settle what is queued
 	}
+	at, ok := l.paceAt(now)
 	if !ok {
 		return now.Add(never)
 	}
@@ -173,17 +204,36 @@ func (l *lane) mayCall(now time.Time) time.Time {
 		l.host.block(l)
 		return now.Add(never)
 	}
+	return at
+}
+
+// paceAt is when the lane may call next if there is room for a call. It reports
+// false if no waiting helps, because this member has no share of the limit.
+func (l *lane) paceAt(now time.Time) (at time.Time, ok bool) {
+	at = now
+	if l.limit != nil {
+		if at, ok = l.limit.Next(now); !ok {
+			return at, false
+		}
+	}
 	if l.hold.on {
 		at = later(at, l.hold.probeAt)
 	}
-	if len(l.first) == 0 {
+	if len(l.first) == 0 && len(l.last) == 0 {
 		at = later(at, l.mayRepeat(now))
 	}
-	return later(at, l.host.breaker.Next(now))
+	return later(at, l.host.breaker.Next(now)), true
 }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
 		return a
 	}
 	return b

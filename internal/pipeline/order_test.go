@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
@@ -268,4 +269,38 @@ func TestWhatExpiresSoonestGoesFirst(t *testing.T) {
 			t.Errorf("outcomes came as %v, want what expires soonest first", got)
 		}
 	})
+}
+
+// TestWhatExpiresSoonestOvertakesABacklog: also one of which only the offsets are
+// remembered, whether its intents expire or not.
+func TestWhatExpiresSoonestOvertakesABacklog(t *testing.T) {
+	for name, within := range map[string]time.Duration{"that does not expire": 0, "that expires later": 50 * time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				m, p, _ := l.one(rated(pace.Rate{Events: 1, Per: 1500 * time.Millisecond, Burst: 1}))
+				var more []string
+				if within > 0 {
+					more = append(more, expires(within))
+				}
+				for i := range 200 {
+					p.emit(fmt.Sprint("k", i%150), intent(fmt.Sprint("s-", i), more...))
+				}
+				after(200 * time.Millisecond)
+				if n := m.Lanes()[0].Parked; n < 100 {
+					t.Fatalf("%d are parked, want most", n)
+				}
+				for i := range 5 {
+					p.emit("", intent(fmt.Sprint("urgent-", i), expires(20*time.Second)))
+					after(200 * time.Millisecond)
+				}
+				p.emit("", intent("very-urgent", expires(8*time.Second)))
+				after(30 * time.Second)
+				for i := range 5 {
+					l.created(p, fmt.Sprint("urgent-", i), 1)
+				}
+				l.created(p, "very-urgent", 1)
+				l.settles(10 * time.Minute)
+			})
+		})
+	}
 }

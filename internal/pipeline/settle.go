@@ -38,6 +38,9 @@ type verdict struct {
 // afterOpen decides what an Init call's answer means (design, section 5). It
 // notes in the try what must not be forgotten.
 func (tr *try) afterOpen(link payment.Link, err error, now time.Time) verdict {
+	if errors.Is(err, payment.ErrUnknownMerchant) {
+		return verdict{repeat: true} // removed this moment: nothing left the process
+	}
 	tr.calls++
 	if err == nil {
 		tr.last = nil
@@ -75,6 +78,8 @@ func (tr *try) afterFind(st payment.Status, err error, now time.Time) verdict {
 	switch {
 	case tr.linked != 0:
 		return verdict{second: err == nil && st.PaymentID != tr.linked, confirmed: true}
+	case errors.Is(err, payment.ErrUnknownMerchant):
+		return verdict{repeat: true}
 	case tr.closing:
 		return tr.afterClosing(st, err)
 	}
@@ -169,6 +174,14 @@ func (tr *try) mayExist() bool { return tr.doubt || tr.because != nil }
 
 // isNotFound reports whether the gateway answered that it knows no payment.
 func isNotFound(err error) bool { return errors.Is(err, payment.ErrNotFound) }
+
+// dismissed is the outcome of an intent whose merchant was removed while it
+// waited. There is nobody any more who could be asked what calls before have left.
+func (tr *try) dismissed(now time.Time) payment.Failed {
+	f := invalid([]payment.Violation{{Field: "merchant_id", Rule: "must be a merchant that this service is configured for"}}, now)
+	f.PaymentMayExist, f.PaymentID, f.Attempts = tr.mayExist() || tr.strange, tr.found, tr.calls
+	return f
+}
 
 // invalid is the outcome of an intent that breaks rules.
 func invalid(vs []payment.Violation, now time.Time) payment.Failed {

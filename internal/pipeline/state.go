@@ -32,8 +32,8 @@ type LaneState struct {
 	Merchant payment.MerchantID
 	Queued   int
 	OnHold   bool
-	Code     string // why on hold
-	Since    time.Time
+	Code     string    // why on hold
+	Since    time.Time // on hold
 	NextCall time.Time
 }
 
@@ -76,7 +76,7 @@ func (e *Engine) State() State {
 	}
 	slices.SortFunc(s.Desks, func(a, b DeskState) int { return cmp.Compare(a.Partition, b.Partition) })
 	for _, l := range e.lanes {
-		s.Lanes = append(s.Lanes, LaneState{Merchant: l.merchant, Queued: l.len(), OnHold: l.hold.on, Code: l.hold.code, Since: l.hold.since, NextCall: l.next})
+		s.Lanes = append(s.Lanes, LaneState{Merchant: l.merchant, Queued: l.len(), OnHold: l.hold.on, Code: l.hold.code, Since: l.hold.began, NextCall: l.next})
 	}
 	slices.SortFunc(s.Lanes, func(a, b LaneState) int { return cmp.Compare(a.Merchant, b.Merchant) })
 	return s

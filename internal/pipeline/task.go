@@ -19,20 +19,23 @@ type task struct {
 	id     payment.IntentID // empty: a record that is no intent
 	work   *work
 
-	stage   stage
-	until   time.Time  // backing off: when it goes on
-	since   time.Time  // when it entered its stage
-	place   int        // in desk.open
-	index   int        // in the heap it waits in
-	lane    *lane      // while queued in one
-	queue   *laneTasks // the one of its lane
-	began   time.Time  // its call
-	host    *host      // whom it calls
-	order   uint64     // of its lane, first come first served
-	by      int64      // by when it must be settled, unix nanoseconds; 0: not asked yet
-	stand   *stand     // nil: a record that is no intent
-	unpaced bool       // counted in desk.unpaced
-	probe   bool       // its call is the one that a hold lets through
+	stage    stage
+	until    time.Time  // backing off: when it goes on
+	look     time.Time  // backing off: when it has to be looked at, because it goes on or its time is up
+	since    time.Time  // when it entered its stage
+	place    int        // in desk.open
+	index    int        // in the heap it waits in
+	lane     *lane      // while queued in one
+	queue    *laneTasks // the one of its lane
+	began    time.Time  // its call
+	host     *host      // whom it calls
+	order    uint64     // of its lane, first come first served
+	by       int64      // by when it must be settled, unix nanoseconds; 0: not asked yet
+	stand    *stand     // nil: a record that needs no call
+	conflict bool       // its id was answered with other content before it came
+	unpaced  bool       // counted in desk.unpaced
+	probe    bool       // its call is the one that a hold lets through
+	told     Wait       // attempts and newest error when its call began: the try is the caller's then
 }
 
 // A work is what a task is about.
@@ -47,7 +50,7 @@ type work struct {
 type stage int
 
 const (
-	behind    stage = iota // its key or its intent id is busy with an earlier record
+	behind    stage = iota // its key or its intent id is busy with an earlier record, or its partition is handed over
 	queued                 // in its merchant's lane
 	backing                // waits before a repeat
 	calling                // the gateway is being asked
@@ -81,11 +84,11 @@ func (t *task) enter(s stage) {
 	}
 }
 
-// taskHeap orders tasks by until.
+// taskHeap orders tasks by when they have to be looked at.
 type taskHeap []*task
 
 func (h taskHeap) Len() int           { return len(h) }
-func (h taskHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
+func (h taskHeap) Less(i, j int) bool { return h[i].look.Before(h[j].look) }
 func (h taskHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
 func (h *taskHeap) Push(x any)        { t := x.(*task); t.index = len(*h); *h = append(*h, t) }
 func (h *taskHeap) Pop() any {

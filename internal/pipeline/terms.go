@@ -1,13 +1,15 @@
 package pipeline
 
 import (
+	"container/heap"
 	"time"
 
 	"paylink/internal/pace"
 	"paylink/internal/payment"
 )
 
-// Terms are what the calls of a merchant are bound to.
+// Terms are what the calls of a merchant are bound to. The zero Terms are those
+// of a merchant that is not configured, or not any more.
 type Terms struct {
 	Rate pace.Rate // all replicas together; zero: no limit
 	Host string    // of the gateway: merchants of one host share its fate
@@ -34,7 +36,11 @@ func (e *Engine) lane(m payment.MerchantID) *lane {
 
 // bind puts terms in force for a lane; mu held.
 func (e *Engine) bind(l *lane, t Terms, now time.Time) {
-	l.host = e.host(t.Host)
+	if l.gone = e.cfg.Terms != nil && t == (Terms{}); l.gone {
+		e.moveTo(newHost("", 1), l) // nobody's: it counts neither as up nor as down
+	} else {
+		e.moveTo(e.host(t.Host), l)
+	}
 	switch {
 	case t.Rate == (pace.Rate{}):
 		l.limit = nil
@@ -50,7 +56,8 @@ func (e *Engine) bind(l *lane, t Terms, now time.Time) {
 
 // Renew has all merchants' terms asked for again: call it when the merchants'
 // settings have changed. It ends the holds of those that are mended. The others
-// have nothing new to try with, so they are probed as before.
+// have nothing new to try with, so they are probed as before. What waits of a
+// merchant that is not configured any more is settled.
 func (e *Engine) Renew(mended func(payment.MerchantID) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -61,6 +68,13 @@ func (e *Engine) Renew(mended func(payment.MerchantID) bool) {
 		}
 		e.bind(l, e.cfg.terms(m), now)
 	}
+	for _, t := range e.waiting {
+		if t.stand != nil && t.stand.lane.gone {
+			t.until, t.look = now, now
+		}
+	}
+	heap.Init(&e.waiting)
+	e.dropHosts()
 	e.pump()
 }
 

@@ -1,0 +1,103 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"paylink/internal/event"
+	"paylink/internal/pace"
+	"paylink/internal/payment"
+	"paylink/internal/pipeline"
+)
+
+// A shop is a set of merchants that are configured.
+type shop struct {
+	merchants []payment.MerchantID
+	rate      pace.Rate
+}
+
+func (s *shop) knows(m payment.MerchantID) bool { return slices.Contains(s.merchants, m) }
+
+func (s *shop) terms(c *pipeline.Config) {
+	c.Decoder = event.NewDecoder(event.DecoderConfig{KnownMerchant: s.knows})
+	c.Partitions = func() int { return 1 }
+	c.Terms = func(m payment.MerchantID) pipeline.Terms {
+		if !s.knows(m) {
+			return pipeline.Terms{}
+		}
+		return pipeline.Terms{Rate: s.rate, Host: "gateway"}
+	}
+}
+
+// unknownMerchant is the outcome of an intent of a merchant that is not configured.
+func unknownMerchant(attempts int, mayExist bool) payment.Failed {
+	return payment.Failed{
+		Reason: payment.InvalidIntent, Attempts: attempts, PaymentMayExist: mayExist,
+		Violations: []payment.Violation{{Field: "merchant_id", Rule: "must be a merchant that this service is configured for"}},
+	}
+}
+
+// TestRemovedMerchantIsNotCalled: what waits of it is settled, honestly, and
+// goes on if the merchant comes back in time.
+func TestRemovedMerchantIsNotCalled(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		s := &shop{merchants: []payment.MerchantID{"1", "2"}, rate: pace.Rate{Events: 1, Per: 5 * time.Second, Burst: 1}}
+		l.gate.opens["doubt"] = []answer{later(time.Hour)}
+		l.gate.opens["calling"] = []answer{ok.slow(20 * time.Second)}
+		m, p, _ := l.one(s.terms)
+		for _, id := range []string{"doubt", "calling"} {
+			p.emit("", of("1", id))
+		}
+		for i := range 100 {
+			p.emit(fmt.Sprint("k", i%90), of("1", fmt.Sprint("waits-", i)))
+		}
+		p.emit("", of("2", "other"))
+		for len(callsOfMerchant(l, "1")) < 2 {
+			after(time.Second)
+		}
+		if n := m.Lanes()[0].Parked; n == 0 {
+			t.Fatal("nothing is parked")
+		}
+		s.merchants = s.merchants[1:]
+		m.Renew(everybody)
+		after(time.Second)
+		p.emit("", of("1", "new"))
+		l.settles(30 * time.Second)
+		for i := range 100 {
+			l.failed(p, fmt.Sprint("waits-", i), unknownMerchant(0, false))
+		}
+		l.failed(p, "doubt", unknownMerchant(1, true))
+		l.failed(p, "new", unknownMerchant(0, false))
+		l.created(p, "calling", 1)
+		l.created(p, "other", 1)
+		same(t, "calls", len(callsOfMerchant(l, "1")), 2)
+		s.merchants = append(s.merchants, "1")
+		m.Renew(everybody)
+		p.emit("", of("1", "again"))
+		l.settles(30 * time.Second)
+		l.created(p, "again", 1)
+	})
+}
+
+// TestMerchantRemovedThisMoment: the gateway's client knows it before the engine.
+func TestMerchantRemovedThisMoment(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		s := &shop{merchants: []payment.MerchantID{"1"}}
+		l.gate.otherwise = func(payment.Intent, bool) answer {
+			return answer{err: &payment.GatewayError{Class: payment.Misconfigured, Cause: "unknown_merchant", Err: payment.ErrUnknownMerchant}}
+		}
+		m, p, _ := l.one(s.terms)
+		p.emit("", of("1", "i"))
+		after(5 * time.Second)
+		s.merchants = nil
+		m.Renew(everybody)
+		l.settles(time.Second)
+		l.failed(p, "i", unknownMerchant(0, false))
+		same(t, "merchants on hold", m.metric(t, "paylink_merchants_on_hold"), 0)
+	})
+}
+
+// everybody is mended.
+func everybody(payment.MerchantID) bool { return true }
