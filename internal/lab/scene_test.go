@@ -17,6 +17,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/devstack"
 	"paylink/internal/gatewaysim"
@@ -43,6 +44,7 @@ type scene struct {
 	seats    []*seat
 	halted   bool // no member may start
 	moods    []string
+	joins    map[string][]kmsg.JoinGroupRequestProtocol // of static members, as the coordinator has them
 	faults   []history.Fault
 	silences []history.Silence
 	commits  []history.Commit
@@ -60,7 +62,7 @@ type performance struct {
 // perform performs a plan.
 func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, pay: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log}
+		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, pay: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{}}
 		end, err := s.set()
 		if err != nil {
 			t.Fatalf("seed %d: %v", p.seed, err)
