@@ -19,8 +19,9 @@ CA_BUNDLE ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/
 # Three brokers that can be killed one by one; the tests that need them skip where the tool is absent.
 KAFKA_LOCAL ?= $(abspath $(wildcard ../shared/tools/kafka-local))
 
-# How long the last test of make torture goes on.
-TORTURE ?= 10m
+# How long make torture goes on, and with which tests: "." is all of the room in their long forms.
+TORTURE       ?= 10m
+TORTURE_TESTS ?= ^TestTorture$$
 
 # The crash laboratory: how many seeds, one seed to replay, or how many minutes of fresh ones.
 SEEDS   ?= 1000
@@ -52,8 +53,8 @@ integration: ## the promises on a real Apache Kafka: KAFKA_BROKERS=host:port, or
 	export KAFKA_LOCAL='$(KAFKA_LOCAL)'; set -x; \
 	$(GO) test $(RACE) -tags integration -count=1 -p 1 -v -timeout 12m -run "^($$names)$$" $(TESTFLAGS) $$dirs
 
-torture: ## kills and suspends replicas and brokers for TORTURE=10m, on a real Kafka as for integration; TORTURE_SEED repeats a run
-	KAFKA_LOCAL='$(KAFKA_LOCAL)' TORTURE='$(TORTURE)' $(GO) test -tags integration -count=1 -v -timeout 90m $(TESTFLAGS) ./internal/torture
+torture: ## hurts replicas, three brokers, gateway and networks for TORTURE=10m in one go, needs ../shared/tools/kafka-local; TORTURE_SEED repeats a run's choices
+	KAFKA_LOCAL='$(KAFKA_LOCAL)' TORTURE='$(TORTURE)' $(GO) test -tags integration -count=1 -v -timeout 90m -run '$(TORTURE_TESTS)' $(TESTFLAGS) ./internal/torture
 
 lab: ## hostile histories of the real service in virtual time: SEEDS=1000, or SEED=... replays one, or MINUTES=... of fresh ones
 	@LAB_SEEDS='$(SEEDS)' LAB_SEED='$(SEED)' LAB_MINUTES='$(MINUTES)' $(GO) test -count=1 -timeout 24h -run '^TestLab$$' $(if $(SEED)$(MINUTES),-v) $(TESTFLAGS) ./internal/lab

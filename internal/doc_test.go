@@ -24,7 +24,7 @@ var product = []string{
 }
 
 // laptop is what serves laptops and tests only.
-var laptop = []string{"gatewaysim", "devstack", "realkafka", "history", "torture", "lab", "schemagen"}
+var laptop = []string{"gatewaysim", "devstack", "realkafka", "history", "torture", "lab", "schemagen", "model"}
 
 // rooms says which rooms a room may enter, the one place to change when a door
 // is cut. A package below a room belongs to it. A room may stand here before it is built.
@@ -49,6 +49,7 @@ var rooms = map[string][]string{
 	"realkafka":  {},
 	"schemagen":  {"payment"},
 	"history":    {},
+	"model":      {},
 	"torture":    {"history", "gatewaysim", "devstack", "realkafka", "event", "payment"},
 
 	"lab": {"service", "config", "history", "gatewaysim", "devstack", "event", "pace", "payment"},
@@ -71,7 +72,7 @@ var shut = map[string][]string{
 var unlinked = []string{
 	"paylink/internal/gatewaysim", "paylink/internal/devstack", "paylink/internal/realkafka",
 	"github.com/twmb/franz-go/pkg/kfake", "github.com/twmb/franz-go/pkg/sr/srfake", "github.com/twmb/franz-go/pkg/kgo",
-	"github.com/testcontainers/testcontainers-go", "testing",
+	"github.com/testcontainers/testcontainers-go", "github.com/Shopify/toxiproxy/v2", "testing",
 }
 
 // A pkg is what the test asks of go list: imports without those of tests.

@@ -93,7 +93,7 @@ func TestAsyncAPINamesEveryHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	why := &event.Unreadable{Reason: event.Empty, Text: "x"}
-	dead := event.DeadLetterByReference(event.Message{}, from, "g", why, time.Unix(0, 0))
+	dead := event.DeadLetterByReference(event.Message{Headers: m.Headers}, from, "g", why, time.Unix(0, 0))
 	for schema, hs := range map[string][]event.Header{"outcomeHeaders": outcome.Headers, "deadLetterHeaders": dead.Headers} {
 		told, _ := at(doc, "components", "schemas", schema, "properties").(map[string]any)
 		if got, want := slices.Sorted(maps.Keys(told)), names(hs); !slices.Equal(got, want) {
@@ -108,6 +108,39 @@ func TestAsyncAPINamesEveryReason(t *testing.T) {
 	for _, r := range []event.DeadReason{event.Empty, event.NotJSON, event.NoIntentID, event.BadIntentID, event.UnknownSchema, event.Conflict, event.TooOld, event.TooLarge} {
 		if !slices.Contains(told, any(string(r))) {
 			t.Errorf("reason %s is not told", r)
+		}
+	}
+}
+
+// TestAsyncAPISaysHowToConnect: every channel, message and receiving operation
+// has bindings of Kafka, and the server a login that paylink knows.
+func TestAsyncAPISaysHowToConnect(t *testing.T) {
+	doc := asyncAPI(t)
+	bound := func(what string, v any) {
+		t.Helper()
+		if v := at(v, "bindings", "kafka", "bindingVersion"); v != "0.5.0" {
+			t.Errorf("%s has no bindings of Kafka: %v", what, v)
+		}
+	}
+	bound("the server", at(doc, "servers", "kafka"))
+	for _, name := range []string{"intents", "outcomes", "deadLetters"} {
+		bound("channel "+name, at(doc, "channels", name))
+	}
+	for _, name := range []string{"paymentIntent", "paymentCreated", "paymentFailed"} {
+		bound("message "+name, at(doc, "components", "messages", name))
+	}
+	bound("operation receiveIntents", at(doc, "operations", "receiveIntents"))
+	if all, _ := at(doc, "servers", "kafka", "security").([]any); len(all) < 3 || at(doc, "servers", "kafka", "protocol") != "kafka-secure" {
+		t.Errorf("security of the server: %v", all)
+	}
+	types := map[any]bool{}
+	schemes, _ := at(doc, "components", "securitySchemes").(map[string]any)
+	for _, s := range schemes {
+		types[at(s, "type")] = true
+	}
+	for _, want := range []string{"scramSha512", "plain", "X509"} {
+		if !types[want] {
+			t.Errorf("security schemes %v, want %s", types, want)
 		}
 	}
 }

@@ -132,7 +132,7 @@ func TestEveryRuleHasExamples(t *testing.T) {
 }
 
 // TestOutcomeExamples holds each example of an outcome against its own schema
-// and that of both types, and the good ones against the reader.
+// and that of both types, the reader and the judge.
 func TestOutcomeExamples(t *testing.T) {
 	either := schemaOf(t, schemas.Outcome)
 	for _, r := range []schemas.Record{schemas.Created, schemas.Failed} {
@@ -151,6 +151,16 @@ func TestOutcomeExamples(t *testing.T) {
 			}
 			if v, err := event.DecodeOutcome(event.Message{Value: value}); good && (err != nil || v.Type() != r.String()) {
 				t.Errorf("%s: DecodeOutcome = %+v, %v", name, v, err)
+			}
+			vs, err := event.NewOutcomeDecoder(nil).Judge(t.Context(), event.Message{Value: value})
+			if err != nil || good != (len(vs) == 0) {
+				t.Errorf("%s: Judge = %v, %v, want violations %t", name, vs, err, !good)
+			}
+			for _, v := range vs {
+				field, _, _ := strings.Cut(v.Field, ".")
+				if !strings.HasPrefix(path.Base(name), "bad_"+field+"_") {
+					t.Errorf("%s: Judge = %v, want the field of its name only", name, vs)
+				}
 			}
 		}
 	}

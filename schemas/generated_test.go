@@ -2,6 +2,7 @@ package schemas_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,5 +94,31 @@ func TestSubjectsAreNamedAsConfluentDoes(t *testing.T) {
 	}
 	if _, err := schemas.ParseNaming("other"); err == nil {
 		t.Error("ParseNaming(other): want an error")
+	}
+}
+
+// TestEveryFieldIsDocumented: a sentence, and an example, of every field.
+func TestEveryFieldIsDocumented(t *testing.T) {
+	type field struct {
+		Description string
+		Type        any
+		Const       any
+		Examples    []any
+	}
+	for _, r := range schemas.Records() {
+		var schema struct{ Properties map[string]field }
+		if err := json.Unmarshal([]byte(schemas.Text(schemas.JSONSchema, r)), &schema); err != nil {
+			t.Fatal(err)
+		}
+		proto := schemas.Text(schemas.Protobuf, r)
+		for name, f := range schema.Properties {
+			simple := f.Type != "object" && f.Type != "array" && f.Const == nil
+			if len(f.Description) < 10 || simple && len(f.Examples) == 0 {
+				t.Errorf("%s: field %s has description %q and examples %v", r, name, f.Description, f.Examples)
+			}
+			if !strings.Contains(proto, f.Description[:10]) {
+				t.Errorf("%s: field %s has no such description in Protobuf", r, name)
+			}
+		}
 	}
 }

@@ -33,6 +33,7 @@ type benchCmd struct {
 	Duration   time.Duration `default:"10s" help:"How long the latency part publishes (default ${default})."`
 	Partitions int           `default:"12" help:"Partitions of each topic (default ${default})."`
 	Baseline   bool          `help:"Measure the plainest kafka-go loop as well: Reader, workers, the same gateway client, Writer, CommitMessages; no guarantees."`
+	Formats    bool          `help:"Measure the service under intents and outcomes of each format beside plain JSON, with an embedded schema registry: json-schema, avro, protobuf, and a mix of all of them."`
 	Runs       int           `default:"1" help:"Measure so often, the loops in turn, and tell medians (default ${default})."`
 	Strict     bool          `help:"Use the gateway simulator, which checks every rule, and not the quick one that only answers."`
 	Brokers    []string      `placeholder:"HOST:PORT" help:"A real cluster. Topics of its own are made and deleted. Default: the embedded broker."`
@@ -45,6 +46,8 @@ func (c *benchCmd) Validate() error {
 	switch {
 	case c.Intents < 1 || c.InFlight < 1 || c.Partitions < 1 || c.Runs < 1:
 		return fmt.Errorf("intents, in-flight, partitions and runs must be at least 1")
+	case c.Formats && c.Baseline:
+		return fmt.Errorf("formats and baseline: one of them at a time")
 	case c.Zipf != 0 && c.Zipf <= 1:
 		return fmt.Errorf("zipf %v: must be 0 or more than 1", c.Zipf)
 	}
@@ -83,10 +86,14 @@ func (c *benchCmd) Run(ctx context.Context, w world) error {
 	if c.Baseline {
 		loops = append(loops, plainLoop)
 	}
+	if c.Formats {
+		loops = append(loops, formatLoops()...)
+	}
 	var all []measurement
 	measure := func(part string, do func(loop string) (measurement, error)) error {
 		for run := range c.Runs {
-			for _, loop := range loops {
+			for i := range loops {
+				loop := loops[(i+run)%len(loops)] // none is always the first
 				fmt.Fprintf(w.err, "bench: %s, %s, run %d of %d\n", part, loop, run+1, c.Runs)
 				m, err := do(loop)
 				if err != nil {

@@ -11,9 +11,10 @@ import (
 	"paylink/internal/payment"
 )
 
-// A backendCmd is the child that holds broker and gateway.
+// A backendCmd is the child that holds broker, gateway and registry.
 type backendCmd struct {
 	Broker     bool
+	Registry   bool
 	Partitions int `default:"12"`
 	Strict     bool
 	Latency    latency
@@ -21,8 +22,9 @@ type backendCmd struct {
 
 // A backendHello says where they are.
 type backendHello struct {
-	Brokers []string `json:"brokers"`
-	Gateway string   `json:"gateway"`
+	Brokers  []string `json:"brokers"`
+	Gateway  string   `json:"gateway"`
+	Registry string   `json:"registry"`
 }
 
 // A backendCount is what the gateway has seen.
@@ -42,6 +44,14 @@ func (c *backendCmd) Run(ctx context.Context, w world) error {
 		}
 		defer b.Close()
 		hello.Brokers = b.Addrs()
+	}
+	if c.Registry {
+		r, err := devstack.StartRegistry(ctx, devstack.RegistryOptions{})
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		hello.Registry = r.URL
 	}
 	if c.Strict {
 		return c.serveStrict(ctx, w, hello)

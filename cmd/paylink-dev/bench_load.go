@@ -16,11 +16,12 @@ import (
 
 // A bed is where one loop is measured: broker and gateway in a child, fresh topics.
 type bed struct {
-	kafka   devstack.Kafka
-	name    string // of topics and group
-	backend *child
-	gateway string
-	made    bool // topics are ours to delete
+	kafka    devstack.Kafka
+	name     string // of topics and group
+	backend  *child
+	gateway  string
+	registry string // empty: none is needed
+	made     bool   // topics are ours to delete
 }
 
 func (c *benchCmd) prepare(ctx context.Context, w world) (*bed, error) {
@@ -31,12 +32,15 @@ func (c *benchCmd) prepare(ctx context.Context, w world) (*bed, error) {
 	if c.Strict {
 		args = append(args, "--strict")
 	}
+	if c.Formats {
+		args = append(args, "--registry")
+	}
 	var hello backendHello
 	backend, err := spawn(ctx, w, &hello, args...)
 	if err != nil {
 		return nil, err
 	}
-	b := &bed{kafka: devstack.Kafka{Brokers: hello.Brokers}, name: "bench", backend: backend, gateway: hello.Gateway}
+	b := &bed{kafka: devstack.Kafka{Brokers: hello.Brokers}, name: "bench", backend: backend, gateway: hello.Gateway, registry: hello.Registry}
 	if len(c.Brokers) > 0 {
 		b.kafka.Brokers, b.made = c.Brokers, true
 		b.name = fmt.Sprintf("paylink-bench-%d", time.Now().UnixNano())
@@ -61,7 +65,7 @@ func (b *bed) close(ctx context.Context) error {
 
 func (c *benchCmd) startLoop(ctx context.Context, w world, b *bed, loop string) (*child, usage, error) {
 	var before usage
-	args := []string{"bench-loop", "--which=" + loop, "--name=" + b.name, "--gateway=" + b.gateway, "--in-flight=" + strconv.Itoa(c.InFlight)}
+	args := []string{"bench-loop", "--which=" + which(loop), "--format=" + outcomeFormat(loop), "--registry=" + b.registry, "--name=" + b.name, "--gateway=" + b.gateway, "--in-flight=" + strconv.Itoa(c.InFlight)}
 	if c.CPUProfile != "" {
 		args = append(args, "--cpu-profile="+c.CPUProfile+"-"+loop+".pprof")
 	}
@@ -72,8 +76,17 @@ func (c *benchCmd) startLoop(ctx context.Context, w world, b *bed, loop string) 
 	return p, before, err
 }
 
-// intents makes the intents of a bench: the i-th, its key by distribution.
-func (c *benchCmd) intents(prefix string) func(i int) event.Message {
+// which is the program of a loop.
+func which(loop string) string {
+	if loop == plainLoop {
+		return plainLoop
+	}
+	return paylinkLoop
+}
+
+// intents makes the intents of a bench: the i-th, its key by distribution, its
+// value by the writers in turn.
+func (c *benchCmd) intents(prefix string, writers []writer) func(i int) (event.Message, error) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	key := func(i int) int { return i }
 	if c.Keys > 0 {
@@ -83,14 +96,13 @@ func (c *benchCmd) intents(prefix string) func(i int) event.Message {
 		zipf := rand.NewZipf(rng, c.Zipf, 1, uint64(c.Keys-1))
 		key = func(int) int { return int(zipf.Uint64()) }
 	}
-	return func(i int) event.Message {
+	return func(i int) (event.Message, error) {
 		in := intent{
 			IntentID: fmt.Sprintf("%s%08d", prefix, i), OrderID: fmt.Sprintf("order-%s%08d", prefix, i),
 			Amount: "1500.00", Currency: "KZT", Description: "Пополнение баланса, заказ " + strconv.Itoa(i), UserPhone: "77001234567",
 		}
-		m := in.message()
-		m.Key = []byte("key-" + strconv.Itoa(key(i)))
-		return m
+		value, err := writers[i%len(writers)](in)
+		return event.Message{Key: []byte("key-" + strconv.Itoa(key(i))), Value: value}, err
 	}
 }
 

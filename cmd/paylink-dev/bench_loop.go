@@ -18,6 +18,8 @@ type loopCmd struct {
 	Name     string // of group and topics
 	Gateway  string
 	InFlight int
+	Format   string // of outcomes
+	Registry string // empty: none
 
 	CPUProfile string `name:"cpu-profile"`
 }
@@ -106,6 +108,7 @@ func (c *loopCmd) settings() (config.Run, error) {
 	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = c.Gateway, sampleMerchant, sampleSecret
 	cfg.Gateway.Rate = config.Rate{Events: 1_000_000, Per: time.Second, Burst: 1_000_000}
 	cfg.Flow.Concurrency = c.InFlight
+	cfg.Events.RegistryURL, cfg.Events.Format, cfg.Events.Register = c.Registry, c.Format, true
 	cfg.Admin.Addr = "127.0.0.1:0"
 	cfg.Log.Format, cfg.Log.Level = "text", "warn"
 	return cfg, cfg.Prepare()

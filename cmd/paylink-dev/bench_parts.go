@@ -28,7 +28,11 @@ func (c *benchCmd) backlog(ctx context.Context, w world, loop string) (m measure
 		return m, err
 	}
 	defer client.Close()
-	if err := c.publish(ctx, client, load{topic: b.intents(), prefix: measuredPrefix, n: c.Intents}); err != nil {
+	writers, err := b.writers(ctx, loop)
+	if err != nil {
+		return m, err
+	}
+	if err := c.publish(ctx, client, load{topic: b.intents(), writers: writers, prefix: measuredPrefix, n: c.Intents}); err != nil {
 		return m, err
 	}
 	a := newAudience(measuredPrefix, c.Intents)
@@ -71,7 +75,11 @@ func (c *benchCmd) schedule(ctx context.Context, w world, loop string) (m measur
 		return m, err
 	}
 	defer func() { err = first(err, p.end()) }()
-	if err := c.publish(ctx, client, load{topic: b.intents(), prefix: warmUpPrefix, n: len(warm.at)}); err != nil {
+	writers, err := b.writers(ctx, loop)
+	if err != nil {
+		return m, err
+	}
+	if err := c.publish(ctx, client, load{topic: b.intents(), writers: writers, prefix: warmUpPrefix, n: len(warm.at)}); err != nil {
 		return m, err
 	}
 	if err := warm.wait(ctx, p); err != nil {
@@ -82,7 +90,7 @@ func (c *benchCmd) schedule(ctx context.Context, w world, loop string) (m measur
 		return m, fmt.Errorf("ask loop: %w", err)
 	}
 	start := time.Now()
-	if err := c.publish(ctx, client, load{topic: b.intents(), prefix: measuredPrefix, n: len(a.at), rate: c.Rate, start: start}); err != nil {
+	if err := c.publish(ctx, client, load{topic: b.intents(), writers: writers, prefix: measuredPrefix, n: len(a.at), rate: c.Rate, start: start}); err != nil {
 		return m, err
 	}
 	if err := a.wait(ctx, p); err != nil {
@@ -107,18 +115,19 @@ func first(errs ...error) error {
 
 // A load is intents to be published.
 type load struct {
-	topic  string
-	prefix string // of their ids
-	n      int
-	rate   float64 // per second from start on; 0: as fast as it goes
-	start  time.Time
+	topic   string
+	writers []writer
+	prefix  string // of their ids
+	n       int
+	rate    float64 // per second from start on; 0: as fast as it goes
+	start   time.Time
 }
 
 func (c *benchCmd) publish(ctx context.Context, client *kgo.Client, l load) error {
-	intents, i := c.intents(l.prefix), -1
+	intents, i := c.intents(l.prefix, l.writers), -1
 	acked, err := pour(ctx, client, emission{topic: l.topic, rate: l.rate, start: l.start, count: l.n, next: func() (event.Message, error) {
 		i++
-		return intents(i), nil
+		return intents(i)
 	}})
 	if err == nil && acked < l.n {
 		err = fmt.Errorf("published %d of %d intents: %w", acked, l.n, context.Cause(ctx))

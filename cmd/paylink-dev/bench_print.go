@@ -36,7 +36,8 @@ func micros(v float64) string    { return fmt.Sprintf("%.1f µs", v/1e3) }
 func millis(v float64) string    { return fmt.Sprintf("%.1f ms", v/1e6) }
 func mebibytes(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
 
-// print writes the table: medians of the runs, and the ratio of the loops.
+// print writes the table: medians of the runs, and how two loops compare; of
+// more, how each does to the first.
 func (c *benchCmd) print(out io.Writer, loops []string, all []measurement) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, c.title())
@@ -49,9 +50,9 @@ func (c *benchCmd) print(out io.Writer, loops []string, all []measurement) error
 			part = f.part
 			fmt.Fprintf(&b, "\n%-42s", c.partTitle(part))
 			for _, loop := range loops {
-				fmt.Fprintf(&b, "%14s", loop)
+				fmt.Fprintf(&b, "%*s", width(loops), loop)
 			}
-			if len(loops) > 1 {
+			if len(loops) == 2 {
 				fmt.Fprintf(&b, "%8s", "ratio")
 			}
 			fmt.Fprintln(&b)
@@ -81,29 +82,55 @@ func (c *benchCmd) partTitle(part string) string {
 
 func row(f figure, loops []string, all []measurement) string {
 	s := fmt.Sprintf("  %-40s", f.name)
-	var values []float64
-	for _, loop := range loops {
-		v := median(f, loop, all)
-		values = append(values, v)
-		s += fmt.Sprintf("%14s", f.text(v))
+	for i, loop := range loops {
+		text := f.text(median(valuesOf(f, loop, all)))
+		if len(loops) > 2 && i > 0 {
+			text += fmt.Sprintf(" %.2f", ratio(f, loop, loops[0], all))
+		}
+		s += fmt.Sprintf("%*s", width(loops), text)
 	}
-	if len(values) == 2 && values[1] > 0 {
-		s += fmt.Sprintf("%8.2f", values[0]/values[1])
+	if len(loops) == 2 {
+		s += fmt.Sprintf("%8.2f", ratio(f, loops[0], loops[1], all))
 	}
 	return s
 }
 
-func median(f figure, loop string, all []measurement) float64 {
-	var values []float64
+// ratio is the median of the ratios within each run, whose loops met the same
+// machine; between runs it may have become another.
+func ratio(f figure, loop, base string, all []measurement) float64 {
+	over, under := valuesOf(f, loop, all), valuesOf(f, base, all)
+	var ratios []float64
+	for i := range min(len(over), len(under)) {
+		if under[i] > 0 {
+			ratios = append(ratios, over[i]/under[i])
+		}
+	}
+	return median(ratios)
+}
+
+// width is that of a column: a ratio may stand beside the figure.
+func width(loops []string) int {
+	if len(loops) > 2 {
+		return 16
+	}
+	return 14
+}
+
+// valuesOf are a loop's figures, run by run.
+func valuesOf(f figure, loop string, all []measurement) (values []float64) {
 	for _, m := range all {
 		if m.Loop == loop && m.Part == f.part {
 			values = append(values, f.of(m))
 		}
 	}
+	return values
+}
+
+func median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}
-	slices.Sort(values)
+	values = slices.Sorted(slices.Values(values))
 	return values[len(values)/2]
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,10 +58,14 @@ func TestKeysFollowTheirDistribution(t *testing.T) {
 		{"zipf", benchCmd{Keys: 1000, Zipf: 1.5}, func(n int) bool { return n > 50 && n <= 1000 }, func(n int) bool { return n > 1500 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			intents, keys := tt.bench.intents("b-"), map[string]int{}
+			intents, keys := tt.bench.intents("b-", []writer{func(intent) ([]byte, error) { return nil, nil }}), map[string]int{}
 			hottest := 0
 			for i := range 5000 {
-				k := string(intents(i).Key)
+				m, err := intents(i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				k := string(m.Key)
 				keys[k]++
 				hottest = max(hottest, keys[k])
 			}
@@ -90,6 +95,21 @@ func TestMediansAreOfTheirLoopAndPart(t *testing.T) {
 			measurement{Loop: "paylink", Part: "schedule", PerSecond: float64(i) + 1000})
 	}
 	if got := row(figures[0], []string{"paylink", "plain"}, all); got != "  outcomes/s                                           3           300    0.01" {
+		t.Errorf("row %s", strconv.Quote(got))
+	}
+}
+
+// TestRatiosAreWithinARun: a machine that slows down between two runs changes
+// the figures of both loops, and not how they compare.
+func TestRatiosAreWithinARun(t *testing.T) {
+	var all []measurement
+	for _, slow := range []float64{1, 10, 2} {
+		all = append(all,
+			measurement{Loop: "paylink", Part: "backlog", PerSecond: 100 / slow},
+			measurement{Loop: "avro", Part: "backlog", PerSecond: 98 / slow},
+			measurement{Loop: "protobuf", Part: "backlog", PerSecond: 102 / slow})
+	}
+	if got := row(figures[0], []string{"paylink", "avro", "protobuf"}, all); !strings.HasSuffix(got, "50         49 0.98         51 1.02") {
 		t.Errorf("row %s", strconv.Quote(got))
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"paylink/internal/config"
 	"paylink/internal/event"
+	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/service"
 )
@@ -23,16 +24,10 @@ const maxRecord = 16 << 20
 // that it could not be judged.
 type judge func(context.Context, event.Message) ([]string, error)
 
+// A source calls do with every record it holds, and with where that stands.
+type source func(do func(place string, m event.Message) error) error
+
 func schemasValidate(ctx context.Context, cfg config.SchemasValidate, w world) error {
-	in := w.in
-	if cfg.Input != "-" {
-		f, err := os.Open(cfg.Input)
-		if err != nil {
-			return fmt.Errorf("validate: %w", err)
-		}
-		defer f.Close()
-		in = f
-	}
 	var known event.Schemas
 	if cfg.RegistryURL != "" {
 		reg, err := service.Registry(cfg.Registry, false)
@@ -42,43 +37,94 @@ func schemasValidate(ctx context.Context, cfg config.SchemasValidate, w world) e
 		defer reg.Close()
 		known = reg
 	}
-	j := judgeIntents(event.NewDecoder(event.DecoderConfig{DefaultMerchant: payment.MerchantID(cfg.MerchantID), Schemas: known}))
-	if cfg.Kind == "outcome" {
-		j = judgeOutcomes(event.NewOutcomeDecoder(known))
+	v := validator{kind: cfg.Kind, out: w.out,
+		intent:  judgeIntents(event.NewDecoder(event.DecoderConfig{DefaultMerchant: payment.MerchantID(cfg.MerchantID), Schemas: known})),
+		outcome: judgeOutcomes(event.NewOutcomeDecoder(known)),
 	}
-	return validate(ctx, in, w.out, j, cfg.Kind)
+	if cfg.Topic != "" {
+		if cfg.Kind == "auto" && cfg.Topic == cfg.Topics.Outcomes {
+			v.kind = "outcome"
+		}
+		return v.validate(ctx, records(ctx, cfg))
+	}
+	in := w.in
+	if cfg.Input != "-" {
+		f, err := os.Open(cfg.Input)
+		if err != nil {
+			return fmt.Errorf("validate: %w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	return v.validate(ctx, func(do func(string, event.Message) error) error { return eachRecord(in, do) })
 }
+
+// records are those of a range of a topic.
+func records(ctx context.Context, cfg config.SchemasValidate) source {
+	r := kafkaio.Range{Topic: cfg.Topic, Partition: int32(cfg.Partition), From: kafkaio.Bound(cfg.Begin)}
+	if cfg.End != nil {
+		end := kafkaio.Bound(*cfg.End)
+		r.To = &end
+	}
+	return func(do func(string, event.Message) error) error {
+		return kafkaio.Scan(ctx, service.Connection(cfg.Kafka, nil), r, func(p event.Place, m event.Message) error {
+			return do(placeOf(p), m)
+		})
+	}
+}
+
+func placeOf(p event.Place) string { return fmt.Sprintf("%s/%d@%d", p.Topic, p.Partition, p.Offset) }
 
 func judgeIntents(d *event.Decoder) judge {
 	return func(ctx context.Context, m event.Message) ([]string, error) {
 		out, err := d.Decode(ctx, m)
-		if un, ok := errors.AsType[*event.Unreadable](err); ok {
-			return []string{un.Error()}, nil
-		}
-		var wrong []string
-		for _, v := range out.Violations {
-			wrong = append(wrong, fmt.Sprintf("%s %s", v.Field, v.Rule))
-		}
-		return wrong, err
+		return sentences(out.Violations, err)
 	}
 }
 
 func judgeOutcomes(d *event.OutcomeDecoder) judge {
-	return func(ctx context.Context, m event.Message) ([]string, error) {
-		if _, err := d.Decode(ctx, m); err != nil {
-			return []string{err.Error()}, nil
-		}
-		return nil, nil
+	return func(ctx context.Context, m event.Message) ([]string, error) { return sentences(d.Judge(ctx, m)) }
+}
+
+// sentences says what was found. None holds a value of the record.
+func sentences(vs []payment.Violation, err error) ([]string, error) {
+	if un, ok := errors.AsType[*event.Unreadable](err); ok {
+		return []string{un.Error()}, nil
 	}
+	var all []string
+	for _, v := range vs {
+		all = append(all, v.Field+" "+v.Rule)
+	}
+	return all, err
+}
+
+// A validator judges records and prints what it finds.
+type validator struct {
+	kind            string // intent, outcome or auto
+	intent, outcome judge
+	out             io.Writer
+}
+
+// judge judges a record by what it is.
+func (v *validator) judge(ctx context.Context, m event.Message) ([]string, error) {
+	isOutcome := v.kind == "outcome"
+	if v.kind == "auto" {
+		t := string(m.Header("ce_type"))
+		isOutcome = t == event.CETypeCreated || t == event.CETypeFailed
+	}
+	if isOutcome {
+		return v.outcome(ctx, m)
+	}
+	return v.intent(ctx, m)
 }
 
 // validate judges every record and says how many there were. It fails if one
-// is wrong, or if there is none.
-func validate(ctx context.Context, in io.Reader, out io.Writer, j judge, kind string) error {
+// is wrong.
+func (v *validator) validate(ctx context.Context, from source) error {
 	records, wrong := 0, 0
-	err := eachRecord(in, func(place string, m event.Message) error {
+	err := from(func(place string, m event.Message) error {
 		records++
-		found, err := j(ctx, m)
+		found, err := v.judge(ctx, m)
 		if err != nil {
 			return fmt.Errorf("validate: %s: %w", place, err)
 		}
@@ -86,17 +132,15 @@ func validate(ctx context.Context, in io.Reader, out io.Writer, j judge, kind st
 			wrong++
 		}
 		for _, s := range found {
-			fmt.Fprintf(out, "%s: %s\n", place, s)
+			fmt.Fprintf(v.out, "%s: %s\n", place, s)
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if records == 0 {
-		return errors.New("validate: the input holds no record")
-	}
-	fmt.Fprintf(out, "%d %ss, %d of them wrong\n", records, kind, wrong)
+	noun := map[string]string{"intent": "intents", "outcome": "outcomes", "auto": "records"}[v.kind]
+	fmt.Fprintf(v.out, "%d %s, %d of them wrong\n", records, noun, wrong)
 	if wrong > 0 {
 		return errTold
 	}
@@ -104,15 +148,19 @@ func validate(ctx context.Context, in io.Reader, out io.Writer, j judge, kind st
 }
 
 // eachRecord calls do for the input as a whole if it is one JSON value over
-// several lines, else for each line that is not blank.
+// several lines, else for each line that is not blank. A file without any is a
+// mistake; a range of a topic without any is a quiet hour.
 func eachRecord(in io.Reader, do func(place string, m event.Message) error) error {
 	r := bufio.NewReaderSize(in, 64<<10)
 	whole, err := io.ReadAll(io.LimitReader(r, maxRecord))
 	if err != nil {
 		return fmt.Errorf("validate: %w", err)
 	}
+	if len(bytes.TrimSpace(whole)) == 0 {
+		return errors.New("validate: the input holds no record")
+	}
 	first, rest, several := bytes.Cut(bytes.TrimSpace(whole), []byte("\n"))
-	if len(whole) < maxRecord && (!several || !json.Valid(first)) && len(bytes.TrimSpace(whole)) > 0 {
+	if len(whole) < maxRecord && (!several || !json.Valid(first)) {
 		if json.Valid(whole) || !several || len(bytes.TrimSpace(rest)) == 0 {
 			place, m := recordOf("the input", bytes.TrimSpace(whole))
 			return do(place, m)
@@ -155,5 +203,5 @@ func recordOf(place string, line []byte) (string, event.Message) {
 	for name, value := range seen.Headers {
 		m.Headers = append(m.Headers, event.Header{Key: name, Value: []byte(value)})
 	}
-	return fmt.Sprintf("%s/%d@%d", *seen.Topic, *seen.Partition, *seen.Offset), m
+	return placeOf(event.Place{Topic: *seen.Topic, Partition: *seen.Partition, Offset: *seen.Offset}), m
 }

@@ -3,7 +3,10 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"math"
 	"os"
+	"strconv"
+	"time"
 
 	"paylink/internal/payment"
 )
@@ -128,11 +131,85 @@ type SchemasShow struct {
 
 // SchemasValidate is the settings of `paylink schemas validate`.
 type SchemasValidate struct {
-	Input      string `arg:"" placeholder:"FILE" help:"File to read, or - for standard input: one JSON record, one on each line, or the lines of \"paylink-dev watch --json\", which tell partition and offset."`
-	Kind       string `name:"kind" default:"intent" enum:"intent,outcome" help:"What the records are: intent or outcome."`
-	MerchantID string `name:"merchant-id" env:"PAYLINK_MERCHANT_ID" placeholder:"DIGITS" help:"Merchant of intents that name none; without it they must name one."`
+	Input      string `arg:"" optional:"" placeholder:"FILE" help:"File to read, or - for standard input: one JSON record, one on each line, or the lines of \"paylink-dev watch --json\", which tell partition and offset. Or give --topic."`
+	Topic      string `name:"topic" placeholder:"NAME" help:"Read this topic, as a consumer of committed records, in place of a file. Nothing is committed."`
+	Partition  int    `name:"partition" default:"-1" help:"Its partition; -1 means all of them."`
+	From       string `name:"from" placeholder:"OFFSET|TIME" help:"Where to begin in each partition: an offset, or a time by RFC 3339. Default: the oldest record."`
+	To         string `name:"to" placeholder:"OFFSET|TIME" help:"Where to end, exclusive. Default: what is there at the start."`
+	Kind       string `name:"kind" default:"auto" enum:"auto,intent,outcome" help:"What the records are: intent, outcome, or auto: outcomes in the topic of outcomes and where the header ce_type says so, else intents."`
+	MerchantID string `name:"merchant-id" env:"PAYLINK_MERCHANT_ID" placeholder:"DIGITS" help:"Merchant of intents that name none; without it they must name one. Whether a merchant is configured is not looked at."`
+	File       File   `name:"config" env:"PAYLINK_CONFIG" placeholder:"FILE" group:"General" help:"YAML file with any of the settings below and of the service."`
 	Registry   `embed:"" group:"Schema registry"`
+	Kafka      Broker `embed:"" group:"Kafka, for --topic"`
+	Topics     Topics `embed:"" group:"Topics"`
+
+	Begin Bound  `kong:"-"` // From; Prepare fills it
+	End   *Bound `kong:"-"` // To; nil: it is not given
+}
+
+// A Bound is a place in a partition: an offset, or a time if At is set.
+type Bound struct {
+	Offset int64
+	At     time.Time
 }
 
 // Prepare is as that of Run.
-func (s *SchemasValidate) Prepare() error { return s.Registry.prepare() }
+func (s *SchemasValidate) Prepare() error {
+	if err := s.Registry.prepare(); err != nil {
+		return err
+	}
+	if err := s.Topics.check(); err != nil {
+		return err
+	}
+	if s.Topic == "" {
+		return s.checkFile()
+	}
+	if s.Input != "" {
+		return problem("--topic", "and a file are both given; use one of them")
+	}
+	if !topicName.MatchString(s.Topic) {
+		return problem("--topic", "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", s.Topic)
+	}
+	if s.Partition < -1 || s.Partition > math.MaxInt32 {
+		return problem("--partition", "%d is no partition; write its number, or -1 for all of them", s.Partition)
+	}
+	if err := s.bounds(); err != nil {
+		return err
+	}
+	return s.Kafka.prepare()
+}
+
+func (s *SchemasValidate) checkFile() error {
+	if s.Input == "" {
+		return problem("", "nothing to validate: name a file, - for standard input, or --topic")
+	}
+	if s.From != "" || s.To != "" || s.Partition != -1 {
+		return problem("--topic", "is not set, but a range of one is given; name the topic")
+	}
+	return nil
+}
+
+func (s *SchemasValidate) bounds() (err error) {
+	if s.From != "" {
+		if s.Begin, err = boundOf("--from", s.From); err != nil {
+			return err
+		}
+	}
+	if s.To != "" {
+		end, err := boundOf("--to", s.To)
+		s.End = &end
+		return err
+	}
+	return nil
+}
+
+func boundOf(flag, text string) (Bound, error) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
+		return Bound{Offset: n}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return Bound{}, problem(flag, "%q is neither an offset nor a time; write 42 or 2026-11-23T12:00:00Z", text)
+	}
+	return Bound{At: at}, nil
+}

@@ -8,40 +8,40 @@ import (
 
 	"github.com/twmb/avro"
 
-	"paylink/internal/payment"
 	"paylink/schemas"
 )
 
 // resolveAvro returns a schema that reads what a writer's schema wrote as a
 // record of ours: fields are matched by name, what we do not know is skipped,
 // what the writer does not know is absent. The writer's record may have any name.
-func resolveAvro(w WriterSchema, r schemas.Record) (*avro.Schema, *Unreadable) {
+// Of a writer that has our fields it makes a plan, too.
+func resolveAvro(w WriterSchema, r schemas.Record) (*avro.Schema, avroPlan, *Unreadable) {
 	var cache avro.SchemaCache
 	for _, ref := range w.References {
 		if _, err := cache.Parse(ref.Text); err != nil {
-			return nil, &Unreadable{UnknownSchema, "refers to an Avro schema that cannot be read"}
+			return nil, nil, &Unreadable{UnknownSchema, "refers to an Avro schema that cannot be read"}
 		}
 	}
 	written, err := cache.Parse(w.Text)
 	if err != nil {
-		return nil, &Unreadable{UnknownSchema, "is no Avro schema that can be read"}
+		return nil, nil, &Unreadable{UnknownSchema, "is no Avro schema that can be read"}
 	}
 	root := written.Root()
 	if root.Type != "record" {
-		return nil, &Unreadable{UnknownSchema, "is an Avro " + cut(root.Type) + ", not a record"}
+		return nil, nil, &Unreadable{UnknownSchema, "is an Avro " + cut(root.Type) + ", not a record"}
 	}
 	reader, err := avroReader(r, fullName(root))
 	if err != nil {
-		return nil, &Unreadable{UnknownSchema, "has a name that no Avro record can have"}
+		return nil, nil, &Unreadable{UnknownSchema, "has a name that no Avro record can have"}
 	}
 	if bad := sameMeaning(root, reader.Root()); bad != nil {
-		return nil, bad
+		return nil, nil, bad
 	}
 	resolved, err := avro.Resolve(written, reader)
 	if err != nil {
-		return nil, &Unreadable{UnknownSchema, fmt.Sprintf("cannot be read as %s: %s", r.FullName(), cut(err.Error()))}
+		return nil, nil, &Unreadable{UnknownSchema, fmt.Sprintf("cannot be read as %s: %s", r.FullName(), cut(err.Error()))}
 	}
-	return resolved, nil
+	return resolved, planAvro(root, reader.Root()), nil
 }
 
 func fullName(n *avro.SchemaNode) string {
@@ -118,7 +118,11 @@ func cut(s string) string {
 }
 
 // readAvro reads the one record that a body must hold into the draft.
-func readAvro(k *desk, s *avro.Schema, body []byte) error {
+func readAvro(k *desk, s *avro.Schema, plan avroPlan, body []byte) error {
+	if plan != nil && plan.read(&k.draft, body) {
+		return nil
+	}
+	k.draft.restart()
 	in := &k.avro
 	rest, err := s.Decode(body, in)
 	if err != nil {
@@ -160,6 +164,3 @@ func (dr *draft) putPairs(m map[string]string) {
 		dr.pair(metadataField, p)
 	}
 }
-
-// metadataField is the index of metadata in payment.Fields.
-var metadataField = slices.IndexFunc(payment.Fields, func(f payment.Field) bool { return f.Kind == payment.Pairs })

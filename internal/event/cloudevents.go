@@ -105,3 +105,25 @@ func (e *envelope) intent() ([]byte, error) {
 	}
 	return e.data, nil
 }
+
+// envelopeOf reads what the value says as an envelope, as far as it can be read,
+// for the trace of a record that is no intent. The zero envelope: it is none.
+func envelopeOf(m Message) envelope {
+	var r jsonReader
+	e := envelope{declared: declaresEnvelope(m)}
+	r.start(m.Value)
+	if r.dec.PeekKind() != '{' {
+		return envelope{}
+	}
+	_, err := r.dec.ReadToken()
+	for err == nil && r.dec.PeekKind() != '}' {
+		var name []byte
+		if name, err = r.name(); err == nil {
+			err = r.other(name, &e)
+		}
+	}
+	if !e.declared && e.attrs != required {
+		return envelope{}
+	}
+	return e
+}

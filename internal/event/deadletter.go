@@ -61,15 +61,19 @@ const (
 
 // DeadLetter makes a dead letter of a record: key (also none), value and
 // headers as they were, and headers that say why and from where. Headers of an
-// earlier burial, if the record was redriven, are replaced. Its time is now,
+// earlier burial, if the record was redriven, are replaced. A trace that came by
+// CloudEvents is added as headers of its own. Its time is now,
 // and not the record's: topics delete by time, and what is buried for being
 // too old must not be gone at once.
 func DeadLetter(m Message, from Place, group string, why *Unreadable, now time.Time) Message {
-	hs := make([]Header, 0, len(m.Headers)+len(burial))
+	hs := make([]Header, 0, len(m.Headers)+len(burial)+2)
 	for _, h := range m.Headers {
 		if !burial[h.Key] {
 			hs = append(hs, h)
 		}
+	}
+	if !validTraceParent(m.Header(headerTraceParent)) {
+		hs = append(hs, traceOf(m, envelopeOf(m))...)
 	}
 	hs = appendBurial(hs, m, from, group, why)
 	return Message{Key: m.Key, Value: m.Value, Headers: hs, Time: now}
@@ -82,7 +86,7 @@ const maxReferenceKey = 4 << 10
 // copy: without value and without the record's headers, but for its trace. The
 // headers say where the original stands, for as long as its topic keeps it.
 func DeadLetterByReference(m Message, from Place, group string, why *Unreadable, now time.Time) Message {
-	hs := appendBurial(traceOf(m, envelope{}), m, from, group, why)
+	hs := appendBurial(traceOf(m, envelopeOf(m)), m, from, group, why)
 	hs = append(hs,
 		Header{HeaderByReference, []byte("true")},
 		Header{HeaderSourceSize, strconv.AppendInt(nil, int64(len(m.Value)), 10)})

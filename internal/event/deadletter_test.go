@@ -95,6 +95,43 @@ func TestDeadLetterNumbersAreAsSpringWritesThem(t *testing.T) {
 	}
 }
 
+// TestDeadLetterCarriesTheTrace, however it came.
+func TestDeadLetterCarriesTheTrace(t *testing.T) {
+	inside := `"traceparent":"` + traceA + `","tracestate":"a=1"`
+	for _, tt := range []struct {
+		name string
+		m    Message
+		want string // traceparent
+	}{
+		{"header", Message{Headers: []Header{header("traceparent", traceA)}}, traceA},
+		{"CloudEvents header", Message{Headers: []Header{header("ce_traceparent", traceA)}}, traceA},
+		{"envelope", Message{Value: []byte(envelope1(inside + `,"data":{}`))}, traceA},
+		{"envelope that is cut off", Message{Value: []byte(envelope1(inside + `,"data":{}`)[:150]), Headers: []Header{header("content-type", "application/cloudevents+json")}}, traceA},
+		{"header before envelope", Message{Headers: []Header{header("traceparent", traceB)}, Value: []byte(envelope1(inside + `,"data":{}`))}, traceB},
+		{"no envelope", Message{Value: []byte("{" + inside + "}")}, ""},
+		{"no JSON", Message{Value: []byte("traceparent")}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			why := &Unreadable{Conflict, "x"}
+			for _, dead := range []Message{DeadLetter(tt.m, spot, "g", why, late), DeadLetterByReference(tt.m, spot, "g", why, late)} {
+				if got := string(dead.Header("traceparent")); got != tt.want {
+					t.Errorf("traceparent %q, want %q", got, tt.want)
+				}
+			}
+			again := DeadLetter(DeadLetter(tt.m, spot, "g", why, late), spot, "g", why, late)
+			n := 0
+			for _, h := range again.Headers {
+				if h.Key == "traceparent" {
+					n++
+				}
+			}
+			if n > 1 {
+				t.Errorf("buried twice, it has %d traces", n)
+			}
+		})
+	}
+}
+
 func TestDeadLetterByReferenceIsSmall(t *testing.T) {
 	m := Message{
 		Key: bytes.Repeat([]byte("k"), 1<<20), Value: bytes.Repeat([]byte("v"), 1<<20),

@@ -45,10 +45,9 @@ type Decoder struct {
 
 // A desk is what one Decode works on; reused, because most of it is buffers.
 type desk struct {
-	draft   draft
-	json    jsonReader
-	avro    contract.AvroPaymentIntent
-	message contract.PaymentIntent
+	draft draft
+	json  jsonReader
+	avro  contract.AvroPaymentIntent
 }
 
 // NewDecoder returns a Decoder.
@@ -101,7 +100,7 @@ func (d *Decoder) read(ctx context.Context, k *desk, m Message) (envelope, error
 	}
 	switch r.format {
 	case schemas.Avro:
-		return envelope{}, readAvro(k, r.avro, f.body)
+		return envelope{}, readAvro(k, r.avro, r.plan, f.body)
 	case schemas.Protobuf:
 		body, err := r.proto.bodyOf(&f)
 		if err != nil {
@@ -117,6 +116,7 @@ func (d *Decoder) read(ctx context.Context, k *desk, m Message) (envelope, error
 type intentReader struct {
 	format schemas.Format
 	avro   *avro.Schema
+	plan   avroPlan
 	proto  protoWriter
 }
 
@@ -124,7 +124,7 @@ func compileIntent(w WriterSchema) (r intentReader, bad *Unreadable) {
 	r.format = w.Format
 	switch w.Format {
 	case schemas.Avro:
-		r.avro, bad = resolveAvro(w, schemas.Intent)
+		r.avro, r.plan, bad = resolveAvro(w, schemas.Intent)
 	case schemas.Protobuf:
 		r.proto, bad = resolveProtobuf(w, (&contract.PaymentIntent{}).ProtoReflect().Descriptor())
 	}
@@ -136,6 +136,5 @@ func (d *Decoder) putBack(k *desk) {
 	k.draft.reset()
 	k.json.release()
 	k.avro = contract.AvroPaymentIntent{}
-	k.message.Reset()
 	d.desks.Put(k)
 }

@@ -1,8 +1,10 @@
 package event
 
 import (
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +123,7 @@ func (d *Decoder) intent(dr *draft, text string, all bool) payment.Intent {
 		}
 		assign(&in, f, v)
 	}
-	if !dr.said[d.names["metadata"]].wrong {
+	if !dr.said[metadataField].wrong {
 		in.Metadata = metadata(dr.pairs, text)
 	}
 	d.fillIn(&in, dr)
@@ -183,14 +185,13 @@ func metadata(pairs []pair, text string) map[string]string {
 // fillIn puts defaults in the place of what was not given. What was given and
 // breaks a rule stays empty.
 func (d *Decoder) fillIn(in *payment.Intent, dr *draft) {
-	given := func(name string) bool { return dr.said[d.names[name]].given }
-	if !given("merchant_id") {
+	if !dr.said[merchantField].given {
 		in.Merchant = d.cfg.DefaultMerchant
 	}
-	if !given("order_id") {
+	if !dr.said[orderField].given {
 		in.OrderID = orderIDFor(in.ID)
 	}
-	if !given("idempotency_key") && in.Merchant != "" {
+	if !dr.said[keyField].given && in.Merchant != "" {
 		in.IdempotencyKey = idempotencyKeyFor(in.Merchant, in.ID)
 	}
 }
@@ -209,6 +210,18 @@ func (d *Decoder) addDefaults(in *payment.Intent) {
 			in.Params = append(in.Params, p)
 		}
 	}
+}
+
+// Indexes in payment.Fields.
+var (
+	merchantField = fieldIndex("merchant_id")
+	orderField    = fieldIndex("order_id")
+	keyField      = fieldIndex("idempotency_key")
+	metadataField = fieldIndex("metadata")
+)
+
+func fieldIndex(name string) int {
+	return slices.IndexFunc(payment.Fields, func(f payment.Field) bool { return f.Name == name })
 }
 
 const maxOrderID = 50 // characters, says the gateway's page; see TestDefaultOrderIDKeepsItsRule
@@ -232,11 +245,23 @@ var (
 
 // idempotencyKeyFor returns the key of an intent that names none.
 func idempotencyKeyFor(m payment.MerchantID, id payment.IntentID) string {
-	return uuid.NewSHA1(spaceOfKeys, []byte(string(m)+"/"+string(id))).String()
+	return uuidOf(spaceOfKeys, m, id)
 }
 
 // eventIDFor returns the id of the outcome of an intent. The merchant of a
 // broken intent may be empty.
 func eventIDFor(m payment.MerchantID, id payment.IntentID) string {
-	return uuid.NewSHA1(spaceOfEvents, []byte(string(m)+"/"+string(id))).String()
+	return uuidOf(spaceOfEvents, m, id)
+}
+
+// uuidOf is uuid.NewSHA1 of "merchant/intent", without what that allocates.
+func uuidOf(space uuid.UUID, m payment.MerchantID, id payment.IntentID) string {
+	var room [256]byte
+	b := append(room[:0], space[:]...)
+	b = append(append(append(b, m...), '/'), id...)
+	sum := sha1.Sum(b)
+	u := uuid.UUID(sum[:16])
+	u[6] = u[6]&0x0f | 0x50 // version 5
+	u[8] = u[8]&0x3f | 0x80 // as RFC 9562 has it
+	return u.String()
 }

@@ -249,6 +249,8 @@ func notJSON(err error) error {
 		return &Unreadable{NotJSON, errTooDeep.Error()}
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &Unreadable{NotJSON, "the JSON ends too early"}
+	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
+		return &Unreadable{NotJSON, fmt.Sprintf("the JSON gives a name more than once, at byte %d", syntax.ByteOffset)}
 	case errors.As(err, &syntax):
 		return &Unreadable{NotJSON, fmt.Sprintf("the value is no valid JSON in UTF-8, at byte %d", syntax.ByteOffset)}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"paylink/internal/payment"
 )
@@ -134,6 +135,15 @@ func TestEventIDIsOfMerchantAndIntent(t *testing.T) {
 	}
 	if a := id(d, created); a == d.Intent.IdempotencyKey {
 		t.Errorf("event id %s is the idempotency key", a)
+	}
+}
+
+// TestUUIDsAreThoseOfTheLibrary: an emitter can make them with any library.
+func TestUUIDsAreThoseOfTheLibrary(t *testing.T) {
+	for _, id := range []payment.IntentID{"", "a", "ord-2026-000123", payment.IntentID(strings.Repeat("x", 300))} {
+		if got, want := uuidOf(spaceOfKeys, "540001", id), uuid.NewSHA1(spaceOfKeys, []byte("540001/"+string(id))).String(); got != want {
+			t.Errorf("%.20q: %s, want %s", id, got, want)
+		}
 	}
 }
 

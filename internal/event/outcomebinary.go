@@ -2,7 +2,6 @@ package event
 
 import (
 	"encoding/binary"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -83,13 +82,13 @@ func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func ptr[T any](v T) *T { return &v }
 
-func outcomeOfAvro(s *avro.Schema, body []byte) (OutcomeView, error) {
+func outcomeOfAvro(s *avro.Schema, body []byte) (*outcomeFields, error) {
 	var x contract.AvroPaymentOutcome
 	rest, err := s.Decode(body, &x)
 	if err != nil || len(rest) > 0 {
-		return OutcomeView{}, fmt.Errorf("the body is not what its Avro schema says")
+		return nil, &Unreadable{NotJSON, "the body is not what its Avro schema says"}
 	}
-	o := outcomeFields{kind: x.Type, tries: int64(x.Attempts), OutcomeView: OutcomeView{
+	o := &outcomeFields{kind: x.Type, tries: int64(x.Attempts), OutcomeView: OutcomeView{
 		EventID: x.EventId, Intent: payment.IntentID(x.IntentId), Merchant: payment.MerchantID(or(x.MerchantId)),
 		OrderID: or(x.OrderId), Amount: payment.Money(or(x.Amount)), Currency: or(x.Currency), IdempotencyKey: or(x.IdempotencyKey),
 		Source: Place{x.Source.Topic, x.Source.Partition, x.Source.Offset},
@@ -102,10 +101,8 @@ func outcomeOfAvro(s *avro.Schema, body []byte) (OutcomeView, error) {
 	for _, b := range x.Violations {
 		o.failed.Violations = append(o.failed.Violations, payment.Violation{Field: b.Field, Rule: b.Rule})
 	}
-	if len(x.Metadata) > 0 {
-		o.Metadata = x.Metadata
-	}
-	return o.view()
+	o.count(x.Metadata, x.Retryable != nil, x.PaymentMayExist != nil)
+	return o, nil
 }
 
 // or is what a pointer points to, or the zero value.
@@ -141,27 +138,32 @@ func appendProtobuf(b []byte, v *OutcomeView) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.MarshalAppend(b, x)
 }
 
-func outcomeOfProtobuf(body []byte) (OutcomeView, error) {
+func outcomeOfProtobuf(body []byte) (*outcomeFields, error) {
 	var x contract.PaymentOutcome
 	if err := (proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}).Unmarshal(body, &x); err != nil {
-		return OutcomeView{}, fmt.Errorf("the body is no Protobuf message")
+		return nil, &Unreadable{NotJSON, "the body is no Protobuf message, or holds text that is not UTF-8"}
 	}
-	o := outcomeFields{kind: x.Type, number: x.PaymentId, tries: int64(x.Attempts), OutcomeView: OutcomeView{
+	o := &outcomeFields{kind: x.Type, number: x.PaymentId, tries: int64(x.Attempts), OutcomeView: OutcomeView{
 		EventID: x.EventId, Intent: payment.IntentID(x.IntentId), Merchant: payment.MerchantID(x.MerchantId),
 		OrderID: x.OrderId, Amount: payment.Money(x.Amount), Currency: x.Currency, IdempotencyKey: x.IdempotencyKey,
 		Source: Place{x.GetSource().GetTopic(), x.GetSource().GetPartition(), x.GetSource().GetOffset()},
 	}}
-	o.created = payment.Created{At: x.GetCreatedAt().AsTime(), Link: payment.Link{
+	o.created = payment.Created{At: timeOf(x.CreatedAt), Link: payment.Link{
 		RedirectURL: x.RedirectUrl, RedirectURLType: x.RedirectUrlType, RedirectQR: x.RedirectQr}}
 	o.failed = payment.Failed{Reason: payment.Reason(x.Reason), ErrorCode: x.ErrorCode, ErrorDescription: x.ErrorDescription,
-		Retryable: x.Retryable, PaymentMayExist: x.PaymentMayExist, At: x.GetFailedAt().AsTime()}
+		Retryable: x.Retryable, PaymentMayExist: x.PaymentMayExist, At: timeOf(x.FailedAt)}
 	for _, b := range x.Violations {
 		o.failed.Violations = append(o.failed.Violations, payment.Violation{Field: b.GetField(), Rule: b.GetRule()})
 	}
-	if len(x.Metadata) > 0 {
-		o.Metadata = x.Metadata
+	o.count(x.Metadata, true, true) // a flag that is false is never on the wire
+	return o, nil
+}
+
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
 	}
-	return o.view()
+	return t.AsTime()
 }
 
 // recordOf is the record of our contract that an outcome is written as.

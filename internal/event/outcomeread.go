@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,16 +17,30 @@ import (
 
 // readOutcome reads what appendOutcome wrote.
 func readOutcome(value []byte) (OutcomeView, error) {
-	r := outcomeReader{dec: jsontext.NewDecoder(bytes.NewBuffer(value[:len(value):len(value)]))}
-	var o outcomeFields
-	r.object(func(name string) { o.read(&r, name) })
-	if r.err != nil {
-		return OutcomeView{}, r.err
-	}
-	if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return OutcomeView{}, errors.New("there is more after the JSON object")
+	o, err := readFields(value)
+	if err != nil {
+		return OutcomeView{}, err
 	}
 	return o.view()
+}
+
+// readFields reads what is there. Its error says that it is no JSON object; it
+// holds no value of the record.
+func readFields(value []byte) (*outcomeFields, error) {
+	r := outcomeReader{dec: jsontext.NewDecoder(bytes.NewBuffer(value[:len(value):len(value)])), has: map[string]bool{}}
+	if kind := r.dec.PeekKind(); kind != '{' && kind != 0 {
+		return nil, &Unreadable{NotJSON, "the value is " + kindName(kind) + ", not a JSON object"}
+	}
+	var o outcomeFields
+	r.object("", func(name string) { o.read(&r, name) })
+	if _, err := r.dec.ReadToken(); r.err == nil && !errors.Is(err, io.EOF) {
+		return nil, &Unreadable{NotJSON, "there is more after the JSON object"}
+	}
+	if r.err != nil {
+		return nil, notJSON(r.err)
+	}
+	o.has, o.broken, o.misread = r.has, r.broken, r.misread
+	return &o, nil
 }
 
 // outcomeFields are the fields of both types of outcome.
@@ -35,10 +51,17 @@ type outcomeFields struct {
 	failed  payment.Failed
 	number  int64 // payment_id
 	tries   int64 // attempts
+
+	has     map[string]bool     // which fields are there, for outcomeFields.judge; nil: not known
+	broken  []payment.Violation // what the format saw
+	misread bool                // some of it is about fields whose value is therefore lost
 }
 
 func (o *outcomeFields) view() (OutcomeView, error) {
 	v := o.OutcomeView
+	if o.misread {
+		return v, fmt.Errorf("%s %s", o.broken[0].Field, o.broken[0].Rule)
+	}
 	switch o.kind {
 	case TypeCreated:
 		o.created.PaymentID, o.created.Attempts = o.number, int(o.tries)
@@ -74,14 +97,14 @@ func (o *outcomeFields) read(r *outcomeReader, name string) {
 	case "idempotency_key":
 		o.IdempotencyKey = r.text()
 	case "payment_id":
-		o.number = r.number()
+		o.number = r.number(math.MaxInt64)
 	case "attempts":
-		o.tries = r.number()
+		o.tries = r.number(math.MaxInt32)
 	case "metadata":
 		o.Metadata = map[string]string{}
-		r.object(func(key string) { o.Metadata[key] = r.text() })
+		r.object(name, func(key string) { o.Metadata[key] = r.words() })
 	case "source":
-		r.object(func(name string) { o.Source.read(r, name) })
+		r.object(name, func(name string) { o.Source.read(r, name) })
 	default:
 		o.readSpecial(r, name)
 	}
@@ -122,18 +145,23 @@ func (p *Place) read(r *outcomeReader, name string) {
 	case "topic":
 		p.Topic = r.text()
 	case "partition":
-		p.Partition = int32(r.number())
+		p.Partition = int32(r.number(math.MaxInt32))
 	case "offset":
-		p.Offset = r.number()
+		p.Offset = r.number(math.MaxInt64)
 	default:
 		r.check(r.dec.SkipValue())
 	}
 }
 
-// An outcomeReader reads tokens until the first error, which sticks.
+// An outcomeReader reads tokens until the JSON ends or breaks. A value of
+// another type than its field's is noted and left out.
 type outcomeReader struct {
-	dec *jsontext.Decoder
-	err error
+	dec     *jsontext.Decoder
+	field   string          // whose value is being read; "source.topic" within another
+	has     map[string]bool // fields with a value
+	broken  []payment.Violation
+	misread bool
+	err     error // the JSON's; it sticks
 }
 
 func (r *outcomeReader) check(err error) {
@@ -142,70 +170,121 @@ func (r *outcomeReader) check(err error) {
 	}
 }
 
-// token reads a token of a kind.
-func (r *outcomeReader) token(kind jsontext.Kind) (t jsontext.Token) {
-	if r.err != nil {
-		return t
+// breaks notes that the field breaks a rule.
+func (r *outcomeReader) breaks(rule string) {
+	v := payment.Violation{Field: r.field, Rule: rule}
+	if !slices.Contains(r.broken, v) {
+		r.broken = append(r.broken, v)
 	}
-	t, err := r.dec.ReadToken()
-	r.check(err)
-	if r.err == nil && t.Kind() != kind {
-		r.err = fmt.Errorf("%s where %s belongs", kindName(t.Kind()), kindName(kind))
-	}
-	return t
 }
 
+// token reads a token of a kind, or skips a value of another.
+func (r *outcomeReader) token(kind jsontext.Kind, wanted string) (t jsontext.Token, ok bool) {
+	if r.err != nil {
+		return t, false
+	}
+	is := r.dec.PeekKind()
+	if is == 0 || is == kind {
+		var err error
+		t, err = r.dec.ReadToken()
+		r.check(err)
+		r.has[r.field] = true
+		return t, err == nil
+	}
+	r.misread, r.has[r.field] = true, true
+	r.breaks("must be " + wanted + ", is " + kindName(is))
+	r.check(r.dec.SkipValue())
+	return t, false
+}
+
+// words reads any string.
+func (r *outcomeReader) words() string {
+	t, ok := r.token('"', "a string")
+	if !ok {
+		return ""
+	}
+	return t.String()
+}
+
+// text reads a string that says something.
 func (r *outcomeReader) text() string {
-	if t := r.token('"'); r.err == nil {
-		return t.String()
+	before := len(r.broken)
+	s := r.words()
+	if s == "" && r.err == nil && len(r.broken) == before {
+		r.breaks("must not be empty")
 	}
-	return ""
+	return s
 }
 
-func (r *outcomeReader) number() int64 {
-	t := r.token('0')
-	if r.err != nil {
+func (r *outcomeReader) number(most int64) int64 {
+	t, ok := r.token('0', "a number")
+	if !ok {
 		return 0
 	}
 	n, err := strconv.ParseInt(t.String(), 10, 64)
-	r.check(err)
+	if err != nil || n < 0 || n > most {
+		r.misread = true
+		r.breaks(fmt.Sprintf("must be a whole number from 0 to %d", most))
+		return 0
+	}
 	return n
 }
 
 func (r *outcomeReader) flag() bool {
 	if r.err == nil && r.dec.PeekKind() == 't' {
-		r.token('t')
-		return true
+		_, ok := r.token('t', "true or false")
+		return ok
 	}
-	r.token('f')
+	r.token('f', "true or false")
 	return false
 }
 
 func (r *outcomeReader) time() time.Time {
-	s := r.text()
-	if r.err != nil {
+	s, ok := r.token('"', "a string")
+	if !ok {
 		return time.Time{}
 	}
-	t, err := time.Parse(time.RFC3339, s)
-	r.check(err)
+	t, err := time.Parse(time.RFC3339, s.String())
+	if err != nil {
+		r.misread = true
+		r.breaks("must be a time as RFC 3339 has it")
+	}
 	return t
 }
 
-func (r *outcomeReader) object(member func(name string)) {
-	r.token('{')
+// object reads the members of a field's value, or of the whole.
+func (r *outcomeReader) object(field string, member func(name string)) {
+	if _, ok := r.token('{', "an object"); !ok {
+		return
+	}
+	within := field
+	if within != "" {
+		within += "."
+	}
 	for r.err == nil && r.dec.PeekKind() != '}' {
-		if name := r.text(); r.err == nil {
+		t, err := r.dec.ReadToken()
+		if r.check(err); err == nil {
+			name := t.String()
+			if r.field = within + name; field == "metadata" {
+				r.field = field // whose names are the emitter's
+			}
 			member(name)
 		}
 	}
-	r.token('}')
+	r.field = field
+	if r.err == nil {
+		_, err := r.dec.ReadToken()
+		r.check(err)
+	}
 }
 
 func (r *outcomeReader) violations() (vs []payment.Violation) {
-	r.token('[')
+	if _, ok := r.token('[', "an array"); !ok {
+		return nil
+	}
 	for r.err == nil && r.dec.PeekKind() != ']' {
 		var v payment.Violation
-		r.object(func(name string) {
+		r.object("violations", func(name string) {
 			switch name {
 			case "field":
 				v.Field = r.text()
@@ -217,6 +296,9 @@ func (r *outcomeReader) violations() (vs []payment.Violation) {
 		})
 		vs = append(vs, v)
 	}
-	r.token(']')
+	if r.err == nil {
+		_, err := r.dec.ReadToken()
+		r.check(err)
+	}
 	return vs
 }

@@ -83,8 +83,8 @@ func viewOf(in payment.Intent, from Place, o payment.Outcome) (OutcomeView, erro
 	}, nil
 }
 
-// DecodeOutcome reads a record of the outcome topic. It ignores fields that it
-// does not know, as every consumer should.
+// DecodeOutcome reads a plain JSON record of the outcome topic. It ignores
+// fields that it does not know, as every consumer should.
 func DecodeOutcome(m Message) (OutcomeView, error) {
 	if len(m.Value) == 0 {
 		return OutcomeView{}, errors.New("outcome: the record has no value")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/bufbuild/protocompile"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -118,16 +117,4 @@ func (pw protoWriter) bodyOf(f *frame) ([]byte, error) {
 		return nil, &Unreadable{bad.Reason, f.String() + " " + bad.Text}
 	}
 	return body, nil
-}
-
-// readProtobuf reads a message into the draft. Fields that we do not know are
-// dropped at once.
-func readProtobuf(k *desk, body []byte) error {
-	in := &k.message
-	if err := (proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}).Unmarshal(body, in); err != nil {
-		return &Unreadable{NotJSON, "the body is no Protobuf message, or holds text that is not UTF-8"}
-	}
-	in.Texts(k.draft.putText)
-	k.draft.putPairs(in.GetMetadata())
-	return nil
 }

@@ -175,7 +175,7 @@ func TestEveryFieldIsInEveryForm(t *testing.T) {
 			t.Errorf("Avro gives %s as %q, want %q", f.Name, value, f.Example)
 		}
 	})
-	fullProtobuf().Texts(func(field int, value string) {
+	protoTexts(fullProtobuf(), func(field int, value string) {
 		if f := payment.Fields[field]; f.Example != value || !seen[field] {
 			t.Errorf("Protobuf gives %s as %q, want %q, as Avro", f.Name, value, f.Example)
 		}

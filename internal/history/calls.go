@@ -8,17 +8,36 @@ import (
 
 // once: an outcome ends an intent's Init calls; a lookup may still ask whether
 // there is more than one payment. The time of a record is in whole milliseconds,
-// so a call within its millisecond is let pass.
+// so a call within its millisecond is let pass; and so is one that may have been
+// made before and was held up on its way.
 func (j *judge) once() {
 	for _, id := range slices.Sorted(maps.Keys(j.outcomes)) {
 		calls := j.inits(id)
 		if len(calls) == 0 || j.first[id].IsZero() {
 			continue
 		}
-		if c := calls[len(calls)-1]; c.At.After(j.first[id].Add(time.Millisecond)) {
-			j.breaks(Once, id, "%s was called at %s, after its outcome of %s", id, c.At.Format(clock), j.first[id].Format(clock))
+		end := j.first[id].Add(time.Millisecond)
+		for _, c := range calls {
+			if c.At.After(end) && c.At.After(end.Add(j.late(c))) {
+				j.breaks(Once, id, "%s was called at %s, after its outcome of %s", id, c.At.Format(clock), j.first[id].Format(clock))
+				break
+			}
 		}
 	}
+}
+
+// onTheWay is how long a call may take to arrive when nothing holds it up.
+const onTheWay = 250 * time.Millisecond
+
+// late returns by how much later a call may have arrived than it was made: not
+// at all, unless the network of its member was ill.
+func (j *judge) late(c Call) (most time.Duration) {
+	for _, f := range j.run.Faults {
+		if f.Late > 0 && f.Member == c.Member && c.At.After(f.At) && c.At.Before(f.Until.Add(onTheWay)) {
+			most = max(most, f.Late+onTheWay)
+		}
+	}
+	return most
 }
 
 // silences: a member calls only while it may own its partitions.
@@ -47,18 +66,27 @@ func (j *judge) repeats() {
 	}
 }
 
-// onTheWay is how long a call may travel.
-const onTheWay = 250 * time.Millisecond
-
-// excused reports whether the member of the first call had a fault before the
-// second, or was in one. A call may arrive a moment after the fault that ended its sender.
+// excused reports whether the second call had to be made although there was the
+// first, in order of arrival: the order in which they were made may be the other.
 func (j *judge) excused(first, second Call) bool {
+	if j.takenFrom(first, second.At) {
+		return true
+	}
+	made := second
+	made.At = second.At.Add(-j.late(second))
+	return made.At.Before(first.At) && j.takenFrom(made, first.At)
+}
+
+// takenFrom reports whether the member of a call had a fault between it and a
+// later time. A call may arrive a moment after the fault that ended its sender,
+// or after the one that held it up.
+func (j *judge) takenFrom(c Call, before time.Time) bool {
 	return slices.ContainsFunc(j.run.Faults, func(f Fault) bool {
-		over := f.At
-		if f.Until.After(over) {
-			over = f.Until
+		end := f.At
+		if f.Until.After(end) {
+			end = f.Until
 		}
-		return f.Member == first.Member && over.Add(onTheWay).After(first.At) && f.At.Before(second.At)
+		return f.Member == c.Member && end.Add(onTheWay).After(c.At) && f.At.Before(before)
 	})
 }
 

@@ -103,12 +103,14 @@ type Commit struct {
 	DeadLetters map[int32]int64
 }
 
-// A Fault took a member from its work.
+// A Fault took a member from its work, or work from a member: while its network
+// is ill, answers and acknowledgements do not reach it.
 type Fault struct {
 	At     time.Time
-	Until  time.Time // when it was mended; zero: it took no time
+	Until  time.Time // zero: it was a moment
 	Member string
-	What   string // "killed", "suspended", …
+	What   string        // "killed", "suspended", "timeout, gateway", …
+	Late   time.Duration // by so much calls may arrive later while it lasts
 }
 
 // A Silence is a time in which a member had no right to call.

@@ -76,6 +76,22 @@ func TestAGoodHistoryBreaksNoRule(t *testing.T) {
 	}
 }
 
+// TestAnIllNetworkExcusesWhatItCauses: while it lasts, a call may be repeated,
+// and one that was made before the outcome may arrive after it.
+func TestAnIllNetworkExcusesWhatItCauses(t *testing.T) {
+	repeated := good()
+	repeated.Faults = []Fault{{At: at(390), Until: at(460), Member: "a", What: "timeout, gateway"}}
+	late := good()
+	late.Rates = nil // counted by arrival, a call more comes at once
+	late.Calls[6].At = at(460)
+	late.Faults = append(late.Faults, Fault{At: at(390), Until: at(450), Member: late.Calls[6].Member, What: "latency, gateway", Late: 50 * time.Millisecond})
+	for name, r := range map[string]Run{"a repeat": repeated, "a late call": late} {
+		if s := Judge(r).String(); s != "" {
+			t.Errorf("%s during a fault is no violation, got\n%s", name, s)
+		}
+	}
+}
+
 func TestEveryRuleIsFoundBroken(t *testing.T) {
 	tested := map[string]bool{}
 	for _, c := range []struct {
@@ -136,6 +152,13 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"not committed to the end", L1, "partition 1 ends at 4, and is committed up to 3", func(r *Run) { r.Ends[1] = 4 }},
 		{"a window with more calls than members", S5, "8 calls of 2 members in the 500ms up to 12:00:00.500", func(r *Run) {
 			r.Rates[0].Burst, r.Rates[0].PerMember, r.Rates[0].Calls = 1, true, 11
+		}},
+		{"a repeat after a fault that lasted", Repeats, "nothing had happened to a", func(r *Run) {
+			r.Faults[0] = Fault{At: at(100), Until: at(149), Member: "a", What: "timeout, gateway"}
+		}},
+		{"a call after the outcome, later than it can have been held up", Once, "i-4 was called at 12:00:00.760", func(r *Run) {
+			r.Calls[6].At = at(760)
+			r.Faults = append(r.Faults, Fault{At: at(420), Until: at(800), Member: "a", What: "latency, gateway", Late: 50 * time.Millisecond})
 		}},
 		{"a repeat before the fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].At = at(440) }},
 	} {

@@ -329,10 +329,11 @@ func (ws *writers) produce(ctx context.Context, list []*writer) (map[place]produ
 	req := &rawproduce.Request{Acks: -1, Timeout: int32(produceTimeout.Milliseconds() / 2)}
 	topics := map[string]int{}
 	for _, w := range list {
-		if w.raw == nil {
-			if err := w.encode(); err != nil {
-				return nil, err
-			}
+		switch standing, err := ws.encode(w); {
+		case err != nil:
+			return nil, err
+		case !standing:
+			continue
 		}
 		i, ok := topics[w.at.topic]
 		if !ok {
@@ -343,6 +344,9 @@ func (ws *writers) produce(ctx context.Context, list []*writer) (map[place]produ
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, rawproduce.RequestPartition{
 			Partition: w.at.partition, RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(w.raw)},
 		})
+	}
+	if len(req.Topics) == 0 {
+		return nil, nil
 	}
 	res, err := call(ctx, produceTimeout, func(ctx context.Context) (kafka.Response, error) { return ws.s.tr.RoundTrip(ctx, ws.s.addr, req) })
 	if err != nil {
@@ -357,21 +361,28 @@ func (ws *writers) produce(ctx context.Context, list []*writer) (map[place]produ
 	return verdicts, nil
 }
 
-// encode makes the bytes of the batch in flight. Only the goroutine that sends
-// a writer's batch touches raw.
-func (w *writer) encode() error {
-	recs, size := make([]kafkawire.Record, len(w.flight)), 0
-	for i := range w.flight {
-		recs[i] = w.flight[i].rec
+// encode makes the bytes of the batch that a writer has in flight, unless it has
+// them. It reports false if the writer was closed meanwhile: its claim ended, and
+// its entries are not ours any more. Only the goroutine that sends a writer's
+// batch touches raw.
+func (ws *writers) encode(w *writer) (standing bool, err error) {
+	ws.mu.Lock()
+	flight, producer, seq, closed := w.flight, w.producer, w.seq, w.closed
+	ws.mu.Unlock()
+	if closed || w.raw != nil {
+		return !closed, nil
+	}
+	recs, size := make([]kafkawire.Record, len(flight)), 0
+	for i := range flight {
+		recs[i] = flight[i].rec
 		size += kafkawire.BatchSize(&recs[i])
 	}
 	codec := compress.None
 	if size >= compressFrom {
 		codec = compress.Snappy
 	}
-	raw, err := kafkawire.AppendBatch(make([]byte, 0, size), w.producer, w.seq, codec, recs)
-	w.raw = raw
-	return err
+	w.raw, err = kafkawire.AppendBatch(make([]byte, 0, size), producer, seq, codec, recs)
+	return true, err
 }
 
 // judge acts on the broker's verdict on the batch in flight, or on having none;

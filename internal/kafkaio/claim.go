@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,6 +80,7 @@ func newClaim(s *Source, ctx context.Context, partition int32) *claim {
 // run lives the claim's life. It returns when the partition may be given up.
 func (c *claim) run(serve func(pipeline.Claim)) {
 	defer c.cancel()
+	defer c.s.metrics.lag.DeleteLabelValues(label(c.partition))
 	defer c.s.writers.close(c.writer, c.dead)
 	if err := c.prepare(c.untilDrained()); err != nil {
 		if c.ctx.Err() == nil && !c.isDraining() {
@@ -252,18 +254,22 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 // keepFence renews the fence in time, and makes a new one when the writer found
 // ours broken. ctx ends with the claim.
 func (c *claim) keepFence(ctx context.Context) {
-	renew := time.NewTimer(c.s.refence)
+	renew := time.NewTimer(c.renewIn())
 	defer renew.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-renew.C:
+			if c.awaitLease(ctx) != nil || c.ledger.catchUp(ctx) != nil {
+				return // the claim has ended
+			}
 			c.writer.pause()
 		case err := <-c.trouble:
 			c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
 			c.s.metrics.refences.Inc()
-			if c.s.member.ask(ctx); ctx.Err() != nil {
+			c.s.member.ask(ctx)
+			if err := c.awaitLease(ctx); err != nil {
 				return
 			}
 		}
@@ -272,9 +278,23 @@ func (c *claim) keepFence(ctx context.Context) {
 			return // the claim has ended
 		}
 		c.writer.resume(p)
-		renew.Reset(c.s.refence)
+		renew.Reset(c.renewIn())
 	}
 }
+
+// awaitLease waits until the group counts us in: who has slept for a day would
+// otherwise take the fence from the owner of now.
+func (c *claim) awaitLease(ctx context.Context) error {
+	for !c.s.lease.live() {
+		if !sleep(ctx, 50*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
+}
+
+// renewIn is when to renew the fence: not for all partitions at once.
+func (c *claim) renewIn() time.Duration { return c.s.refence - rand.N(c.s.refence/10) }
 
 func (c *claim) drain() {
 	c.drained.Do(func() {
@@ -292,9 +312,11 @@ func (c *claim) lose() {
 
 func (c *claim) isLost() bool { return c.lost.Load() }
 
-func (c *claim) isDraining() bool {
+func (c *claim) isDraining() bool { return isClosed(c.draining) }
+
+func isClosed(ch <-chan struct{}) bool {
 	select {
-	case <-c.draining:
+	case <-ch:
 		return true
 	default:
 		return false

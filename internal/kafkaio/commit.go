@@ -90,8 +90,15 @@ func (m *member) commitLoop(ctx context.Context) {
 }
 
 // commit commits the claims' progress under our generation and member id, so
-// that a member the group has given up cannot move an offset.
+// that a member the group has given up cannot move an offset. There is one commit
+// at a time: of two on their way the older could arrive last.
 func (m *member) commit(ctx context.Context, claims []*claim) {
+	select {
+	case m.committing <- struct{}{}:
+		defer func() { <-m.committing }()
+	case <-ctx.Done():
+		return
+	}
 	id, ok := m.identity()
 	if !ok {
 		return

@@ -264,12 +264,18 @@ func (f *fetcher) take(ctx context.Context, a *asked, res *kafkawire.FetchPartit
 	recs, next, err := visible(a.from, res)
 	wait := time.Duration(0)
 	if err != nil {
-		f.s.metrics.corrupt.Inc()
-		c.log.WithError(err).Error("the partition stops here: its records cannot be read, and skipping them would lose intents; repair or delete the batch")
-		wait = 10 * time.Second
+		wait = c.unreadable(err)
 	}
 	c.fetched(recs, next, wait)
 	f.s.metrics.lag.WithLabelValues(label(c.partition)).Set(float64(max(0, res.HighWatermark-next)))
+}
+
+// unreadable is loud about records that cannot be read, and says when to look
+// again.
+func (c *claim) unreadable(err error) time.Duration {
+	c.s.metrics.corrupt.Inc()
+	c.log.WithError(err).Error("the partition stops here: its records cannot be read, and skipping them would lose intents; repair or delete the batch")
+	return 10 * time.Second
 }
 
 // outOfRange goes on where the log holds no record to read on from. What is in

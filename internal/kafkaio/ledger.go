@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -160,26 +161,45 @@ const maxLedgerFetch = 4 << 20
 
 // read reads on until the marker of the producer's epoch has come by.
 func (l *ledger) read(ctx context.Context, p kafkawire.Producer) error {
+	return l.readUntil(ctx, func(int64) bool {
+		e, ok := l.epoch(p.ID)
+		return ok && e >= p.Epoch
+	})
+}
+
+// catchUp reads on to the partition's end of now, most of which a member that
+// owns the partition has written itself: so that a fence that is renewed, and
+// holds the writer back meanwhile, has little left to read.
+func (l *ledger) catchUp(ctx context.Context) error {
+	return l.readUntil(ctx, func(high int64) bool { return l.next >= high })
+}
+
+// readUntil reads on until done says so of where the partition ended at the last
+// fetch.
+func (l *ledger) readUntil(ctx context.Context, done func(high int64) bool) error {
 	if err := l.lock(ctx); err != nil {
 		return err
 	}
 	defer l.unlock()
 	began, said := time.Now(), time.Now()
-	for {
-		if e, ok := l.epoch(p.ID); ok && e >= p.Epoch {
+	for high := int64(math.MaxInt64); ; {
+		if done(high) {
 			l.done(began)
 			return nil
 		}
-		high, err := l.fetch(ctx)
+		end, err := l.fetch(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if err == nil {
+			high = end
 		}
 		if err != nil && errors.Is(err, kafka.OffsetOutOfRange) {
 			err = l.beginLocked(ctx)
 		}
 		if time.Since(said) > 2*time.Second {
 			said = time.Now()
-			l.log.WithField("outcomes", l.loaded).WithField("offset", l.next).WithField("end", high).WithField("error", err).Info("reading the ledger")
+			l.log.WithField("outcomes", l.loaded).WithField("offset", l.next).WithField("end", end).WithField("error", err).Info("reading the ledger")
 		}
 		if err != nil && !sleep(ctx, l.afterError(err)) {
 			return ctx.Err()
@@ -206,7 +226,7 @@ func (l *ledger) done(began time.Time) {
 	l.mu.Unlock()
 	l.s.metrics.ledgerRead.Add(float64(n))
 	l.s.metrics.ledgerSize.WithLabelValues(fmt.Sprint(l.partition)).Set(float64(size))
-	l.log.WithField("outcomes", n).WithField("known", size).WithField("took", time.Since(began).Round(time.Millisecond).String()).Debug("ledger read to our marker")
+	l.log.WithField("outcomes", n).WithField("known", size).WithField("took", time.Since(began).Round(time.Millisecond).String()).Debug("ledger read")
 }
 
 // fetch reads one answer of the partition's leader into the ledger.

@@ -2,15 +2,20 @@ package kafkaio_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/devstack"
+	"paylink/internal/event"
 	"paylink/internal/kafkaio"
+	"paylink/internal/kafkawire"
 )
 
 // forgetOffsets has the group begin anew, as an operator's reset does.
@@ -220,6 +225,57 @@ func TestOffsetsResetToTheMiddleCallNobody(t *testing.T) {
 		}
 		b.leave(t)
 		l.calls(110, 1)
+	})
+}
+
+// Brokers let nobody but its members move the offsets of a group that lives: a
+// reset under running members is refused, and whatever a tool does, no intent is
+// called again.
+func TestOffsetsCannotBeResetUnderRunningMembers(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		a := l.start("a")
+		l.emit(0, 50)
+		l.judge(50)
+		var offsets kadm.Offsets
+		offsets.AddOffset(devstack.Intents, 0, 0, -1)
+		if err := kadm.NewClient(l.client).CommitAllOffsets(context.Background(), "paylink", offsets); !errors.Is(err, kerr.UnknownMemberID) {
+			t.Errorf("reset of a live group's offsets: %v, want %v", err, kerr.UnknownMemberID)
+		}
+		l.emit(50, 50)
+		l.judge(100)
+		a.leave(t)
+		l.serveOnce(100)
+		l.calls(100, 1)
+	})
+}
+
+// What cannot be read of the ledger could be an answer: its partition waits, the
+// others go on.
+func TestACorruptLedgerStopsItsPartitionOnly(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		raw, err := kafkawire.AppendBatch(nil, kafkawire.Producer{ID: -1, Epoch: -1}, -1, 0, []kafkawire.Record{{Millis: time.Now().UnixMilli(), Value: []byte("value")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.produceRaw(devstack.Outcomes, 0, misfit(raw[4:]))
+		for p := range int32(2) {
+			id := fmt.Sprintf("i-%05d", p)
+			if err := l.broker.Kafka().EmitTo(context.Background(), devstack.Intents, p, event.Message{Key: []byte(id), Value: []byte(intent(id))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := l.start("a")
+		time.Sleep(time.Minute)
+		l.calls(1, 1)
+		if n := m.metric(t, "corrupt_batches_total"); n < 2 || n > 10 {
+			t.Errorf("the corrupt batch was met %v times in a minute, want a few", n)
+		}
+		if err := l.broker.DeleteRecords(devstack.Outcomes, 0, 1); err != nil { // the operator's repair
+			t.Fatal(err)
+		}
+		l.judge(2)
+		m.leave(t)
+		l.calls(2, 1)
 	})
 }
 

@@ -26,6 +26,8 @@ type member struct {
 	serve func(pipeline.Claim)
 	bg    context.Context // outlives the caller's, for drains
 
+	committing chan struct{} // holds a token while a commit is on its way
+
 	outcomes int // partitions of the outcome topic, read once: p mod outcomes must never change
 
 	mu       sync.Mutex
@@ -33,8 +35,9 @@ type member struct {
 	joining  bool
 	rejoin   bool
 	stopping bool
-	over     error     // why there is no way back into the group
-	settled  time.Time // newest proof of life while no rebalance was under way
+	over     error         // why there is no way back into the group
+	drained  chan struct{} // closed when it is stopping and no claim is left
+	settled  time.Time     // newest proof of life while no rebalance was under way
 	assigned map[int32]bool
 	claims   map[int32]*claim // every claim whose goroutine has not ended
 }
@@ -44,7 +47,7 @@ const joinBackoff = 500 * time.Millisecond
 
 func newMember(s *Source) *member {
 	return &member{
-		s: s, wake: make(chan struct{}, 1), assigned: map[int32]bool{}, claims: map[int32]*claim{},
+		s: s, wake: make(chan struct{}, 1), drained: make(chan struct{}), committing: make(chan struct{}, 1), assigned: map[int32]bool{}, claims: map[int32]*claim{},
 		id: kafkawire.Member{Group: s.cfg.Group, InstanceID: s.cfg.InstanceID},
 	}
 }
@@ -54,14 +57,16 @@ func newMember(s *Source) *member {
 func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)) error {
 	m.bg, m.serve = background, serve
 	m.outcomes = m.s.routes.partitions(m.s.cfg.OutcomeTopic)
+	joins, giveUp := m.untilDrained(ctx)
+	defer giveUp()
 	var err error
 	for ctx.Err() == nil && err == nil {
 		if err = m.ending(); err != nil {
 			break
 		}
-		var parts []int32
-		if parts, err = m.join(ctx); err == nil {
-			m.apply(parts)
+		var got assignment
+		if got, err = m.join(joins); err == nil {
+			m.apply(got)
 			m.hold(ctx)
 			continue
 		}
@@ -72,8 +77,23 @@ func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)
 		}
 	}
 	m.drainAll()
+	<-m.drained
 	m.leave()
 	return err
+}
+
+// untilDrained is the context of joins: it outlives ctx until all claims are
+// drained, which the end of ctx begins. To hang up on a join that stands open
+// would leave us behind in a generation that the group has left, and cost the
+// calls in flight.
+func (m *member) untilDrained(ctx context.Context) (context.Context, context.CancelFunc) {
+	joins, giveUp := context.WithCancel(m.bg)
+	stop := context.AfterFunc(ctx, func() {
+		m.drainAll()
+		<-m.drained
+		giveUp()
+	})
+	return joins, func() { stop(); giveUp() }
 }
 
 // ending returns an error when there is no going on: the group has taken our
@@ -127,14 +147,14 @@ func (m *member) hold(ctx context.Context) {
 	}
 }
 
-// join joins the group and returns the partitions given to us.
-func (m *member) join(ctx context.Context) ([]int32, error) {
+// join joins the group and returns what is given to us.
+func (m *member) join(ctx context.Context) (a assignment, err error) {
 	m.setJoining(true)
 	defer m.setJoining(false)
 	protocol := fmt.Sprintf("paylink-sticky-%d", m.outcomes) // so that the group refuses members with other outcome partitions
 	res, err := m.joinGroup(ctx, protocol)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	sync := &kafka.SyncGroupRequest{
 		GroupID: m.s.cfg.Group, GenerationID: res.GenerationID, MemberID: res.MemberID, GroupInstanceID: m.s.cfg.InstanceID,
@@ -151,14 +171,11 @@ func (m *member) join(ctx context.Context) ([]int32, error) {
 		err = got.Error
 	}
 	if err != nil {
-		return nil, m.failed("sync", err)
+		return a, m.failed("sync", err)
 	}
 	m.alive(sent)
-	var parts []int32
-	for _, p := range got.Assignment.AssignedPartitions[m.s.cfg.IntentTopic] {
-		parts = append(parts, int32(p))
-	}
-	return parts, nil
+	a.read(m.s.cfg.IntentTopic, got.Assignment)
+	return a, nil
 }
 
 func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGroupResponse, error) {
@@ -195,11 +212,12 @@ func (m *member) joinRequest(protocol string) *kafka.JoinGroupRequest {
 	}
 	slices.Sort(owned)
 	topic := m.s.cfg.IntentTopic
+	note := joinNote{Partitions: m.s.routes.partitions(topic), After: m.id.Generation}
 	return &kafka.JoinGroupRequest{
 		GroupID: m.id.Group, MemberID: m.id.ID, GroupInstanceID: m.id.InstanceID,
 		SessionTimeout: m.s.cfg.SessionTimeout, RebalanceTimeout: m.s.cfg.RebalanceTimeout, ProtocolType: "consumer",
 		Protocols: []kafka.GroupProtocol{{Name: protocol, Metadata: kafka.GroupProtocolSubscription{
-			Topics: []string{topic}, OwnedPartitions: map[string][]int{topic: owned},
+			Topics: []string{topic}, OwnedPartitions: map[string][]int{topic: owned}, UserData: encodeNote(note),
 		}}},
 	}
 }
@@ -222,38 +240,38 @@ func (m *member) failed(step string, err error) error {
 // assignments is what the leader of the group gives out.
 func (m *member) assignments(members []kafka.JoinGroupResponseMember) []kafka.SyncGroupRequestAssignment {
 	topic := m.s.cfg.IntentTopic
+	n := m.s.routes.partitions(topic)
 	var cs []candidate
 	for _, x := range members {
-		c := candidate{id: x.ID}
-		for _, p := range x.Metadata.OwnedPartitions[topic] {
-			c.owned = append(c.owned, int32(p))
-		}
+		c := candidate{id: x.ID, owned: numbers[int32](x.Metadata.OwnedPartitions[topic])}
 		cs = append(cs, c)
+		n = max(n, decodeNote[joinNote](x.Metadata.UserData).Partitions) // the first to hear of new ones tells all
 	}
+	given := assign(cs, n)
 	var out []kafka.SyncGroupRequestAssignment
-	for id, parts := range assign(cs, m.s.routes.partitions(topic)) {
-		ints := make([]int, len(parts))
-		for i, p := range parts {
-			ints[i] = int(p)
+	for _, c := range cs {
+		a := assignment{parts: given[c.id], note: syncNote{Partitions: n}}
+		for _, p := range c.owned {
+			if !slices.Contains(a.parts, p) {
+				a.note.HandOver = append(a.note.HandOver, p)
+			}
 		}
-		out = append(out, kafka.SyncGroupRequestAssignment{MemberID: id, Assignment: kafka.GroupProtocolAssignment{
-			AssignedPartitions: map[string][]int{topic: ints},
-		}})
+		out = append(out, kafka.SyncGroupRequestAssignment{MemberID: c.id, Assignment: a.write(topic)})
 	}
 	return out
 }
 
 // apply makes the claims what the group gave us: it starts new ones and drains
 // those that are to be handed over.
-func (m *member) apply(parts []int32) {
+func (m *member) apply(a assignment) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.id.ID == "" {
-		return // lost again meanwhile
+	if m.id.ID == "" || m.stopping {
+		return // lost again meanwhile, or on our way out
 	}
 	clear(m.assigned)
 	var gained, handed []int32
-	for _, p := range parts {
+	for _, p := range a.parts {
 		m.assigned[p] = true
 	}
 	for p, c := range m.claims {
@@ -262,16 +280,30 @@ func (m *member) apply(parts []int32) {
 			c.drain()
 		}
 	}
-	for _, p := range parts {
+	for _, p := range a.parts {
 		if m.claims[p] == nil {
 			gained = append(gained, p)
 			m.startLocked(p)
 		}
 	}
 	slices.Sort(handed)
-	m.s.metrics.assigned.Set(float64(len(parts)))
-	m.s.log.WithField("generation", m.id.Generation).WithField("partitions", len(parts)).
+	m.s.metrics.assigned.Set(float64(len(a.parts)))
+	m.s.log.WithField("generation", m.id.Generation).WithField("partitions", len(a.parts)).
 		WithField("gained", fmt.Sprint(gained)).WithField("handing_over", fmt.Sprint(handed)).Info("partitions assigned")
+	if m.outdatedLocked(a) {
+		m.wakeLocked(true)
+	}
+}
+
+// outdatedLocked reports whether an assignment was made for another state than
+// ours, so that joining again is up to us. The brokers give a static member that
+// comes back within its session what its former life was given, and tell nobody;
+// but that life may have been asked to hand partitions over, which are nobody's
+// now, or not have known of partitions that were added meanwhile.
+func (m *member) outdatedLocked(a assignment) bool {
+	gone := func(p int32) bool { return m.claims[p] == nil && !m.assigned[p] }
+	return slices.ContainsFunc(a.note.HandOver, gone) ||
+		a.note.Partitions > 0 && a.note.Partitions < m.s.routes.partitions(m.s.cfg.IntentTopic)
 }
 
 func (m *member) startLocked(p int32) {
@@ -289,7 +321,7 @@ func (m *member) ended(c *claim) {
 	defer m.mu.Unlock()
 	delete(m.claims, c.partition)
 	if m.stopping {
-		m.wakeLocked(false)
+		m.checkDrainedLocked()
 		return
 	}
 	if m.assigned[c.partition] && m.id.ID != "" {
@@ -414,26 +446,28 @@ func (m *member) lose(why error) {
 		c.lose()
 	}
 	clear(m.assigned)
+	m.s.metrics.assigned.Set(0)
 	m.id.ID, m.id.Generation = "", 0
 	m.wakeLocked(true)
 }
 
+// drainAll has all claims drained, and none started any more. drained tells when
+// the last one has ended.
 func (m *member) drainAll() {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.stopping = true
 	for _, c := range m.claims {
 		c.drain()
 	}
-	m.mu.Unlock()
-	for {
-		m.mu.Lock()
-		n := len(m.claims)
-		m.mu.Unlock()
-		if n == 0 {
-			return
-		}
-		<-m.wake
+	m.checkDrainedLocked()
+}
+
+func (m *member) checkDrainedLocked() {
+	if len(m.claims) > 0 || isClosed(m.drained) {
+		return
 	}
+	close(m.drained)
 }
 
 // leave tells the group that we are gone, so that it need not wait a session

@@ -88,6 +88,37 @@ func TestJoinsAndLeavesRepeatNoCall(t *testing.T) {
 	})
 }
 
+// A member may be asked to stop while it joins again and another one is slow to:
+// it finishes its calls all the same, and nobody repeats them.
+func TestAStopDuringAJoinRepeatsNoCall(t *testing.T) {
+	inLab(t, 6, func(l *lab) {
+		l.gate.answersAfter(12 * time.Second)
+		a, b := l.start("a"), l.start("b")
+		time.Sleep(15 * time.Second)
+		l.emit(0, 60)
+		time.Sleep(time.Second)
+		b.net.set(func(k kmsg.Key) treatment {
+			if k == kmsg.JoinGroup {
+				return treatment{late: 5 * time.Second}
+			}
+			return treatment{}
+		})
+		c := l.start("c")
+		time.Sleep(2500 * time.Millisecond) // the join of a stands open
+		a.stop()
+		time.Sleep(time.Second)
+		b.net.set(nil)
+		if n := a.metric(t, "partitions_lost_total"); n != 0 {
+			t.Errorf("%v partitions were lost by a member that was asked to stop", n)
+		}
+		a.leave(t)
+		l.judge(60)
+		b.leave(t)
+		c.leave(t)
+		l.calls(60, 1)
+	})
+}
+
 // Calls may take longer than a session: the heart beats on while they end.
 func TestALongDrainRepeatsNoCall(t *testing.T) {
 	inLab(t, 4, func(l *lab) {

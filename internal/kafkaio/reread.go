@@ -21,6 +21,9 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) (recs []pipeline.Re
 			return nil, ctx.Err()
 		case c.ctx.Err() != nil:
 			return nil, pipeline.ErrLost
+		case errors.Is(err, kafkawire.ErrCorrupt):
+			sleep(ctx, c.unreadable(err))
+			continue
 		case err != nil:
 			c.s.metrics.fetchErrors.Inc()
 			c.s.routes.refresh(ctx)
@@ -73,11 +76,29 @@ func (s *Source) fetchFrom(ctx context.Context, at place, from int64, maxBytes i
 		s.routes.refresh(ctx)
 		return nil, kafka.LeaderNotAvailable
 	}
+	p, err := ask{node, at, from, maxBytes, isolation}.fetch(ctx, s.client)
+	if code(err) != 0 {
+		s.routes.refresh(ctx)
+	}
+	return p, err
+}
+
+// An ask is what one fetch from one partition says.
+type ask struct {
+	node      int32 // the broker that leads the partition
+	at        place
+	from      int64
+	maxBytes  int32
+	isolation int8
+}
+
+// fetch fetches. An error of the partition is the error.
+func (a ask) fetch(ctx context.Context, c *kafka.Client) (*kafkawire.FetchPartitionResponse, error) {
 	res, err := call(ctx, 10*time.Second, func(ctx context.Context) (kafka.Response, error) {
-		return s.tr.RoundTrip(ctx, s.addr, &kafkawire.FetchRequest{
-			Node: node, ReplicaID: -1, MaxWaitTime: 100, MinBytes: 1, MaxBytes: maxBytes, IsolationLevel: isolation, SessionEpoch: -1,
-			Topics: []kafkawire.FetchTopic{{Topic: at.topic, Partitions: []kafkawire.FetchPartition{{
-				Partition: at.partition, CurrentLeaderEpoch: -1, FetchOffset: from, LogStartOffset: -1, PartitionMaxBytes: maxBytes,
+		return c.Transport.RoundTrip(ctx, c.Addr, &kafkawire.FetchRequest{
+			Node: a.node, ReplicaID: -1, MaxWaitTime: 100, MinBytes: 1, MaxBytes: a.maxBytes, IsolationLevel: a.isolation, SessionEpoch: -1,
+			Topics: []kafkawire.FetchTopic{{Topic: a.at.topic, Partitions: []kafkawire.FetchPartition{{
+				Partition: a.at.partition, CurrentLeaderEpoch: -1, FetchOffset: a.from, LogStartOffset: -1, PartitionMaxBytes: a.maxBytes,
 			}}}},
 		})
 	})
@@ -90,7 +111,6 @@ func (s *Source) fetchFrom(ctx context.Context, at place, from int64, maxBytes i
 	}
 	p := &topics[0].Partitions[0]
 	if p.ErrorCode != 0 {
-		s.routes.refresh(ctx)
 		return nil, kafka.Error(p.ErrorCode)
 	}
 	return p, nil

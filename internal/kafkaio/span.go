@@ -12,30 +12,38 @@ import (
 // last, and those from since on are younger than the time asked for.
 type span struct{ first, since, last int64 }
 
-// span asks for the offsets of a partition. "Nothing younger" means since = last,
-// as of now.
+// span asks for the offsets of a partition, the end first: "nothing younger" means
+// since = last, and what is appended between the two questions is then behind it.
+// In one request kafka-go would ask both at once, in no order.
 func (s *Source) span(ctx context.Context, at place, t time.Time) (span, error) {
 	p := int(at.partition)
-	res, err := call(ctx, 5*time.Second, func(ctx context.Context) (*kafka.ListOffsetsResponse, error) {
-		return s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{
-			at.topic: {kafka.LastOffsetOf(p), kafka.FirstOffsetOf(p), kafka.TimeOffsetOf(p, t)},
-		}})
-	})
+	ends, err := s.offsets(ctx, at.topic, kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p))
 	if err != nil {
 		return span{}, err
 	}
-	if len(res.Topics[at.topic]) != 1 {
-		return span{}, errors.New("list offsets: empty answer")
+	younger, err := s.offsets(ctx, at.topic, kafka.TimeOffsetOf(p, t))
+	if err != nil {
+		return span{}, err
 	}
-	got := res.Topics[at.topic][0]
-	if got.Error != nil {
-		return span{}, got.Error
-	}
-	out := span{first: got.FirstOffset, since: got.LastOffset, last: got.LastOffset}
-	for offset := range got.Offsets {
+	out := span{first: ends.FirstOffset, since: ends.LastOffset, last: ends.LastOffset}
+	for offset := range younger.Offsets {
 		if offset >= 0 {
-			out.since = offset
+			out.since = min(out.since, offset)
 		}
 	}
 	return out, nil
+}
+
+// offsets asks for offsets of one partition.
+func (s *Source) offsets(ctx context.Context, topic string, which ...kafka.OffsetRequest) (kafka.PartitionOffsets, error) {
+	res, err := call(ctx, 5*time.Second, func(ctx context.Context) (*kafka.ListOffsetsResponse, error) {
+		return s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: which}})
+	})
+	if err != nil {
+		return kafka.PartitionOffsets{}, err
+	}
+	if len(res.Topics[topic]) != 1 {
+		return kafka.PartitionOffsets{}, errors.New("list offsets: empty answer")
+	}
+	return res.Topics[topic][0], res.Topics[topic][0].Error
 }

@@ -163,6 +163,7 @@ func (e *Engine) decode(d *desk, r *Record) (*task, bool) {
 			t.work.dead = dead
 			return t, true
 		}
+		e.metrics.unread.Inc()
 		e.log.WithError(err).WithField("partition", d.claim.Partition()).WithField("offset", r.Offset).Warn("cannot read the record yet: the partition waits")
 		select {
 		case <-d.claim.Draining():

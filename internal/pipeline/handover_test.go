@@ -155,6 +155,41 @@ func TestLossDropsEverythingAtOnce(t *testing.T) {
 	}
 }
 
+// The breaker finds out with a record whether the gateway is back. When all that
+// were loaded are gone, because their partition was lost or their time was up,
+// others must be fetched for it.
+func TestTheGatewayIsProbedWhoeverWasLost(t *testing.T) {
+	for name, lose := range map[string]func(*member, *claim){
+		"lost": func(m *member, c *claim) {
+			c.lose()
+			after(10 * time.Second)
+			m.source.take(0)
+		},
+		"given up": func(*member, *claim) { after(time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.gate.otherwise = func(payment.Intent, bool) answer { return unsent }
+				m, p, c := l.one(func(c *pipeline.Config) {
+					c.Terms = func(payment.MerchantID) pipeline.Terms { return pipeline.Terms{Host: "gateway"} }
+					c.Hosts = func() int { return 1 }
+				})
+				for i := range 20 {
+					p.emit("", intent(fmt.Sprint("i-", i)))
+				}
+				after(30 * time.Second)
+				same(t, "gateways down", m.metric(t, "paylink_gateway_down"), 1)
+				lose(m, c)
+				l.gate.mu.Lock()
+				l.gate.otherwise = nil
+				l.gate.mu.Unlock()
+				p.emit("", intent("late"))
+				l.settles(2 * time.Minute)
+			})
+		})
+	}
+}
+
 func TestLossDuringADrainEndsIt(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		l.gate.stubborn = true

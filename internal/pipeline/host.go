@@ -129,30 +129,18 @@ func (h *host) yieldRoom(e *Engine) {
 }
 
 // down reports whether no gateway at all can be called: then nothing is fetched
-// either, as long as there is something at hand to see by whether it is back.
+// either. A host whose probe is due is not down in this sense: whoever could have
+// made it may have been lost with its partition, or have expired, and then only a
+// fresh record can find out whether the gateway is back.
 func (e *Engine) down(now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, h := range e.hosts {
-		if h.breaker.State(now) != pace.Open || !e.canProbe(h) {
+		if h.breaker.State(now) != pace.Open || !h.breaker.Next(now).After(now) {
 			return false
 		}
 	}
 	return e.cfg.Hosts != nil && len(e.hosts) > 0 && len(e.hosts) >= e.cfg.Hosts()
-}
-
-// canProbe reports whether a task is at hand that calls the host. Those there
-// were may have gone with a partition that was handed over; mu held.
-func (e *Engine) canProbe(h *host) bool {
-	if h.inFlight > 0 {
-		return true
-	}
-	for _, l := range e.lanes {
-		if l.host == h && (l.len() > 0 || l.backing > 0) {
-			return true
-		}
-	}
-	return false
 }
 
 // downLook is how often to look whether a gateway is back that could be called.

@@ -19,6 +19,7 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	held     prometheus.Gauge
 	vanished prometheus.Counter
+	unread   prometheus.Counter
 	second   prometheus.Counter
 	down     *prometheus.GaugeVec
 	took     prometheus.Histogram
@@ -44,12 +45,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		second:   prometheus.NewCounter(prometheus.CounterOpts(opts("second_payments_total", "Intents whose order shows another payment at the gateway than the published link's. Reconcile them."))),
 		down:     prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("gateway_down", "1 while a gateway host fails broadly and is only probed. Alarm if above 0.")), []string{"gateway"}),
 		vanished: prometheus.NewCounter(prometheus.CounterOpts(opts("intents_vanished_total", "Intents that waited so long that the topic's retention deleted them. Alarm if it rises."))),
+		unread:   prometheus.NewCounter(prometheus.CounterOpts(opts("registry_waits_total", "Times that a record could not be read because the schema registry gave no answer; its partition waits. Alarm if it rises."))),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "paylink", Name: "intent_seconds", Help: "Time from an intent's record to its durable outcome.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 14)}),
 		callTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "paylink", Name: "gateway_call_seconds", Help: "Duration of calls of the gateway.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14)}, []string{"call"}),
 	}
-	reg.MustRegister(m.intents, skipped, m.dead, m.calls, m.repeats, m.inFlight, m.held, m.vanished, m.second, m.down, m.took, m.callTook)
+	reg.MustRegister(m.intents, skipped, m.dead, m.calls, m.repeats, m.inFlight, m.held, m.vanished, m.unread, m.second, m.down, m.took, m.callTook)
 	return m
 }
 

@@ -48,6 +48,9 @@ func TestRecordThatCannotBeReadYetHoldsThePartition(t *testing.T) {
 		if n := len(m.log.lines("cannot read the record yet")); n == 0 || n > 500 {
 			t.Errorf("%d warnings in half an hour, want some", n)
 		}
+		if n := m.metric(t, "paylink_registry_waits_total"); n == 0 {
+			t.Error("nothing to alarm on: paylink_registry_waits_total is 0")
+		}
 		l.settles(time.Hour)
 		same(t, "dead letters", p.reasons(), map[int64]string{1: "unknown_schema"})
 	})

@@ -16,9 +16,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// A Cluster is three brokers on this machine, nodes 1 to 3, every topic on all
-// of them and two of them needed for an acknowledgement. They are processes:
-// they can be killed and suspended one by one. Methods may be called
+// A Cluster is brokers on this machine: one, or three, nodes 1 to 3, every topic
+// on all of them and two of them needed for an acknowledgement. They are
+// processes: they can be killed and suspended one by one. Methods may be called
 // concurrently for different nodes.
 type Cluster struct {
 	tool    string
@@ -32,11 +32,24 @@ type Cluster struct {
 // test is skipped where KAFKA_LOCAL does not name the tool.
 func StartCluster(t testing.TB, config ...string) *Cluster {
 	t.Helper()
+	return start(t, 3, config)
+}
+
+// StartBroker is StartCluster with one broker, in about four seconds. When it is
+// killed, Restart takes some seconds more: it first waits for its own dead
+// session to expire.
+func StartBroker(t testing.TB, config ...string) *Cluster {
+	t.Helper()
+	return start(t, 1, config)
+}
+
+func start(t testing.TB, nodes int, config []string) *Cluster {
+	t.Helper()
 	tool := os.Getenv("KAFKA_LOCAL")
 	if tool == "" {
-		giveUp(t, absent("three brokers: KAFKA_LOCAL names no tool that starts them"))
+		giveUp(t, absent("brokers to be killed: KAFKA_LOCAL names no tool that starts them"))
 	}
-	c, err := startCluster(tool, config)
+	c, err := startNodes(tool, nodes, config)
 	if err != nil {
 		giveUp(t, err)
 	}
@@ -48,7 +61,7 @@ func StartCluster(t testing.TB, config ...string) *Cluster {
 	return c
 }
 
-func startCluster(tool string, config []string) (*Cluster, error) {
+func startNodes(tool string, nodes int, config []string) (*Cluster, error) {
 	port, err := freePorts()
 	if err != nil {
 		return nil, err
@@ -57,7 +70,7 @@ func startCluster(tool string, config []string) (*Cluster, error) {
 	if c.keeper, err = keep(tool, "stop", "--port", c.port); err != nil {
 		return nil, err
 	}
-	args := []string{"--nodes", "3", "--heap", "512m"}
+	args := []string{"--nodes", strconv.Itoa(nodes), "--heap", "512m"}
 	for _, pair := range config {
 		args = append(args, "--config", pair)
 	}

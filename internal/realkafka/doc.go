@@ -3,9 +3,9 @@
 //
 // [Start] returns a broker that all tests of a binary share: the cluster that
 // KAFKA_BROKERS names, or else a container, where Docker runs (KAFKA_IMAGE names
-// its image). [StartCluster] starts three brokers as processes, which can be
-// killed and suspended one by one; it needs the tool that KAFKA_LOCAL names. A
-// test that cannot have its broker is skipped and says why; with
+// its image). [StartCluster] starts three brokers as processes, [StartBroker] one,
+// which can be killed and suspended one by one; they need the tool that
+// KAFKA_LOCAL names. A test that cannot have its broker is skipped and says why; with
 // KAFKA_REQUIRED=1 it fails instead, so that CI cannot pass by skipping.
 //
 // Topics and groups take their names from [Name] and never meet. What was

@@ -52,10 +52,11 @@ func putAndBreak(t *testing.T, r *Registry, s Subject) {
 		t.Fatalf("ByID = %v, %v", w.Format, err)
 	}
 	ok, why, err := r.Compatible(t.Context(), s)
-	if err != nil && strings.Contains(err.Error(), "could not determine version") {
-		t.Skip("registered and read, but this registry (Apicurio 3.0) does not compare JSON Schema 2020-12: not checked")
+	blind := s.Format == schemas.JSONSchema && err != nil && strings.Contains(err.Error(), "could not determine version")
+	if blind {
+		t.Log("this registry (Apicurio 3.0) does not compare JSON Schema 2020-12, and refuses every further version; schemas/README.md says so")
 	}
-	if err != nil || !ok {
+	if !blind && (err != nil || !ok) {
 		t.Errorf("Compatible = %t, %v, %v", ok, why, err)
 	}
 	broken := map[schemas.Format][2]string{
@@ -69,6 +70,11 @@ func putAndBreak(t *testing.T, r *Registry, s Subject) {
 	}
 	if _, err := r.SchemaID(t.Context(), s.Name, s.Format, text); err == nil {
 		t.Error("a change that breaks was registered")
+	}
+	if harmless := strings.Replace(s.Text(), `"description": "`, `"description": "Also: `, 1); blind {
+		if _, err := r.SchemaID(t.Context(), s.Name, s.Format, harmless); err == nil {
+			t.Error("a change without effect was registered: then this registry does compare, and schemas/README.md is wrong")
+		}
 	}
 	if s.Format == schemas.Avro && s.Record == schemas.Intent {
 		readsWhatTheRegistryGives(t, r, id)

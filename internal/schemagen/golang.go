@@ -125,8 +125,7 @@ func avroTypes(intent []field) ([]byte, error) {
 		fmt.Fprintf(&b, "\t%s %s `avro:%q`\n", goName(f.Name), f.avroGo(), f.Name)
 	}
 	b.WriteString("}\n\n")
-	eachText(&b, "Avro"+nameIntent, "Avro", intent, field.avroText)
-	eachText(&b, nameIntent, "Protobuf", intent, field.protoText)
+	eachText(&b, "Avro"+nameIntent, intent)
 	for _, v := range views[:1] { // the others are read and written as this one
 		fmt.Fprintf(&b, "// Avro%s is the Avro record %s.%s.\ntype Avro%s struct {\n", v.name, namespace, v.name, v.name)
 		for _, f := range v.fields() {
@@ -191,43 +190,31 @@ func (f field) avroGo() string {
 }
 
 // eachText writes the method that gives a record's fields as texts.
-func eachText(b *bytes.Buffer, receiver, format string, intent []field, body func(field) string) {
+func eachText(b *bytes.Buffer, receiver string, intent []field) {
 	fmt.Fprintf(b, `// Texts calls put with every field that is given, its index in the table of
-// fields and its value as text; metadata is left out. This is how %s comes
+// fields and its value as text; metadata is left out. This is how Avro comes
 // under the same rules as JSON.
 func (x *%s) Texts(put func(field int, value string)) {
-`, format, receiver)
+`, receiver)
 	for _, f := range intent {
 		if f.Kind != payment.Pairs {
-			b.WriteString(body(f))
+			b.WriteString(f.text())
 		}
 	}
 	b.WriteString("}\n\n")
 }
 
-const timeLayout = "time.RFC3339Nano"
-
-func (f field) avroText() string { return f.textOf("x."+goName(f.Name), "*x."+goName(f.Name), false) }
-
-func (f field) protoText() string {
-	return f.textOf("x."+goName(f.Name), "x.Get"+goName(f.Name)+"()", true)
-}
-
-// textOf gives one field. lvalue is its place, value what a pointer points to.
-func (f field) textOf(lvalue, value string, isProto bool) string {
-	given, say := "", ""
+// text writes how one field is given.
+func (f field) text() string {
+	place := "x." + goName(f.Name)
+	given, say := place+` != ""`, place
 	switch f.Kind {
 	case payment.Integer:
-		given, say = lvalue+" != nil", "strconv.FormatInt(int64("+value+"), 10)"
+		given, say = place+" != nil", "strconv.FormatInt(int64(*"+place+"), 10)"
 	case payment.Flag:
-		given, say = lvalue+" != nil", "flagText("+value+")"
+		given, say = place+" != nil", "FlagText(*"+place+")"
 	case payment.Time:
-		given, say = "!"+lvalue+".IsZero()", lvalue+".UTC().Format("+timeLayout+")"
-		if isProto {
-			given, say = lvalue+" != nil", value+".AsTime().Format("+timeLayout+")"
-		}
-	default:
-		given, say = lvalue+` != ""`, lvalue
+		given, say = "!"+place+".IsZero()", place+".UTC().Format(time.RFC3339Nano)"
 	}
 	return strings.Join([]string{"\tif ", given, " {\n\t\tput(", fmt.Sprint(f.index), ", ", say, ")\n\t}\n"}, "")
 }

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -45,6 +44,7 @@ type fleet struct {
 type replica struct {
 	name    string
 	gateway *httptest.Server
+	network *network // nil: it dials gateway and brokers directly
 	book    *logbook
 	static  bool
 	proc    *process // nil before the first start
@@ -74,8 +74,27 @@ func newFleet(t testing.TB, sim *gatewaysim.Gateway, n, static int, env ...strin
 				r.book.show(t, r.name)
 			}
 		}
+		if t.Failed() {
+			f.keepLogs()
+		}
 	})
 	return f
+}
+
+// wire puts proxies between each replica and whatever it talks to.
+func (f *fleet) wire(brokers []string) {
+	f.t.Helper()
+	for _, r := range f.replicas {
+		r.network = newNetwork(f.t, r.gateway, brokers)
+	}
+}
+
+// gatewayAddr is the address at which a replica calls the gateway.
+func (r *replica) gatewayAddr() string {
+	if r.network != nil {
+		return r.network.gateway.addr()
+	}
+	return r.gateway.Listener.Addr().String()
 }
 
 // environ is the environment of a replica: nothing of ours but what a process needs.
@@ -86,8 +105,11 @@ func (f *fleet) environ(r *replica) []string {
 		"PAYLINK_RATE=100000/s", "PAYLINK_ADMIN_ADDR=127.0.0.1:0", "PAYLINK_LOG_FORMAT=json",
 		"PAYLINK_KAFKA_SESSION_TIMEOUT=" + session.String(), "PAYLINK_KAFKA_REBALANCE_TIMEOUT=20s",
 		"PAYLINK_GATEWAY_TIMEOUT=" + gatewayTimeout.String(), "PAYLINK_DRAIN_TIMEOUT=" + drainTimeout.String(),
-		"PAYLINK_GATEWAY_URL=" + r.gateway.URL,
+		"PAYLINK_GATEWAY_URL=http://" + r.gatewayAddr(),
 	}, f.env...)
+	if r.network != nil {
+		env = append(env, "PAYLINK_KAFKA_BROKERS="+r.network.bootstrap()) // the last one counts
+	}
 	if r.static {
 		env = append(env, "PAYLINK_KAFKA_GROUP_INSTANCE_ID="+r.name)
 	}
@@ -143,13 +165,16 @@ func (f *fleet) resume(i int) {
 	}
 }
 
-// stop is SIGTERM, and expects exit code 0. It says how long that took.
+// stop is SIGTERM, and expects exit code 0; but a process that has not begun yet
+// may not listen to signals either, and is simply gone. It says how long that took.
 func (f *fleet) stop(i int) time.Duration {
 	f.t.Helper()
 	r := f.replicas[i]
+	unborn := len(r.book.find("paylink starts", r.began)) == 0
 	r.book.note("asked to stop")
 	began := time.Now()
-	if code, err := r.proc.term(drainTimeout + 15*time.Second); err != nil || code != 0 {
+	code, err := r.proc.term(drainTimeout + 15*time.Second)
+	if bySignal := code == -1 && err == nil; err != nil || code != 0 && !(bySignal && unborn) {
 		f.t.Errorf("SIGTERM of %s: exit code %d, %v; want 0", r.name, code, err)
 	}
 	return time.Since(began)
@@ -218,7 +243,7 @@ func (f *fleet) lost() (n int) {
 // member returns the replica that calls came from, by the address they went to.
 func (f *fleet) member(host string) string {
 	for _, r := range f.replicas {
-		if strings.TrimPrefix(r.gateway.URL, "http://") == host {
+		if r.gatewayAddr() == host {
 			return r.name
 		}
 	}
@@ -229,13 +254,11 @@ func (f *fleet) member(host string) string {
 func (f *fleet) panics() []string {
 	var out []string
 	for _, r := range f.replicas {
-		r.book.mu.Lock()
-		for _, l := range r.book.lines {
+		for _, l := range r.book.logged() {
 			if l.Level == "raw" || l.Level == "fatal" || l.Level == "panic" {
 				out = append(out, r.name+": "+l.raw)
 			}
 		}
-		r.book.mu.Unlock()
 	}
 	return out
 }

@@ -12,9 +12,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 func TestMain(m *testing.M) {
+	zerolog.SetGlobalLevel(zerolog.Disabled) // some of toxiproxy logs through the global logger
 	code := m.Run()
 	if dir, err := workplace(); err == nil {
 		_ = os.RemoveAll(dir)

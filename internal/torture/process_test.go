@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -93,12 +94,11 @@ type line struct {
 }
 
 // A logbook keeps the log of one replica over all of its lives. The lines of
-// single intents are counted only.
+// single intents are left out.
 type logbook struct {
-	mu      sync.Mutex
-	lines   []line
-	settled int
-	news    chan struct{} // closed and replaced at every line
+	mu    sync.Mutex
+	lines []line
+	news  chan struct{} // closed and replaced at every line
 }
 
 func newLogbook() *logbook { return &logbook{news: make(chan struct{})} }
@@ -125,7 +125,6 @@ func (b *logbook) add(l line) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if l.Text == "settled" || l.Text == "dead letter" {
-		b.settled++
 		return
 	}
 	b.lines = append(b.lines, l)
@@ -164,15 +163,24 @@ func (b *logbook) await(text string, from time.Time, limit time.Duration) (line,
 	}
 }
 
-// show prints what is worth reading of a log.
-func (b *logbook) show(t testing.TB, name string) {
+// logged returns the lines but for a list of goroutines that we asked for.
+func (b *logbook) logged() []line {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if i := slices.IndexFunc(b.lines, func(l line) bool { return l.Text == dumpNote }); i >= 0 {
+		return slices.Clone(b.lines[:i])
+	}
+	return slices.Clone(b.lines)
+}
+
+// show prints what is worth reading of a log.
+func (b *logbook) show(t testing.TB, name string) {
+	lines := b.logged()
 	const most = 150
 	var out strings.Builder
-	for i, l := range b.lines[max(0, len(b.lines)-most):] {
+	for i, l := range lines[max(0, len(lines)-most):] {
 		if i == 0 {
-			fmt.Fprintf(&out, "the last %d of %d lines, and %d about single intents\n", min(most, len(b.lines)), len(b.lines), b.settled)
+			fmt.Fprintf(&out, "the last %d of %d lines\n", min(most, len(lines)), len(lines))
 		}
 		out.WriteString(l.raw + "\n")
 	}

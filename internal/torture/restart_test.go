@@ -84,3 +84,22 @@ func (sc *scene) movedNothing(before map[string]string, restarted int, since tim
 		}
 	}
 }
+
+// TestAStaticMemberDiesWhileItHandsOver kills a static member while it drains
+// partitions for another, and starts it again within its session. The brokers
+// then give it its assignment once more and tell nobody, so it must see by itself
+// that what its former life was to let go is nobody's.
+func TestAStaticMemberDiesWhileItHandsOver(t *testing.T) {
+	sc := set(t, setting{static: 1, replicas: 2, latency: 3 * time.Second, env: []string{"PAYLINK_CONCURRENCY=64"}})
+	sc.emitter.emit(100)
+	sc.fleet.start(0)
+	sc.fleet.awaitAssignment(0, time.Minute)
+	began := time.Now()
+	sc.fleet.start(1)
+	if _, err := sc.fleet.replicas[1].book.await("partitions assigned", began, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	sc.fleet.kill(0)
+	sc.fleet.start(0)
+	sc.judge()
+}

@@ -37,6 +37,7 @@ type setting struct {
 	partitions int           // 0: 6
 	replicas   int           // 0: 3
 	static     int           // so many of them are static members
+	network    bool          // there are proxies between replicas and the rest
 	latency    time.Duration // of the gateway
 	repeat     gatewaysim.Repeat
 	env        []string
@@ -67,6 +68,10 @@ func set(t *testing.T, s setting) *scene {
 	sc.emitter = newEmitter(t, s.brokers, sc.topics.intents, rng)
 	sc.witness = newWitness(t, s.brokers, sc.topics, sc.group)
 	sc.fleet = newFleet(t, sc.sim, s.replicas, s.static, append(sc.service(s.brokers, sc.group), s.env...)...)
+	if s.network {
+		sc.fleet.wire(s.brokers)
+	}
+	sc.witness.name, sc.witness.ask = sc.fleet.nameOf, sc.fleet.views
 	return sc
 }
 
@@ -75,7 +80,9 @@ func set(t *testing.T, s setting) *scene {
 func (sc *scene) settle() {
 	sc.t.Helper()
 	began := time.Now()
-	sc.witness.await(sc.emitter.all(), 90*time.Second)
+	if !sc.witness.await(sc.emitter.all(), 90*time.Second) {
+		sc.fleet.dump()
+	}
 	took := time.Since(began)
 	sc.witness.awaitCommits(10 * time.Second)
 	sc.fleet.stopAll()

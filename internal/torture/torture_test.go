@@ -4,11 +4,13 @@ package torture
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,10 +21,14 @@ import (
 // startCluster starts three brokers that start fast rather than run fast.
 func startCluster(t *testing.T, config ...string) *realkafka.Cluster {
 	t.Helper()
+	startFast(t)
+	return realkafka.StartCluster(t, config...)
+}
+
+func startFast(t *testing.T) {
 	if os.Getenv("KAFKA_LOCAL_OPTS") == "" {
 		t.Setenv("KAFKA_LOCAL_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
 	}
-	return realkafka.StartCluster(t, config...)
 }
 
 // TestLeaderKilledUnderLoad kills -9 the leader of an outcome partition, one
@@ -58,95 +64,140 @@ func TestLeaderKilledUnderLoad(t *testing.T) {
 }
 
 // TestTorture does everything at once on three brokers: replicas are killed,
-// suspended and restarted, brokers are killed and suspended, and the gateway
-// misbehaves in most of its ways and ignores idempotency keys.
-func TestTorture(t *testing.T) {
+// suspended and restarted, brokers are killed and suspended, the gateway
+// misbehaves in most of its ways and ignores idempotency keys, and the network
+// of each replica, to the gateway, to one broker or to all, falls ill.
+func TestTorture(t *testing.T) { torture(t, startCluster(t), time.Minute) }
+
+// TestTortureOnOneBroker has no other broker to go to: all of the cluster is
+// killed and comes back.
+func TestTortureOnOneBroker(t *testing.T) {
+	startFast(t)
+	torture(t, realkafka.StartBroker(t), 30*time.Second)
+}
+
+// torture hurts everything on a cluster, for a short time unless a longer one is
+// asked for, then mends everything and judges.
+func torture(t *testing.T, c *realkafka.Cluster, short time.Duration) {
 	lasts, yes := long(t)
 	if !yes {
-		lasts = 30 * time.Second
+		lasts = short
 	}
-	c := startCluster(t)
-	sc := set(t, setting{brokers: c.Brokers(), static: 1, latency: 50 * time.Millisecond, repeat: gatewaysim.NewPayment, env: []string{"PAYLINK_CONCURRENCY=64"}})
+	sc := set(t, setting{brokers: c.Brokers(), static: 1, network: true, latency: 50 * time.Millisecond, repeat: gatewaysim.NewPayment, env: []string{"PAYLINK_CONCURRENCY=64"}})
 	sc.emitter.mixed = true
 	sc.emitter.emit(200)
 	sc.fleet.start()
 	sc.fleet.awaitAssignment(0, time.Minute)
 	stop := sc.emitter.flow(50)
-
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
 	defer cancel()
-	var faults atomic.Int32
-	var wg sync.WaitGroup
-	brokers, gateway := rand.New(rand.NewPCG(sc.rng.Uint64(), 2)), rand.New(rand.NewPCG(sc.rng.Uint64(), 3))
-	wg.Go(func() {
-		until(ctx, func() {
-			faults.Add(1)
-			sc.hurtBroker(c, brokers.IntN(3)+1, brokers.IntN(2) == 0, between(brokers, 0, 4*time.Second))
-		})
-	})
-	wg.Go(func() {
-		until(ctx, func() {
-			faults.Add(1)
-			sc.hurtGateway(gateway.IntN(4), between(gateway, time.Second, 3*time.Second))
-			time.Sleep(between(gateway, 0, 3*time.Second))
-		})
-	})
-	until(ctx, func() {
-		faults.Add(1)
-		sc.hurtReplica(sc.rng.IntN(len(sc.fleet.replicas)), sc.rng.IntN(4), between(sc.rng, 500*time.Millisecond, session+2*time.Second))
-		time.Sleep(between(sc.rng, 0, 2*time.Second))
-	})
-	wg.Wait()
-	sc.sim.Behave()
-	sc.sim.Up()
+	p := &plagues{scene: sc, cluster: c, counts: map[string]int{}}
+	p.rage(ctx)
 	stop()
-	t.Logf("%d faults in %s", faults.Load(), lasts)
+	t.Logf("%d faults in %s: %s", p.sum(), lasts, p)
+	if yes && float64(p.sum()) < lasts.Minutes()*20 {
+		t.Errorf("%d faults in %s, want 20 a minute", p.sum(), lasts)
+	}
 	sc.repeatsAllowed = true
 	sc.judge()
 }
 
-// until repeats a deed until ctx ends.
-func until(ctx context.Context, deed func()) {
+// Plagues are what befalls a scene, and how often it did.
+type plagues struct {
+	*scene
+	cluster *realkafka.Cluster
+
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+// rage hurts brokers, gateway, networks and replicas, each kind on its own, until
+// ctx ends; then everything is well again.
+func (p *plagues) rage(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	begin := func(deed func(rng *rand.Rand)) {
+		rng := rand.New(rand.NewPCG(p.rng.Uint64(), 2))
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				deed(rng)
+			}
+		})
+	}
+	begin(p.hurtBroker)
+	begin(p.hurtGateway)
+	for i := range p.fleet.replicas {
+		begin(func(rng *rand.Rand) { p.hurtNetwork(rng, i) })
+	}
 	for ctx.Err() == nil {
-		deed()
+		p.hurtReplica(p.rng)
 	}
 }
 
+// did counts a fault.
+func (p *plagues) did(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts[what]++
+}
+
+func (p *plagues) sum() (n int) {
+	for _, c := range p.counts {
+		n += c
+	}
+	return n
+}
+
+// String lists the faults by kind.
+func (p *plagues) String() string {
+	var kinds []string
+	for _, what := range slices.Sorted(maps.Keys(p.counts)) {
+		kinds = append(kinds, fmt.Sprintf("%d %s", p.counts[what], what))
+	}
+	return strings.Join(kinds, ", ")
+}
+
 // hurtBroker kills or suspends a broker for a while.
-func (sc *scene) hurtBroker(c *realkafka.Cluster, node int, kill bool, lasts time.Duration) {
-	hurt, mend := c.Pause, c.Resume
-	if kill {
-		hurt, mend = c.Kill, c.Restart
+func (p *plagues) hurtBroker(rng *rand.Rand) {
+	node, lasts := rng.IntN(len(p.cluster.Brokers()))+1, between(rng, 0, 4*time.Second)
+	what, hurt, mend := "broker suspended", p.cluster.Pause, p.cluster.Resume
+	if rng.IntN(2) == 0 {
+		what, hurt, mend = "broker killed", p.cluster.Kill, p.cluster.Restart
 	}
 	if err := hurt(node); err != nil {
-		sc.t.Errorf("hurt broker %d: %v", node, err)
+		p.t.Errorf("%s, node %d: %v", what, node, err)
 	}
+	p.did(what)
 	time.Sleep(lasts)
 	if err := mend(node); err != nil {
-		sc.t.Errorf("mend broker %d: %v", node, err)
+		p.t.Errorf("mend broker %d: %v", node, err)
 	}
 	time.Sleep(2 * time.Second) // it catches up: two of three must be in sync
 }
 
 // hurtGateway has the gateway misbehave for a while.
-func (sc *scene) hurtGateway(how int, lasts time.Duration) {
-	switch how {
+func (p *plagues) hurtGateway(rng *rand.Rand) {
+	switch rng.IntN(4) {
 	case 0:
-		sc.sim.Down(gatewaysim.Refuse503)
+		p.did("gateway overloaded")
+		p.sim.Down(gatewaysim.Refuse503)
 	case 1:
-		sc.sim.Down(gatewaysim.Disconnect)
+		p.did("gateway cutting connections")
+		p.sim.Down(gatewaysim.Disconnect)
 	default:
+		p.did("gateway unkind")
 		rules, err := gatewaysim.ParseRules(unkind)
 		if err == nil {
-			err = sc.sim.Misbehave(rules...)
+			err = p.sim.Misbehave(rules...)
 		}
 		if err != nil {
-			sc.t.Errorf("misbehave: %v", err)
+			p.t.Errorf("misbehave: %v", err)
 		}
 	}
-	time.Sleep(lasts)
-	sc.sim.Up()
-	sc.sim.Behave()
+	time.Sleep(between(rng, time.Second, 3*time.Second))
+	p.sim.Up()
+	p.sim.Behave()
+	time.Sleep(between(rng, 0, 3*time.Second))
 }
 
 // unkind is what the gateway does by chance, one call in four.
@@ -155,18 +206,34 @@ var unkind = strings.Join([]string{
 	"unsigned-ok=0.02", "wrong-signature=0.02", "pending=0.02", "broken-xml=0.02", "slow:2s=0.02",
 }, ",")
 
+// hurtNetwork makes the network of a replica ill for a while, now and then for
+// longer than its session.
+func (p *plagues) hurtNetwork(rng *rand.Rand, i int) {
+	time.Sleep(between(rng, 0, 6*time.Second))
+	a := ailments[rng.IntN(len(ailments))]
+	places := p.fleet.replicas[i].network.places()
+	at := places[rng.IntN(len(places))]
+	p.did("network " + a.name)
+	p.fleet.ail(rng, i, a, at, between(rng, 500*time.Millisecond, session+2*time.Second))
+}
+
 // hurtReplica kills, suspends or restarts a replica.
-func (sc *scene) hurtReplica(i, how int, lasts time.Duration) {
-	switch how {
+func (p *plagues) hurtReplica(rng *rand.Rand) {
+	i := rng.IntN(len(p.fleet.replicas))
+	switch rng.IntN(4) {
 	case 0, 1:
-		sc.fleet.kill(i)
+		p.did("replica killed")
+		p.fleet.kill(i)
+		p.fleet.start(i)
 	case 2:
-		sc.fleet.suspend(i)
-		time.Sleep(lasts)
-		sc.fleet.resume(i)
-		return
+		p.did("replica suspended")
+		p.fleet.suspend(i)
+		time.Sleep(between(rng, 500*time.Millisecond, session+2*time.Second))
+		p.fleet.resume(i)
 	case 3:
-		sc.fleet.stop(i)
+		p.did("replica restarted")
+		p.fleet.stop(i)
+		p.fleet.start(i)
 	}
-	sc.fleet.start(i)
+	time.Sleep(between(rng, 0, 3*time.Second))
 }

@@ -27,6 +27,10 @@ type witness struct {
 	topics topics
 	group  string
 
+	// name and ask, if not nil, help to explain a standstill.
+	name func(memberID string) string  // the replica
+	ask  func(intents []string) string // what the replicas say of themselves and of these
+
 	mu       sync.Mutex
 	answered map[string]bool
 	buried   map[history.Place]bool
@@ -147,29 +151,33 @@ func (w *witness) open(intents []history.Intent) (n int, one history.Intent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, in := range intents {
-		if !in.Hidden && !w.buried[in.At] && (in.ID == "" || !w.answered[in.ID]) {
+		if w.isOpenLocked(in) {
 			n, one = n+1, in
 		}
 	}
 	return n, one
 }
 
+func (w *witness) isOpenLocked(in history.Intent) bool {
+	return !in.Hidden && !w.buried[in.At] && (in.ID == "" || !w.answered[in.ID])
+}
+
 // await waits until all records are settled. It fails the test when for so long
-// not one was.
-func (w *witness) await(intents []history.Intent, still time.Duration) {
+// not one was, and says what is known of why.
+func (w *witness) await(intents []history.Intent, still time.Duration) (ok bool) {
 	w.t.Helper()
 	last, since := -1, time.Now()
 	for {
 		n, one := w.open(intents)
 		if n == 0 {
-			return
+			return true
 		}
 		if n != last {
 			last, since = n, time.Now()
 		}
 		if time.Since(since) > still {
-			w.t.Errorf("%d of %d records are not settled, and for %s nothing moves; one is %+v", n, len(intents), still, one)
-			return
+			w.t.Errorf("%d of %d records are not settled, and for %s nothing moves; one is %+v\n%s", n, len(intents), still, one, w.explain(intents))
+			return false
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -185,7 +193,7 @@ func (w *witness) awaitCommits(limit time.Duration) {
 			return
 		}
 	}
-	w.t.Errorf("not committed to the end after %s: %v", limit, lag)
+	w.t.Errorf("not committed to the end after %s: %v\n%s", limit, lag, w.explain(nil))
 }
 
 // lag returns what is not committed, by partition.

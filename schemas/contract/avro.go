@@ -66,7 +66,7 @@ func (x *AvroPaymentIntent) Texts(put func(field int, value string)) {
 		put(5, x.Description)
 	}
 	if x.TestingMode != nil {
-		put(6, flagText(*x.TestingMode))
+		put(6, FlagText(*x.TestingMode))
 	}
 	if x.Lifetime != nil {
 		put(7, strconv.FormatInt(int64(*x.Lifetime), 10))
@@ -120,7 +120,7 @@ func (x *AvroPaymentIntent) Texts(put func(field int, value string)) {
 		put(23, x.Param3)
 	}
 	if x.CommissionDiscount != nil {
-		put(24, flagText(*x.CommissionDiscount))
+		put(24, FlagText(*x.CommissionDiscount))
 	}
 	if x.CommissionDiscountFix != "" {
 		put(25, x.CommissionDiscountFix)
@@ -129,7 +129,7 @@ func (x *AvroPaymentIntent) Texts(put func(field int, value string)) {
 		put(26, x.CommissionDiscountPercentage)
 	}
 	if x.GenerateQr != nil {
-		put(27, flagText(*x.GenerateQr))
+		put(27, FlagText(*x.GenerateQr))
 	}
 	if x.IdempotencyKey != "" {
 		put(28, x.IdempotencyKey)
@@ -139,105 +139,6 @@ func (x *AvroPaymentIntent) Texts(put func(field int, value string)) {
 	}
 	if !x.CreatedAt.IsZero() {
 		put(30, x.CreatedAt.UTC().Format(time.RFC3339Nano))
-	}
-}
-
-// Texts calls put with every field that is given, its index in the table of
-// fields and its value as text; metadata is left out. This is how Protobuf comes
-// under the same rules as JSON.
-func (x *PaymentIntent) Texts(put func(field int, value string)) {
-	if x.IntentId != "" {
-		put(0, x.IntentId)
-	}
-	if x.MerchantId != "" {
-		put(1, x.MerchantId)
-	}
-	if x.OrderId != "" {
-		put(2, x.OrderId)
-	}
-	if x.Amount != "" {
-		put(3, x.Amount)
-	}
-	if x.Currency != "" {
-		put(4, x.Currency)
-	}
-	if x.Description != "" {
-		put(5, x.Description)
-	}
-	if x.TestingMode != nil {
-		put(6, flagText(x.GetTestingMode()))
-	}
-	if x.Lifetime != nil {
-		put(7, strconv.FormatInt(int64(x.GetLifetime()), 10))
-	}
-	if x.Language != "" {
-		put(8, x.Language)
-	}
-	if x.UserId != "" {
-		put(9, x.UserId)
-	}
-	if x.UserIp != "" {
-		put(10, x.UserIp)
-	}
-	if x.UserPhone != "" {
-		put(11, x.UserPhone)
-	}
-	if x.UserContactEmail != "" {
-		put(12, x.UserContactEmail)
-	}
-	if x.RequestMethod != "" {
-		put(13, x.RequestMethod)
-	}
-	if x.CheckUrl != "" {
-		put(14, x.CheckUrl)
-	}
-	if x.ResultUrl != "" {
-		put(15, x.ResultUrl)
-	}
-	if x.SuccessUrl != "" {
-		put(16, x.SuccessUrl)
-	}
-	if x.FailureUrl != "" {
-		put(17, x.FailureUrl)
-	}
-	if x.SiteUrl != "" {
-		put(18, x.SiteUrl)
-	}
-	if x.SuccessUrlMethod != "" {
-		put(19, x.SuccessUrlMethod)
-	}
-	if x.FailureUrlMethod != "" {
-		put(20, x.FailureUrlMethod)
-	}
-	if x.Param1 != "" {
-		put(21, x.Param1)
-	}
-	if x.Param2 != "" {
-		put(22, x.Param2)
-	}
-	if x.Param3 != "" {
-		put(23, x.Param3)
-	}
-	if x.CommissionDiscount != nil {
-		put(24, flagText(x.GetCommissionDiscount()))
-	}
-	if x.CommissionDiscountFix != "" {
-		put(25, x.CommissionDiscountFix)
-	}
-	if x.CommissionDiscountPercentage != "" {
-		put(26, x.CommissionDiscountPercentage)
-	}
-	if x.GenerateQr != nil {
-		put(27, flagText(x.GetGenerateQr()))
-	}
-	if x.IdempotencyKey != "" {
-		put(28, x.IdempotencyKey)
-	}
-	if x.ExpiresAt != nil {
-		put(29, x.GetExpiresAt().AsTime().Format(time.RFC3339Nano))
-	}
-	if x.CreatedAt != nil {
-		put(30, x.GetCreatedAt().AsTime().Format(time.RFC3339Nano))
 	}
 }
 

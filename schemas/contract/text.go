@@ -1,7 +1,7 @@
 package contract
 
-// flagText is a flag as the gateway is told it.
-func flagText(b bool) string {
+// FlagText is a flag as the gateway is told it.
+func FlagText(b bool) string {
 	if b {
 		return "1"
 	}

@@ -1,0 +1,79 @@
+package event
+
+import (
+	"slices"
+
+	"paylink/internal/payment"
+)
+
+// What an outcome of a type must say; the schemas' examples hold this table
+// against the contract.
+var (
+	neededAlways  = []string{"event_id", "type", "intent_id", "attempts", "source"}
+	neededCreated = []string{"merchant_id", "order_id", "amount", "idempotency_key", "payment_id", "redirect_url", "redirect_url_type", "created_at"}
+	neededSource  = []string{"source.topic", "source.partition", "source.offset"}
+	neededFailed  = []string{"reason", "retryable", "payment_may_exist", "failed_at"}
+)
+
+var (
+	urlTypes = []string{payment.URLNeedData, payment.URLPaymentSystem}
+	reasons  = []payment.Reason{payment.InvalidIntent, payment.Refused, payment.Expired, payment.GaveUp, payment.Duplicate}
+)
+
+// judge lists every rule that the fields break.
+func (o *outcomeFields) judge() []payment.Violation {
+	vs := slices.Clone(o.broken)
+	told := func(field string) bool {
+		return slices.ContainsFunc(vs, func(v payment.Violation) bool { return v.Field == field })
+	}
+	breaks := func(field, rule string) {
+		if !told(field) {
+			vs = append(vs, payment.Violation{Field: field, Rule: rule})
+		}
+	}
+	needed := slices.Clone(neededAlways)
+	switch o.kind {
+	case TypeCreated:
+		needed = append(needed, neededCreated...)
+	case TypeFailed:
+		needed = append(needed, neededFailed...)
+	}
+	if o.has["source"] && !told("source") {
+		needed = append(needed, neededSource...)
+	}
+	for _, field := range needed {
+		if !o.has[field] {
+			breaks(field, "is required")
+		}
+	}
+	if o.kind != TypeCreated && o.kind != TypeFailed {
+		breaks("type", "must be "+TypeCreated+" or "+TypeFailed)
+	}
+	if o.has["redirect_url_type"] && !slices.Contains(urlTypes, o.created.RedirectURLType) {
+		breaks("redirect_url_type", "must be one of the words of the contract")
+	}
+	if o.has["reason"] && !slices.Contains(reasons, o.failed.Reason) {
+		breaks("reason", "must be one of the words of the contract")
+	}
+	for _, v := range o.failed.Violations {
+		if v.Field == "" || v.Rule == "" {
+			breaks("violations", "must have field and rule, each")
+		}
+	}
+	return vs
+}
+
+// count notes which fields are there, for formats whose zero value is absent.
+func (o *outcomeFields) count(metadata map[string]string, retryable, mayExist bool) {
+	if len(metadata) > 0 {
+		o.Metadata = metadata
+	}
+	o.has = map[string]bool{
+		"event_id": o.EventID != "", "type": o.kind != "", "intent_id": o.Intent != "", "attempts": true,
+		"source": true, "source.topic": o.Source.Topic != "", "source.partition": true, "source.offset": true,
+		"merchant_id": o.Merchant != "", "order_id": o.OrderID != "", "amount": o.Amount != "", "idempotency_key": o.IdempotencyKey != "",
+		"payment_id": o.number != 0, "redirect_url": o.created.RedirectURL != "", "redirect_url_type": o.created.RedirectURLType != "",
+		"created_at": !o.created.At.IsZero(), "failed_at": !o.failed.At.IsZero(),
+		"reason": o.failed.Reason != "", "retryable": retryable, "payment_may_exist": mayExist,
+	}
+}

@@ -1,0 +1,135 @@
+package kafkaio_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"paylink/internal/devstack"
+	"paylink/internal/event"
+	"paylink/internal/kafkaio"
+)
+
+// scanned returns the values of a range, by place.
+func scanned(t *testing.T, brokers []string, r kafkaio.Range) []string {
+	t.Helper()
+	var got []string
+	err := kafkaio.Scan(t.Context(), kafkaio.Connection{Brokers: brokers}, r, func(p event.Place, m event.Message) error {
+		got = append(got, fmt.Sprintf("%d@%d %s", p.Partition, p.Offset, m.Value))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestScanShowsARangeAsAReaderOfCommittedRecordsSeesIt(t *testing.T) {
+	b, err := devstack.StartBroker(devstack.BrokerOptions{Topics: []devstack.Topic{{Name: "in", Partitions: 2}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	scanRanges(t, b.Kafka(), "in")
+}
+
+// scanRanges fills an empty topic of two partitions and scans it.
+func scanRanges(t *testing.T, k devstack.Kafka, topic string) {
+	t.Helper()
+	ctx, now := t.Context(), time.Now() // when the broker writes its control records
+	at := func(value string, second int) event.Message {
+		return event.Message{Value: []byte(value), Time: now.Add(time.Duration(second) * time.Second)}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	keyed := func(value, key string) event.Message {
+		return event.Message{Key: []byte(key), Value: []byte(value), Time: now}
+	}
+	must(k.EmitTo(ctx, topic, 0, at("a", -60), at("b", -30)))
+	must(k.EmitTo(ctx, topic, 1, at("other", -60)))
+	// Of the two keys one lies in each partition; whichever it is, an aborted
+	// record and two control records come to stand in partition 0 or 1.
+	must(k.EmitInTransaction(ctx, topic+"-t1", kgo.TryAbort, topic, keyed("aborted", "k1"), keyed("aborted", "k2"), keyed("aborted", "k3"), keyed("aborted", "k4")))
+	must(k.EmitTo(ctx, topic, 0, at("c", 60), at("d", 90)))
+
+	all := scanned(t, k.Brokers, kafkaio.Range{Topic: topic, Partition: -1})
+	var values []string
+	for _, line := range all {
+		values = append(values, strings.Fields(line)[1])
+	}
+	if got := strings.Join(values, " "); got != "a b c d other" {
+		t.Fatalf("all: %q, want a b c d other", all)
+	}
+	offset := func(i int) (n int64) {
+		_, err := fmt.Sscanf(all[i], "0@%d", &n)
+		must(err)
+		return n
+	}
+	for _, tt := range []struct {
+		name string
+		r    kafkaio.Range
+		want []string
+	}{
+		{"one partition", kafkaio.Range{Partition: 1}, all[4:]},
+		{"from an offset", kafkaio.Range{From: kafkaio.Bound{Offset: 1}}, all[1:4]},
+		{"to an offset, exclusive", kafkaio.Range{To: &kafkaio.Bound{Offset: offset(2)}}, all[:2]},
+		{"between offsets", kafkaio.Range{From: kafkaio.Bound{Offset: offset(2)}, To: &kafkaio.Bound{Offset: offset(3)}}, all[2:3]},
+		{"from a time", kafkaio.Range{From: kafkaio.Bound{At: now.Add(time.Minute)}}, all[2:4]},
+		{"to a time, exclusive", kafkaio.Range{To: &kafkaio.Bound{At: now.Add(-30 * time.Second)}}, all[:1]},
+		{"after everything", kafkaio.Range{From: kafkaio.Bound{At: now.Add(time.Hour)}}, nil},
+		{"beyond the end", kafkaio.Range{From: kafkaio.Bound{Offset: 1 << 40}}, nil},
+		{"nothing between", kafkaio.Range{From: kafkaio.Bound{Offset: 3}, To: &kafkaio.Bound{Offset: 1}}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.r.Topic = topic
+			if got := scanned(t, k.Brokers, tt.r); strings.Join(got, "\n") != strings.Join(tt.want, "\n") {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	for _, r := range []kafkaio.Range{{Topic: topic, Partition: 2}, {Topic: "nowhere", Partition: -1}} {
+		err := kafkaio.Scan(ctx, kafkaio.Connection{Brokers: k.Brokers}, r, func(event.Place, event.Message) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), r.Topic) {
+			t.Errorf("%+v: %v, want an error that names the topic", r, err)
+		}
+	}
+	stop := errors.New("stop")
+	if err := kafkaio.Scan(ctx, kafkaio.Connection{Brokers: k.Brokers}, kafkaio.Range{Topic: topic}, func(event.Place, event.Message) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("Scan = %v, want the error of yield", err)
+	}
+}
+
+// TestScanEndsBeforeAnOpenTransaction: what is behind it is not settled yet, and
+// waiting for it could take for ever.
+func TestScanEndsBeforeAnOpenTransaction(t *testing.T) {
+	b, err := devstack.StartBroker(devstack.BrokerOptions{Topics: []devstack.Topic{{Name: "in", Partitions: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if err := b.Kafka().Emit(t.Context(), "in", event.Message{Value: []byte("a")}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := b.Kafka().Client(kgo.TransactionalID("t"), kgo.DefaultProduceTopic("in"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ProduceSync(t.Context(), kgo.StringRecord("open")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if got := scanned(t, b.Addrs(), kafkaio.Range{Topic: "in"}); len(got) != 1 || got[0] != "0@0 a" {
+		t.Errorf("got %q, want the record before the transaction", got)
+	}
+}
