@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -228,6 +227,3 @@ func (s *scene) farGate(addr string) *gate {
 func (s *scene) dialGateway(ctx context.Context, network, _ string) (net.Conn, error) {
 	return s.pay.DialContext(ctx, network, "localhost:80")
 }
-
-// chance is the chance of one thing in the run, the same in every run.
-func (s *scene) chance(what uint64) *rand.Rand { return rand.New(rand.NewPCG(s.plan.seed, what)) }
