@@ -25,8 +25,10 @@ func (s *scene) do(f fault) {
 	case join:
 		x := s.seat()
 		x.start()
-		time.Sleep(f.lasts)
-		x.leave()
+		if f.lasts > 0 {
+			time.Sleep(f.lasts)
+			x.leave()
+		}
 	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late:
 		if seats := s.all(); f.seat < len(seats) {
 			s.befall(seats[f.seat], f)

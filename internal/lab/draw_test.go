@@ -180,7 +180,7 @@ func (d *drawing) ofMember() fault {
 // ofHandOver is a member that is killed while partitions are handed over.
 func (d *drawing) ofHandOver() fault {
 	at := d.when()
-	d.add(fault{at: at, what: join, lasts: d.between(3*time.Second, 8*time.Second)})
+	d.add(fault{at: at, what: join, lasts: one(d, 0, d.between(3*time.Second, 8*time.Second))})
 	return fault{at: at + d.between(100*time.Millisecond, 2500*time.Millisecond), what: kill, seat: d.IntN(d.plan.world.seats + 1), lasts: one(d, 0, 200*time.Millisecond, time.Second)}
 }
 

@@ -72,9 +72,6 @@ func shrink[T any](whole []T, fails func([]T) bool) []T {
 			break
 		}
 		size = max(1, size/2)
-		if size == 1 && smaller && len(whole) == 0 {
-			break
-		}
 	}
 	return whole
 }

@@ -35,7 +35,7 @@ var mutants = []mutant{
 		"rec: wireRecord(o.Message), done: func(error) {}})\n\tgo done(nil)"}}},
 	{"no fence", []edit{
 		{"kafkaio/fence.go", "\tvar p kafkawire.Producer\n", "\tvar p kafkawire.Producer\n\tif err := c.patiently(ctx, \"\", func(ctx context.Context) (err error) { p, err = c.s.initProducer(ctx, \"\"); return err }); err != nil || p.ID >= 0 {\n\t\treturn p, err\n\t}\n"},
-		{"kafkaio/ledger.go", "if e, ok := l.epoch(p.ID); ok && e >= p.Epoch {", "if _, err := l.fetch(ctx); err == nil {"},
+		{"kafkaio/ledger.go", "return l.readUntil(ctx, func(int64) bool {\n\t\te, ok", "return l.readUntil(ctx, func(high int64) bool {\n\t\tif l.next >= high {\n\t\t\treturn true\n\t\t}\n\t\te, ok"},
 		{"kafkaio/claim.go", "return p.ID != c.note.producer", "return false"}}},
 	{"ledger not read to the marker", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok || e == 0"}}},
 	{"any marker of ours will do", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok && e >= 0"}}},
@@ -70,7 +70,7 @@ var mutants = []mutant{
 	{"an unsigned refusal believed", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if !tr.strange {"}}},
 	{"calls of an owner before forgotten", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if ge.Signed {"}}},
 	{"one overdue intent looked at, another called", []edit{{"pipeline/lane.go", "due = append(due, q[0])", "return []*task{q[0]}"}}},
-	{"nobody there to probe the gateway", []edit{{"pipeline/host.go", "\tif h.inFlight > 0 {\n", "\tif h.inFlight >= 0 {\n"}}},
+	{"nobody there to probe the gateway", []edit{{"pipeline/host.go", " || !h.breaker.Next(now).After(now) {", " {"}}},
 	{"without a commit, from the end", []edit{{"kafkaio/claim.go", "\tcase committed < 0:\n\t\treturn has.first\n", "\tcase committed < 0:\n\t\treturn has.last\n"}}},
 }
 

@@ -107,6 +107,7 @@ type network struct {
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	far     func(addr string) *gate // of the other end; nil: none
 	kafka   bool                    // requests are told apart; otherwise bytes
+	rewrite func([]byte) []byte     // of a request, when it arrives
 
 	mu    sync.Mutex
 	rules []rule
@@ -274,6 +275,9 @@ func (l *link) up() {
 			return
 		}
 		l.awaits(frame)
+		if l.net.rewrite != nil {
+			frame = l.net.rewrite(frame)
+		}
 		if _, err := l.far.Write(frame); err != nil {
 			return
 		}

@@ -89,10 +89,10 @@ type what string
 const (
 	kill      what = "killed, and started anew"  // its network is cut for good, its memory gone
 	leave     what = "stopped, and started anew" // as SIGTERM does
-	join      what = "one more member, which leaves again"
-	freeze    what = "frozen"                // no byte in or out, and nobody is told
-	stall     what = "stalled towards Kafka" // frozen, but for the gateway
-	cutKafka  what = "cut off from Kafka"    // connections break, the gateway stays
+	join      what = "one more member"           // which leaves again, if it lasts any time
+	freeze    what = "frozen"                    // no byte in or out, and nobody is told
+	stall     what = "stalled towards Kafka"     // frozen, but for the gateway
+	cutKafka  what = "cut off from Kafka"        // connections break, the gateway stays
 	cutPay    what = "cut off from the gateway"
 	lose      what = "requests lost"
 	mute      what = "answers lost"

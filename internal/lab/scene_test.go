@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/devstack"
 	"paylink/internal/gatewaysim"
@@ -43,6 +43,7 @@ type scene struct {
 	seats    []*seat
 	halted   bool // no member may start
 	moods    []string
+	joins    map[string][]kmsg.JoinGroupRequestProtocol // of static members, as the coordinator has them
 	faults   []history.Fault
 	silences []history.Silence
 	commits  []history.Commit
@@ -60,7 +61,7 @@ type performance struct {
 // perform performs a plan.
 func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, pay: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log}
+		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, pay: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{}}
 		end, err := s.set()
 		if err != nil {
 			t.Fatalf("seed %d: %v", p.seed, err)
@@ -226,6 +227,3 @@ func (s *scene) farGate(addr string) *gate {
 func (s *scene) dialGateway(ctx context.Context, network, _ string) (net.Conn, error) {
 	return s.pay.DialContext(ctx, network, "localhost:80")
 }
-
-// chance is the chance of one thing in the run, the same in every run.
-func (s *scene) chance(what uint64) *rand.Rand { return rand.New(rand.NewPCG(s.plan.seed, what)) }

@@ -64,7 +64,7 @@ func (x *seat) newLife(name string) *life {
 	s := x.s
 	return &life{
 		name:  name,
-		kafka: &network{out: newGate(), latency: s.plan.world.latency, dial: s.vn.DialContext, far: s.farGate, kafka: true},
+		kafka: &network{out: newGate(), latency: s.plan.world.latency, dial: s.vn.DialContext, far: s.farGate, kafka: true, rewrite: s.asRealCoordinator},
 		pay:   &network{out: newGate(), latency: time.Millisecond, dial: s.dialGateway},
 		ended: make(chan struct{}),
 	}
