@@ -41,7 +41,7 @@ var mutants = []mutant{
 	{"any marker of ours will do", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok && e >= 0"}}},
 	{"ledger not asked before a call", []edit{
 		{"pipeline/call.go", "\tcase Answered, Repeated:\n", "\tcase Repeated:\n"},
-		{"pipeline/desk.go", "f == Answered || f == Repeated {", "f == Repeated {"}}},
+		{"pipeline/desk.go", "\tcase Answered, Repeated:\n", "\tcase Repeated:\n"}}},
 	{"a new key for every call", []edit{{"freedompay/wire.go", `"pg_idempotency_key", in.IdempotencyKey)`, `"pg_idempotency_key", in.IdempotencyKey+salt)`}}},
 	{"a wrong signature believed", []edit{{"freedompay/classify.go", "verified := claimed && Verify(q.script, m, q.secret)", "verified := claimed"}}},
 	{"an unsigned answer believed", []edit{{"freedompay/classify.go", "\tcase !verified:\n", "\tcase m == nil:\n"}}},
@@ -69,7 +69,7 @@ var mutants = []mutant{
 	{"expires_at ignored", []edit{{"pipeline/settle.go", "case !in.ExpiresAt.IsZero() && !now.Before(in.ExpiresAt):", "case !in.ExpiresAt.IsZero() && now.IsZero():"}}},
 	{"an unsigned refusal believed", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if !tr.strange {"}}},
 	{"calls of an owner before forgotten", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if ge.Signed {"}}},
-	{"one overdue intent looked at, another called", []edit{{"pipeline/lane.go", "due = append(due, q[0])", "return []*task{q[0]}"}}},
+	{"one overdue intent looked at, another called", []edit{{"pipeline/engine.go", "t != nil; t = l.overdue(now) {", "t != nil; t = nil {"}}},
 	{"nobody there to probe the gateway", []edit{{"pipeline/host.go", " || !h.breaker.Next(now).After(now) {", " {"}}},
 	{"without a commit, from the end", []edit{{"kafkaio/claim.go", "\tcase committed < 0:\n\t\treturn has.first\n", "\tcase committed < 0:\n\t\treturn has.last\n"}}},
 }

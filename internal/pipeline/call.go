@@ -23,13 +23,7 @@ func (e *Engine) begin(t *task) {
 		e.startBurial(t, w.dead)
 		return
 	}
-	switch f := d.claim.Look(t.id, w.dec.Digest); f {
-	case Answered, Repeated:
-		e.skip(f)
-		e.finish(t)
-		return
-	case Differs:
-		e.startBurial(t, &event.Unreadable{Reason: event.Conflict, Text: "the intent id was answered before with other content: give the changed intent an id of its own"})
+	if e.known(t) {
 		return
 	}
 	now := time.Now()
@@ -42,6 +36,21 @@ func (e *Engine) begin(t *task) {
 		w.try.strange = t.offset < d.claim.Fresh()
 		e.enqueue(t)
 	}
+}
+
+// known ends a task whose intent has an outcome already, and reports whether it
+// has; mu held.
+func (e *Engine) known(t *task) bool {
+	switch f := t.desk.claim.Look(t.id, t.work.dec.Digest); f {
+	case Answered, Repeated:
+		e.skip(f)
+		e.finish(t)
+	case Differs:
+		e.startBurial(t, &event.Unreadable{Reason: event.Conflict, Text: "the intent id was answered before with other content: give the changed intent an id of its own"})
+	default:
+		return false
+	}
+	return true
 }
 
 // skip counts an intent that needs nothing any more; mu held.

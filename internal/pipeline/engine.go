@@ -234,6 +234,9 @@ func (e *Engine) startNext(l *lane, now time.Time) bool {
 		e.backOff(t, leaseWait)
 		return true
 	}
+	if t.work.try.linked == 0 && e.known(t) { // by a fence that was renewed while it waited, or by another partition's claim
+		return true
+	}
 	if l.limit != nil {
 		l.limit.Take(now)
 	}
