@@ -24,7 +24,7 @@ import (
 // TestNoWayLeadsAroundTheProxies asks for everything that tells addresses, of
 // each broker, and looks at what is dialled.
 func TestNoWayLeadsAroundTheProxies(t *testing.T) {
-	b, err := devstack.StartBroker(devstack.BrokerOptions{Brokers: 3})
+	b, err := devstack.StartBroker(devstack.BrokerOptions{Brokers: 3, Topics: devstack.DefaultTopics(100)}) // so many that each broker leads some
 	if err != nil {
 		t.Fatal(err)
 	}
