@@ -56,7 +56,8 @@
 //     real coordinator does not: the network makes up for it (asRealCoordinator).
 //   - While intent partitions are added, members count them differently for a
 //     moment, and the rate is not judged: their slots may overlap.
-//   - The schema registry takes no part.
+//   - The schema registry takes no part. A lookup that denies a payment that exists
+//     is left out: the design believes it, and S6 cannot hold then.
 //
 // # The same seed, the same history?
 //

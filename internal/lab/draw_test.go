@@ -298,12 +298,13 @@ func (d *drawing) ofBrokers() fault {
 	return f
 }
 
-// unkindnesses are what the gateway does at its worst (design, section 5).
+// unkindnesses are what the gateway does at its worst (design, section 5), but for
+// a lookup that denies a payment that exists: after it nobody can tell the truth.
 var unkindnesses = []string{
 	"cut-before", "500-before", "html", "html:404", "429", "429:3s", "429-date:2s", "credentials", "error:9999", "error:11005", "signed-error:11005", "signed-error:9999",
 	"duplicate-before", "lost-answer", "lost-answer", "500-after", "error-after:11005", "error-after:9403", "error-after:1000", "duplicate", "slow:1s", "slow:3s", "pending",
 	"unknown-status", "unsigned-ok", "wrong-signature", "no-url", "no-payment-id", "bad-url", "payment-system", "html-type", "broken-xml", "truncated-xml", "redirect", "empty-body",
-	"status/not-found", "status/500-before", "status/lost-answer", "status/wrong-signature", "status/unsigned-ok",
+	"status/500-before", "status/lost-answer", "status/wrong-signature", "status/unsigned-ok",
 }
 
 func (d *drawing) ofGateway() fault {
