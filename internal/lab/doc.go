@@ -56,7 +56,8 @@
 //     real coordinator does not: the network makes up for it (asRealCoordinator).
 //   - While intent partitions are added, members count them differently for a
 //     moment, and the rate is not judged: their slots may overlap.
-//   - The schema registry takes no part.
+//   - The schema registry takes no part. A lookup that denies a payment that exists
+//     is left out: the design believes it, and S6 cannot hold then.
 //
 // # The same seed, the same history?
 //
@@ -68,4 +69,46 @@
 // one processor or two made no difference. So a failure is told with how often its
 // smallest plan fails, and a finding that is mended gets a test of its own in the
 // room concerned, not a seed alone.
+//
+// # It can fail
+//
+// Each of these deliberate mistakes (mutants_test.go) is compiled into a
+// laboratory of its own, which has to find it within 200 seeds. Seeds until found,
+// and the rules that were broken, as measured; a run more or less changes some of
+// them. All took 236 seconds on two processors that others used too.
+//
+//	committed before it is acknowledged                     1  S2
+//	no fence                                               28  S1
+//	ledger not read to the marker                           3  S1
+//	any marker of ours will do                             17  S1
+//	ledger not asked before a call                          2  once
+//	a new key for every call                                2  S4
+//	a wrong signature believed                             12  S6
+//	an unsigned answer believed                            15  S6
+//	a link not looked at                                   10  S6
+//	share of the rate kept when it is revoked              17  S5
+//	dead letter not waited for                             12  S2
+//	dead letter's error ignored                            12  S2 L1
+//	calls in flight not bounded                             4  bound
+//	aborted records passed on                               5  S7
+//	control records passed on                               5  S7
+//	intents read uncommitted                                5  S7
+//	lease always live                                       2  once
+//	drain does not wait                                    45  repeats
+//	doubt forgotten                                        10  S6
+//	conflict not noticed                                    3  S2 L1
+//	order of keys ignored                                   1  S3
+//	committed ahead of a gap                                1  S2
+//	repeated under a new sequence                          18  S1
+//	answers in hand dropped when the fence is made anew     2  L1
+//	a duplicate denies the payment                          2  S6
+//	expires_at ignored                                      2  expiry
+//	an unsigned refusal believed                            3  S6
+//	calls of an owner before forgotten                     31  S6
+//	one overdue intent looked at, another called           16  expiry
+//	without a commit, from the end                          1  S2 L1
+//
+// One mistake that the laboratory found in the service is not among them, because
+// 200 seeds are too few for it: a gateway that is down and that nobody probes, as
+// those who would have were handed over (seed 553 of an early laboratory).
 package lab

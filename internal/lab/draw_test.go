@@ -133,16 +133,19 @@ func (d *drawing) before(partition int32) record {
 
 func (d *drawing) drawFaults() {
 	kind := d.IntN(100)
+	if w := &d.plan.world; kind < 16 && w.repeat == gatewaysim.DuplicateError {
+		w.repeat = gatewaysim.FirstAnswer // nor because of its answer
+	}
 	for n := 3 + d.IntN(7); n > 0; n-- {
 		switch {
-		case kind < 10: // nothing after which a call must be repeated
+		case kind < 16: // nothing after which a call must be repeated
 			d.add(d.gentle())
 		case kind < 30:
 			d.add(d.ofMember())
 		case kind < 45:
 			d.add(d.ofRequests())
 		default:
-			d.add(one(d, d.ofMember, d.ofMember, d.ofRequests, d.ofRequests, d.ofBrokers, d.ofGateway, d.ofGateway, d.gentle, d.ofHandOver, d.ofFence, d.ofZombie, d.ofDoubt, d.ofBurial)())
+			d.add(one(d, d.ofMember, d.ofMember, d.ofRequests, d.ofRequests, d.ofBrokers, d.ofGateway, d.ofGateway, d.gentle, d.ofHandOver, d.ofFence, d.ofZombie, d.ofDoubt, d.ofBurial, d.ofLies, d.ofLies, d.ofOutage)())
 		}
 	}
 }
@@ -210,6 +213,20 @@ func (d *drawing) ofDoubt() fault {
 	d.add(fault{at: at, what: misbehave, lasts: 2 * time.Second, arg: one(d, "lost-answer=0.8", "slow:3s=0.8", "500-after=0.8")})
 	d.add(fault{at: at + d.between(300*time.Millisecond, 1900*time.Millisecond), what: kill, seat: d.seat()})
 	return fault{at: at + 2*time.Second, what: misbehave, lasts: d.between(2*time.Second, 8*time.Second), arg: one(d, "signed-error:11005=0.8", "error:11005=0.8", "duplicate-before=0.5")}
+}
+
+// ofLies is a gateway whose answers must not be believed.
+func (d *drawing) ofLies() fault {
+	return fault{at: d.when(), what: misbehave, lasts: d.between(time.Second, 3*time.Second),
+		arg: one(d, "wrong-signature", "unsigned-ok", "bad-url", "error-after:11005", "error-after:9403") + "=0.6"}
+}
+
+// ofOutage is a member that cannot reach the gateway, and meanwhile hands
+// partitions over.
+func (d *drawing) ofOutage() fault {
+	at := d.when() / 2
+	d.add(fault{at: at, what: cutPay, seat: d.seat(), lasts: d.between(4*time.Second, 8*time.Second)})
+	return fault{at: at + d.between(2*time.Second, 4*time.Second), what: join}
 }
 
 // ofBurial is a broker that does not take the next dead letters.
@@ -281,12 +298,13 @@ func (d *drawing) ofBrokers() fault {
 	return f
 }
 
-// unkindnesses are what the gateway does at its worst (design, section 5).
+// unkindnesses are what the gateway does at its worst (design, section 5), but for
+// a lookup that denies a payment that exists: after it nobody can tell the truth.
 var unkindnesses = []string{
 	"cut-before", "500-before", "html", "html:404", "429", "429:3s", "429-date:2s", "credentials", "error:9999", "error:11005", "signed-error:11005", "signed-error:9999",
 	"duplicate-before", "lost-answer", "lost-answer", "500-after", "error-after:11005", "error-after:9403", "error-after:1000", "duplicate", "slow:1s", "slow:3s", "pending",
 	"unknown-status", "unsigned-ok", "wrong-signature", "no-url", "no-payment-id", "bad-url", "payment-system", "html-type", "broken-xml", "truncated-xml", "redirect", "empty-body",
-	"status/not-found", "status/500-before", "status/lost-answer", "status/wrong-signature", "status/unsigned-ok",
+	"status/500-before", "status/lost-answer", "status/wrong-signature", "status/unsigned-ok",
 }
 
 func (d *drawing) ofGateway() fault {

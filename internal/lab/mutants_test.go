@@ -70,7 +70,6 @@ var mutants = []mutant{
 	{"an unsigned refusal believed", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if !tr.strange {"}}},
 	{"calls of an owner before forgotten", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if ge.Signed {"}}},
 	{"one overdue intent looked at, another called", []edit{{"pipeline/engine.go", "t != nil; t = l.overdue(now) {", "t != nil; t = nil {"}}},
-	{"nobody there to probe the gateway", []edit{{"pipeline/host.go", " || !h.breaker.Next(now).After(now) {", " {"}}},
 	{"without a commit, from the end", []edit{{"kafkaio/claim.go", "\tcase committed < 0:\n\t\treturn has.first\n", "\tcase committed < 0:\n\t\treturn has.last\n"}}},
 }
 

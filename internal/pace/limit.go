@@ -298,9 +298,11 @@ func (l *Limit) nextSlot() (slot int64, ok bool) {
 			slot = l.slotAfter(l.share(), slot)
 		}
 	}
-	if len(l.stages) > 1 && l.stages[1].share.size() > 0 {
-		s, from := l.stages[1].share, l.grid.firstFrom(l.stages[1].from)
-		if gained := l.slotAfter(s, from-1); !ok || gained < slot {
+	for _, later := range l.stages[1:] { // what a nearer one gained may be lost again
+		if later.share.size() == 0 {
+			continue
+		}
+		if gained := l.slotAfter(later.share, l.grid.firstFrom(later.from)-1); !ok || gained < slot {
 			slot, ok = gained, true
 		}
 	}

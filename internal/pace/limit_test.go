@@ -298,3 +298,26 @@ func BenchmarkLimit(b *testing.B) {
 		})
 	}
 }
+
+// TestWhatIsGainedInStepsIsWaitedFor: of two partitions gained shortly after each
+// other, the first is handed over before it counts. The second still will, and
+// nobody but time says so (found by the laboratory, seed 74).
+func TestWhatIsGainedInStepsIsWaitedFor(t *testing.T) {
+	l := NewLimit("540002", Rate{Events: 8, Per: time.Second, Burst: 4}, Group)
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	for i, own := range [][]int32{{3}, {0, 3}, {0}} {
+		l.Own(NewShare(own, 4), now.Add(time.Duration(i)*20*time.Millisecond))
+	}
+	asked := now.Add(50 * time.Millisecond)
+	at, ok := l.Next(asked)
+	if !ok || at.Sub(asked) > time.Second {
+		t.Fatalf("Next = %v, %t; want a time within the next second", at, ok)
+	}
+	for range 10 { // a time given may turn out to be too early
+		if l.Take(at) {
+			return
+		}
+		at, _ = l.Next(at)
+	}
+	t.Error("the share that was gained is never usable")
+}
