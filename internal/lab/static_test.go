@@ -2,7 +2,10 @@ package lab
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
+	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -39,4 +42,32 @@ func (s *scene) asRealCoordinator(frame []byte) []byte {
 	}
 	req.Protocols = old
 	return kmsg.NewRequestFormatter(kmsg.FormatterClientID(*client)).AppendRequest(nil, req, corr)
+}
+
+// TestAStaticMemberThatDiesWhileItHandsOver: a third member is to get partitions
+// of the second, which dies meanwhile and is back before its session ends, so that
+// nobody is told. What it was to let go must not be left to nobody.
+func TestAStaticMemberThatDiesWhileItHandsOver(t *testing.T) {
+	for after := 100 * time.Millisecond; after <= 1100*time.Millisecond; after += 100 * time.Millisecond {
+		t.Run(after.String(), func(t *testing.T) {
+			t.Parallel()
+			p := plan{world: draw(1).world, faults: []fault{
+				{at: 5 * time.Second, what: join},
+				{at: 5*time.Second + after, what: kill, seat: 1, lasts: 100 * time.Millisecond},
+			}}
+			w := &p.world
+			w.brokers, w.partitions, w.outcomes, w.seats, w.static = 1, 4, 4, 2, true
+			w.session, w.slowest, w.concurrency = 6*time.Second, 1500*time.Millisecond, 16
+			for i := range 80 {
+				id := fmt.Sprint("i-", i)
+				p.emissions = append(p.emissions, emission{
+					at: time.Duration(i) * 100 * time.Millisecond, partition: int32(i % 4),
+					records: []record{{id: id, key: id, amount: "10.00"}},
+				})
+			}
+			if f := experiment(t, p); f.story != "" {
+				t.Errorf("%s\n%s", p, f.story)
+			}
+		})
+	}
 }
