@@ -176,7 +176,10 @@ func (s *scene) trouble(f fault) {
 		time.Sleep(f.lasts)
 		g.unfreeze()
 	case refuse:
-		s.brokers.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Key(f.key)}, Topic: f.topic, Err: kafkaError(f.arg), Count: f.count})
+		h := s.brokers.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Key(f.key)}, Topic: f.topic, Err: kafkaError(f.arg), Count: f.count})
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.refusals = append(s.refusals, h)
 	case steal:
 		s.steal(f)
 	case widen:

@@ -44,6 +44,7 @@ type scene struct {
 	halted   bool // no member may start
 	moods    []string
 	joins    map[string][]kmsg.JoinGroupRequestProtocol // of static members, as the coordinator has them
+	refusals []*kfake.FaultHandle                       // of the brokers, some of which are still to come
 	faults   []history.Fault
 	silences []history.Silence
 	commits  []history.Commit
@@ -156,6 +157,9 @@ func (s *scene) sleepUntil(at time.Duration) { time.Sleep(time.Until(s.began.Add
 func (s *scene) mend() {
 	for _, g := range s.gates {
 		g.heal()
+	}
+	for _, h := range s.refusals {
+		h.Remove()
 	}
 	s.sim.Behave()
 	s.sim.Up()
