@@ -16,7 +16,17 @@ type progress struct {
 	settled   int64 // -1: where the claim begins is not known yet
 	committed int64
 	noted     string // the fence's note, as it was committed
+
+	// again is when to commit once more, if not zero: a commit got no answer, and
+	// may still be on its way, to put the offset back when it arrives.
+	again time.Time
 }
+
+// lateCommit is how late a commit may arrive that got no answer.
+const lateCommit = 30 * time.Second
+
+// due says that a commit is to be repeated.
+func (p *progress) due(now time.Time) bool { return !p.again.IsZero() && !now.Before(p.again) }
 
 // Commit implements pipeline.Claim.
 func (c *claim) Commit(next int64) {
@@ -46,17 +56,26 @@ func (c *claim) uncommitted() (kafka.OffsetCommit, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	note := c.note.String()
-	if c.isLost() || c.done.settled < 0 || c.done.settled == c.done.committed && c.done.noted == note {
+	if c.isLost() || c.done.settled < 0 || c.done.settled == c.done.committed && c.done.noted == note && !c.done.due(time.Now()) {
 		return kafka.OffsetCommit{}, false
 	}
 	return kafka.OffsetCommit{Partition: int(c.partition), Offset: c.done.settled, Metadata: note}, true
 }
 
-func (c *claim) wasCommitted(o kafka.OffsetCommit) {
+func (c *claim) wasCommitted(o kafka.OffsetCommit, sent time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done.committed = max(c.done.committed, o.Offset)
 	c.done.noted = o.Metadata
+	if c.done.due(sent) {
+		c.done.again = time.Time{}
+	}
+}
+
+func (c *claim) commitAgain(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done.again = at
 }
 
 // commitLast commits what is settled before the partition is given up, unless
@@ -104,11 +123,11 @@ func (m *member) commit(ctx context.Context, claims []*claim) {
 		return
 	}
 	var offsets []kafka.OffsetCommit
-	committed := map[int]func(){}
+	committed, sent := map[int]func(){}, time.Now()
 	for _, c := range claims {
 		if o, ok := c.uncommitted(); ok {
 			offsets = append(offsets, o)
-			committed[o.Partition] = func() { c.wasCommitted(o) }
+			committed[o.Partition] = func() { c.wasCommitted(o, sent) }
 		}
 	}
 	if len(offsets) == 0 {
@@ -124,6 +143,9 @@ func (m *member) commit(ctx context.Context, claims []*claim) {
 	if err != nil {
 		m.s.metrics.commitErrors.Inc()
 		m.s.log.WithError(err).Debug("commit")
+		for _, c := range claims {
+			c.commitAgain(time.Now().Add(lateCommit))
+		}
 		return
 	}
 	for _, p := range res.Topics[topic] {

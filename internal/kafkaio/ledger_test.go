@@ -249,6 +249,36 @@ func TestOffsetsCannotBeResetUnderRunningMembers(t *testing.T) {
 	})
 }
 
+// A commit that got no answer may arrive long after a later one, and put the
+// offset back. It does not stay there (found by the laboratory, seed 1554).
+func TestALateCommitIsCommittedOver(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		commits := 0
+		a := l.start("a")
+		a.net.set(func(k kmsg.Key) treatment {
+			if k != kmsg.OffsetCommit {
+				return treatment{}
+			}
+			if commits++; commits == 1 {
+				return treatment{late: 10 * time.Second}
+			}
+			return treatment{}
+		})
+		time.Sleep(time.Second) // the commit that tells of the fence is on its way
+		l.emit(0, 20)
+		l.judge(20)
+		time.Sleep(time.Minute)
+		offsets, err := kadm.NewClient(l.client).FetchOffsets(context.Background(), "paylink")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := offsets.Lookup(devstack.Intents, 0); got.At != 20 {
+			t.Errorf("committed up to %d of 20 records", got.At)
+		}
+		a.leave(t)
+	})
+}
+
 // What cannot be read of the ledger could be an answer: its partition waits, the
 // others go on.
 func TestACorruptLedgerStopsItsPartitionOnly(t *testing.T) {
