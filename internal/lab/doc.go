@@ -79,11 +79,11 @@
 //
 //	committed before it is acknowledged                     1  S2
 //	no fence                                               28  S1
-//	ledger not read to the marker                           3  S1
+//	ledger not read to the marker                           2  S1 once
 //	any marker of ours will do                             17  S1
-//	ledger not asked before a call                          2  once
+//	ledger not asked before a call                          6  once
 //	a new key for every call                                2  S4
-//	a wrong signature believed                             12  S6
+//	a wrong signature believed                              5  S6
 //	an unsigned answer believed                            15  S6
 //	a link not looked at                                   10  S6
 //	share of the rate kept when it is revoked              17  S5
@@ -94,18 +94,17 @@
 //	control records passed on                               5  S7
 //	intents read uncommitted                                5  S7
 //	lease always live                                       2  once
-//	drain does not wait                                    45  repeats
+//	drain does not wait                                    13  repeats
 //	doubt forgotten                                        10  S6
 //	conflict not noticed                                    3  S2 L1
 //	order of keys ignored                                   1  S3
 //	committed ahead of a gap                                1  S2
 //	repeated under a new sequence                          18  S1
 //	answers in hand dropped when the fence is made anew     2  L1
-//	a duplicate denies the payment                          2  S6
-//	expires_at ignored                                      2  expiry
+//	a duplicate denies the payment                         12  S6
+//	expires_at ignored                                      3  expiry
 //	an unsigned refusal believed                            3  S6
 //	calls of an owner before forgotten                     31  S6
-//	one overdue intent looked at, another called           16  expiry
 //	without a commit, from the end                          1  S2 L1
 //
 // One mistake that the laboratory found in the service is not among them, because

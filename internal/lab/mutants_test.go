@@ -66,10 +66,11 @@ var mutants = []mutant{
 	{"repeated under a new sequence", []edit{{"kafkaio/append.go", "\tw.attempts++\n", "\tw.attempts++\n\tw.seq, w.raw = kafkawire.NextSequence(w.seq, len(w.flight)), nil\n"}}},
 	{"answers in hand dropped when the fence is made anew", []edit{{"kafkaio/append.go", "w.queue = append(slices.Clone(w.flight), w.queue...)", "w.queue = w.queue[:0:0]"}}},
 	{"a duplicate denies the payment", []edit{{"pipeline/settle.go", "PaymentMayExist: true, PaymentID: id,", "PaymentMayExist: false, PaymentID: id,"}}},
-	{"expires_at ignored", []edit{{"pipeline/settle.go", "case !in.ExpiresAt.IsZero() && !now.Before(in.ExpiresAt):", "case !in.ExpiresAt.IsZero() && now.IsZero():"}}},
+	{"expires_at ignored", []edit{
+		{"pipeline/settle.go", "case !in.ExpiresAt.IsZero() && !now.Before(in.ExpiresAt):", "case !in.ExpiresAt.IsZero() && now.IsZero():"},
+		{"pipeline/park.go", "!x.IsZero() && x.Before(by) {", "!x.IsZero() && by.IsZero() {"}}},
 	{"an unsigned refusal believed", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if !tr.strange {"}}},
 	{"calls of an owner before forgotten", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if ge.Signed {"}}},
-	{"one overdue intent looked at, another called", []edit{{"pipeline/engine.go", "t != nil; t = l.overdue(now) {", "t != nil; t = nil {"}}},
 	{"without a commit, from the end", []edit{{"kafkaio/claim.go", "\tcase committed < 0:\n\t\treturn has.first\n", "\tcase committed < 0:\n\t\treturn has.last\n"}}},
 }
 
