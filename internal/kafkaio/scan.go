@@ -2,7 +2,6 @@ package kafkaio
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -167,23 +166,8 @@ func (s *scanner) ask(ctx context.Context, at place, t *time.Time) (first, last 
 	if t != nil {
 		want = append(want, kafka.TimeOffsetOf(p, *t))
 	}
-	res, err := s.admin.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
-		IsolationLevel: kafka.ReadCommitted, Topics: map[string][]kafka.OffsetRequest{at.topic: want},
-	})
-	if err != nil {
-		return 0, 0, err
-	}
-	if len(res.Topics[at.topic]) != 1 {
-		return 0, 0, errors.New("list offsets: empty answer")
-	}
-	got := res.Topics[at.topic][0]
-	last = got.LastOffset
-	for offset := range got.Offsets {
-		if offset >= 0 { // -1: nothing so young
-			last = offset
-		}
-	}
-	return got.FirstOffset, last, got.Error
+	got, err := listOffsets(ctx, s.admin.client, kafka.ReadCommitted, at.topic, want)
+	return got.FirstOffset, since(got, got.LastOffset), err
 }
 
 // fetch asks the leader of the moment.

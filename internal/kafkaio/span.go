@@ -25,20 +25,20 @@ func (s *Source) span(ctx context.Context, at place, t time.Time) (span, error) 
 	if err != nil {
 		return span{}, err
 	}
-	out := span{first: ends.FirstOffset, since: ends.LastOffset, last: ends.LastOffset}
-	for offset := range younger.Offsets {
-		if offset >= 0 {
-			out.since = min(out.since, offset)
-		}
-	}
-	return out, nil
+	return span{first: ends.FirstOffset, since: min(since(younger, ends.LastOffset), ends.LastOffset), last: ends.LastOffset}, nil
 }
 
 // offsets asks for offsets of one partition.
 func (s *Source) offsets(ctx context.Context, topic string, which ...kafka.OffsetRequest) (kafka.PartitionOffsets, error) {
-	res, err := call(ctx, 5*time.Second, func(ctx context.Context) (*kafka.ListOffsetsResponse, error) {
-		return s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: which}})
+	return call(ctx, 5*time.Second, func(ctx context.Context) (kafka.PartitionOffsets, error) {
+		return listOffsets(ctx, s.client, kafka.ReadUncommitted, topic, which)
 	})
+}
+
+// listOffsets asks for offsets of one partition. With read committed, the last one
+// is the last stable one.
+func listOffsets(ctx context.Context, c *kafka.Client, level kafka.IsolationLevel, topic string, which []kafka.OffsetRequest) (kafka.PartitionOffsets, error) {
+	res, err := c.ListOffsets(ctx, &kafka.ListOffsetsRequest{IsolationLevel: level, Topics: map[string][]kafka.OffsetRequest{topic: which}})
 	if err != nil {
 		return kafka.PartitionOffsets{}, err
 	}
@@ -46,4 +46,15 @@ func (s *Source) offsets(ctx context.Context, topic string, which ...kafka.Offse
 		return kafka.PartitionOffsets{}, errors.New("list offsets: empty answer")
 	}
 	return res.Topics[topic][0], res.Topics[topic][0].Error
+}
+
+// since returns the offset that was found for the time that was asked for;
+// otherwise, if there is nothing so young.
+func since(got kafka.PartitionOffsets, otherwise int64) int64 {
+	for offset := range got.Offsets {
+		if offset >= 0 { // -1: nothing
+			return offset
+		}
+	}
+	return otherwise
 }
