@@ -47,11 +47,11 @@ type Engine struct {
 	log     logrus.FieldLogger
 	metrics *metrics
 	skips   *bursts
-	timer   *time.Timer
 	calls   sync.WaitGroup // tasks that somebody works on
 	handed  chan *task     // to callers that have nothing to do
 
 	mu       sync.Mutex
+	timer    *time.Timer // nil: not running yet
 	lanes    map[payment.MerchantID]*lane
 	hosts    map[string]*host
 	ready    laneHeap  // lanes that have a task to start, by the time they may
@@ -91,16 +91,24 @@ func New(cfg Config) *Engine {
 // Run settles what the source hands out until ctx ends and everything in flight
 // is settled or given up.
 func (e *Engine) Run(ctx context.Context, source Source) error {
+	defer e.startTimer().Stop()
+	defer e.skips.flush()
+	err := source.Run(ctx, e.serve)
+	e.calls.Wait()
+	return err
+}
+
+// startTimer starts what pumps when only time has passed. Settings may be renewed
+// at that very moment: the timer is mu's, as all of the engine's state.
+func (e *Engine) startTimer() *time.Timer {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.timer = time.AfterFunc(time.Hour, func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.pump()
 	})
-	defer e.timer.Stop()
-	defer e.skips.flush()
-	err := source.Run(ctx, e.serve)
-	e.calls.Wait()
-	return err
+	return e.timer
 }
 
 // serve settles the records of one claim until it drains or is lost.

@@ -188,7 +188,8 @@ func (s *service) run(ctx context.Context) error {
 		ended <- err
 	}()
 	var watching sync.WaitGroup
-	err := s.engine.Run(ctx, begun{s.source, func() { watching.Go(func() { s.watch(ctx) }) }})
+	watching.Go(func() { s.watch(ctx) })
+	err := s.engine.Run(ctx, s.source)
 	s.beginStop()
 	unwatch()
 	stop(nil)
@@ -201,19 +202,6 @@ func (s *service) run(ctx context.Context) error {
 	}
 	s.deps.Log.WithField("up", time.Since(s.started).Round(time.Second).String()).Info("stopped: everything in flight is settled and committed, or left for the next owner")
 	return nil
-}
-
-// A begun is a source that says when the engine has come to it: not before that
-// may the engine be told of new settings.
-type begun struct {
-	pipeline.Source
-	say func()
-}
-
-// Run implements pipeline.Source.
-func (b begun) Run(ctx context.Context, serve func(pipeline.Claim)) error {
-	b.say()
-	return b.Source.Run(ctx, serve)
 }
 
 // beginStop says, once, that the service stops; it returns after that is said.
