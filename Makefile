@@ -35,7 +35,8 @@ help: ## list all this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## the whole system on this machine: Kafka, gateway and service in one process, no Docker
-	$(GO) run ./cmd/paylink-dev $(ARGS)
+	@$(GO) build -o bin/paylink-dev ./cmd/paylink-dev
+	@exec bin/paylink-dev $(ARGS)
 
 test: ## every test that needs Go alone
 	$(no-race)
