@@ -1,10 +1,11 @@
 #!/bin/sh
 # smoke.sh is "make smoke": the containers of docker-compose.yml, as a project of
-# their own on ports of their own, carry intents to payment links; then all is
-# removed. The images exist already.
+# their own, carry intents to payment links; then all is removed. The images
+# exist already. Its ports lie below those that systems hand out for outgoing
+# connections: one of these may stand on any port above, and Docker then fails.
 set -eu
 DOCKER=${DOCKER:-docker}
-export COMPOSE_PROJECT_NAME=paylink-smoke KAFKA_PORT=${KAFKA_PORT:-39092} GATEWAY_PORT=${GATEWAY_PORT:-38090} CONSOLE_PORT=${CONSOLE_PORT:-38080}
+export COMPOSE_PROJECT_NAME=paylink-smoke KAFKA_PORT=${KAFKA_PORT:-13092} GATEWAY_PORT=${GATEWAY_PORT:-13090} CONSOLE_PORT=${CONSOLE_PORT:-13080}
 
 limit=
 ! command -v timeout >/dev/null 2>&1 || limit='timeout 180' # for each step: CI waits for nobody
