@@ -56,7 +56,7 @@ func schemasList(ctx context.Context, cfg config.SchemasList, w world) error {
 	var reg *registry.Registry
 	if cfg.RegistryURL != "" {
 		var err error
-		if reg, err = service.Registry(cfg.Registry, false); err != nil {
+		if reg, err = service.Registry(cfg.Registry, false, nil); err != nil {
 			return err
 		}
 		defer reg.Close()
@@ -127,7 +127,7 @@ func schemasShow(cfg config.SchemasShow, w world) error {
 // eachSubject does something for each subject of our contract. It fails after
 // the last one if any was not as it should be.
 func eachSubject(ctx context.Context, cfg config.SchemasRegistry, w world, do func(context.Context, *registry.Registry, registry.Subject, io.Writer) (bool, error)) error {
-	reg, err := service.Registry(cfg.Registry, true)
+	reg, err := service.Registry(cfg.Registry, true, nil)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type source func(do func(place string, m event.Message) error) error
 func schemasValidate(ctx context.Context, cfg config.SchemasValidate, w world) error {
 	var known event.Schemas
 	if cfg.RegistryURL != "" {
-		reg, err := service.Registry(cfg.Registry, false)
+		reg, err := service.Registry(cfg.Registry, false, nil)
 		if err != nil {
 			return err
 		}

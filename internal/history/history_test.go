@@ -137,6 +137,9 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"an intent lost", L1, "i-3 has no outcome", func(r *Run) { r.Outcomes = slices.Delete(r.Outcomes, 3, 4) }},
 		{"garbage lost", L1, "the record at 0@5 is no intent and has no dead letter", func(r *Run) { r.DeadLetters = r.DeadLetters[:1] }},
 		{"a conflict lost", L1, "the record at 0@4 has the id of another intent", func(r *Run) { r.DeadLetters = r.DeadLetters[1:] }},
+		{"an intent buried", L1, "the record at 0@3 is an intent like any other", func(r *Run) {
+			r.DeadLetters = append(r.DeadLetters, DeadLetter{Place{0, 2}, Place{0, 3}})
+		}},
 		{"an outcome nobody sees", L1, "readers of committed records see 5 of 6", func(r *Run) { r.Committed = r.Committed[:5] }},
 		{"an answer to nobody", L1, "nobody emitted it", func(r *Run) { r.Outcomes[2].Intent = "x" }},
 		{"a call after the outcome", Once, "i-4 was called at 12:00:00.460, after its outcome", func(r *Run) { r.Calls[6].At = at(460) }},

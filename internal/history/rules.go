@@ -215,7 +215,10 @@ func (j *judge) settled() {
 	for _, in := range j.run.Intents {
 		buried := len(j.dead[in.At]) > 0
 		switch {
-		case in.Hidden || buried:
+		case in.Hidden:
+		case buried && in.ID != "" && !j.conflicts(in):
+			j.breaks(L1, in.ID, "the record at %s is an intent like any other, and has a dead letter", in.At)
+		case buried:
 		case in.ID == "":
 			j.breaks(L1, "", "the record at %s is no intent and has no dead letter", in.At)
 		case j.conflicts(in):

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -35,6 +35,8 @@ func (s *scene) do(f fault) {
 		}
 	case misbehave, down, secret:
 		s.spoil(f)
+	case unregister:
+		s.closeRegistry(f)
 	default:
 		s.trouble(f)
 	}
@@ -153,6 +155,28 @@ func (s *scene) misbehave(rules string, begin bool) {
 	}
 }
 
+// closeRegistry has the registry answer nothing that is its own.
+func (s *scene) closeRegistry(f fault) {
+	switch g := s.farGate(registryName); f.arg {
+	case "cut":
+		g.cut()
+		time.Sleep(f.lasts)
+		g.mend()
+	case "frozen":
+		g.freeze()
+		time.Sleep(f.lasts)
+		g.unfreeze()
+	default:
+		status, err := strconv.Atoi(f.arg)
+		if err != nil {
+			panic(err) // the plan is wrong
+		}
+		s.sick.Store(int32(status))
+		time.Sleep(f.lasts)
+		s.sick.Store(0)
+	}
+}
+
 // trouble does what befalls brokers, and so everybody.
 func (s *scene) trouble(f fault) {
 	if f.what != leaders && f.what != hash && f.what != widen {
@@ -247,14 +271,7 @@ func (s *scene) widen() {
 // resetOffsets stops all members, sets the committed offsets back as an
 // operator's tool does, and starts the members again.
 func (s *scene) resetOffsets(f fault) {
-	s.mu.Lock()
-	s.halted = true
-	s.mu.Unlock()
-	var wg sync.WaitGroup
-	for _, x := range s.all() {
-		wg.Go(x.leave)
-	}
-	wg.Wait()
+	s.stopAll()
 	for range 200 {
 		if i := s.brokers.GroupInfo(group); i == nil || len(i.Members) == 0 {
 			break
@@ -264,9 +281,7 @@ func (s *scene) resetOffsets(f fault) {
 	if err := s.setBack(f); err != nil {
 		s.note("offsets not reset: %v", err)
 	}
-	s.mu.Lock()
-	s.halted = false
-	s.mu.Unlock()
+	s.halt(false)
 	for _, x := range s.all() {
 		if x.n < s.plan.world.seats {
 			x.start()

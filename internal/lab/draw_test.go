@@ -22,6 +22,7 @@ func draw(seed uint64) plan {
 	d.span = time.Duration(4+d.IntN(7)) * time.Second
 	d.drawEmissions()
 	d.drawFaults()
+	d.drawRegistry()
 	return d.plan
 }
 
@@ -320,6 +321,33 @@ func (d *drawing) ofGateway() fault {
 		f.seat, f.arg = d.IntN(len(d.plan.world.merchants)), "another"
 	}
 	return f
+}
+
+// Schemas of the registry. Each is fetched when a record first names it.
+const (
+	knownSchemas  = 8
+	unknownSchema = 99
+)
+
+// drawRegistry has a plan use a schema registry, which is down now and then.
+func (d *drawing) drawRegistry() {
+	if !d.often(40) {
+		return
+	}
+	d.plan.world.registry = true
+	for _, e := range d.plan.emissions {
+		for i := range e.records {
+			switch r := &e.records[i]; {
+			case r.id == "" && d.often(50):
+				r.schema = unknownSchema
+			case d.often(50):
+				r.schema = 1 + d.IntN(knownSchemas)
+			}
+		}
+	}
+	for range 1 + d.IntN(3) {
+		d.add(fault{at: d.when(), what: unregister, lasts: d.between(500*time.Millisecond, 8*time.Second), arg: one(d, "cut", "frozen", "404", "503")})
+	}
 }
 
 // anyRepeats says that a call may have to be repeated whatever the members do:

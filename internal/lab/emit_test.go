@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -49,7 +50,7 @@ func (s *scene) emit(e emission) {
 func (s *scene) records(e emission) (out []*kgo.Record) {
 	partition := min(e.partition, int32(len(s.brokers.PartitionInfos(devstack.Intents)))-1)
 	for _, r := range e.records {
-		k := &kgo.Record{Topic: devstack.Intents, Partition: partition, Value: []byte(s.value(r)), Headers: []kgo.RecordHeader{
+		k := &kgo.Record{Topic: devstack.Intents, Partition: partition, Value: s.value(r), Headers: []kgo.RecordHeader{
 			{Key: headerID, Value: []byte(r.id)}, {Key: headerContent, Value: []byte(r.content())},
 		}}
 		if r.key != "" {
@@ -63,13 +64,18 @@ func (s *scene) records(e emission) (out []*kgo.Record) {
 	return out
 }
 
-func (s *scene) value(r record) string {
+// value is the record's JSON, in Confluent's wire format if it names a schema.
+func (s *scene) value(r record) []byte {
+	var b []byte
+	if r.schema > 0 {
+		b = binary.BigEndian.AppendUint32([]byte{0}, uint32(r.schema))
+	}
 	if r.id == "" {
-		return "no intent"
+		return append(b, "no intent"...)
 	}
 	expires := ""
 	if r.expires > 0 {
 		expires = fmt.Sprintf(`,"expires_at":%q`, s.began.Add(r.expires).UTC().Format(time.RFC3339Nano))
 	}
-	return fmt.Sprintf(`{"intent_id":%q,"merchant_id":%q,"amount":%q,"description":"order %s"%s}`, r.id, merchantID(r.merchant), r.amount, r.id, expires)
+	return fmt.Appendf(b, `{"intent_id":%q,"merchant_id":%q,"amount":%q,"description":"order %s"%s}`, r.id, merchantID(r.merchant), r.amount, r.id, expires)
 }

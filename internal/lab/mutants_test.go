@@ -71,6 +71,8 @@ var mutants = []mutant{
 		{"pipeline/park.go", "!x.IsZero() && x.Before(by) {", "!x.IsZero() && by.IsZero() {"}}},
 	{"an unsigned refusal believed", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if !tr.strange {"}}},
 	{"calls of an owner before forgotten", []edit{{"pipeline/settle.go", "if ge.Signed && !tr.strange {", "if ge.Signed {"}}},
+	{"a registry that is down takes a schema for unknown", []edit{{"registry/lookup.go", "if ok && re.StatusCode == http.StatusNotFound && re.ErrorCode >= 40401 && re.ErrorCode <= 40406 {", "if ok || re == nil {"}}},
+	{"a proxy's 404 takes a schema for unknown", []edit{{"registry/lookup.go", " && re.ErrorCode >= 40401 && re.ErrorCode <= 40406 {", " {"}}},
 	{"without a commit, from the end", []edit{{"kafkaio/claim.go", "\tcase committed < 0:\n\t\treturn has.first\n", "\tcase committed < 0:\n\t\treturn has.last\n"}}},
 }
 

@@ -30,6 +30,8 @@ type world struct {
 	seats      int   // members that are there from the beginning
 	static     bool  // they have instance ids
 
+	registry bool // there is a schema registry: records may name schemas, and outcomes do
+
 	merchants []pace.Rate
 	repeat    gatewaysim.Repeat
 	signed    bool          // the gateway signs its errors
@@ -66,6 +68,7 @@ type record struct {
 	merchant int
 	amount   string
 	expires  time.Duration // after the start; zero: never
+	schema   int           // that it names; zero: none
 }
 
 // content is what the gateway would be told.
@@ -87,27 +90,28 @@ type fault struct {
 type what string
 
 const (
-	kill      what = "killed, and started anew"  // its network is cut for good, its memory gone
-	leave     what = "stopped, and started anew" // as SIGTERM does
-	join      what = "one more member"           // which leaves again, if it lasts any time
-	freeze    what = "frozen"                    // no byte in or out, and nobody is told
-	stall     what = "stalled towards Kafka"     // frozen, but for the gateway
-	cutKafka  what = "cut off from Kafka"        // connections break, the gateway stays
-	cutPay    what = "cut off from the gateway"
-	lose      what = "requests lost"
-	mute      what = "answers lost"
-	late      what = "requests late"
-	refuse    what = "requests refused" // by the broker, with a Kafka error
-	leaders   what = "leaders move"
-	hash      what = "coordinators move"
-	remove    what = "broker gone, and back"
-	pause     what = "broker frozen"
-	offsets   what = "all stopped, offsets reset"
-	steal     what = "fence broken by a stranger"
-	widen     what = "partition added"
-	misbehave what = "gateway misbehaves"
-	down      what = "gateway down"
-	secret    what = "gateway changes a secret"
+	kill       what = "killed, and started anew"  // its network is cut for good, its memory gone
+	leave      what = "stopped, and started anew" // as SIGTERM does
+	join       what = "one more member"           // which leaves again, if it lasts any time
+	freeze     what = "frozen"                    // no byte in or out, and nobody is told
+	stall      what = "stalled towards Kafka"     // frozen, but for the gateway
+	cutKafka   what = "cut off from Kafka"        // connections break, the gateway stays
+	cutPay     what = "cut off from gateway and registry"
+	lose       what = "requests lost"
+	mute       what = "answers lost"
+	late       what = "requests late"
+	refuse     what = "requests refused" // by the broker, with a Kafka error
+	leaders    what = "leaders move"
+	hash       what = "coordinators move"
+	remove     what = "broker gone, and back"
+	pause      what = "broker frozen"
+	offsets    what = "all stopped, offsets reset"
+	steal      what = "fence broken by a stranger"
+	widen      what = "partition added"
+	misbehave  what = "gateway misbehaves"
+	down       what = "gateway down"
+	secret     what = "gateway changes a secret"
+	unregister what = "registry down"
 )
 
 // end is when the last thing of the plan is over.
@@ -150,8 +154,8 @@ func (w world) String() string {
 		rates = append(rates, r.String())
 	}
 	kind := map[bool]string{true: "static members", false: "members"}[w.static]
-	return fmt.Sprintf("%d brokers, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t",
-		w.brokers, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed)
+	return fmt.Sprintf("%d brokers, registry %t, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t",
+		w.brokers, w.registry, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed)
 }
 
 func (e emission) String() string {
@@ -170,6 +174,9 @@ func (e emission) String() string {
 		}
 		if r.expires > 0 {
 			fmt.Fprintf(&b, ", expires %s", r.expires)
+		}
+		if r.schema > 0 {
+			fmt.Fprintf(&b, ", schema %d", r.schema)
 		}
 		b.WriteString(")")
 	}
@@ -193,7 +200,7 @@ func (f fault) String() string {
 		fmt.Fprintf(&b, "member %d %s", f.seat, f.what)
 	case remove, pause, steal, secret:
 		fmt.Fprintf(&b, "%s: %d", f.what, f.seat)
-	case misbehave, down:
+	case misbehave, down, unregister:
 		fmt.Fprintf(&b, "%s: %s", f.what, strings.TrimSuffix(f.arg, ","))
 	case offsets:
 		fmt.Fprintf(&b, "%s to %d/4", f.what, f.count)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sr"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"paylink/internal/devstack"
 	"paylink/internal/gatewaysim"
 	"paylink/internal/history"
 	"paylink/internal/payment"
+	"paylink/schemas"
 )
 
 const group = "paylink"
@@ -33,11 +37,12 @@ type scene struct {
 	began   time.Time
 	vn      *kfake.VirtualNetwork // of the brokers
 	brokers *devstack.Broker
-	gates   map[string]*gate // of the brokers, by address
-	client  *kgo.Client      // the emitter's and the operator's, on a good network
-	pay     *kfake.VirtualNetwork
+	gates   map[string]*gate      // of the brokers, by address
+	client  *kgo.Client           // the emitter's and the operator's, on a good network
+	away    *kfake.VirtualNetwork // of gateway and registry
 	sim     *gatewaysim.Gateway
-	log     io.Writer // of the members; nil: they are not heard
+	sick    atomic.Int32 // the status that the registry answers with; zero: it is well
+	log     io.Writer    // of the members; nil: they are not heard
 
 	mu       sync.Mutex
 	seats    []*seat
@@ -62,7 +67,7 @@ type performance struct {
 // perform performs a plan.
 func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, pay: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{}}
+		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, away: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{}}
 		end, err := s.set()
 		if err != nil {
 			t.Fatalf("seed %d: %v", p.seed, err)
@@ -99,23 +104,26 @@ func (s *scene) set() (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := s.pay.Listen("tcp", "localhost:80")
-	if err != nil {
-		return nil, err
-	}
 	s.sim = gatewaysim.New(gatewaysim.Config{
 		Merchants: secrets(len(w.merchants)), PublicURL: "https://pay.example", Seed: s.plan.seed,
 		Repeat: w.repeat, SignErrors: w.signed, Latency: gatewaysim.Between(time.Millisecond, w.slowest),
 	})
-	server := &http.Server{Handler: s.sim, ErrorLog: log.New(io.Discard, "", 0)}
-	go server.Serve(ln)
+	stopGateway, err := s.serve(gatewayAt, s.sim)
+	if err != nil {
+		return nil, err
+	}
+	stopRegistry, err := s.serve(registryAt, s.newRegistry())
+	if err != nil {
+		return nil, err
+	}
 	unwatch := s.watchCommits()
 	for range w.seats {
 		s.seat().start()
 	}
 	return func() {
 		unwatch()
-		server.Close()
+		stopGateway()
+		stopRegistry()
 		s.client.Close()
 		s.brokers.Close()
 	}, nil
@@ -163,6 +171,7 @@ func (s *scene) mend() {
 	}
 	s.sim.Behave()
 	s.sim.Up()
+	s.sick.Store(0)
 	for _, x := range s.all() {
 		x.mend()
 		if x.n < s.plan.world.seats {
@@ -193,12 +202,21 @@ func (s *scene) isSettled() bool {
 	return true
 }
 
+// stopAll stops all members, and no more start.
 func (s *scene) stopAll() {
+	s.halt(true)
 	var wg sync.WaitGroup
 	for _, x := range s.all() {
 		wg.Go(x.leave)
 	}
 	wg.Wait()
+}
+
+// halt says whether members may start.
+func (s *scene) halt(yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.halted = yes
 }
 
 // all lists the seats.
@@ -228,6 +246,49 @@ func (s *scene) farGate(addr string) *gate {
 	return g
 }
 
-func (s *scene) dialGateway(ctx context.Context, network, _ string) (net.Conn, error) {
-	return s.pay.DialContext(ctx, network, "localhost:80")
+// Where gateway and registry are. The registry's name is one; the gateway has
+// another one for each process.
+const (
+	gatewayAt    = "localhost:80"
+	registryAt   = "localhost:81"
+	registryName = "registry.lab:80"
+)
+
+// serve has a handler listen, and returns how to end it.
+func (s *scene) serve(addr string, h http.Handler) (stop func() error, err error) {
+	ln, err := s.away.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+	go server.Serve(ln)
+	return server.Close, nil
+}
+
+func (s *scene) dialAway(ctx context.Context, network, addr string) (net.Conn, error) {
+	if addr == registryName {
+		return s.away.DialContext(ctx, network, registryAt)
+	}
+	return s.away.DialContext(ctx, network, gatewayAt)
+}
+
+// newRegistry makes a registry that has our schemas: that of outcomes, and that
+// of intents under several ids, so that what is remembered does not hide that it
+// is down.
+func (s *scene) newRegistry() http.Handler {
+	r := srfake.NewRegistry()
+	schema := func(of schemas.Record) sr.Schema {
+		return sr.Schema{Type: sr.TypeJSON, Schema: schemas.Text(schemas.JSONSchema, of)}
+	}
+	for id := 1; id <= knownSchemas; id++ {
+		r.SeedSchema(fmt.Sprintf("emitter-%d", id), 1, id, schema(schemas.Intent))
+	}
+	r.SeedSchema(schemas.ByTopic.Subject(devstack.Outcomes, schemas.Outcome), 1, knownSchemas+1, schema(schemas.Outcome))
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if status := s.sick.Load(); status != 0 {
+			http.Error(w, "no registry here", int(status)) // a proxy's words
+			return
+		}
+		r.Handler().ServeHTTP(w, req)
+	})
 }

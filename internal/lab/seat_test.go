@@ -13,6 +13,7 @@ import (
 	"paylink/internal/config"
 	"paylink/internal/payment"
 	"paylink/internal/service"
+	"paylink/schemas"
 )
 
 // A seat is a place in the group, where one process after the other lives.
@@ -29,7 +30,7 @@ type seat struct {
 type life struct {
 	name  string
 	kafka *network
-	pay   *network
+	pay   *network // and registry
 	stop  context.CancelFunc
 	ended chan struct{}
 }
@@ -65,7 +66,7 @@ func (x *seat) newLife(name string) *life {
 	return &life{
 		name:  name,
 		kafka: &network{out: newGate(), latency: s.plan.world.latency, dial: s.vn.DialContext, far: s.farGate, kafka: true, rewrite: s.asRealCoordinator},
-		pay:   &network{out: newGate(), latency: time.Millisecond, dial: s.dialGateway},
+		pay:   &network{out: newGate(), latency: time.Millisecond, dial: s.dialAway, far: s.farGate},
 		ended: make(chan struct{}),
 	}
 }
@@ -74,7 +75,7 @@ func (x *seat) newLife(name string) *life {
 // after a second, as an orchestrator would.
 func (x *seat) live(ctx context.Context, l *life) {
 	err := service.Run(ctx, x.settings(l.name), service.Deps{
-		Log: x.s.logger(l.name), Version: "lab", KafkaDial: l.kafka.connect, GatewayDial: l.pay.connect, AdminListen: listenForNobody,
+		Log: x.s.logger(l.name), Version: "lab", KafkaDial: l.kafka.connect, GatewayDial: l.pay.connect, RegistryDial: l.pay.connect, AdminListen: listenForNobody,
 	})
 	close(l.ended)
 	asked := ctx.Err() != nil
@@ -169,6 +170,9 @@ func (x *seat) settings(name string) config.Run {
 	cfg.Gateway.Timeout, cfg.Flow.DrainTimeout = gatewayTimeout, drainTimeout
 	cfg.Flow.Concurrency, cfg.Flow.GiveUpAfter = w.concurrency, w.giveUp
 	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = "http://"+name+".lab", merchantID(0), "unused"
+	if w.registry {
+		cfg.Events.RegistryURL, cfg.Events.Format = "http://"+registryName, schemas.JSONSchema.String()
+	}
 	if err := cfg.Prepare(); err != nil {
 		panic(err)
 	}

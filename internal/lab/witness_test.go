@@ -167,6 +167,9 @@ func intentsOf(all, visible []devstack.Record) (out []history.Intent) {
 func outcomesOf(recs []devstack.Record) ([]history.Outcome, error) {
 	out := []history.Outcome{}
 	for _, r := range recs {
+		if len(r.Value) > 5 && r.Value[0] == 0 {
+			r.Value = r.Value[5:] // the schema's id
+		}
 		v, err := event.DecodeOutcome(r.Message)
 		if err != nil {
 			return nil, fmt.Errorf("outcome at %s: %w", placeOf(r), err)

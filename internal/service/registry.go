@@ -13,7 +13,7 @@ func (s *service) connectRegistry(in *event.DecoderConfig, out *event.EncoderCon
 	if s.cfg.Events.RegistryURL == "" {
 		return nil
 	}
-	reg, err := Registry(s.cfg.Events.Registry, s.cfg.Events.Register)
+	reg, err := Registry(s.cfg.Events.Registry, s.cfg.Events.Register, s.deps.RegistryDial)
 	if err != nil {
 		return err
 	}
@@ -24,14 +24,14 @@ func (s *service) connectRegistry(in *event.DecoderConfig, out *event.EncoderCon
 }
 
 // Registry makes the client of the settings. With register it may register what
-// the registry lacks.
-func Registry(r config.Registry, register bool) (*schemaregistry.Registry, error) {
+// the registry lacks. Without dial it uses the usual network.
+func Registry(r config.Registry, register bool, dial Dialer) (*schemaregistry.Registry, error) {
 	tls, err := r.TLS()
 	if err != nil {
 		return nil, err
 	}
 	return schemaregistry.New(schemaregistry.Config{
-		URL: r.RegistryURL, TLS: tls, Username: r.Username, Password: r.Password, Token: r.Token, Register: register,
+		URL: r.RegistryURL, TLS: tls, Username: r.Username, Password: r.Password, Token: r.Token, Register: register, Dial: dial,
 	})
 }
 

@@ -42,10 +42,11 @@ type Deps struct {
 	Log     logrus.FieldLogger
 	Version string // of the build
 
-	KafkaDial   Dialer                                // nil: the usual network
-	GatewayDial Dialer                                // nil: the usual network
-	Proxy       func(*http.Request) (*url.URL, error) // to the gateway; nil: none
-	AdminListen Listener                              // nil: the usual network
+	KafkaDial    Dialer                                // nil: the usual network
+	GatewayDial  Dialer                                // nil: the usual network
+	RegistryDial Dialer                                // nil: the usual network
+	Proxy        func(*http.Request) (*url.URL, error) // to the gateway; nil: none
+	AdminListen  Listener                              // nil: the usual network
 
 	Reload   <-chan struct{}            // asks to read the settings anew; nil: never
 	Settings func() (config.Run, error) // reads the settings anew; nil: they stay as they are
