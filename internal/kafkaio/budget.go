@@ -29,11 +29,15 @@ func (n fenceNote) wait(now time.Time) time.Duration {
 	return min(max(0, n.due.Sub(now)-(fenceBurst-1)*fencePace), fencePace)
 }
 
-// fenced returns the note after a fence by this producer.
+// fenced returns the note after a fence by this producer. A time that lies further
+// ahead than fences can have made it was noted by a clock that was wrong.
 func (n fenceNote) fenced(producer int64, now time.Time) fenceNote {
 	due := n.due
 	if due.Before(now) {
 		due = now
+	}
+	if latest := now.Add((fenceBurst - 1) * fencePace); due.After(latest) {
+		due = latest
 	}
 	return fenceNote{producer: producer, due: due.Add(fencePace)}
 }

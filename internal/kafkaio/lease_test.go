@@ -106,4 +106,7 @@ func TestFencesAreRationed(t *testing.T) {
 	if w := crazy.wait(now); w > fencePace {
 		t.Errorf("a note from the far future makes wait %v, want %v at most", w, fencePace)
 	}
+	if w := crazy.fenced(1, now).wait(now.Add(fencePace)); w != 0 {
+		t.Errorf("after it the next fence waits %v, want none: one wait is enough", w)
+	}
 }

@@ -29,7 +29,7 @@ func (s *scene) do(f fault) {
 			time.Sleep(f.lasts)
 			x.leave()
 		}
-	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late:
+	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late, jump:
 		if seats := s.all(); f.seat < len(seats) {
 			s.befall(seats[f.seat], f)
 		}
@@ -48,10 +48,12 @@ func (s *scene) befall(x *seat, f fault) {
 	if l == nil {
 		return
 	}
-	if f.what != leave {
+	if f.what != leave && f.what != jump {
 		s.blame(l.name, f)
 	}
 	switch f.what {
+	case jump:
+		l.clock.Add(int64(f.by))
 	case kill, leave:
 		map[what]func(){kill: x.kill, leave: x.leave}[f.what]()
 		time.Sleep(f.lasts)

@@ -23,6 +23,7 @@ func draw(seed uint64) plan {
 	d.drawEmissions()
 	d.drawFaults()
 	d.drawRegistry()
+	d.drawClocks()
 	return d.plan
 }
 
@@ -146,7 +147,7 @@ func (d *drawing) drawFaults() {
 		case kind < 45:
 			d.add(d.ofRequests())
 		default:
-			d.add(one(d, d.ofMember, d.ofMember, d.ofRequests, d.ofRequests, d.ofBrokers, d.ofGateway, d.ofGateway, d.gentle, d.ofHandOver, d.ofFence, d.ofZombie, d.ofDoubt, d.ofBurial, d.ofLies, d.ofLies, d.ofOutage)())
+			d.add(one(d, d.ofMember, d.ofMember, d.ofRequests, d.ofRequests, d.ofBrokers, d.ofGateway, d.ofGateway, d.gentle, d.ofHandOver, d.ofFence, d.ofZombie, d.ofDoubt, d.ofDoubt, d.ofBurial, d.ofLies, d.ofLies, d.ofOutage)())
 		}
 	}
 }
@@ -207,12 +208,15 @@ func (d *drawing) ofZombie() fault {
 	return fault{at: at + d.between(100*time.Millisecond, 1500*time.Millisecond), what: kill, seat: seat, lasts: one(d, 0, 2*s)}
 }
 
-// ofDoubt is a member that is killed while it waits for answers that were lost,
-// and a gateway that refuses what the next one asks.
+// ofDoubt is a member that is killed, or all of them, while they wait for answers
+// that were lost, and a gateway that refuses what the next ones ask.
 func (d *drawing) ofDoubt() fault {
 	at := d.when()
 	d.add(fault{at: at, what: misbehave, lasts: 2 * time.Second, arg: one(d, "lost-answer=0.8", "slow:3s=0.8", "500-after=0.8")})
-	d.add(fault{at: at + d.between(300*time.Millisecond, 1900*time.Millisecond), what: kill, seat: d.seat()})
+	first, n := d.seat(), one(d, 1, d.plan.world.seats)
+	for i := range n {
+		d.add(fault{at: at + d.between(300*time.Millisecond, 1900*time.Millisecond), what: kill, seat: (first + i) % d.plan.world.seats})
+	}
 	return fault{at: at + 2*time.Second, what: misbehave, lasts: d.between(2*time.Second, 8*time.Second), arg: one(d, "signed-error:11005=0.8", "error:11005=0.8", "duplicate-before=0.5")}
 }
 
@@ -350,6 +354,29 @@ func (d *drawing) drawRegistry() {
 	}
 }
 
+// drawClocks has the members' wall clocks jump, forward and back.
+func (d *drawing) drawClocks() {
+	if !d.often(35) {
+		return
+	}
+	for range 1 + d.IntN(4) {
+		by := one(d, 400*time.Millisecond, 7*time.Second, 90*time.Second, 50*time.Minute)
+		f := fault{at: d.when(), what: jump, seat: d.seat(), by: one(d, by, -by)}
+		switch d.IntN(3) {
+		case 0: // and it hears no broker from then on
+			f.by = -90 * time.Second
+			d.add(fault{at: f.at + d.between(0, 500*time.Millisecond), what: stall, seat: f.seat, lasts: 3 * d.plan.world.session})
+		case 1: // and so does everybody's, while intents wait because the gateway asked for it
+			f.by = -50 * time.Minute
+			d.add(fault{at: max(0, f.at-3*time.Second), what: misbehave, lasts: 3 * time.Second, arg: "429:10s=0.8"})
+			for other := range d.plan.world.seats - 1 {
+				d.add(fault{at: f.at, what: jump, seat: (f.seat + 1 + other) % d.plan.world.seats, by: f.by})
+			}
+		}
+		d.add(f)
+	}
+}
+
 // anyRepeats says that a call may have to be repeated whatever the members do:
 // it gets an answer that is not the last word.
 func (p plan) anyRepeats() bool {
@@ -363,6 +390,11 @@ func (p plan) anyRepeats() bool {
 		}
 	}
 	return false
+}
+
+// jumps says that clocks jump.
+func (p plan) jumps() bool {
+	return clocksJump && slices.ContainsFunc(p.faults, func(f fault) bool { return f.what == jump })
 }
 
 // widens says that partitions are added to the intents.

@@ -20,6 +20,10 @@ import (
 const seedsByDefault = 40
 
 func TestLab(t *testing.T) {
+	if os.Getenv("LAB_CLOCKS") != "" && !clocksJump {
+		labWithClocks(t)
+		return
+	}
 	if v := os.Getenv("LAB_SEED"); v != "" {
 		replay(t, number(t, v))
 		return

@@ -85,6 +85,7 @@ type fault struct {
 	count int           // how many requests
 	topic string        // of requests that are refused; empty: any
 	arg   string        // rules of the gateway; a Kafka error
+	by    time.Duration // that a clock jumps
 }
 
 type what string
@@ -111,6 +112,7 @@ const (
 	misbehave  what = "gateway misbehaves"
 	down       what = "gateway down"
 	secret     what = "gateway changes a secret"
+	jump       what = "wall clock jumps"
 	unregister what = "registry down"
 )
 
@@ -202,6 +204,8 @@ func (f fault) String() string {
 		fmt.Fprintf(&b, "%s: %d", f.what, f.seat)
 	case misbehave, down, unregister:
 		fmt.Fprintf(&b, "%s: %s", f.what, strings.TrimSuffix(f.arg, ","))
+	case jump:
+		fmt.Fprintf(&b, "member %d: %s by %s", f.seat, f.what, f.by)
 	case offsets:
 		fmt.Fprintf(&b, "%s to %d/4", f.what, f.count)
 	default:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -30,7 +31,8 @@ type seat struct {
 type life struct {
 	name  string
 	kafka *network
-	pay   *network // and registry
+	pay   *network     // and registry
+	clock atomic.Int64 // by how much its wall clock is wrong, in nanoseconds
 	stop  context.CancelFunc
 	ended chan struct{}
 }
@@ -74,7 +76,7 @@ func (x *seat) newLife(name string) *life {
 // live runs the service. One that ends without being asked to is started anew
 // after a second, as an orchestrator would.
 func (x *seat) live(ctx context.Context, l *life) {
-	err := service.Run(ctx, x.settings(l.name), service.Deps{
+	err := l.byItsClock(ctx, service.Run, x.settings(l.name), service.Deps{
 		Log: x.s.logger(l.name), Version: "lab", KafkaDial: l.kafka.connect, GatewayDial: l.pay.connect, RegistryDial: l.pay.connect, AdminListen: listenForNobody,
 	})
 	close(l.ended)

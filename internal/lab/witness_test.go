@@ -102,6 +102,9 @@ func (s *scene) collect() (h history.Run, err error) {
 		return h, err
 	}
 	s.collectCalls(&h)
+	if s.plan.jumps() {
+		return timeless(h), nil
+	}
 	if s.plan.widens() {
 		return h, nil // members that count partitions differently for a while share no slots: see doc.go
 	}
@@ -109,6 +112,17 @@ func (s *scene) collect() (h history.Run, err error) {
 		h.Rates = append(h.Rates, history.Rate{Merchant: merchantID(i), Calls: float64(r.Events), Per: r.Per, Burst: max(r.Burst, 1), PerMember: true, Slack: slack(r.Interval())})
 	}
 	return h, nil
+}
+
+// timeless leaves out what was noted or is judged by a clock that jumped.
+func timeless(h history.Run) history.Run {
+	for i := range h.Intents {
+		h.Intents[i].Expires = time.Time{}
+	}
+	for i := range h.Outcomes {
+		h.Outcomes[i].Time = time.Time{}
+	}
+	return h
 }
 
 // slack is how late a call may use a slot: see pace.Limit.

@@ -354,7 +354,7 @@ func (e *Engine) buryAgain(t *task, why *event.Unreadable) {
 
 // report writes the one log line of an intent, and counts it.
 func (e *Engine) report(t *task, o payment.Outcome) {
-	took := time.Since(t.at)
+	took := t.age()
 	l := e.log.WithFields(t.fields()).WithField("took_ms", took.Milliseconds())
 	switch o := o.(type) {
 	case payment.Created:

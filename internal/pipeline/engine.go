@@ -286,7 +286,7 @@ func (e *Engine) setTimer(now time.Time) {
 		wake = min(wake, e.ready[0].next.Sub(now))
 	}
 	if e.expiry != 0 {
-		wake = min(wake, time.Unix(0, e.expiry).Sub(now))
+		wake = min(wake, moment(e.expiry, now).Sub(now))
 	}
 	e.timer.Reset(max(wake, 0))
 }
@@ -308,11 +308,12 @@ func (e *Engine) enqueue(t *task) {
 
 // backOff puts a task aside for a while; mu held.
 func (e *Engine) backOff(t *task, wait time.Duration) {
+	now := time.Now()
 	t.enter(backing)
-	t.until = time.Now().Add(wait)
+	t.until = now.Add(wait)
 	t.look = t.until
 	if t.work.dead == nil {
-		t.look = earlier(t.until, time.Unix(0, t.due(e.cfg.GiveUpAfter)))
+		t.look = earlier(t.until, moment(t.due(e.cfg.GiveUpAfter), now))
 	}
 	heap.Push(&e.waiting, t)
 }
@@ -331,7 +332,7 @@ func (e *Engine) resume(t *task, now time.Time) {
 	o := e.overdue(t, now)
 	switch {
 	case o == nil:
-		t.look = earlier(t.until, time.Unix(0, t.by))
+		t.look = earlier(t.until, moment(t.by, now))
 	case t.stand.lane.mustAsk(t, o):
 		t.look = t.until
 	default:

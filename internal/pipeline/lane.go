@@ -160,7 +160,7 @@ func (l *lane) schedule(now time.Time) {
 	l.next = l.mayCall(now)
 	for _, q := range []laneTasks{l.first, l.again} {
 		if len(q) > 0 {
-			if by := time.Unix(0, q[0].by); by.Before(l.next) {
+			if by := moment(q[0].by, now); by.Before(l.next) {
 				l.next = by
 			}
 		}
@@ -230,6 +230,14 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// moment is the time of unix nanoseconds by both clocks, as now has them. Times
+// that are waited for must have both: in a queue that is ordered by the monotonic
+// clock, one that knows the wall clock only is out of place, and holds up all that
+// stand behind it, once the wall clock is set back.
+func moment(at int64, now time.Time) time.Time {
+	return now.Add(time.Duration(at - now.UnixNano()))
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -54,7 +54,7 @@ type recent struct {
 }
 
 func (r *recent) add(t *task, o payment.Outcome) {
-	r.ring[r.n%len(r.ring)] = RecentOutcome{At: time.Now(), Intent: t.id, Merchant: t.work.dec.Intent.Merchant, Outcome: o, Took: time.Since(t.at)}
+	r.ring[r.n%len(r.ring)] = RecentOutcome{At: time.Now(), Intent: t.id, Merchant: t.work.dec.Intent.Merchant, Outcome: o, Took: t.age()}
 	r.n++
 }
 

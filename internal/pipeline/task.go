@@ -38,6 +38,9 @@ type task struct {
 	told     Wait       // attempts and newest error when its call began: the try is the caller's then
 }
 
+// age is how old the record is by our clock; zero if its emitter's is ahead.
+func (t *task) age() time.Duration { return max(0, time.Since(t.at)) }
+
 // A work is what a task is about.
 type work struct {
 	rec  Record

@@ -1,0 +1,37 @@
+//go:build jumping
+
+package lab
+
+import (
+	"context"
+	"runtime/pprof"
+	"sync"
+	"time"
+	"unsafe"
+
+	"paylink/internal/config"
+	"paylink/internal/service"
+)
+
+const clocksJump = true
+
+// lives are the processes by the labels of their goroutines.
+var lives sync.Map
+
+func init() {
+	time.WallSkew = func(label unsafe.Pointer) int64 {
+		if l, ok := lives.Load(label); ok {
+			return l.(*life).clock.Load()
+		}
+		return 0
+	}
+}
+
+// byItsClock runs a process under its own wall clock.
+func (l *life) byItsClock(ctx context.Context, run func(context.Context, config.Run, service.Deps) error, cfg config.Run, deps service.Deps) (err error) {
+	pprof.Do(ctx, pprof.Labels("process", l.name), func(ctx context.Context) {
+		lives.Store(time.GoroutineLabel(), l)
+		err = run(ctx, cfg, deps)
+	})
+	return err
+}
