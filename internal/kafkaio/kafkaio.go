@@ -170,5 +170,7 @@ func code(err error) kafka.Error {
 // Held returns the partitions in our hands, in order: for the console.
 func (s *Source) Held() []int32 { return s.member.held() }
 
-// Partitions returns how many partitions the intent topic has; 0: not known yet.
-func (s *Source) Partitions() int { return s.routes.partitions(s.cfg.IntentTopic) }
+// Partitions returns how many partitions of the intent topic the group gave out
+// when it last gave us some, or none; 0: it has not yet. All members are told the
+// same at the same time, whatever each has heard of the topic.
+func (s *Source) Partitions() int { return int(s.member.given.Load()) }

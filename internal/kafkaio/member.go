@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -28,6 +29,8 @@ type member struct {
 	bg    context.Context // outlives the caller's, for drains
 
 	committing chan struct{} // holds a token while a commit is on its way
+
+	given atomic.Int32 // partitions of the intent topic that the group gave out; zero: not yet
 
 	outcomes int // partitions of the outcome topic, read once: p mod outcomes must never change
 
@@ -271,6 +274,7 @@ func (m *member) apply(a assignment) {
 	if m.id.ID == "" || m.stopping {
 		return // lost again meanwhile, or on our way out
 	}
+	m.given.Store(int32(max(a.note.Partitions, len(a.parts))))
 	clear(m.assigned)
 	var gained, handed []int32
 	for _, p := range a.parts {

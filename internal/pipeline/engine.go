@@ -30,10 +30,13 @@ type Config struct {
 	Log        logrus.FieldLogger
 	Registerer prometheus.Registerer
 
-	Terms      func(payment.MerchantID) Terms // nil: no limits
-	Hosts      func() int                     // how many hosts the terms name; nil: not known
-	Scope      pace.Scope
-	Partitions func() int // of the intent topic; nil: ours are all
+	Terms func(payment.MerchantID) Terms // nil: no limits
+	Hosts func() int                     // how many hosts the terms name; nil: not known
+	Scope pace.Scope
+	// Partitions tells how many partitions of the intent topic the group gave out,
+	// of which ours are some. It is asked before calls are started, under a lock.
+	// Nil: ours are all.
+	Partitions func() int
 
 	Backoff     pace.Backoff // zero: one second to a minute
 	WindowCount int          // unfinished records in memory per partition; zero: 1000
@@ -64,6 +67,7 @@ type Engine struct {
 	desks    map[*desk]struct{}
 	expiry   int64       // when to look for parked records that have expired, unix nanoseconds; 0: there are none
 	share    *pace.Share // of the slots of all merchants' limits
+	total    int         // partitions of the intent topic, as share has them
 	recent   recent
 	started  time.Time
 }
@@ -189,6 +193,9 @@ func (e *Engine) decode(d *desk, r *Record) (*task, bool) {
 // something changed, and sets the timer for what only time will change.
 func (e *Engine) pump() {
 	now := time.Now()
+	if e.cfg.Partitions != nil && e.cfg.Partitions() != e.total { // added, and given to others
+		e.renewShare(now)
+	}
 	if e.expiry != 0 && e.expiry <= now.UnixNano() {
 		e.expire(now)
 	}

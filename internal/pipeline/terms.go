@@ -81,18 +81,22 @@ func (e *Engine) Renew(mended func(payment.MerchantID) bool) {
 // shareChanged tells every limit which partitions are ours; mu held. A partition
 // that is handed over does not count any more, though its last calls are out.
 func (e *Engine) shareChanged() {
+	e.renewShare(time.Now())
+	e.pump()
+}
+
+func (e *Engine) renewShare(now time.Time) {
 	var own []int32
 	for d := range e.desks {
 		if !d.closed {
 			own = append(own, d.claim.Partition())
 		}
 	}
-	total := len(own)
+	e.total = len(own)
 	if e.cfg.Partitions != nil {
-		total = e.cfg.Partitions()
+		e.total = e.cfg.Partitions()
 	}
-	e.share = pace.NewShare(own, total)
-	now := time.Now()
+	e.share = pace.NewShare(own, e.total)
 	for _, l := range e.lanes {
 		if l.limit != nil {
 			l.limit.Own(e.share, now)
@@ -100,7 +104,6 @@ func (e *Engine) shareChanged() {
 			e.reschedule(l, now)
 		}
 	}
-	e.pump()
 }
 
 // SetConcurrency changes how many calls may be in flight.

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,3 +102,28 @@ func TestMerchantRemovedThisMoment(t *testing.T) {
 
 // everybody is mended.
 func everybody(payment.MerchantID) bool { return true }
+
+// TestPartitionsAddedForOthers: a member that gains and loses nothing has a smaller
+// share of the rate all the same.
+func TestPartitionsAddedForOthers(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		total := 1
+		var mu sync.Mutex
+		_, p, _ := l.one(rated(pace.Rate{Events: 10, Per: time.Second, Burst: 1}), func(c *pipeline.Config) {
+			c.Partitions = func() int { mu.Lock(); defer mu.Unlock(); return total }
+		})
+		for i := range 400 {
+			p.emit("", intent(fmt.Sprint("i-", i)))
+		}
+		calls := func() int { l.gate.mu.Lock(); defer l.gate.mu.Unlock(); return len(l.gate.calls) }
+		after(10 * time.Second)
+		alone := calls()
+		mu.Lock()
+		total = 4
+		mu.Unlock()
+		after(10 * time.Second)
+		if shared := calls() - alone; alone < 90 || shared < 20 || shared > 26 {
+			t.Errorf("%d calls in 10 s at 10/s alone, then %d with a quarter of the partitions; want about 100 and 25", alone, shared)
+		}
+	})
+}
