@@ -27,6 +27,8 @@ TORTURE_TESTS ?= ^TestTorture$$
 SEEDS   ?= 1000
 SEED    ?=
 MINUTES ?=
+# Within how many seeds it has to find each deliberate mistake.
+WITHIN  ?= 200
 
 .PHONY: help run test check integration binaries image up smoke down bench torture lab mutants
 .DEFAULT_GOAL := help
@@ -60,8 +62,8 @@ torture: ## hurts replicas, three brokers, gateway and networks for TORTURE=10m 
 lab: ## hostile histories of the real service in virtual time: SEEDS=1000, or SEED=... replays one, or MINUTES=... of fresh ones
 	@LAB_CLOCKS=1 LAB_SEEDS='$(SEEDS)' LAB_SEED='$(SEED)' LAB_MINUTES='$(MINUTES)' $(GO) test -count=1 -timeout 24h -run '^TestLab$$' $(if $(SEED)$(MINUTES),-v) $(TESTFLAGS) ./internal/lab
 
-mutants: ## proves that the laboratory can fail: it has to find every deliberate mistake within 200 seeds
-	@LAB_MUTANTS=1 $(GO) test -count=1 -timeout 60m -v -run '^TestMutants' $(TESTFLAGS) ./internal/lab
+mutants: ## proves that the laboratory can fail: it has to find every deliberate mistake within WITHIN=200 seeds
+	@LAB_MUTANTS='$(WITHIN)' $(GO) test -count=1 -timeout 60m -v -run '^TestMutants' $(TESTFLAGS) ./internal/lab
 
 binaries: ## both commands as static linux binaries, in bin/linux-<processor>/ (GOARCH chooses it)
 	@dir=bin/linux-$$($(GO) env GOARCH); set -x; \

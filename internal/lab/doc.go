@@ -31,7 +31,10 @@
 // broker goes and comes back, freezes; partitions are added; a stranger breaks a
 // fence; an operator resets the offsets. To the gateway: all it does at its worst
 // (gatewaysim), in mixes, with each of its three answers to a repeated key; down;
-// another secret. On the input: upstream duplicates, conflicts, broken intents,
+// another secret. To the schema registry, in plans that have one: cut off, frozen,
+// or a proxy answers in its place; meanwhile records come that name schemas nobody
+// has asked for yet. To clocks: the wall clock of one member, or of all, is set
+// forward or back. On the input: upstream duplicates, conflicts, broken intents,
 // garbage, records of transactions that are aborted, committed, or open for a
 // while, intents that expire.
 //
@@ -43,9 +46,11 @@
 //     never arrives: a call that a network keeps for longer than a session and
 //     then delivers is beyond what any lease can prevent. A process that is really
 //     suspended is the business of torture.
-//   - The clock of a bubble is one for all and never jumps: synctest gives no way
-//     to set it. Clocks that jump or differ are tested where the clock is a
-//     parameter (pace, kafkaio's lease).
+//   - A bubble has one clock that never jumps. So make lab compiles the laboratory
+//     with a package time that has two, and whose wall clock is each member's own
+//     (clocks_test.go). A plain go test leaves it as it is, and clocks stay right.
+//     Where they jump, what is judged by them says nothing: the rate, whose bound
+//     does not cover jumps (pace), expiry, and what rests on the times of records.
 //   - kfake refuses an older epoch as soon as a newer one was given out; a real
 //     leader does so from the marker on. So a fence that does not wait for its
 //     marker is not found here. That it must wait, the model and the tests on a
@@ -54,10 +59,8 @@
 //     has its answer to a join or sync: the network keeps that end open (sever).
 //   - kfake rebalances for a static member that comes back with other metadata, a
 //     real coordinator does not: the network makes up for it (asRealCoordinator).
-//   - While intent partitions are added, members count them differently for a
-//     moment, and the rate is not judged: their slots may overlap.
-//   - The schema registry takes no part. A lookup that denies a payment that exists
-//     is left out: the design believes it, and S6 cannot hold then.
+//   - A lookup that denies a payment that exists is left out: the design believes
+//     it, and S6 cannot hold then.
 //
 // # The same seed, the same history?
 //

@@ -396,8 +396,3 @@ func (p plan) anyRepeats() bool {
 func (p plan) jumps() bool {
 	return clocksJump && slices.ContainsFunc(p.faults, func(f fault) bool { return f.what == jump })
 }
-
-// widens says that partitions are added to the intents.
-func (p plan) widens() bool {
-	return slices.ContainsFunc(p.faults, func(f fault) bool { return f.what == widen })
-}

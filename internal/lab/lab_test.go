@@ -40,7 +40,7 @@ func TestLab(t *testing.T) {
 		n = number(t, v)
 	}
 	if os.Getenv("LAB_MUTANT") != "" {
-		untilFound(t, n)
+		untilFound(t, first, n)
 		return
 	}
 	for seed := first; seed < first+n; seed++ {
@@ -53,8 +53,8 @@ func TestLab(t *testing.T) {
 
 // untilFound tries seeds one after the other, until one finds something; see
 // TestMutants.
-func untilFound(t *testing.T, n uint64) {
-	for seed := uint64(1); seed <= n; seed++ {
+func untilFound(t *testing.T, first, n uint64) {
+	for seed := first; seed < first+n; seed++ {
 		if f := experiment(t, draw(seed)); f.story != "" {
 			t.Fatalf("seed %d: found by %s", seed, f.rules())
 		}

@@ -19,9 +19,6 @@ type mutant struct {
 	edits []edit
 }
 
-// seedsPerMutant is how many seeds a mutant may survive.
-const seedsPerMutant = 200
-
 // mutants are compiled into laboratories of their own: no hook for them exists in
 // the service.
 var mutants = []mutant{
@@ -75,7 +72,8 @@ var mutants = []mutant{
 
 // TestMutants proves that the laboratory can fail: it finds every mutant.
 func TestMutants(t *testing.T) {
-	if os.Getenv("LAB_MUTANTS") == "" {
+	within := os.Getenv("LAB_MUTANTS") // how many seeds a mutant may survive
+	if within == "" {
 		t.Skip("it takes minutes: make mutants")
 	}
 	var mu sync.Mutex
@@ -88,7 +86,7 @@ func TestMutants(t *testing.T) {
 			t.Run(m.name, func(t *testing.T) {
 				t.Parallel()
 				began := time.Now()
-				seed, rules := m.hunt(t)
+				seed, rules := m.hunt(t, within)
 				mu.Lock()
 				defer mu.Unlock()
 				table[i] = fmt.Sprintf("//	%-52s %4s  %-28s %3.0f s", m.name, seed, rules, time.Since(began).Seconds())
@@ -101,7 +99,7 @@ var foundLine = regexp.MustCompile(`seed (\d+): found by ([^\n]*)`)
 
 // hunt compiles the laboratory around the mutant, and runs seeds until one of
 // them finds it.
-func (m mutant) hunt(t *testing.T) (seed, rules string) {
+func (m mutant) hunt(t *testing.T, within string) (seed, rules string) {
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "lab.test")
 	if err := build(dir, bin, m.edits); err != nil {
@@ -110,14 +108,14 @@ func (m mutant) hunt(t *testing.T) (seed, rules string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, "-test.run=^TestLab$", "-test.failfast")
-	cmd.Env = append(os.Environ(), "LAB_MUTANT=1", "LAB_MUTANTS=", "LAB_SEED=", "LAB_MINUTES=", fmt.Sprint("LAB_SEEDS=", seedsPerMutant), "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), "LAB_MUTANT=1", "LAB_MUTANTS=", "LAB_SEED=", "LAB_MINUTES=", "LAB_SEEDS="+within, "GOMAXPROCS=1")
 	out, err := cmd.CombinedOutput()
 	found := foundLine.FindSubmatch(out)
 	switch {
 	case found != nil:
 		return string(found[1]), string(found[2])
 	case err == nil:
-		t.Errorf("%d seeds did not find it", seedsPerMutant)
+		t.Errorf("%s seeds did not find it", within)
 		return "-", ""
 	}
 	t.Errorf("%v: %s", err, out[max(0, len(out)-2000):])

@@ -105,9 +105,6 @@ func (s *scene) collect() (h history.Run, err error) {
 	if s.plan.jumps() {
 		return timeless(h), nil
 	}
-	if s.plan.widens() {
-		return h, nil // members that count partitions differently for a while share no slots: see doc.go
-	}
 	for i, r := range w.merchants {
 		h.Rates = append(h.Rates, history.Rate{Merchant: merchantID(i), Calls: float64(r.Events), Per: r.Per, Burst: max(r.Burst, 1), PerMember: true, Slack: slack(r.Interval())})
 	}

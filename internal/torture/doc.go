@@ -31,7 +31,7 @@
 // # Running it
 //
 // Everything here is tests behind the build tag "integration". Without more
-// they run in their short forms: 60 s of TestTorture, 20 s of it on one broker,
+// they run in their short forms: 90 s of TestTorture, 30 s of it on one broker,
 // a few minutes in all. With TORTURE=10m in the environment (make torture) tests
 // run in their long forms, and TestTorture for that long. Every run prints its
 // seed; TORTURE_SEED repeats the choices of one, though not the moments at which

@@ -67,13 +67,13 @@ func TestLeaderKilledUnderLoad(t *testing.T) {
 // suspended and restarted, brokers are killed and suspended, the gateway
 // misbehaves in most of its ways and ignores idempotency keys, and the network
 // of each replica, to the gateway, to one broker or to all, falls ill.
-func TestTorture(t *testing.T) { torture(t, startCluster(t), time.Minute) }
+func TestTorture(t *testing.T) { torture(t, startCluster(t), 90*time.Second) }
 
 // TestTortureOnOneBroker has no other broker to go to: all of the cluster is
 // killed and comes back.
 func TestTortureOnOneBroker(t *testing.T) {
 	startFast(t)
-	torture(t, realkafka.StartBroker(t), 20*time.Second)
+	torture(t, realkafka.StartBroker(t), 30*time.Second)
 }
 
 // torture hurts everything on a cluster, for a short time unless a longer one is
