@@ -142,6 +142,9 @@ func (e *Engine) call(t *task) {
 	t.host.ended(e, t, err, time.Now())
 	v.hold = !l.gone && (v.hold || l.suspects(v, t.work.try.last))
 	l.known = l.known || !v.hold
+	if err == nil || isNotFound(err) { // whatever the answer is for: our credentials were taken
+		l.hold.end(e, l)
+	}
 	l.lastErr = ""
 	if err != nil && !isNotFound(err) {
 		l.lastErr = errorClass(payment.AsGatewayError(err))

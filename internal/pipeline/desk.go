@@ -16,6 +16,7 @@ type desk struct {
 	claim  Claim
 	ctx    context.Context // ends when the claim is lost, or the desk closes
 	cancel context.CancelFunc
+	intake context.Context // ends when nothing more is to be taken in: before ctx, if the claim drains
 
 	open    offsetHeap // loaded, not settled
 	unpaced int        // those of them that no pace holds back
@@ -54,8 +55,9 @@ func (c *chain) full() bool {
 
 func (e *Engine) openDesk(c Claim) *desk {
 	ctx, cancel := context.WithCancel(context.Background())
+	intake, shut := context.WithCancel(ctx)
 	d := &desk{
-		engine: e, claim: c, ctx: ctx, cancel: cancel, next: -1,
+		engine: e, claim: c, ctx: ctx, cancel: cancel, intake: intake, next: -1,
 		room: make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		chains: map[keyHash]*chain{}, ids: map[payment.IntentID][]*task{},
 		standAt: map[*lane]int32{}, parkedKeys: map[keyHash]parkedKey{},
@@ -66,6 +68,13 @@ func (e *Engine) openDesk(c Claim) *desk {
 		case <-ctx.Done():
 		}
 		cancel()
+	}()
+	go func() {
+		select {
+		case <-c.Draining():
+		case <-ctx.Done():
+		}
+		shut()
 	}()
 	e.mu.Lock()
 	e.desks[d] = struct{}{}
@@ -90,9 +99,7 @@ func (e *Engine) admit(d *desk, tasks []*task) bool {
 		}
 		select {
 		case <-d.room:
-		case <-d.claim.Draining():
-			return false
-		case <-d.ctx.Done():
+		case <-d.intake.Done():
 			return false
 		}
 	}

@@ -167,7 +167,7 @@ func (e *Engine) decode(d *desk, r *Record) (*task, bool) {
 		t.key, t.keyed = hashKey(r.Key), true
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
-		dec, err := e.cfg.Decoder.Decode(d.ctx, r.Message)
+		dec, err := e.cfg.Decoder.Decode(d.intake, r.Message)
 		var dead *event.Unreadable
 		switch {
 		case err == nil:
@@ -176,13 +176,13 @@ func (e *Engine) decode(d *desk, r *Record) (*task, bool) {
 		case errors.As(err, &dead):
 			t.work.dead = dead
 			return t, true
+		case d.intake.Err() != nil:
+			return nil, false
 		}
 		e.metrics.unread.Inc()
 		e.log.WithError(err).WithField("partition", d.claim.Partition()).WithField("offset", r.Offset).Warn("cannot read the record yet: the partition waits")
 		select {
-		case <-d.claim.Draining():
-			return nil, false
-		case <-d.ctx.Done():
+		case <-d.intake.Done():
 			return nil, false
 		case <-time.After(wait):
 		}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"paylink/internal/event"
 	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
@@ -420,5 +421,43 @@ func TestAGatewayIsProbedByWhoeverIsThere(t *testing.T) {
 		other := l.start()
 		other.source.take(0)
 		l.settles(10 * time.Minute)
+	})
+}
+
+// hangs is a schema registry that never answers.
+type hangs struct{}
+
+func (hangs) ByID(ctx context.Context, _ int) (event.WriterSchema, error) {
+	<-ctx.Done()
+	return event.WriterSchema{}, ctx.Err()
+}
+
+func (hangs) ByGUID(ctx context.Context, _ string) (event.WriterSchema, error) {
+	return hangs{}.ByID(ctx, 0)
+}
+
+// TestDrainWhileTheRegistryHangs: a record that cannot be read keeps nobody from
+// hearing that the partition is to be handed over. (The gateway of these tests
+// minds calls that begin after that.)
+func TestDrainWhileTheRegistryHangs(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.takes = time.Second
+		_, p, c := l.one(func(c *pipeline.Config) {
+			c.Concurrency, c.Decoder = 1, event.NewDecoder(event.DecoderConfig{DefaultMerchant: "1", Schemas: hangs{}})
+		})
+		for i := range 10 {
+			p.emit("", intent(fmt.Sprint("i-", i)))
+		}
+		after(500 * time.Millisecond)
+		p.emit("", "\x00\x00\x00\x00\x07{}")
+		after(2 * time.Second)
+		c.drain()
+		after(1100 * time.Millisecond)
+		if !isClosed(c.served) {
+			t.Error("the partition is not given up after the call in flight")
+		}
+		if calls, done := len(l.gate.log()), len(p.order()); calls != 3 || done != 3 {
+			t.Errorf("%d calls, %d outcomes; want the 3 that had begun before the drain", calls, done)
+		}
 	})
 }

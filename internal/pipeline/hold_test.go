@@ -12,7 +12,9 @@ import (
 )
 
 // of returns an intent of a merchant.
-func of(merchant, id string) string { return intent(id, `"merchant_id":"`+merchant+`"`) }
+func of(merchant, id string, more ...string) string {
+	return intent(id, append(more, `"merchant_id":"`+merchant+`"`)...)
+}
 
 // expires is the member of an intent that expires after d.
 func expires(d time.Duration) string {
@@ -364,5 +366,30 @@ func TestWhatNeedsNoCallWaitsForNoHold(t *testing.T) {
 		l.gate.otherwise = nil
 		l.gate.mu.Unlock()
 		l.settles(10 * time.Minute)
+	})
+}
+
+// TestHoldEndsByAnyAnswer: intents that expired on hold, and for which an owner
+// before us may have called, are looked up once before they are settled; they come
+// first, as their time is up. The first such answer shows that our credentials
+// are right again: the others must not wait for a probe each.
+func TestHoldEndsByAnyAnswer(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = wrongSecret
+		m, p, c := l.one()
+		for i := range 8 {
+			p.emit("", of("1", fmt.Sprint("old-", i), expires(time.Minute)))
+		}
+		p.emit("", of("1", "i"))
+		after(5 * time.Second)
+		c.drain()
+		after(5 * time.Second)
+		m.source.take(0) // from now on they are somebody else's from before
+		after(3 * time.Minute)
+		l.gate.mu.Lock()
+		l.gate.otherwise = nil
+		l.gate.mu.Unlock()
+		l.settles(3 * time.Minute)
+		l.created(p, "i", 1)
 	})
 }

@@ -194,9 +194,7 @@ const downLook = 200 * time.Millisecond
 func (e *Engine) awaitGateway(d *desk) {
 	for e.down(time.Now()) {
 		select {
-		case <-d.claim.Draining():
-			return
-		case <-d.ctx.Done():
+		case <-d.intake.Done():
 			return
 		case <-time.After(downLook):
 		}
