@@ -21,6 +21,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/sr"
 
+	"paylink/internal/event"
 	"paylink/internal/payment"
 )
 
@@ -113,6 +114,16 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // Close closes idle connections.
 func (r *Registry) Close() { r.http.CloseIdleConnections() }
+
+// IsAway reports whether an error says that the registry gave no answer of its
+// own, so that asking again may help.
+func IsAway(err error) bool {
+	if errors.Is(err, event.ErrUnknownSchema) {
+		return false
+	}
+	re, answered := errors.AsType[*sr.ResponseError](err)
+	return !answered || re.StatusCode >= 500 || re.StatusCode == http.StatusTooManyRequests
+}
 
 // failed says which registry did not do what.
 func (r *Registry) failed(what string, err error) error {

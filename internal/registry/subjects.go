@@ -155,7 +155,7 @@ func (r *Registry) SchemaID(ctx context.Context, subject string, f schemas.Forma
 	case !unknown(err):
 		return 0, r.failed("our schema under "+subject, err)
 	case !r.cfg.Register:
-		return 0, fmt.Errorf("schema registry %s has no such schema under %s: run \"paylink schemas register\"", r.name, subject)
+		return 0, fmt.Errorf("schema registry %s: nothing under %s: run \"paylink schemas register\": %w", r.name, subject, event.ErrUnknownSchema)
 	}
 	id, err := r.cl.RegisterSchema(ctx, subject, s, -1, -1)
 	return id, r.failed("register "+subject, err)

@@ -1,6 +1,9 @@
 package service
 
 import (
+	"context"
+	"time"
+
 	"paylink/internal/config"
 	"paylink/internal/event"
 	schemaregistry "paylink/internal/registry"
@@ -21,6 +24,26 @@ func (s *service) connectRegistry(in *event.DecoderConfig, out *event.EncoderCon
 	out.Format, out.Naming = FormatNamed(s.cfg.Events.Format), schemas.Naming(s.cfg.Events.Naming)
 	out.Topic, out.IDs = s.cfg.Topics.Outcomes, reg
 	return nil
+}
+
+// awaitSchemas returns once it is known under which numbers outcomes are written,
+// or ctx ends: without them no call may be made. A registry that does not answer
+// is waited for; one that refuses, or lacks a schema, is an error.
+func (s *service) awaitSchemas(ctx context.Context) error {
+	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
+		err := s.encoder.Prepare(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if !schemaregistry.IsAway(err) {
+			return err
+		}
+		s.deps.Log.WithError(err).WithField("wait", wait.String()).Warn("the schema registry does not answer: no partition is taken before it does")
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
 }
 
 // Registry makes the client of the settings. With register it may register what

@@ -102,9 +102,6 @@ func Run(ctx context.Context, cfg config.Run, deps Deps) error {
 		return err
 	}
 	defer s.gateway.Close()
-	if err := s.encoder.Prepare(ctx); err != nil {
-		return err
-	}
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
@@ -190,7 +187,10 @@ func (s *service) run(ctx context.Context) error {
 	}()
 	var watching sync.WaitGroup
 	watching.Go(func() { s.watch(ctx) })
-	err := s.engine.Run(ctx, s.source)
+	err := s.awaitSchemas(ctx)
+	if err == nil {
+		err = s.engine.Run(ctx, s.source)
+	}
 	s.beginStop()
 	unwatch()
 	stop(nil)
