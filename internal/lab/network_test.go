@@ -222,25 +222,26 @@ func (l *link) sever() {
 }
 
 // travel waits as long as a frame is on its way. It reports false when the
-// connection breaks meanwhile.
-func (l *link) travel(d time.Duration) bool {
+// connection breaks meanwhile, and whether it was held up.
+func (l *link) travel(d time.Duration) (held, arrived bool) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-l.broken:
-		return false
+		return false, false
 	}
 	for _, g := range l.gates {
 		if thaw := g.frozen(); thaw != nil {
 			select {
 			case <-thaw:
+				held = true
 			case <-l.broken:
-				return false
+				return true, false
 			}
 		}
 	}
-	return true
+	return held, true
 }
 
 // up carries what the process writes. When the process hangs up, what it wrote
@@ -268,7 +269,7 @@ func (l *link) up() {
 			l.mu.Unlock()
 		}
 		due := time.Now().Add(l.net.latency + t.late)
-		if !l.travel(l.net.latency + t.late) {
+		if _, arrived := l.travel(l.net.latency + t.late); !arrived {
 			if t.late > 0 {
 				l.deliver(frame, due)
 			}
@@ -338,11 +339,18 @@ func (l *link) down() {
 		mute := l.mute
 		l.asks = -1
 		l.mu.Unlock()
-		if mute || !l.travel(l.net.latency) {
+		if mute {
+			return
+		}
+		held, arrived := l.travel(l.net.latency)
+		if !arrived {
 			return
 		}
 		if _, err := l.near.Write(frame); err != nil {
 			return
+		}
+		if held && !l.net.kafka {
+			return // calls that waited for this connection meanwhile must not arrive, see doc.go
 		}
 	}
 }
