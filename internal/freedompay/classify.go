@@ -28,7 +28,7 @@ type question struct {
 	script string
 	intent payment.Intent // its order id, and what must not be quoted
 	secret payment.Secret
-	now    time.Time // what a date in Retry-After counts from
+	now    time.Time // what a date in Retry-After counts from, if the answer has none of its own
 }
 
 // link understands the reply to Init. The error is nil only for a signed "ok"
@@ -155,7 +155,7 @@ func (q question) told(r reply, m message, claimed, verified bool) *payment.Gate
 func (q question) doubt(r reply, cause string) *payment.GatewayError {
 	return &payment.GatewayError{
 		Class: payment.InDoubt, Cause: cause, Status: r.status,
-		RetryAfter: retryAfter(r.header.Get("Retry-After"), q.now),
+		RetryAfter: retryAfter(r.header, q.now),
 	}
 }
 
@@ -206,10 +206,11 @@ func httpCause(status int, other string) string {
 	return CauseHTTPOdd
 }
 
-// retryAfter reads the header: seconds or an HTTP date. Nonsense and the past
-// are no wait, and no wait is longer than maxRetryAfter.
-func retryAfter(v string, now time.Time) time.Duration {
-	v = strings.TrimSpace(v)
+// retryAfter reads the header: seconds or an HTTP date. A date counts from the
+// answer's own Date, if it has one: the server's clock need not be ours. Nonsense
+// and the past are no wait, and no wait is longer than maxRetryAfter.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	v := strings.TrimSpace(h.Get("Retry-After"))
 	if v == "" {
 		return 0
 	}
@@ -223,6 +224,9 @@ func retryAfter(v string, now time.Time) time.Duration {
 	at, err := http.ParseTime(v)
 	if err != nil {
 		return 0
+	}
+	if said, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = said
 	}
 	return min(max(at.Sub(now), 0), maxRetryAfter)
 }

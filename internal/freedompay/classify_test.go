@@ -281,4 +281,8 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("Retry-After %q: %v, want %v", v, ge.RetryAfter, want)
 		}
 	}
+	h := http.Header{"Retry-After": {"Mon, 23 Nov 2026 12:50:30 GMT"}, "Date": {"Mon, 23 Nov 2026 12:50:28 GMT"}}
+	if _, ge := testQuestion(initScript).link(reply{status: 429, header: h}); ge.RetryAfter != 2*time.Second {
+		t.Errorf("a date two seconds after the answer's own, whose clock is ahead of ours: %v, want 2s", ge.RetryAfter)
+	}
 }

@@ -58,7 +58,7 @@ type Config struct {
 	// and may be called concurrently. nil: always.
 	MayWrite func() bool
 
-	Now func() time.Time // the clock for dates in Retry-After; time.Now
+	Now func() time.Time // the clock for dates in Retry-After where the answer has no Date; time.Now
 
 	// Dial opens TCP connections. nil: net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -260,7 +260,7 @@ func (c *Client) send(ctx context.Context, req *http.Request) (reply, *payment.G
 	if err != nil {
 		ge := extent{connected: true, sent: true}.failure(err)
 		ge.Status = resp.StatusCode
-		ge.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.config.Now())
+		ge.RetryAfter = retryAfter(resp.Header, c.config.Now())
 		return reply{}, ge
 	}
 	return r, nil
