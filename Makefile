@@ -60,7 +60,7 @@ torture: ## hurts replicas, three brokers, gateway and networks for TORTURE=10m 
 	KAFKA_LOCAL='$(KAFKA_LOCAL)' TORTURE='$(TORTURE)' $(GO) test -tags integration -count=1 -v -timeout 90m -run '$(TORTURE_TESTS)' $(TESTFLAGS) ./internal/torture
 
 lab: ## hostile histories of the real service in virtual time: SEEDS=1000, or SEED=... replays one, or MINUTES=... of fresh ones
-	@LAB_CLOCKS=1 LAB_SEEDS='$(SEEDS)' LAB_SEED='$(SEED)' LAB_MINUTES='$(MINUTES)' $(GO) test -count=1 -timeout 24h -run '^TestLab$$' $(if $(SEED)$(MINUTES),-v) $(TESTFLAGS) ./internal/lab
+	@LAB_CLOCKS=1 LAB_SEEDS='$(SEEDS)' LAB_SEED='$(SEED)' LAB_MINUTES='$(MINUTES)' $(GO) test -count=1 -timeout $(if $(MINUTES),24h,30m) -run '^TestLab$$' $(if $(SEED)$(MINUTES),-v) $(TESTFLAGS) ./internal/lab
 
 mutants: ## proves that the laboratory can fail: it has to find every deliberate mistake within WITHIN=200 seeds
 	@LAB_MUTANTS='$(WITHIN)' $(GO) test -count=1 -timeout 60m -v -run '^TestMutants' $(TESTFLAGS) ./internal/lab

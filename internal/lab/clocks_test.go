@@ -57,6 +57,9 @@ func labWithClocks(t *testing.T) {
 	if testing.Verbose() {
 		args = append(args, "-test.v")
 	}
+	if end, ok := t.Deadline(); ok {
+		args = append(args, "-test.timeout="+(time.Until(end)-10*time.Second).String())
+	}
 	cmd := exec.CommandContext(t.Context(), bin, args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {

@@ -108,6 +108,11 @@ func (s *scene) set() (end func(), err error) {
 		Merchants: secrets(len(w.merchants)), PublicURL: "https://pay.example", Seed: s.plan.seed,
 		Repeat: w.repeat, SignErrors: w.signed, Latency: gatewaysim.Between(time.Millisecond, w.slowest),
 	})
+	// kgo asks for the id while it holds a mutex. Were it to wait meanwhile, and another
+	// goroutine for the mutex, virtual time would stand still.
+	if _, _, err := s.client.ProducerID(context.Background()); err != nil {
+		return nil, err
+	}
 	stopGateway, err := s.serve(gatewayAt, s.sim)
 	if err != nil {
 		return nil, err
