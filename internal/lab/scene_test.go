@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -37,7 +38,7 @@ type scene struct {
 	began   time.Time
 	vn      *kfake.VirtualNetwork // of the brokers
 	brokers *devstack.Broker
-	gates   map[string]*gate      // of the brokers, by address
+	gates   map[string]*gate      // of all that members call, by address; mu's
 	client  *kgo.Client           // the emitter's and the operator's, on a good network
 	away    *kfake.VirtualNetwork // of gateway and registry
 	sim     *gatewaysim.Gateway
@@ -168,7 +169,7 @@ func (s *scene) sleepUntil(at time.Duration) { time.Sleep(time.Until(s.began.Add
 // mend ends whatever is still wrong, and sees to it that the members of the
 // beginning are there.
 func (s *scene) mend() {
-	for _, g := range s.gates {
+	for _, g := range s.allGates() {
 		g.heal()
 	}
 	for _, h := range s.refusals {
@@ -238,7 +239,13 @@ func (s *scene) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf("%7.3f  ", time.Since(s.began).Seconds())+fmt.Sprintf(format, args...))
 }
 
-// farGate is the gate of a broker.
+func (s *scene) allGates() []*gate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.gates))
+}
+
+// farGate is the gate of a broker, the registry, or the gateway.
 func (s *scene) farGate(addr string) *gate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
