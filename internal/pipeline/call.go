@@ -142,7 +142,7 @@ func (e *Engine) call(t *task) {
 	t.host.ended(e, t, err, time.Now())
 	v.hold = !l.gone && (v.hold || l.suspects(v, t.work.try.last))
 	l.known = l.known || !v.hold
-	if err == nil || isNotFound(err) { // whatever the answer is for: our credentials were taken
+	if err == nil || isNotFound(err) || v.outcome != nil || v.ask { // whatever it says: our credentials were taken
 		l.hold.end(e, l)
 	}
 	l.lastErr = ""
@@ -155,7 +155,6 @@ func (e *Engine) call(t *task) {
 	case v.confirmed:
 		e.confirmed(t, v.second)
 	case v.outcome != nil:
-		l.hold.end(e, l)
 		t.enter(appending)
 		e.pump()
 		e.mu.Unlock()
@@ -167,7 +166,6 @@ func (e *Engine) call(t *task) {
 		l.hold.begin(e, l, t)
 		e.enqueue(t)
 	case v.ask:
-		l.hold.end(e, l)
 		e.enqueue(t)
 	default:
 		e.repeat(t, v.after)

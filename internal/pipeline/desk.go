@@ -64,17 +64,16 @@ func (e *Engine) openDesk(c Claim) *desk {
 	}
 	go func() {
 		select {
+		case <-c.Draining():
+		case <-c.Lost():
+		case <-ctx.Done():
+		}
+		shut()
+		select {
 		case <-c.Lost():
 		case <-ctx.Done():
 		}
 		cancel()
-	}()
-	go func() {
-		select {
-		case <-c.Draining():
-		case <-ctx.Done():
-		}
-		shut()
 	}()
 	e.mu.Lock()
 	e.desks[d] = struct{}{}
