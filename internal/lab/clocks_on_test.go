@@ -27,11 +27,11 @@ func init() {
 	}
 }
 
-// byItsClock runs a process under its own wall clock.
-func (l *life) byItsClock(ctx context.Context, run func(context.Context, config.Run, service.Deps) error, cfg config.Run, deps service.Deps) (err error) {
+// run runs a process under its own wall clock.
+func (l *life) run(ctx context.Context, cfg config.Run, deps service.Deps) (err error) {
 	pprof.Do(ctx, pprof.Labels("process", l.name), func(ctx context.Context) {
 		lives.Store(time.GoroutineLabel(), l)
-		err = run(ctx, cfg, deps)
+		err = service.Run(ctx, cfg, deps)
 	})
 	return err
 }

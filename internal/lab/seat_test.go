@@ -76,7 +76,7 @@ func (x *seat) newLife(name string) *life {
 // live runs the service. One that ends without being asked to is started anew
 // after a second, as an orchestrator would.
 func (x *seat) live(ctx context.Context, l *life) {
-	err := l.byItsClock(ctx, service.Run, x.settings(l.name), service.Deps{
+	err := l.run(ctx, x.settings(l.name), service.Deps{
 		Log: x.s.logger(l.name), Version: "lab", KafkaDial: l.kafka.connect, GatewayDial: l.pay.connect, RegistryDial: l.pay.connect, AdminListen: listenForNobody,
 	})
 	close(l.ended)
