@@ -56,7 +56,7 @@ func (a *answered) add(id []byte, digest uint64, at time.Time) {
 	}
 }
 
-func (a *answered) look(id []byte, digest uint64) pipeline.Finding {
+func (a *answered) look(id []byte, digest uint64) pipeline.Known {
 	h := hashID(id)
 	for i := range a.buckets {
 		if d, ok := a.buckets[i].byID[h]; ok {

@@ -41,7 +41,7 @@ func TestAnsweredTellsConflicts(t *testing.T) {
 	for _, c := range []struct {
 		id     string
 		digest uint64
-		want   pipeline.Finding
+		want   pipeline.Known
 	}{
 		{"i", 2, pipeline.Answered}, {"i", 4, pipeline.Differs}, {"i", 6, pipeline.Differs},
 		{"k", 8, pipeline.Repeated}, {"k", 2, pipeline.Differs},

@@ -327,7 +327,7 @@ func isClosed(ch <-chan struct{}) bool {
 func (c *claim) Partition() int32 { return c.partition }
 
 // Look implements pipeline.Claim.
-func (c *claim) Look(id payment.IntentID, d event.Digest) pipeline.Finding {
+func (c *claim) Look(id payment.IntentID, d event.Digest) pipeline.Known {
 	return c.ledger.look(id, d)
 }
 

@@ -75,7 +75,7 @@ func (l *ledger) lock(ctx context.Context) error {
 
 func (l *ledger) unlock() { <-l.reading }
 
-func (l *ledger) look(id payment.IntentID, d event.Digest) pipeline.Finding {
+func (l *ledger) look(id payment.IntentID, d event.Digest) pipeline.Known {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.known.look([]byte(id), half(d))

@@ -23,14 +23,14 @@ func BenchmarkSettle(b *testing.B) { benchmark(b, pipeline.Unknown) }
 // BenchmarkSkip is how fast answered intents are skipped.
 func BenchmarkSkip(b *testing.B) { benchmark(b, pipeline.Answered) }
 
-func benchmark(b *testing.B, f pipeline.Finding) {
+func benchmark(b *testing.B, f pipeline.Known) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	e := pipeline.New(pipeline.Config{
 		Gateway: prompt{}, Decoder: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Encoder: event.NewEncoder(event.EncoderConfig{}),
 		Group: "paylink", Topic: "payment-intents", Concurrency: 256, GiveUpAfter: time.Hour, Log: log, Registerer: prometheus.NewRegistry(),
 	})
-	c := &flood{n: int64(b.N), finding: f, done: make(chan struct{}), at: time.Now()}
+	c := &flood{n: int64(b.N), known: f, done: make(chan struct{}), at: time.Now()}
 	b.ReportAllocs()
 	b.ResetTimer()
 	if err := e.Run(context.Background(), c); err != nil {
@@ -56,7 +56,7 @@ func (prompt) Find(context.Context, payment.Intent) (payment.Status, error) {
 // durable at once. It drains when all are committed.
 type flood struct {
 	n         int64
-	finding   pipeline.Finding
+	known     pipeline.Known
 	at        time.Time
 	next      int64
 	committed atomic.Int64
@@ -73,7 +73,7 @@ func (f *flood) Lost() <-chan struct{}                                   { retur
 func (f *flood) Append(_ pipeline.Answer, done func(error))              { go done(nil) }
 func (f *flood) Bury(_ event.Message, done func(error))                  { go done(nil) }
 
-func (f *flood) Look(payment.IntentID, event.Digest) pipeline.Finding { return f.finding }
+func (f *flood) Look(payment.IntentID, event.Digest) pipeline.Known { return f.known }
 
 func (f *flood) Reread(_ context.Context, offsets []int64) ([]pipeline.Record, error) {
 	recs := make([]pipeline.Record, len(offsets))

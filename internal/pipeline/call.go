@@ -54,7 +54,7 @@ func (e *Engine) known(t *task) bool {
 }
 
 // skip counts an intent that needs nothing any more; mu held.
-func (e *Engine) skip(f Finding) {
+func (e *Engine) skip(f Known) {
 	e.skips.note(f)
 	e.metrics.skipped[f].Inc()
 }

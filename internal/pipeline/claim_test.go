@@ -201,7 +201,7 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) ([]pipeline.Record,
 	return recs, nil
 }
 
-func (c *claim) Look(id payment.IntentID, d event.Digest) pipeline.Finding {
+func (c *claim) Look(id payment.IntentID, d event.Digest) pipeline.Known {
 	c.p.topic.mu.Lock()
 	defer c.p.topic.mu.Unlock()
 	known, ok := c.p.answered[id]

@@ -12,7 +12,7 @@ import (
 
 type metrics struct {
 	intents  *prometheus.CounterVec
-	skipped  map[Finding]prometheus.Counter
+	skipped  map[Known]prometheus.Counter
 	dead     *prometheus.CounterVec
 	calls    *prometheus.CounterVec
 	repeats  prometheus.Counter
@@ -33,7 +33,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	skipped := prometheus.NewCounterVec(prometheus.CounterOpts(opts("skipped_total", "Intents that were answered before, by kind: redelivered (answered before this process took the partition) or repeated (answered by this process).")), []string{"kind"})
 	m := &metrics{
 		intents: prometheus.NewCounterVec(prometheus.CounterOpts(opts("intents_settled_total", "Intents settled, by outcome (created, failed) and reason.")), []string{"outcome", "reason"}),
-		skipped: map[Finding]prometheus.Counter{
+		skipped: map[Known]prometheus.Counter{
 			Answered: skipped.WithLabelValues("redelivered"),
 			Repeated: skipped.WithLabelValues("repeated"),
 		},
@@ -85,7 +85,7 @@ type bursts struct {
 // burstLog is how long skips are summed up in one line.
 const burstLog = 10 * time.Second
 
-func (b *bursts) note(f Finding) {
+func (b *bursts) note(f Known) {
 	now := time.Now()
 	if now.Sub(b.began) > burstLog {
 		b.flush()
@@ -102,7 +102,7 @@ func (b *bursts) flush() {
 	b.counts = [Differs]int{}
 }
 
-// String names the finding as metrics and logs do.
-func (f Finding) String() string {
+// String names it as metrics and logs do.
+func (f Known) String() string {
 	return [...]string{"unknown", "redelivered", "repeated", "conflict"}[f]
 }

@@ -51,7 +51,7 @@ type Claim interface {
 
 	// Look looks an intent up in the ledger, which includes everything appended
 	// through this claim.
-	Look(id payment.IntentID, d event.Digest) Finding
+	Look(id payment.IntentID, d event.Digest) Known
 
 	// Reach is the time from which on the ledger knows every outcome. The zero
 	// time means: all there ever were.
@@ -88,14 +88,14 @@ type Claim interface {
 	Lost() <-chan struct{}
 }
 
-// A Finding is what the ledger knows of an intent.
-type Finding int
+// Known is what the ledger knows of an intent.
+type Known int
 
 const (
-	Unknown  Finding = iota // not answered yet
-	Answered                // answered before we came: a redelivery or a replay
-	Repeated                // answered by us: an upstream duplicate, or a replay
-	Differs                 // its id was answered with other content: a conflict
+	Unknown  Known = iota // not answered yet
+	Answered              // answered before we came: a redelivery or a replay
+	Repeated              // answered by us: an upstream duplicate, or a replay
+	Differs               // its id was answered with other content: a conflict
 )
 
 // An Answer is an outcome, ready to be published.
