@@ -19,7 +19,7 @@ import (
 // product is what the service is made of; what is not in it is never linked
 // into cmd/paylink.
 var product = []string{
-	"schemas", "payment", "event", "freedompay", "pace", "pipeline", "kafkawire", "kafkaio",
+	"schemas", "payment", "event", "freedompay", "pace", "pq", "pipeline", "kafkawire", "kafkaio",
 	"reconcile", "console", "telemetry", "config", "service", "registry",
 }
 
@@ -34,7 +34,8 @@ var rooms = map[string][]string{
 	"event":      {"payment", "schemas"},
 	"freedompay": {"payment"},
 	"pace":       {"payment"},
-	"pipeline":   {"payment", "event", "pace"},
+	"pq":         {},
+	"pipeline":   {"payment", "event", "pace", "pq"},
 	"kafkawire":  {},
 	"kafkaio":    {"payment", "event", "pipeline", "kafkawire"},
 	"reconcile":  {"payment", "event", "pipeline"},
