@@ -1,22 +1,31 @@
 package service
 
 import (
+	"flag"
+	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus/hooks/test"
 
 	"paylink/internal/config"
 )
 
-// described returns the help of every metric that the service registers, also of
-// those that nothing was counted in yet.
-func described(t *testing.T) map[string]string {
+var update = flag.Bool("update", false, "write the table of metrics")
+
+// A metric is what the registry says of it.
+type metric struct{ help, labels string }
+
+// described returns every metric that the service registers, also those that
+// nothing was counted in yet.
+func described(t *testing.T) map[string]metric {
 	t.Helper()
 	cfg, err := config.Default()
 	if err != nil {
@@ -37,54 +46,89 @@ func described(t *testing.T) map[string]string {
 		s.registry.Describe(found)
 		close(found)
 	}()
-	parts, all := regexp.MustCompile(`fqName: "([^"]+)", help: "([^"]+)"`), map[string]string{}
+	parts, all := regexp.MustCompile(`fqName: "([^"]+)", help: "([^"]+)".*, constLabels: {(?:(\w+)=.*)?}, variableLabels: {(.*)}}`), map[string]metric{}
 	for d := range found {
 		if m := parts.FindStringSubmatch(d.String()); m != nil {
-			all[m[1]] = m[2]
+			all[m[1]] = metric{m[2], m[3] + m[4]} // none has both kinds of labels
 		}
+	}
+	if len(all) < 20 {
+		t.Fatalf("%d metrics, want all of them: %v", len(all), slices.Sorted(maps.Keys(all)))
 	}
 	return all
 }
 
-// section is a part of the README, from its heading to the next.
-func section(t *testing.T, heading string) (part, whole string) {
+// metricsPage tells every metric; its table is written by -update.
+const metricsPage = "../../deploy/metrics.md"
+
+func read(t *testing.T, name string) string {
 	t.Helper()
-	data, err := os.ReadFile("../../README.md")
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, part, found := strings.Cut(string(data), "\n"+heading+"\n")
-	if !found {
-		t.Fatalf("README has no %q", heading)
-	}
-	part, _, _ = strings.Cut(part, "\n#")
-	return part, string(data)
+	return string(data)
 }
 
-func TestREADMEAndTheMetricsSayTheSame(t *testing.T) {
+func TestMetricsPageTellsEveryMetric(t *testing.T) {
+	want, metrics := "\n| metric | labels | counts |\n|---|---|---|\n", described(t)
+	for _, name := range slices.Sorted(maps.Keys(metrics)) {
+		if m := metrics[name]; strings.HasPrefix(name, "paylink_") {
+			want += fmt.Sprintf("| `%s` | %s | %s |\n", name, strings.ReplaceAll(m.labels, ",", ", "), m.help)
+		}
+	}
+	want += "\n"
+	before, rest, begins := strings.Cut(read(t, metricsPage), "<!-- metrics -->\n")
+	got, after, ends := strings.Cut(rest, "<!-- end -->")
+	if !begins || !ends {
+		t.Fatalf("%s has no place for the metrics", metricsPage)
+	}
+	if *update {
+		got = want
+		if err := os.WriteFile(metricsPage, []byte(before+"<!-- metrics -->\n"+got+"<!-- end -->"+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-update writes it):\n%s", metricsPage, diff)
+	}
+}
+
+func TestEveryAlarmIsInTheTableOfAlarms(t *testing.T) {
 	metrics, names := described(t), regexp.MustCompile(`\bpaylink_[a-z_]+\b`)
-	if len(metrics) < 20 {
-		t.Fatalf("%d metrics, want all of them: %v", len(metrics), slices.Sorted(maps.Keys(metrics)))
+	_, table, found := strings.Cut(read(t, "../../deploy/operations.md"), "\n## Alarms\n")
+	if !found {
+		t.Fatal("deploy/operations.md has no table of alarms")
 	}
-	table, whole := section(t, "### At 3 a.m.")
-	for _, name := range names.FindAllString(whole, -1) {
-		if metrics[name] == "" {
-			t.Errorf("README names %s, which is no metric", name)
-		}
-	}
+	table, _, _ = strings.Cut(table, "\n#")
 	alarms := names.FindAllString(table, -1)
-	for name, help := range metrics {
-		if strings.Contains(strings.ToLower(help), "alarm") && !slices.Contains(alarms, name) {
-			t.Errorf("%s: its help says %q, but README's table of alarms lacks it", name, help)
+	for name, m := range metrics {
+		if strings.Contains(strings.ToLower(m.help), "alarm") && !slices.Contains(alarms, name) {
+			t.Errorf("%s: its help says %q, but the table of alarms lacks it", name, m.help)
 		}
 	}
-	for _, name := range []string{metricAssigned, metricLag, metricCorrupt, metricLostRecords, metricProducers, metricBroken, metricDown, metricSecond, metricVanished} {
-		if metrics[name] == "" {
-			t.Errorf("the console reads %s, which is no metric", name)
+	for _, name := range []string{metricCorrupt, metricLostRecords, metricProducers, metricBroken, metricDown, metricSecond, metricVanished} {
+		if !slices.Contains(alarms, name) {
+			t.Errorf("the console alarms by %s, but the table of alarms lacks it", name)
 		}
 	}
-	for name := range plain {
-		if metrics[name] == "" {
+}
+
+func TestPagesAndConsoleNameOnlyMetrics(t *testing.T) {
+	metrics, names := described(t), regexp.MustCompile(`\bpaylink_[a-z_]+\b`)
+	pages, err := filepath.Glob("../../deploy/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages (%v)", err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		for _, name := range names.FindAllString(read(t, page), -1) {
+			if metrics[name].help == "" {
+				t.Errorf("%s names %s, which is no metric", page, name)
+			}
+		}
+	}
+	for _, name := range append([]string{metricAssigned, metricLag}, slices.Collect(maps.Keys(plain))...) {
+		if metrics[name].help == "" {
 			t.Errorf("the console shows %s, which is no metric", name)
 		}
 	}
