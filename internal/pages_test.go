@@ -1,0 +1,170 @@
+package internal
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What a page may have. README.md is read in one go.
+const (
+	readmeWords = 1700
+	pageColumns = 120 // outside of tables and code
+)
+
+// pages returns all Markdown files of the repository, by their paths.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "bin" || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case strings.HasSuffix(name, ".md"):
+			data, err := os.ReadFile(name)
+			all[name] = string(data)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"../README.md", "../deploy/operations.md", "../schemas/README.md"} {
+		if all[name] == "" {
+			t.Fatalf("%s is missing", name)
+		}
+	}
+	return all
+}
+
+// prose returns the lines of a page that are no code, each under its number.
+func prose(text string) map[int]string {
+	lines, code := map[int]string{}, false
+	for i, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			code = !code
+		} else if !code {
+			lines[i+1] = line
+		}
+	}
+	return lines
+}
+
+func TestPagesFitTheirLines(t *testing.T) {
+	for name, text := range pages(t) {
+		for i, line := range prose(text) {
+			if n := utf8.RuneCountInString(line); n > pageColumns && !strings.HasPrefix(line, "|") {
+				t.Errorf("%s:%d has %d columns, want at most %d", name, i, n, pageColumns)
+			}
+		}
+	}
+}
+
+func TestREADMEIsShort(t *testing.T) {
+	if n := len(strings.Fields(pages(t)["../README.md"])); n > readmeWords {
+		t.Errorf("README.md has %d words, want at most %d", n, readmeWords)
+	}
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+func TestLinksOfPagesLeadSomewhere(t *testing.T) {
+	all, links := pages(t), 0
+	for name, text := range all {
+		for i, line := range prose(text) {
+			for _, m := range link.FindAllStringSubmatch(line, -1) {
+				links++
+				if why := leads(all, name, m[1]); why != "" {
+					t.Errorf("%s:%d: %s: %s", name, i, m[1], why)
+				}
+			}
+		}
+	}
+	if links < 10 {
+		t.Errorf("%d links found, want at least 10", links)
+	}
+}
+
+// leads says why a link leads nowhere, or nothing. Links to other places are not followed.
+func leads(all map[string]string, from, to string) string {
+	if strings.Contains(to, "://") {
+		return ""
+	}
+	file, heading, _ := strings.Cut(to, "#")
+	target := from
+	if file != "" {
+		target = filepath.Join(filepath.Dir(from), file)
+	}
+	if _, err := os.Stat(target); err != nil {
+		return "no such file"
+	}
+	if heading != "" && !anchors(all[target])[heading] {
+		return fmt.Sprintf("%s has no such heading", target)
+	}
+	return ""
+}
+
+// anchors are the names that GitHub gives to the headings of a page.
+func anchors(text string) map[string]bool {
+	all := map[string]bool{}
+	for _, line := range prose(text) {
+		if title := strings.TrimLeft(line, "#"); title != line {
+			all[anchor(title)] = true
+		}
+	}
+	return all
+}
+
+func anchor(title string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, strings.TrimSpace(title))
+}
+
+// TestREADMEArguesForEveryDependency looks for each direct one, and each tool, by
+// its path without host and version.
+func TestREADMEArguesForEveryDependency(t *testing.T) {
+	data, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(pages(t)["../README.md"], "\n## Dependencies\n")
+	count := 0
+	for _, line := range strings.Split(string(data), "\n") {
+		if !strings.HasPrefix(line, "\t") || strings.Contains(line, "// indirect") {
+			continue
+		}
+		count++
+		if name := dependency(strings.Fields(line)[0]); !strings.Contains(table, name+"`") {
+			t.Errorf("README.md does not say why %s is there", name)
+		}
+	}
+	if count < 10 {
+		t.Errorf("%d dependencies found in go.mod, want at least 10", count)
+	}
+}
+
+// dependency is what README calls a module: "twmb/franz-go" for github.com/twmb/franz-go/pkg/kadm.
+func dependency(path string) string {
+	name, hosted := strings.CutPrefix(path, "github.com/")
+	name = regexp.MustCompile(`/v\d+$`).ReplaceAllString(name, "")
+	if hosted {
+		name, _, _ = strings.Cut(name, "/pkg/")
+	}
+	return name
+}
