@@ -19,7 +19,7 @@ import (
 // product is what the service is made of; what is not in it is never linked
 // into cmd/paylink.
 var product = []string{
-	"schemas", "payment", "event", "freedompay", "pace", "pq", "pipeline", "kafkawire", "kafkaio",
+	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "pipeline", "kafkawire", "kafkaio",
 	"reconcile", "console", "telemetry", "config", "service", "registry",
 }
 
@@ -35,7 +35,10 @@ var rooms = map[string][]string{
 	"freedompay": {"payment"},
 	"pace":       {"payment"},
 	"pq":         {},
-	"pipeline":   {"payment", "event", "pace", "pq"},
+	"schedule":   {"payment", "pace", "pq"},
+	"partition":  {"payment", "pq"},
+	"attempt":    {"payment"},
+	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt"},
 	"kafkawire":  {},
 	"kafkaio":    {"payment", "event", "pipeline", "kafkawire"},
 	"reconcile":  {"payment", "event", "pipeline"},

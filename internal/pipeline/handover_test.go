@@ -81,7 +81,7 @@ func TestDrainLeavesWhatWaits(t *testing.T) {
 				if n := len(l.gate.log()); n != calls {
 					t.Errorf("%d calls after the drain", n-calls)
 				}
-				same(t, "State after the drain", len(m.State().Desks), 0)
+				same(t, "State after the drain", len(m.State().Partitions), 0)
 			})
 		})
 	}
@@ -291,10 +291,8 @@ func TestRunEndsWithEverythingInFlightSettled(t *testing.T) {
 
 func TestRunReturnsTheSourcesError(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
-		m := l.start()
-		m.leave(t)
 		want := errors.New("not authorised")
-		if err := m.Run(t.Context(), brokenSource{want}); !errors.Is(err, want) {
+		if err := l.engine().Run(t.Context(), brokenSource{want}); !errors.Is(err, want) {
 			t.Errorf("Run = %v, want %v", err, want)
 		}
 	})

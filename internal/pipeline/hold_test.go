@@ -62,7 +62,7 @@ func TestHoldStopsOneMerchantOnly(t *testing.T) {
 		if n := m.metric(t, "paylink_merchants_on_hold"); n != 1 {
 			t.Errorf("metric says %v on hold, want 1", n)
 		}
-		i := slices.IndexFunc(m.State().Lanes, func(s pipeline.LaneState) bool { return s.Merchant == "1" })
+		i := slices.IndexFunc(m.State().Lanes, func(s pipeline.Lane) bool { return s.Merchant == "1" })
 		if s := m.State().Lanes[i]; !s.OnHold || s.Code != "9998" || s.Queued == 0 || !s.NextCall.After(time.Now()) {
 			t.Errorf("State says %+v, want on hold with the code and the next probe", s)
 		}
@@ -316,7 +316,7 @@ func TestParkedIntentsExpireOnHoldInTime(t *testing.T) {
 			p.emit(fmt.Sprint("k", i%50), intent(fmt.Sprint("soon-", i), `"merchant_id":"1"`, expires(20*time.Minute)))
 		}
 		after(10 * time.Second)
-		if n := m.Lanes()[0].Parked; n < 300 {
+		if n := m.Lanes()[0].Backlog; n < 300 {
 			t.Fatalf("%d are parked, want most", n)
 		}
 		after(20 * time.Minute)
@@ -349,7 +349,7 @@ func TestWhatNeedsNoCallWaitsForNoHold(t *testing.T) {
 			p.emit(fmt.Sprint("k", i), of("1", fmt.Sprint("i-", i)))
 			after(time.Second)
 		}
-		if n := m.Lanes()[0].Parked; n == 0 {
+		if n := m.Lanes()[0].Backlog; n == 0 {
 			t.Fatal("nothing is parked")
 		}
 		p.emit("", `{"intent_id":"broken","merchant_id":"1"}`)

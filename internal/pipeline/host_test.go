@@ -45,7 +45,7 @@ func TestOnlyGatewaysInForceCount(t *testing.T) {
 			p.emit("", intent(fmt.Sprint("j-", i)))
 			after(100 * time.Millisecond)
 		}
-		if n := m.State().Desks[0].Unfinished; n > 100 {
+		if n := m.State().Partitions[0].Unfinished; n > 100 {
 			t.Errorf("%d unfinished intents are taken while the only gateway is down, want few", n)
 		}
 		l.gate.mu.Lock()

@@ -73,6 +73,16 @@ var backoff = pace.Backoff{Base: time.Second, Max: 8 * time.Second}
 
 // start starts a member that has no partition yet. It is stopped at the end.
 func (l *lab) start(change ...func(*pipeline.Config)) *member {
+	m := l.engine(change...)
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	go func() { m.ended <- m.Run(ctx, m.source) }()
+	l.members = append(l.members, m)
+	return m
+}
+
+// engine makes a member that does not run yet.
+func (l *lab) engine(change ...func(*pipeline.Config)) *member {
 	book := &logBook{}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
@@ -87,10 +97,6 @@ func (l *lab) start(change ...func(*pipeline.Config)) *member {
 		f(&cfg)
 	}
 	m.Engine = pipeline.New(cfg)
-	ctx, stop := context.WithCancel(context.Background())
-	m.stop = stop
-	go func() { m.ended <- m.Run(ctx, m.source) }()
-	l.members = append(l.members, m)
 	return m
 }
 

@@ -286,7 +286,7 @@ func TestWhatExpiresSoonestOvertakesABacklog(t *testing.T) {
 					p.emit(fmt.Sprint("k", i%150), intent(fmt.Sprint("s-", i), more...))
 				}
 				after(200 * time.Millisecond)
-				if n := m.Lanes()[0].Parked; n < 100 {
+				if n := m.Lanes()[0].Backlog; n < 100 {
 					t.Fatalf("%d are parked, want most", n)
 				}
 				for i := range 5 {

@@ -3,23 +3,38 @@ package pipeline
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
+	"paylink/internal/partition"
 	"paylink/internal/payment"
+	"paylink/internal/schedule"
 )
 
 // A State is a picture of the engine for the console.
 type State struct {
-	Started  time.Time
-	InFlight int
-	Waiting  int // tasks that back off
-	Desks    []DeskState
-	Lanes    []LaneState
-	Recent   []RecentOutcome // newest first
+	Started    time.Time
+	InFlight   int // calls
+	BackingOff int // tasks
+	Partitions []PartitionState
+	Lanes      []Lane
+	Recent     []RecentOutcome // newest first
+	Counts     Counts
 }
 
-// A DeskState is one claim.
-type DeskState struct {
+// Counts are what happened since the start.
+type Counts struct {
+	Settled  []Count // by outcome and reason
+	Skipped  []Count // by kind
+	Dead     []Count // dead letters, by reason
+	Calls    []Count // of the gateway, by kind and result
+	Repeats  uint64
+	Second   uint64 // payments beside the one whose link is published
+	Vanished uint64 // intents that retention deleted while they waited
+}
+
+// A PartitionState is one claim.
+type PartitionState struct {
 	Partition  int32
 	Watermark  int64 // every record below it is settled; -1: none yet
 	Unfinished int
@@ -27,14 +42,32 @@ type DeskState struct {
 	Draining   bool
 }
 
-// A LaneState is one merchant.
-type LaneState struct {
-	Merchant payment.MerchantID
-	Queued   int
-	OnHold   bool
-	Code     string    // why on hold
-	Since    time.Time // on hold
-	NextCall time.Time
+// A Wait says why an intent, or a lane, does not go on right now.
+type Wait = schedule.Wait
+
+// A Lane is one merchant.
+type Lane struct {
+	Merchant   payment.MerchantID `json:"merchant_id"`
+	Gateway    string             `json:"gateway,omitempty"`
+	Queued     int                `json:"queued"`
+	BackingOff int                `json:"backing_off"`
+	Backlog    int                `json:"backlog"`
+	Rate       string             `json:"rate,omitempty"`
+	Wait
+
+	OnHold    bool      `json:"-"`
+	Code      string    `json:"-"` // why on hold
+	HeldSince time.Time `json:"-"`
+	NextCall  time.Time `json:"-"` // when it is looked at next
+}
+
+// An IntentWait is one record that is not settled.
+type IntentWait struct {
+	ID        payment.IntentID   `json:"intent_id"`
+	Merchant  payment.MerchantID `json:"merchant_id,omitempty"`
+	Partition int32              `json:"partition"`
+	Offset    int64              `json:"offset"`
+	Wait
 }
 
 // A RecentOutcome is an intent that was settled lately. The link is the payer's,
@@ -47,18 +80,23 @@ type RecentOutcome struct {
 	Took     time.Duration
 }
 
-// recent is a ring of the newest outcomes; it belongs to Engine.mu.
+// recent is a ring of the newest outcomes. Several goroutines may use it.
 type recent struct {
+	mu   sync.Mutex
 	ring [50]RecentOutcome
 	n    int
 }
 
-func (r *recent) add(t *task, o payment.Outcome) {
-	r.ring[r.n%len(r.ring)] = RecentOutcome{At: time.Now(), Intent: t.id, Merchant: t.work.dec.Intent.Merchant, Outcome: o, Took: t.age()}
+func (r *recent) add(o RecentOutcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ring[r.n%len(r.ring)] = o
 	r.n++
 }
 
 func (r *recent) list() []RecentOutcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var out []RecentOutcome
 	for i := r.n - 1; i >= 0 && i >= r.n-len(r.ring); i-- {
 		out = append(out, r.ring[i%len(r.ring)])
@@ -68,16 +106,143 @@ func (r *recent) list() []RecentOutcome {
 
 // State returns a picture of this moment.
 func (e *Engine) State() State {
+	m := e.metrics
+	s := State{Started: e.started, Recent: e.recent.list(), Counts: Counts{
+		Settled: m.intents.counts(), Skipped: m.skipped.counts(), Dead: m.dead.counts(), Calls: m.calls.counts(),
+		Repeats: m.repeats.total(), Second: m.second.total(), Vanished: m.vanished.total(),
+	}}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := State{Started: e.started, InFlight: e.inFlight, Waiting: len(e.waiting), Recent: e.recent.list()}
-	for d := range e.desks {
-		s.Desks = append(s.Desks, DeskState{Partition: d.claim.Partition(), Watermark: d.watermark(), Unfinished: len(d.open) + d.hidden.count, Active: d.active, Draining: d.closed})
-	}
-	slices.SortFunc(s.Desks, func(a, b DeskState) int { return cmp.Compare(a.Partition, b.Partition) })
-	for _, l := range e.lanes {
-		s.Lanes = append(s.Lanes, LaneState{Merchant: l.merchant, Queued: l.len(), OnHold: l.hold.on, Code: l.hold.code, Since: l.hold.began, NextCall: l.next})
-	}
-	slices.SortFunc(s.Lanes, func(a, b LaneState) int { return cmp.Compare(a.Merchant, b.Merchant) })
+	s.InFlight, s.BackingOff = e.core.sched.InFlight(), e.core.sched.BackingOff()
+	s.Partitions, s.Lanes = e.core.partitions(), e.core.lanes(time.Now())
 	return s
+}
+
+// Lanes returns why each merchant's intents wait, by merchant.
+func (e *Engine) Lanes() []Lane {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.core.lanes(time.Now())
+}
+
+// Find returns the unsettled records of an intent id, and why they wait.
+func (e *Engine) Find(id payment.IntentID) []IntentWait {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.core.find(id, time.Now())
+}
+
+func (c *core) partitions() (out []PartitionState) {
+	for w := range c.workers {
+		out = append(out, PartitionState{
+			Partition: w.claim.Partition(), Watermark: w.part.Watermark(), Unfinished: w.part.Unfinished(),
+			Active: w.active, Draining: w.closed,
+		})
+	}
+	slices.SortFunc(out, func(a, b PartitionState) int { return cmp.Compare(a.Partition, b.Partition) })
+	return out
+}
+
+func (c *core) lanes(now time.Time) []Lane {
+	backlog := map[*schedule.Lane]int{}
+	for w := range c.workers {
+		for l, b := range w.backlogs {
+			backlog[l] += b.Len()
+		}
+	}
+	out := []Lane{}
+	for _, l := range c.sched.Lanes() {
+		v := c.view(l, now)
+		out = append(out, Lane{
+			Merchant: v.Merchant, Gateway: v.Endpoint, Queued: v.Queued, BackingOff: v.BackingOff, Backlog: backlog[l], Rate: v.Rate,
+			Wait: v.Wait, OnHold: v.OnHold, Code: v.Code, HeldSince: v.HeldSince, NextCall: v.NextCall,
+		})
+	}
+	slices.SortFunc(out, func(a, b Lane) int { return cmp.Compare(a.Merchant, b.Merchant) })
+	return out
+}
+
+// view is what there is to see of a lane, with what is known of the intent that is
+// next.
+func (c *core) view(l *schedule.Lane, now time.Time) schedule.View {
+	v := c.sched.View(l, func(w *schedule.Work) time.Time { return w.Owner.(*task).since }, now)
+	if v.Next != nil {
+		t := v.Next.Owner.(*task)
+		v.Wait.Attempts = t.try.Calls
+		if v.Wait.State == backingOff.String() && t.try.Last != nil {
+			v.Wait.LastError = errorClass(t.try.Last)
+		}
+	}
+	return v
+}
+
+func (c *core) find(id payment.IntentID, now time.Time) (out []IntentWait) {
+	hash := partition.HashOf([]byte(id))
+	for w := range c.workers {
+		at := IntentWait{ID: id, Partition: w.claim.Partition()}
+		w.part.Loaded(func(r *partition.Record) {
+			if t := r.Owner.(*task); r.ID == id {
+				at.Merchant, at.Offset, at.Wait = t.dec.Intent.Merchant, r.Offset, c.wait(t, now)
+				out = append(out, at)
+			}
+		})
+		for l, b := range w.backlogs {
+			b.Each(func(e schedule.Entry) {
+				if e.ID == hash {
+					at.Merchant, at.Offset = l.Merchant(), w.part.Offset(e.Slot)
+					at.Wait = Wait{State: "in the backlog behind its merchant's pace", Since: e.Since()}
+					c.reckon(&at.Wait, l, e, now)
+					out = append(out, at)
+				}
+			})
+		}
+		w.part.EachBehindKey(func(e partition.Entry) {
+			if e.ID == hash {
+				at.Merchant, at.Offset = e.Merchant, w.part.Offset(e.Slot)
+				at.Wait = Wait{State: "in the backlog behind its key", Since: e.Since()}
+				out = append(out, at)
+			}
+		})
+	}
+	return out
+}
+
+// reckon says when a record in a backlog is likely to go on: after all that must
+// be settled before it.
+func (c *core) reckon(w *Wait, l *schedule.Lane, e schedule.Entry, now time.Time) {
+	ahead := 0
+	for other := range c.workers {
+		if b := other.backlogs[l]; b != nil {
+			b.Each(func(x schedule.Entry) {
+				if x.Before(e) {
+					ahead++
+				}
+			})
+		}
+	}
+	v := c.view(l, now)
+	w.Until, w.LastError = c.sched.Reckon(v, l, ahead), v.Wait.LastError
+}
+
+// wait says what a task waits for.
+func (c *core) wait(t *task, now time.Time) Wait {
+	w := Wait{State: t.stage.String(), Since: t.since, Attempts: t.try.Calls}
+	if t.try.Last != nil {
+		w.LastError = errorClass(t.try.Last)
+	}
+	switch {
+	case t.stage == calling && !t.try.IsLookUp():
+		w.Attempts++ // the one that is being made
+	case t.stage == backingOff:
+		w.Until = t.work.Until()
+	case t.stage == behind && t.worker.closed:
+		w.State = "handed over"
+	case t.stage == queued:
+		v := c.view(t.work.Lane(), now)
+		w.State, w.Until = v.Wait.State, v.Wait.Until
+		if w.LastError == "" {
+			w.LastError = v.Wait.LastError
+		}
+	}
+	return w
 }

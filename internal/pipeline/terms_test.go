@@ -58,7 +58,7 @@ func TestRemovedMerchantIsNotCalled(t *testing.T) {
 		for len(callsOfMerchant(l, "1")) < 2 {
 			after(time.Second)
 		}
-		if n := m.Lanes()[0].Parked; n == 0 {
+		if n := m.Lanes()[0].Backlog; n == 0 {
 			t.Fatal("nothing is parked")
 		}
 		s.merchants = s.merchants[1:]

@@ -41,7 +41,7 @@ func TestWhyAnIntentWaitsCanBeAskedDuringADrain(t *testing.T) {
 }
 
 // lane returns why a merchant's intents wait.
-func (m *member) lane(t *testing.T, merchant payment.MerchantID) pipeline.LaneWait {
+func (m *member) lane(t *testing.T, merchant payment.MerchantID) pipeline.Lane {
 	t.Helper()
 	for _, l := range m.Lanes() {
 		if l.Merchant == merchant {
@@ -49,7 +49,7 @@ func (m *member) lane(t *testing.T, merchant payment.MerchantID) pipeline.LaneWa
 		}
 	}
 	t.Fatalf("no lane of merchant %s", merchant)
-	return pipeline.LaneWait{}
+	return pipeline.Lane{}
 }
 
 // A why is a Wait, with times from the start of the test on.
@@ -115,16 +115,16 @@ func TestWhyItWaits(t *testing.T) {
 			why{"backing off", 0, time.Minute, 1, "in doubt: http_429"}, "i-0", why{"backing off", 0, time.Minute, 1, "in doubt: http_429"}},
 		"behind its key": {nil, all(ok.slow(time.Minute)), "kk", 5 * time.Second,
 			why{"free", untold, untold, 0, ""}, "i-1", why{"behind its key", time.Second, untold, 0, ""}},
-		"parked behind its key": {nil, all(ok.slow(time.Minute)), "kkkkkkk", 10 * time.Second,
-			why{"free", untold, untold, 0, ""}, "i-6", why{"parked behind its key", 6 * time.Second, untold, 0, ""}},
+		"in the backlog behind its key": {nil, all(ok.slow(time.Minute)), "kkkkkkk", 10 * time.Second,
+			why{"free", untold, untold, 0, ""}, "i-6", why{"in the backlog behind its key", 6 * time.Second, untold, 0, ""}},
 		"paced": {slow, nil, "--", 2 * time.Second,
 			why{"paced", 0, 17 * time.Second, 0, ""}, "i-1", why{"paced", time.Second, 17 * time.Second, 0, ""}},
-		"parked behind its merchant's pace": {slow, func(l *lab, _ *member) {
+		"in the backlog behind its merchant's pace": {slow, func(l *lab, _ *member) {
 			for i := range 40 {
 				l.topic.parts[0].emit("", intent(fmt.Sprint("before-", i)))
 			}
 		}, "-", time.Second,
-			why{"paced", 0, 17 * time.Second, 0, ""}, "i-0", why{"parked behind its merchant's pace", 0, 419 * time.Second, 0, ""}},
+			why{"paced", 0, 17 * time.Second, 0, ""}, "i-0", why{"in the backlog behind its merchant's pace", 0, 419 * time.Second, 0, ""}},
 		"busy by what the gateway can take": {func(c *pipeline.Config) { c.Concurrency = 1 }, all(ok.slow(time.Minute)), "--", 5 * time.Second,
 			why{"busy", 0, untold, 0, ""}, "i-1", why{"busy", time.Second, untold, 0, ""}},
 		"busy by what the process may": {func(c *pipeline.Config) {

@@ -84,13 +84,13 @@ func TestStateShowsWhatHappens(t *testing.T) {
 		p.emit("", intent("backing"))
 		after(time.Second)
 		s := m.State()
-		if s.InFlight != 1 || s.Waiting != 1 || len(s.Desks) != 2 || len(s.Lanes) != 1 {
+		if s.InFlight != 1 || s.BackingOff != 1 || len(s.Partitions) != 2 || len(s.Lanes) != 1 {
 			t.Fatalf("State = %+v; want one in flight, one waiting, two desks, one lane", s)
 		}
-		if d := s.Desks[1]; d.Partition != 1 || d.Watermark != 1 || d.Unfinished != 3 || d.Active != 1 || d.Draining {
+		if d := s.Partitions[1]; d.Partition != 1 || d.Watermark != 1 || d.Unfinished != 3 || d.Active != 1 || d.Draining {
 			t.Errorf("desk = %+v; want watermark 1, 3 unfinished, 1 active", d)
 		}
-		if d := s.Desks[0]; d.Partition != 0 || d.Unfinished != 0 || d.Watermark != -1 {
+		if d := s.Partitions[0]; d.Partition != 0 || d.Unfinished != 0 || d.Watermark != -1 {
 			t.Errorf("desk = %+v; want nothing there yet", d)
 		}
 		if len(s.Recent) != 1 || s.Recent[0].Intent != "done" || s.Recent[0].Merchant != "540001" {
@@ -101,7 +101,7 @@ func TestStateShowsWhatHappens(t *testing.T) {
 		}
 		c.drain()
 		after(0)
-		if d := m.State().Desks[1]; !d.Draining {
+		if d := m.State().Partitions[1]; !d.Draining {
 			t.Errorf("desk = %+v; want it draining", d)
 		}
 	})

@@ -52,7 +52,7 @@ func (s *service) addChecks() {
 // living member has none to fence, whatever the group gave it last: the check of
 // the group says so.
 func loading(member bool, m numbers, e pipeline.State) string {
-	n := int(m.sum(metricAssigned)) - len(e.Desks)
+	n := int(m.sum(metricAssigned)) - len(e.Partitions)
 	if !member || n <= 0 {
 		return ""
 	}
@@ -91,7 +91,7 @@ func some(all []string, n int) string {
 
 // gatewaysDown are the alarms of the gateways that fail broadly. One that no
 // merchant has any more alarms nobody, whatever was found of it last.
-func gatewaysDown(m numbers, ours []string, lanes []pipeline.LaneWait) []console.Alarm {
+func gatewaysDown(m numbers, ours []string, lanes []pipeline.Lane) []console.Alarm {
 	var out []console.Alarm
 	for _, host := range ours {
 		if down, _ := m.labelled(metricDown, "gateway", host); down == 0 {
@@ -119,7 +119,7 @@ func holds(e pipeline.State) []console.Alarm {
 			out = append(out, console.Alarm{
 				What:  fmt.Sprintf("Merchant %s is on hold: the gateway rejects our credentials or set-up (error %s)", l.Merchant, l.Code),
 				Mend:  "Check the merchant's number, its secret and its contract. No intent fails for this, and calls go on by themselves once a probe works.",
-				Since: l.Since,
+				Since: l.HeldSince,
 			})
 		}
 	}
@@ -147,7 +147,7 @@ func rises(m numbers) []console.Alarm {
 
 func partitions(m numbers, e pipeline.State) []console.Partition {
 	var out []console.Partition
-	for _, d := range e.Desks {
+	for _, d := range e.Partitions {
 		p := console.Partition{Number: d.Partition, State: "running", Healthy: true, Watermark: max(0, d.Watermark), Unfinished: d.Unfinished, Lag: -1}
 		if d.Draining {
 			p.State, p.Healthy = "draining", false
@@ -164,7 +164,7 @@ func partitions(m numbers, e pipeline.State) []console.Partition {
 func counters(m numbers, e pipeline.State) []console.Counter {
 	out := []console.Counter{
 		{Group: "Now", Name: "calls in flight", Value: uint64(max(0, e.InFlight))},
-		{Group: "Now", Name: "waiting to repeat", Value: uint64(max(0, e.Waiting))},
+		{Group: "Now", Name: "waiting to repeat", Value: uint64(max(0, e.BackingOff))},
 	}
 	for _, f := range []struct {
 		group, metric string

@@ -38,8 +38,8 @@ func registry() *prometheus.Registry {
 
 func TestEachHoldIsAnAlarm(t *testing.T) {
 	since := time.Unix(1, 0)
-	got := holds(pipeline.State{Lanes: []pipeline.LaneState{
-		{Merchant: "540001", OnHold: true, Code: "9998", Since: since}, {Merchant: "540002"},
+	got := holds(pipeline.State{Lanes: []pipeline.Lane{
+		{Merchant: "540001", OnHold: true, Code: "9998", HeldSince: since}, {Merchant: "540002"},
 	}})
 	whatAndMend(t, got, "Merchant 540001 is on hold: the gateway rejects our credentials or set-up (error 9998)")
 	if len(got) > 0 && !got[0].Since.Equal(since) {
@@ -59,7 +59,7 @@ func TestEachGatewayThatIsDownIsAnAlarmWhileItIsOurs(t *testing.T) {
 		{Merchant: payment.Merchant{ID: "1", GatewayURL: "https://two/path"}}, {Merchant: payment.Merchant{ID: "2", GatewayURL: "https://one"}},
 		{Merchant: payment.Merchant{ID: "3", GatewayURL: "https://three"}}, {Merchant: payment.Merchant{ID: "4", GatewayURL: "https://one"}},
 	})
-	got := gatewaysDown(readings(reg), b.gateways(), []pipeline.LaneWait{
+	got := gatewaysDown(readings(reg), b.gateways(), []pipeline.Lane{
 		{Merchant: "1", Gateway: "two", Wait: pipeline.Wait{State: "held", Since: time.Unix(9, 0)}},
 		{Merchant: "2", Gateway: "one", Wait: pipeline.Wait{State: "breaker open", Since: since}},
 	})
@@ -108,7 +108,7 @@ func whatAndMend(t *testing.T, got []console.Alarm, want ...string) {
 }
 
 func TestPartitionsTellTheirLag(t *testing.T) {
-	got := partitions(readings(registry()), pipeline.State{Desks: []pipeline.DeskState{
+	got := partitions(readings(registry()), pipeline.State{Partitions: []pipeline.PartitionState{
 		{Partition: 1, Watermark: 100, Unfinished: 2}, {Partition: 2, Watermark: -1, Draining: true},
 	}})
 	want := []console.Partition{
@@ -121,7 +121,7 @@ func TestPartitionsTellTheirLag(t *testing.T) {
 }
 
 func TestCountersNameWhatTheyCount(t *testing.T) {
-	got := counters(readings(registry()), pipeline.State{InFlight: 5, Waiting: 1})
+	got := counters(readings(registry()), pipeline.State{InFlight: 5, BackingOff: 1})
 	want := []console.Counter{
 		{Group: "Now", Name: "calls in flight", Value: 5},
 		{Group: "Now", Name: "waiting to repeat", Value: 1},
@@ -164,7 +164,7 @@ func TestLoadingIsWhatAMemberWasGivenAndDoesNotServeYet(t *testing.T) {
 		{true, 4, ""},
 		{false, 0, ""}, // lost the group: nobody fences
 	} {
-		if got := loading(c.member, readings(registry()), pipeline.State{Desks: make([]pipeline.DeskState, c.desks)}); got != c.want {
+		if got := loading(c.member, readings(registry()), pipeline.State{Partitions: make([]pipeline.PartitionState, c.desks)}); got != c.want {
 			t.Errorf("member %v with %d of 3 partitions: %q, want %q", c.member, c.desks, got, c.want)
 		}
 	}

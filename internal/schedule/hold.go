@@ -1,7 +1,6 @@
-package pipeline
+package schedule
 
 import (
-	"container/heap"
 	"time"
 
 	"paylink/internal/pace"
@@ -50,50 +49,22 @@ func (h *hold) probe(now time.Time) {
 	h.probes++
 }
 
-// begin holds a lane, or says that a probe failed; Engine.mu held. What other
-// calls answer that were in flight when the hold began is no news.
-func (h *hold) begin(e *Engine, l *lane, t *task) {
-	now, why := time.Now(), t.work.try.last
-	if h.on && !t.probe {
-		return
+// begin starts a hold. Where no call has shown yet that the credentials work, it
+// may have lasted since before we came, and no age counts.
+func (h *hold) begin(proven bool, now time.Time) {
+	h.on, h.began, h.since, h.probes = true, now, now, 0
+	if !proven {
+		h.since = time.Time{}
 	}
-	if !h.on {
-		h.on, h.began, h.since, h.probes = true, now, now, 0
-		if !l.known {
-			h.since = time.Time{} // it may have been so before we came
-		}
-		h.probe(now)
-		e.metrics.held.Inc()
-		l.yieldRoom()
-	}
-	h.code = why.Code
-	e.log.WithField("merchant_id", string(l.merchant)).WithField("code", why.Code).WithField("cause", why.Cause).
-		WithField("next_probe", h.probeAt.Sub(now).String()).
-		Error("merchant on hold: the gateway refuses our credentials or set-up; no intent fails for it. Check merchant id, secret and contract with the gateway")
-	e.reschedule(l, now)
+	h.probe(now)
 }
 
-// end lets a held lane go on; Engine.mu held.
-func (h *hold) end(e *Engine, l *lane) {
-	if !h.on {
-		return
-	}
-	now := time.Now()
+// end ends a hold, which from now on counts as past.
+func (h *hold) end(now time.Time) {
+	h.on = false
 	h.past = append(h.past, period{h.since, now})
 	if len(h.past) > keepPeriods {
 		h.past[1].from = h.past[0].from
 		h.past = h.past[1:]
-	}
-	h.on = false
-	e.metrics.held.Dec()
-	e.log.WithField("merchant_id", string(l.merchant)).WithField("since", h.began.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")
-	e.reschedule(l, now)
-}
-
-// reschedule puts a lane where it belongs among the ready ones; mu held.
-func (e *Engine) reschedule(l *lane, now time.Time) {
-	l.schedule(now)
-	if l.index >= 0 {
-		heap.Fix(&e.ready, l.index)
 	}
 }

@@ -1,0 +1,228 @@
+package pipeline
+
+import (
+	"time"
+
+	"paylink/internal/partition"
+	"paylink/internal/payment"
+	"paylink/internal/schedule"
+)
+
+// setAside puts a record that has just arrived into a backlog, if it is not to be
+// loaded now: behind earlier ones of its key, or behind its merchant's lane.
+func (c *core) setAside(t *task, now time.Time) bool {
+	w, key := t.worker, t.rec.Key
+	if far, ok := w.part.Far(key); ok && key != 0 {
+		c.putBehindLane(t, far.Behind.(*schedule.Backlog), now)
+		return true
+	}
+	others, full := w.part.Key(key)
+	switch {
+	case key != 0 && full:
+		slot := w.part.Remember(t.rec.Offset)
+		w.part.PutBehindKey(key, partition.NewEntry(slot, partition.HashOf([]byte(t.rec.ID)), c.merchantOf(t, now), now))
+		return true
+	case key != 0 && others, !t.needsCall():
+		return false
+	}
+	b := w.backlog(c.lane(t.dec.Intent.Merchant, now))
+	by := schedule.Deadline(t.msg.Time, t.work.ExpiresAt, c.cfg.GiveUpAfter)
+	if b.Admits(w.roomOf(), by, c.isHasty(t), now) {
+		return false
+	}
+	c.putBehindLane(t, b, now)
+	return true
+}
+
+// isHasty reports whether a task expires before it is given up.
+func (c *core) isHasty(t *task) bool {
+	return schedule.IsHasty(t.msg.Time, t.work.ExpiresAt, c.cfg.GiveUpAfter)
+}
+
+// putBehindLane puts a task into its merchant's backlog. Records of one key keep
+// their order there: a later one is neither due before nor in more of a hurry than
+// one before it.
+func (c *core) putBehindLane(t *task, b *schedule.Backlog, now time.Time) {
+	w := t.worker
+	by, hasty := schedule.Deadline(t.msg.Time, t.work.ExpiresAt, c.cfg.GiveUpAfter), c.isHasty(t)
+	if t.rec.Key != 0 {
+		if far, ok := w.part.Far(t.rec.Key); ok {
+			hasty = hasty && !far.Patient
+			if far.By.After(by) {
+				by = far.By
+			}
+		}
+		w.part.PutFar(t.rec.Key, b, by, !hasty)
+	}
+	b.Put(schedule.Entry{Slot: w.part.Remember(t.rec.Offset), Key: t.rec.Key, ID: partition.HashOf([]byte(t.rec.ID))}, by, hasty, now)
+	if hasty {
+		c.expires(by)
+	}
+}
+
+// expires notes that a record in a backlog expires.
+func (c *core) expires(at time.Time) {
+	if c.expiry.IsZero() || at.Before(c.expiry) {
+		c.expiry = at
+	}
+}
+
+// expire has records of backlogs read that have expired, and finds the next that
+// will. A backlog that could not be read now is looked at again a little later.
+func (c *core) expire(now time.Time) {
+	c.expiry = time.Time{}
+	for w := range c.workers {
+		if w.closed {
+			continue
+		}
+		for _, b := range w.backlogs {
+			at, ok := b.Expires()
+			if ok && !at.After(now) {
+				c.readBacklog(w, b, now)
+				at, ok = b.Expires()
+			}
+			if !ok {
+				continue
+			}
+			if soonest := now.Add(expireLook); at.Before(soonest) {
+				at = soonest
+			}
+			c.expires(at)
+		}
+	}
+}
+
+// readBacklog has the next records of a merchant's backlog read again, if few
+// enough are loaded, or some are in a hurry.
+func (c *core) readBacklog(w *worker, b *schedule.Backlog, now time.Time) {
+	if w.closed {
+		return
+	}
+	if entries := b.Read(w.roomOf(), now); len(entries) > 0 {
+		c.read(reading{worker: w, backlog: b, entries: entries})
+	}
+}
+
+// readKey has the next records behind a key read again, if few enough are loaded.
+func (c *core) readKey(w *worker, key partition.Hash) {
+	if w.closed {
+		return
+	}
+	if behind := w.part.ReadKey(key); len(behind) > 0 {
+		r := reading{worker: w, key: key}
+		for _, e := range behind {
+			r.entries = append(r.entries, schedule.Entry{Slot: e.Slot, Key: key, ID: e.ID})
+		}
+		c.read(r)
+	}
+}
+
+func (c *core) read(r reading) {
+	for _, e := range r.entries {
+		r.offsets = append(r.offsets, r.worker.part.Offset(e.Slot))
+	}
+	c.todo.reads = append(c.todo.reads, r)
+}
+
+// reread loads records that were read again. One that the topic does not hold any
+// more is not among them: nothing can be done for it but say so.
+func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
+	w := r.worker
+	if w.closed {
+		return
+	}
+	for i, e := range r.entries {
+		t := byOffset[r.offsets[i]]
+		if t == nil {
+			c.todo.vanished = append(c.todo.vanished, place{w.claim.Partition(), r.offsets[i]})
+		}
+		if r.backlog != nil {
+			w.part.ReadFar(e.Key)
+			if t != nil && t.rec.Key != 0 {
+				if _, full := w.part.Key(t.rec.Key); full { // it stays in the backlog, behind its key
+					w.part.PutBehindKey(t.rec.Key, partition.NewEntry(e.Slot, e.ID, c.merchantOf(t, now), now))
+					continue
+				}
+			}
+		}
+		w.part.Forget(e.Slot)
+		if t != nil {
+			c.load(t, now)
+		}
+	}
+	if r.backlog != nil {
+		r.backlog.Done()
+		c.readBacklog(w, r.backlog, now)
+	} else {
+		w.part.DoneKey(r.key)
+		c.readKey(w, r.key)
+	}
+	c.mark(w)
+}
+
+// merchantOf returns the merchant of a task, as its lane spells it: the text is not
+// kept once for each entry of a backlog.
+func (c *core) merchantOf(t *task, now time.Time) payment.MerchantID {
+	if !t.needsCall() {
+		return ""
+	}
+	return c.lane(t.dec.Intent.Merchant, now).Merchant()
+}
+
+// lane returns the lane of a merchant.
+func (c *core) lane(m payment.MerchantID, now time.Time) *schedule.Lane {
+	if l := c.sched.Lane(m); l != nil {
+		return l
+	}
+	return c.bind(m, now)
+}
+
+// bind puts a merchant's terms in force.
+func (c *core) bind(m payment.MerchantID, now time.Time) *schedule.Lane {
+	t := c.cfg.terms(m)
+	return c.sched.Bind(m, t, c.cfg.Terms != nil && t == (Terms{}), now)
+}
+
+// renewShare tells every limit which partitions are ours. One that is handed over
+// does not count any more, though its last calls are out.
+func (c *core) renewShare(now time.Time) {
+	var own []int32
+	for w := range c.workers {
+		if !w.closed {
+			own = append(own, w.claim.Partition())
+		}
+	}
+	c.total = len(own)
+	if c.cfg.Partitions != nil {
+		c.total = c.cfg.Partitions()
+	}
+	c.sched.Share(own, c.total, len(c.workers), now)
+}
+
+// open begins to work on a claim.
+func (c *core) open(w *worker, now time.Time) {
+	c.workers[w] = struct{}{}
+	c.renewShare(now)
+}
+
+// shut starts nothing more for a worker.
+func (c *core) shut(w *worker, now time.Time) {
+	w.closed = true
+	c.renewShare(now)
+	w.part.Loaded(func(r *partition.Record) {
+		t := r.Owner.(*task)
+		if t.stage == queued || t.stage == backingOff {
+			c.sched.Remove(&t.work, now)
+			c.enter(t, behind, now)
+		}
+	})
+}
+
+// close forgets a worker. What is still in flight ends by itself, and its result
+// is nobody's.
+func (c *core) close(w *worker, now time.Time) {
+	w.gone = true
+	delete(c.workers, w)
+	c.shut(w, now)
+	c.leaveRoom(w, w.part.Going())
+}

@@ -1,0 +1,494 @@
+package pipeline
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"paylink/internal/attempt"
+	"paylink/internal/event"
+	"paylink/internal/partition"
+	"paylink/internal/payment"
+	"paylink/internal/schedule"
+)
+
+// A core decides what becomes of every record that this process has in hand. It
+// puts the deciding rooms together: a partition per claim, the scheduler of all
+// merchants, an attempt per intent. It takes an event and the time, changes its
+// state, and notes in its todo what has to be done. It makes no call, starts no
+// goroutine, logs nothing and waits for nothing; what it asks of a claim (Look,
+// Reach, Fresh, Live) is answered from memory.
+//
+// A core belongs to its Engine's lock.
+type core struct {
+	cfg     *Config
+	sched   *schedule.Scheduler
+	workers map[*worker]struct{}
+	turns   []*task // whose turn has come, by key and by intent id
+	going   int     // loaded records that could go but for the number of calls
+	full    bool    // some worker has no room because of going
+	expiry  time.Time
+	total   int // partitions of the intent topic, as the scheduler has them
+	todo    *todo
+}
+
+const (
+	// leaseWait is how soon to look again whether the group still counts us in.
+	leaseWait = 50 * time.Millisecond
+
+	// fairShare is what every worker may load, however much the others have.
+	fairShare = 64
+
+	// expireLook is how soon to look again for records of backlogs that have
+	// expired, after all were looked at.
+	expireLook = 500 * time.Millisecond
+
+	// mostBacklog is how many records of a partition may wait without being loaded;
+	// beyond it the partition is not read on.
+	mostBacklog = 4 << 20
+)
+
+func newCore(cfg *Config) core {
+	return core{
+		cfg: cfg, workers: map[*worker]struct{}{}, todo: &todo{},
+		sched: schedule.New(schedule.Config{Concurrency: cfg.Concurrency, GiveUpAfter: cfg.GiveUpAfter, Scope: cfg.Scope, Window: cfg.WindowCount}),
+	}
+}
+
+// pump decides all that can be decided now. It is called whenever something has
+// changed, or a time has come.
+func (c *core) pump(now time.Time) {
+	if c.cfg.Partitions != nil && c.cfg.Partitions() != c.total { // added, and given to others
+		c.renewShare(now)
+	}
+	if !c.expiry.IsZero() && !c.expiry.After(now) {
+		c.expire(now)
+	}
+	for {
+		c.takeTurns(now)
+		step := c.sched.Next(now)
+		if step.Kind == schedule.Nothing {
+			break
+		}
+		t := step.Work.Owner.(*task)
+		switch step.Kind {
+		case schedule.Start:
+			c.start(t, now)
+		case schedule.Overdue:
+			c.timeUp(t, step.Why, now)
+		case schedule.Dismiss:
+			c.dismiss(t, now)
+		case schedule.Resume:
+			c.bury(t, t.dead, now)
+		}
+	}
+	c.takeChanges()
+}
+
+// wake is when to pump again, if nothing changes before.
+func (c *core) wake(now time.Time) time.Time {
+	wake := c.sched.Wake(now)
+	if at := now.Add(c.expiry.Sub(now)); !c.expiry.IsZero() && at.Before(wake) {
+		return at
+	}
+	return wake
+}
+
+// take returns what there is to do, and begins anew.
+func (c *core) take() *todo {
+	d := c.todo
+	for _, w := range d.settled {
+		w.settled = false
+		if next := w.part.Watermark(); next >= 0 {
+			d.commits = append(d.commits, commitment{w.claim, next})
+		}
+	}
+	c.todo = &todo{}
+	return d
+}
+
+// arrive loads a record that was taken from its claim, or puts it into a backlog.
+// It reports false when there is no room for it.
+func (c *core) arrive(t *task, now time.Time) bool {
+	w := t.worker
+	if !c.hasRoom(w) {
+		return false
+	}
+	w.part.Took(t.rec.Offset)
+	if t.dead != nil {
+		c.load(t, now)
+		return true
+	}
+	switch known := w.claim.Look(t.rec.ID, t.dec.Digest); known {
+	case Answered, Repeated:
+		c.todo.skipped[known]++
+		return true
+	case Differs:
+		t.conflict = true
+	}
+	if !c.setAside(t, now) {
+		c.load(t, now)
+	}
+	return true
+}
+
+// hasRoom reports whether a worker may load one more record. Records that could go
+// but for the number of calls in flight are limited per partition, and over all of
+// them to a few times that number: more would only cost memory.
+func (c *core) hasRoom(w *worker) bool {
+	if !w.part.HasRoom() {
+		return false
+	}
+	if w.part.Going() >= fairShare && c.going >= 2*c.cfg.Concurrency {
+		c.full = true
+		return false
+	}
+	return true
+}
+
+// load takes a task into memory.
+func (c *core) load(t *task, now time.Time) {
+	w, patient := t.worker, false
+	t.since = now
+	if t.needsCall() {
+		l := c.lane(t.dec.Intent.Merchant, now)
+		t.work.Own(l)
+		t.backlog = w.backlog(l)
+		if t.backlog.Load(t.rec.Size) {
+			w.part.Merchants(1)
+		}
+		patient = l.IsPaced()
+	}
+	if !patient {
+		c.going++
+	}
+	if w.part.Load(&t.rec, patient) {
+		c.turns = append(c.turns, t)
+	}
+}
+
+// takeTurns begins the tasks whose turn has come.
+func (c *core) takeTurns(now time.Time) {
+	for i := 0; i < len(c.turns); i++ { // a task that is settled at once lets others have their turn
+		if t := c.turns[i]; !t.worker.closed {
+			c.begin(t, now)
+		}
+		c.turns[i] = nil
+	}
+	c.turns = c.turns[:0]
+}
+
+// begin sets a task going whose turn it is: by its key, and by its intent id.
+func (c *core) begin(t *task, now time.Time) {
+	claim := t.worker.claim
+	switch {
+	case t.dead != nil:
+		c.bury(t, t.dead, now)
+	case c.known(t, now):
+	case t.msg.Time.Before(claim.Reach()):
+		c.enter(t, publishing, now)
+		c.todo.bury = append(c.todo.bury, burial{task: t, reach: claim.Reach()})
+	case len(t.dec.Violations) > 0:
+		c.publish(t, attempt.Invalid(t.dec.Violations, now), now)
+	default:
+		if t.rec.Offset < claim.Fresh() {
+			t.try.Doubt = attempt.Inherited
+		}
+		if t.work.Lane() == nil { // the ledger reached less far back when it arrived
+			t.work.Own(c.lane(t.dec.Intent.Merchant, now))
+		}
+		c.queue(t, now)
+	}
+}
+
+// known ends a task whose intent has an outcome already, and reports whether it
+// has.
+func (c *core) known(t *task, now time.Time) bool {
+	switch known := t.worker.claim.Look(t.rec.ID, t.dec.Digest); known {
+	case Answered, Repeated:
+		c.todo.skipped[known]++
+		c.finish(t, now)
+	case Differs:
+		c.bury(t, &event.Unreadable{Reason: event.Conflict, Text: "the intent id was answered before with other content: give the changed intent an id of its own"}, now)
+	default:
+		return false
+	}
+	return true
+}
+
+// queue has a task called for in its merchant's turn.
+func (c *core) queue(t *task, now time.Time) {
+	c.enter(t, queued, now)
+	c.sched.Queue(&t.work, t.class(), now)
+	if t.work.Lane().IsPaced() {
+		c.yield(t)
+	}
+}
+
+// backOff puts a task aside for a while. Whoever waits for a time takes no room
+// from those that could go.
+func (c *core) backOff(t *task, wait time.Duration, now time.Time) {
+	c.enter(t, backingOff, now)
+	c.sched.BackOff(&t.work, t.class(), wait, now)
+	if t.backlog != nil {
+		c.yield(t)
+	}
+}
+
+// start calls for a task whose merchant may be called, unless the lease is gone,
+// or the intent has its outcome: by a fence that was renewed while it waited, or
+// by another partition's claim.
+func (c *core) start(t *task, now time.Time) {
+	if !t.worker.claim.Live() {
+		c.backOff(t, leaseWait, now)
+		return
+	}
+	if !t.try.IsLinked() && c.known(t, now) {
+		return
+	}
+	c.enter(t, calling, now)
+	c.sched.Begin(&t.work, now)
+	c.todo.calls = append(c.todo.calls, t)
+}
+
+// timeUp settles a task whose time is up, or has it looked up first.
+func (c *core) timeUp(t *task, why payment.Reason, now time.Time) {
+	var d attempt.Decision
+	t.try, d = t.try.Over(why, t.work.Lane().Proven(), now)
+	if s, ok := d.(attempt.Settle); ok {
+		c.publish(t, s.Outcome, now)
+		return
+	}
+	c.sched.LookFirst(&t.work, now)
+	if t.work.IsQueued() {
+		c.enter(t, queued, now)
+	}
+}
+
+// dismiss settles a task whose merchant is not configured any more.
+func (c *core) dismiss(t *task, now time.Time) {
+	if t.try.IsLinked() { // there is nobody to ask whether there is another payment
+		c.finish(t, now)
+		return
+	}
+	c.publish(t, t.try.Dismissed(now), now)
+}
+
+// answered takes in how a call for a task has ended. lost says that the partition
+// is not ours any more: the answer is nobody's.
+func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
+	var d attempt.Decision
+	if a.lookUp {
+		t.try, d = t.try.Found(a.status, a.err, now)
+	} else {
+		t.try, d = t.try.Opened(a.link, a.err, now)
+	}
+	r := a.result(d)
+	if r.Late = lost || t.worker.closed; lost {
+		r.How = schedule.Unasked
+	}
+	held := c.sched.End(&t.work, r, now)
+	c.takeChanges()
+	switch d := d.(type) {
+	case attempt.Compared:
+		if d.Second && !lost {
+			c.todo.second = append(c.todo.second, t)
+		}
+		if !lost {
+			c.finish(t, now)
+			return
+		}
+	case attempt.Settle:
+		if !lost {
+			c.publish(t, d.Outcome, now)
+			return
+		}
+	}
+	switch _, repeat := d.(attempt.Repeat); {
+	case lost || t.worker.closed:
+		c.abandon(t, now)
+	case repeat && !held:
+		c.repeat(t, d.(attempt.Repeat).AtLeast, now)
+	default:
+		c.queue(t, now)
+	}
+}
+
+// repeat has a task wait, and call again.
+func (c *core) repeat(t *task, atLeast time.Duration, now time.Time) {
+	wait := max(atLeast, c.cfg.Backoff.Delay(t.try.Repeats, rand.Float64()))
+	t.try.Repeats++
+	r := repetition{task: t, wait: wait}
+	if t.try.Last != nil {
+		r.cause = t.try.Last.Cause
+	}
+	c.todo.repeated = append(c.todo.repeated, r)
+	c.backOff(t, wait, now)
+}
+
+// publish has an outcome published.
+func (c *core) publish(t *task, o payment.Outcome, now time.Time) {
+	c.enter(t, publishing, now)
+	c.todo.publish = append(c.todo.publish, publication{t, o})
+}
+
+// published ends a task whose outcome is durable, or whose claim ended before it
+// was. Where calls before the link were in doubt, the gateway is asked whether it
+// holds another payment: that is to be told.
+func (c *core) published(t *task, o payment.Outcome, err error, now time.Time) {
+	created, ok := o.(payment.Created)
+	switch {
+	case err != nil || t.worker.gone:
+		c.abandon(t, now)
+	case ok && t.try.Doubt == attempt.Standing && !t.worker.closed:
+		t.try = t.try.Linked(created.PaymentID)
+		t.work.Endless = true
+		c.queue(t, now)
+	default:
+		c.finish(t, now)
+	}
+}
+
+// bury has a dead letter published.
+func (c *core) bury(t *task, why *event.Unreadable, now time.Time) {
+	c.enter(t, publishing, now)
+	c.todo.bury = append(c.todo.bury, burial{task: t, why: why})
+}
+
+// buried ends a task whose dead letter is durable, or whose claim ended before it
+// was.
+func (c *core) buried(t *task, err error, now time.Time) {
+	if err != nil || t.worker.gone {
+		c.abandon(t, now)
+		return
+	}
+	c.finish(t, now)
+}
+
+// buryLater keeps a record that the dead letter topic does not take, not even by
+// reference, and tries again later: only the topic's settings can help.
+func (c *core) buryLater(t *task, why *event.Unreadable, now time.Time) (wait time.Duration) {
+	if t.worker.closed {
+		c.abandon(t, now)
+		return 0
+	}
+	t.dead = why
+	t.work.Own(nil)
+	wait = c.cfg.Backoff.Delay(t.try.Repeats, rand.Float64())
+	t.try.Repeats++
+	c.backOff(t, wait, now)
+	return wait
+}
+
+// finish takes a settled task out, and lets its followers go.
+func (c *core) finish(t *task, now time.Time) {
+	w := t.worker
+	c.enter(t, finished, now)
+	if w.closed && w.active == 0 {
+		c.todo.idle = append(c.todo.idle, w)
+	}
+	if t.backlog != nil && t.backlog.Unload(t.rec.Size) {
+		w.part.Merchants(-1)
+	}
+	if !t.rec.IsPatient() {
+		c.leaveRoom(w, 1)
+	}
+	byID, byKey := w.part.Settle(&t.rec)
+	tell(w.room)
+	c.mark(w)
+	for _, r := range []*partition.Record{byID, byKey} {
+		if r != nil {
+			c.turns = append(c.turns, r.Owner.(*task))
+		}
+	}
+	if t.rec.Key != 0 {
+		c.readKey(w, t.rec.Key)
+	}
+	if t.backlog != nil {
+		c.readBacklog(w, t.backlog, now)
+	}
+}
+
+// abandon leaves a task unsettled: its partition is handed over or lost.
+func (c *core) abandon(t *task, now time.Time) {
+	c.enter(t, finished, now)
+	if w := t.worker; w.closed && w.active == 0 {
+		c.todo.idle = append(c.todo.idle, w)
+	}
+}
+
+// mark notes that a worker's committed offset may rise.
+func (c *core) mark(w *worker) {
+	if !w.settled {
+		w.settled = true
+		c.todo.settled = append(c.todo.settled, w)
+	}
+}
+
+// enter moves a task to another stage.
+func (c *core) enter(t *task, s stage, now time.Time) {
+	w := t.worker
+	if t.stage.isActive() {
+		w.active--
+	}
+	if s.isActive() {
+		w.active++
+	}
+	switch {
+	case t.stage != publishing && s == publishing:
+		c.sched.Publishing(1)
+	case t.stage == publishing && s != publishing:
+		c.sched.Publishing(-1)
+	}
+	t.stage, t.since = s, now
+}
+
+// yield gives a task's room to those that could go now.
+func (c *core) yield(t *task) {
+	if t.worker.part.Yield(&t.rec) {
+		c.leaveRoom(t.worker, 1)
+	}
+}
+
+// leaveRoom tells whoever waits for room that so many tasks take none any more.
+func (c *core) leaveRoom(w *worker, n int) {
+	c.going -= n
+	tell(w.room)
+	if c.full {
+		c.full = false
+		for other := range c.workers {
+			tell(other.room)
+		}
+	}
+}
+
+// takeChanges takes in what has changed with merchants and endpoints: what waits
+// now for something other than room gives its room to others.
+func (c *core) takeChanges() {
+	for _, ch := range c.sched.Changes() {
+		switch ch.Kind {
+		case schedule.HoldBegan:
+			c.yieldLane(c.sched.Lane(ch.Merchant))
+		case schedule.EndpointDown:
+			for _, l := range c.sched.Lanes() {
+				if l.Endpoint() == ch.Endpoint {
+					c.yieldLane(l)
+				}
+			}
+		}
+		c.todo.changes = append(c.todo.changes, ch)
+	}
+}
+
+func (c *core) yieldLane(l *schedule.Lane) {
+	for w := range l.Queued() {
+		c.yield(w.Owner.(*task))
+	}
+}
+
+// tell wakes whoever waits on a channel that holds one token.
+func tell(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,94 @@
+package pipeline
+
+import (
+	"errors"
+	"time"
+
+	"paylink/internal/attempt"
+	"paylink/internal/payment"
+	"paylink/internal/schedule"
+)
+
+// An answer is how a call of the gateway ended.
+type answer struct {
+	lookUp bool
+	link   payment.Link   // of an Init
+	status payment.Status // of a look-up
+	err    error
+}
+
+// result is what the answer, and what it was decided to mean, shows of others than
+// the intent.
+func (a answer) result(d attempt.Decision) schedule.Result {
+	var r schedule.Result
+	_, r.Hold = d.(attempt.Hold)
+	switch d.(type) {
+	case attempt.Settle, attempt.Proceed:
+		r.Proves = true // whatever it says: our credentials were taken
+	}
+	if a.err == nil || isNotFound(a.err) {
+		r.Proves = true
+		return r
+	}
+	ge := payment.AsGatewayError(a.err)
+	r.Code, r.Cause, r.Error = ge.Code, ge.Cause, errorClass(ge)
+	switch {
+	case errors.Is(a.err, payment.ErrUnknownMerchant):
+		r.How = schedule.Unasked
+	case ge.Class == payment.Misconfigured:
+		r.How = schedule.Denied
+	case ge.Class == payment.InDoubt, ge.Class == payment.NotSent:
+		r.How = schedule.Unanswered
+	}
+	return r
+}
+
+// isNotFound reports whether the gateway answered that it knows no payment.
+func isNotFound(err error) bool { return errors.Is(err, payment.ErrNotFound) }
+
+// errorClass names an error for those who ask why something waits.
+func errorClass(ge *payment.GatewayError) string { return ge.Class.String() + ": " + ge.Cause }
+
+// callerIdle is how long a caller waits for another task. Callers are kept
+// because a fresh goroutine has to grow its stack for every call.
+const callerIdle = time.Second
+
+// caller makes calls, one after the other, as long as there are any. It has one of
+// e.work for each.
+func (e *Engine) caller(t *task) {
+	idle := time.NewTimer(callerIdle)
+	defer idle.Stop()
+	for {
+		e.call(t)
+		idle.Reset(callerIdle)
+		select {
+		case t = <-e.handed:
+		case <-idle.C:
+			return
+		case <-e.over:
+			return
+		}
+	}
+}
+
+// call makes the call that is due for a task, and tells the core how it ended.
+func (e *Engine) call(t *task) {
+	defer e.work.Done()
+	a := e.ask(t)
+	e.metrics.inFlight.Dec()
+	lost := t.worker.ctx.Err() != nil
+	e.perform(e.decide(func(c *core, now time.Time) { c.answered(t, a, lost, now) }), t)
+}
+
+// ask makes one call: Init, or a status look-up. The task's next call does not
+// change while it is being made.
+func (e *Engine) ask(t *task) (a answer) {
+	began, in := time.Now(), t.dec.Intent
+	if a.lookUp = t.try.IsLookUp(); a.lookUp {
+		a.status, a.err = e.cfg.Gateway.Find(t.worker.ctx, in)
+	} else {
+		a.link, a.err = e.cfg.Gateway.Open(t.worker.ctx, in)
+	}
+	e.metrics.called(a, time.Since(began))
+	return a
+}

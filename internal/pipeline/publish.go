@@ -1,0 +1,115 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"paylink/internal/event"
+	"paylink/internal/payment"
+)
+
+// publish encodes and appends an outcome.
+func (e *Engine) publish(p publication) {
+	t := p.task
+	m, ok := e.encode(p)
+	if !ok {
+		e.published(p, ErrLost)
+		return
+	}
+	t.worker.claim.Append(Answer{ID: t.rec.ID, Digest: t.dec.Digest, Message: m}, func(err error) { e.published(p, err) })
+}
+
+// encode encodes an outcome. What stands in the way is waited out: an outcome is
+// never dropped.
+func (e *Engine) encode(p publication) (event.Message, bool) {
+	t := p.task
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		m, err := e.cfg.Encoder.Outcome(t.worker.ctx, t.dec, t.msg.Key, e.place(t), p.outcome)
+		if err == nil {
+			return m, true
+		}
+		e.log.WithError(err).WithFields(t.fields()).Error("cannot encode the outcome yet: its key waits")
+		select {
+		case <-t.worker.ctx.Done():
+			return m, false
+		case <-time.After(wait):
+		}
+	}
+}
+
+// published is told how an append ended.
+func (e *Engine) published(p publication, err error) {
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		e.bury(burial{task: p.task, why: &event.Unreadable{Reason: event.TooLarge, Text: "the outcome does not fit into a record of the outcome topic: raise its max.message.bytes, then redrive"}})
+		return
+	case err == nil:
+		e.tellOutcome(p)
+	}
+	e.do(func(c *core, now time.Time) { c.published(p.task, p.outcome, err, now) })
+}
+
+// bury sends a record to the dead letters; by reference, if it does not fit.
+func (e *Engine) bury(b burial) {
+	if b.why == nil {
+		b.why = tooOld(b.task.msg.Time, b.reach)
+	}
+	claim, rec := b.task.worker.claim, b.task.msg
+	m := event.DeadLetter(rec.Message, e.place(b.task), e.cfg.Group, b.why, time.Now())
+	claim.Bury(m, func(err error) {
+		if errors.Is(err, ErrTooLarge) {
+			m := event.DeadLetterByReference(rec.Message, e.place(b.task), e.cfg.Group, b.why, time.Now())
+			claim.Bury(m, func(err error) { e.buried(b, err) })
+			return
+		}
+		e.buried(b, err)
+	})
+}
+
+// tooOld says that a record is older than answered intents are known.
+func tooOld(at, reach time.Time) *event.Unreadable {
+	return &event.Unreadable{Reason: event.TooOld, Text: fmt.Sprintf(
+		"the record is from %s, answered intents are known from %s on: check whether it has a link, then emit it again with a new time",
+		at.UTC().Format(time.RFC3339), reach.UTC().Format(time.RFC3339))}
+}
+
+// buried is told how the append of a dead letter ended.
+func (e *Engine) buried(b burial, err error) {
+	l := e.log.WithFields(b.task.fields()).WithField("reason", string(b.why.Reason))
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		var wait time.Duration
+		e.do(func(c *core, now time.Time) { wait = c.buryLater(b.task, b.why, now) })
+		if wait > 0 {
+			l.WithField("wait", wait.Round(time.Millisecond).String()).
+				Error("the dead letter topic takes not even a reference to the record: the committed offset stays before it. Raise the topic's max.message.bytes")
+		}
+		return
+	case err == nil:
+		e.metrics.dead.inc(string(b.why.Reason))
+		l.WithField("error", b.why.Text).Warn("dead letter")
+	}
+	e.do(func(c *core, now time.Time) { c.buried(b.task, err, now) })
+}
+
+// place is where a task's record stands.
+func (e *Engine) place(t *task) event.Place {
+	return event.Place{Topic: e.cfg.Topic, Partition: t.worker.claim.Partition(), Offset: t.rec.Offset}
+}
+
+// tellOutcome writes the one log line of an intent, and counts it.
+func (e *Engine) tellOutcome(p publication) {
+	t, now := p.task, time.Now()
+	took := max(0, now.Sub(t.msg.Time)) // zero if the emitter's clock is ahead
+	l := e.log.WithFields(t.fields()).WithField("took_ms", took.Milliseconds())
+	switch o := p.outcome.(type) {
+	case payment.Created:
+		e.metrics.settled("created", "", took)
+		l.WithFields(map[string]any{"outcome": "created", "attempts": o.Attempts, "payment_id": o.PaymentID}).Info("settled")
+	case payment.Failed:
+		e.metrics.settled("failed", string(o.Reason), took)
+		l.WithFields(map[string]any{"outcome": "failed", "reason": string(o.Reason), "attempts": o.Attempts, "code": o.ErrorCode, "payment_may_exist": o.PaymentMayExist}).Info("settled")
+	}
+	e.recent.add(RecentOutcome{At: now, Intent: t.rec.ID, Merchant: t.dec.Intent.Merchant, Outcome: p.outcome, Took: took})
+}

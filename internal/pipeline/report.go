@@ -1,0 +1,114 @@
+package pipeline
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"paylink/internal/attempt"
+	"paylink/internal/schedule"
+)
+
+// report logs and counts what the core has noticed.
+func (e *Engine) report(d *todo) {
+	for known, n := range d.skipped {
+		if n > 0 {
+			e.metrics.skipped.add(n, Known(known).String())
+			e.skips.note(Known(known), n)
+		}
+	}
+	for _, ch := range d.changes {
+		e.tellChange(ch)
+	}
+	for _, r := range d.repeated {
+		e.metrics.repeats.inc()
+		e.log.WithFields(r.task.fields()).WithField("cause", r.cause).WithField("wait", r.wait.Round(time.Millisecond).String()).Debug("no answer to rely on: calling again")
+	}
+	for _, t := range d.second {
+		e.metrics.second.inc()
+		linked, _ := t.try.Next.(attempt.Compare)
+		e.log.WithFields(t.fields()).WithField("payment_id", linked.Linked).
+			Warn("the gateway shows another payment than the published link's for this order: reconcile")
+	}
+	for _, p := range d.vanished {
+		e.metrics.vanished.inc()
+		e.log.WithField("partition", p.partition).WithField("offset", p.offset).
+			Error("the topic's retention deleted an intent that was waiting: it gets no outcome; emit it again")
+	}
+}
+
+// tellChange logs and counts what has changed with a merchant or an endpoint.
+func (e *Engine) tellChange(ch schedule.Change) {
+	merchant := e.log.WithField("merchant_id", string(ch.Merchant))
+	endpoint := e.log.WithField("gateway", ch.Endpoint).WithField("state", ch.State)
+	switch ch.Kind {
+	case schedule.HoldBegan:
+		e.metrics.held.Inc()
+		tellHold(merchant, ch)
+	case schedule.ProbeRefused:
+		tellHold(merchant, ch)
+	case schedule.HoldEnded:
+		e.metrics.held.Dec()
+		merchant.WithField("since", ch.Since.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")
+	case schedule.EndpointDown:
+		e.metrics.down.WithLabelValues(ch.Endpoint).Set(1)
+		endpoint.Error("the gateway fails broadly: calling it only to see whether it is back; intents wait")
+	case schedule.EndpointBack:
+		e.metrics.down.WithLabelValues(ch.Endpoint).Set(0)
+		endpoint.Warn("the gateway answers again")
+	case schedule.EndpointGone:
+		e.metrics.down.DeleteLabelValues(ch.Endpoint)
+	}
+}
+
+func tellHold(l logrus.FieldLogger, ch schedule.Change) {
+	l.WithField("code", ch.Code).WithField("cause", ch.Cause).WithField("next_probe", ch.Wait.String()).
+		Error("merchant on hold: the gateway refuses our credentials or set-up; no intent fails for it. Check merchant id, secret and contract with the gateway")
+}
+
+// fields are what log lines say of a task. Nothing of it is personal.
+func (t *task) fields() logrus.Fields {
+	return logrus.Fields{"intent_id": string(t.rec.ID), "merchant_id": string(t.dec.Intent.Merchant), "partition": t.worker.claim.Partition(), "offset": t.rec.Offset}
+}
+
+// bursts logs skips once per burst, not once per record.
+type bursts struct {
+	log logrus.FieldLogger
+
+	mu     sync.Mutex
+	counts [Differs]int
+	began  time.Time
+}
+
+// burstLog is how long skips are summed up in one line.
+const burstLog = 10 * time.Second
+
+func (b *bursts) note(k Known, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now := time.Now(); now.Sub(b.began) > burstLog {
+		b.flushLocked()
+		b.began = now
+		b.log.WithField("kind", k.String()).Info("skipping intents that are answered already")
+	}
+	b.counts[k] += n
+}
+
+func (b *bursts) flush() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.flushLocked()
+}
+
+func (b *bursts) flushLocked() {
+	if n, m := b.counts[Answered], b.counts[Repeated]; n+m > 0 {
+		b.log.WithField("redelivered", n).WithField("repeated", m).Info("skipped intents that were answered already")
+	}
+	b.counts = [Differs]int{}
+}
+
+// String names it as metrics and logs do.
+func (k Known) String() string {
+	return [...]string{"unknown", "redelivered", "repeated", "conflict"}[k]
+}

@@ -1,0 +1,232 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"paylink/internal/event"
+	"paylink/internal/partition"
+	"paylink/internal/schedule"
+)
+
+// A worker works on the records of one claim: its goroutine polls, decodes and
+// admits them. All below the channels belongs to the core.
+type worker struct {
+	claim  Claim
+	ctx    context.Context // ends when the claim is lost, or the worker is done
+	intake context.Context // ends when nothing more is to be taken in: before ctx, if the claim drains
+	room   chan struct{}   // told when there may be room for a record
+	idle   chan struct{}   // told when active falls to zero while closed
+
+	part     *partition.Partition
+	backlogs map[*schedule.Lane]*schedule.Backlog
+	active   int  // tasks that call or publish
+	closed   bool // drains, or is lost: nothing starts
+	gone     bool // the claim has ended
+	settled  bool // noted in the todo: its committed offset may rise
+}
+
+// backlog returns a merchant's backlog.
+func (w *worker) backlog(l *schedule.Lane) *schedule.Backlog {
+	b := w.backlogs[l]
+	if b == nil {
+		b = schedule.NewBacklog(l)
+		w.backlogs[l] = b
+	}
+	return b
+}
+
+// roomOf is what the partition has for what waits for something other than room.
+func (w *worker) roomOf() schedule.Room {
+	bytes, used, merchants := w.part.Patience()
+	return schedule.Room{Bytes: bytes, Used: used, Merchants: merchants}
+}
+
+// serve settles the records of one claim until it drains or is lost.
+func (e *Engine) serve(claim Claim) {
+	w, release := e.openWorker(claim)
+	defer release()
+	for {
+		e.awaitGateway(w)
+		recs, next, err := claim.Poll(w.ctx)
+		if err != nil {
+			if errors.Is(err, ErrDraining) {
+				e.drain(w)
+			}
+			return
+		}
+		if !e.admitAll(w, recs, next) {
+			e.drain(w)
+			return
+		}
+	}
+}
+
+// openWorker begins to work on a claim; release ends that. Two goroutines mind how
+// the claim ends; release waits for them.
+func (e *Engine) openWorker(claim Claim) (w *worker, release func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	intake, shut := context.WithCancel(ctx)
+	w = &worker{
+		claim: claim, ctx: ctx, intake: intake, room: make(chan struct{}, 1), idle: make(chan struct{}, 1),
+		part:     partition.New(partition.Limit{Count: e.cfg.WindowCount, Bytes: e.cfg.WindowBytes, Backlog: mostBacklog}),
+		backlogs: map[*schedule.Lane]*schedule.Backlog{},
+	}
+	minded := make(chan struct{})
+	go func() {
+		defer close(minded)
+		select {
+		case <-claim.Draining():
+		case <-claim.Lost():
+		case <-ctx.Done():
+		}
+		shut()
+		select {
+		case <-claim.Lost():
+		case <-ctx.Done():
+		}
+		cancel()
+	}()
+	e.do(func(c *core, now time.Time) { c.open(w, now) })
+	return w, func() {
+		e.do(func(c *core, now time.Time) { c.close(w, now) })
+		cancel()
+		<-minded
+	}
+}
+
+// admitAll decodes records and admits them, as the window has room. It reports
+// false when the claim drains or is lost before all were admitted.
+func (e *Engine) admitAll(w *worker, recs []Record, next int64) bool {
+	for len(recs) > 0 {
+		n := min(len(recs), 100) // decoded ahead of a full window at most
+		tasks := make([]*task, 0, n)
+		for _, r := range recs[:n] {
+			t, ok := e.decode(w, r)
+			if !ok {
+				return false
+			}
+			tasks = append(tasks, t)
+		}
+		if !e.admit(w, tasks) {
+			return false
+		}
+		recs = recs[n:]
+	}
+	e.do(func(c *core, now time.Time) {
+		w.part.Passed(next)
+		c.mark(w)
+	})
+	return true
+}
+
+// admit takes tasks as there is room. It reports false when the claim ends first.
+func (e *Engine) admit(w *worker, tasks []*task) bool {
+	for {
+		e.do(func(c *core, now time.Time) {
+			for len(tasks) > 0 && c.arrive(tasks[0], now) {
+				c.takeTurns(now)
+				tasks = tasks[1:]
+			}
+		})
+		if len(tasks) == 0 {
+			return true
+		}
+		select {
+		case <-w.room:
+		case <-w.intake.Done():
+			return false
+		}
+	}
+}
+
+// decode makes a task of a record. An error that is not the record's fault is
+// waited out: the record is good, we cannot read it yet.
+func (e *Engine) decode(w *worker, r Record) (*task, bool) {
+	t := newTask(w, r)
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		dec, err := e.cfg.Decoder.Decode(w.intake, r.Message)
+		var dead *event.Unreadable
+		switch {
+		case err == nil:
+			t.decoded(dec)
+			return t, true
+		case errors.As(err, &dead):
+			t.unreadable(dead)
+			return t, true
+		case w.intake.Err() != nil:
+			return nil, false
+		}
+		e.metrics.unread.inc()
+		e.log.WithError(err).WithField("partition", w.claim.Partition()).WithField("offset", r.Offset).Warn("cannot read the record yet: the partition waits")
+		select {
+		case <-w.intake.Done():
+			return nil, false
+		case <-time.After(wait):
+		}
+	}
+}
+
+// drain starts nothing more and waits until what is in flight is settled, or the
+// claim is lost. What it settled is committed before it returns: whoever finished
+// the last task may not have come to that yet.
+func (e *Engine) drain(w *worker) {
+	var active int
+	e.do(func(c *core, now time.Time) {
+		c.shut(w, now)
+		active = w.active
+	})
+	if active > 0 {
+		select {
+		case <-w.idle:
+		case <-w.ctx.Done():
+		}
+	}
+	e.do(func(c *core, now time.Time) { c.mark(w) })
+}
+
+// downLook is how often to look whether a gateway is back that could be called.
+const downLook = 200 * time.Millisecond
+
+// awaitGateway returns once some gateway can be called, or the claim ends.
+func (e *Engine) awaitGateway(w *worker) {
+	for e.isDown() {
+		select {
+		case <-w.intake.Done():
+			return
+		case <-time.After(downLook):
+		}
+	}
+}
+
+// isDown reports whether no gateway at all can be called: then nothing is fetched
+// either.
+func (e *Engine) isDown() bool {
+	if e.cfg.Hosts == nil {
+		return false
+	}
+	all := e.cfg.Hosts()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.core.sched.IsDown(all, time.Now())
+}
+
+// readAgain reads records of a backlog again. If its claim ends, nobody needs them
+// here any more.
+func (e *Engine) readAgain(r reading) {
+	w := r.worker
+	recs, err := w.claim.Reread(w.ctx, sorted(r.offsets))
+	if err != nil {
+		return
+	}
+	byOffset := make(map[int64]*task, len(recs))
+	for _, rec := range recs {
+		t, ok := e.decode(w, rec)
+		if !ok {
+			return
+		}
+		byOffset[rec.Offset] = t
+	}
+	e.do(func(c *core, now time.Time) { c.reread(r, byOffset, now) })
+}

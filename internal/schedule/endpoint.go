@@ -1,0 +1,130 @@
+package schedule
+
+import (
+	"time"
+
+	"paylink/internal/pace"
+)
+
+// An Endpoint is one gateway host: its merchants share whether it works, and how
+// many calls it can take.
+type Endpoint struct {
+	name     string
+	breaker  pace.Breaker
+	adaptive *pace.Adaptive
+	inFlight int
+	lanes    int     // that are bound to it
+	full     []*Lane // those that wait for a call of it to end, in their order
+	was      pace.State
+	last     string // cause of the newest failure
+}
+
+func newEndpoint(name string, concurrency int) *Endpoint {
+	return &Endpoint{name: name, adaptive: pace.NewAdaptive(concurrency)}
+}
+
+// began counts a call that starts.
+func (p *Endpoint) began(now time.Time) {
+	p.breaker.Allow(now)
+	p.inFlight++
+}
+
+// isFull reports whether it has as many calls in flight as it can take.
+func (p *Endpoint) isFull() bool { return p.inFlight >= p.adaptive.Allowed() }
+
+// block has a lane wait until a call ends.
+func (p *Endpoint) block(l *Lane, now time.Time) {
+	if l.blockedAt.IsZero() {
+		l.blockedAt = now
+		p.full = append(p.full, l)
+	}
+}
+
+// judge tells breaker and adaptive how a call went. That our credentials are
+// refused says nothing of how well the gateway works, but that it is there: a
+// merchant on hold may be the only one left to find that out.
+func (p *Endpoint) judge(began, now time.Time, how How) {
+	switch how {
+	case Unasked:
+		return
+	case Denied:
+		if p.breaker.State(now) == pace.Open {
+			p.breaker.Done(began, now, false)
+		}
+		return
+	}
+	failed := how == Unanswered
+	p.breaker.Done(began, now, failed)
+	p.adaptive.Done(now, now.Sub(began), !failed)
+}
+
+// isDown reports whether it fails broadly and not even a probe is due. Whoever
+// could have made that probe may have been lost with its partition, or have
+// expired, and then only a fresh record can find out whether it is back.
+func (p *Endpoint) isDown(now time.Time) bool {
+	return p.breaker.State(now) == pace.Open && p.breaker.Next(now).After(now)
+}
+
+// IsDown reports whether every endpoint is down, and they are all that there are:
+// then nothing needs to be fetched either. all is how many there are; 0: not known.
+func (s *Scheduler) IsDown(all int, now time.Time) bool {
+	for _, p := range s.endpoints {
+		if !p.isDown(now) {
+			return false
+		}
+	}
+	return all > 0 && len(s.endpoints) > 0 && len(s.endpoints) >= all
+}
+
+// endpoint returns the endpoint of that name.
+func (s *Scheduler) endpoint(name string) *Endpoint {
+	p := s.endpoints[name]
+	if p == nil {
+		p = newEndpoint(name, s.cfg.Concurrency)
+		s.endpoints[name] = p
+	}
+	return p
+}
+
+// told keeps a change of an endpoint's state.
+func (s *Scheduler) told(p *Endpoint, now time.Time) {
+	state := p.breaker.State(now)
+	if state == p.was || p.lanes == 0 {
+		return
+	}
+	p.was = state
+	kind := EndpointBack
+	if state == pace.Open {
+		kind = EndpointDown
+	}
+	s.changed(Change{Kind: kind, Endpoint: p.name, State: state.String()})
+}
+
+// release lets lanes go that waited for a call of an endpoint to end, as many as
+// there is room for.
+func (s *Scheduler) release(p *Endpoint, now time.Time) {
+	for room := p.adaptive.Allowed() - p.inFlight; room > 0 && len(p.full) > 0; {
+		l := p.full[0]
+		p.full = p.full[1:]
+		l.blockedAt = time.Time{}
+		if l.index < 0 {
+			continue
+		}
+		if s.reschedule(l, now); !l.next.After(now) {
+			room--
+		}
+	}
+}
+
+// releaseAll lets lanes go that still wait although their endpoint has room: whom
+// release gave the room to has made no call, because its work was overdue, or its
+// partition is not ours any more. It reports whether there were any.
+func (s *Scheduler) releaseAll(now time.Time) (any bool) {
+	for _, p := range s.endpoints {
+		if len(p.full) > 0 && !p.isFull() {
+			s.release(p, now)
+			any = true
+		}
+	}
+	return any
+}

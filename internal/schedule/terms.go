@@ -1,0 +1,101 @@
+package schedule
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"paylink/internal/pace"
+	"paylink/internal/payment"
+)
+
+// Lane returns the lane of a merchant, nil if it has none yet.
+func (s *Scheduler) Lane(m payment.MerchantID) *Lane { return s.lanes[m] }
+
+// Lanes are all lanes there are.
+func (s *Scheduler) Lanes() iter.Seq2[payment.MerchantID, *Lane] { return maps.All(s.lanes) }
+
+// Bind puts terms in force for a merchant, and makes its lane if there is none.
+// gone says that the merchant is not configured any more.
+func (s *Scheduler) Bind(m payment.MerchantID, t Terms, gone bool, now time.Time) *Lane {
+	l := s.lanes[m]
+	if l == nil {
+		l = newLane(m)
+		s.lanes[m] = l
+	}
+	if l.gone = gone; gone {
+		s.moveTo(newEndpoint("", 1), l) // nobody's: it counts neither as up nor as down
+	} else {
+		s.moveTo(s.endpoint(t.Host), l)
+	}
+	switch {
+	case t.Rate == (pace.Rate{}):
+		l.limit = nil
+	case l.limit == nil:
+		l.limit = pace.NewLimit(string(m), t.Rate, s.cfg.Scope)
+		l.limit.Own(s.share, now)
+	default:
+		l.limit.SetRate(t.Rate, now)
+	}
+	l.size(s.partitions, s.cfg.Window)
+	s.reschedule(l, now)
+	return l
+}
+
+// Mended ends a merchant's hold, as its settings have changed.
+func (s *Scheduler) Mended(l *Lane, now time.Time) { s.endHold(l, now) }
+
+// Rebound has everything looked at again that new terms may have changed: work of
+// merchants that are gone waits no longer, and endpoints that nobody has are
+// forgotten. Calls of one that are in flight end by themselves.
+func (s *Scheduler) Rebound(now time.Time) {
+	for w := range s.waiting.All() {
+		if w.lane != nil && w.lane.gone {
+			w.until, w.look = now, now
+		}
+	}
+	s.waiting.FixAll()
+	for name, p := range s.endpoints {
+		if p.lanes == 0 {
+			delete(s.endpoints, name)
+			s.changed(Change{Kind: EndpointGone, Endpoint: name})
+		}
+	}
+}
+
+// moveTo binds a lane to an endpoint.
+func (s *Scheduler) moveTo(p *Endpoint, l *Lane) {
+	if l.endpoint == p {
+		return
+	}
+	if was := l.endpoint; was != nil {
+		was.lanes--
+		was.full = slices.DeleteFunc(was.full, func(x *Lane) bool { return x == l })
+		l.blockedAt = time.Time{}
+	}
+	l.endpoint = p
+	p.lanes++
+}
+
+// Share tells every limit which of all partitions are ours to call for, and how
+// many we work on, those that are handed over included.
+func (s *Scheduler) Share(own []int32, all, partitions int, now time.Time) {
+	s.share, s.partitions = pace.NewShare(own, all), partitions
+	for _, l := range s.lanes {
+		if l.limit != nil {
+			l.limit.Own(s.share, now)
+			l.size(partitions, s.cfg.Window)
+			s.reschedule(l, now)
+		}
+	}
+}
+
+// SetConcurrency changes how many calls may be in flight.
+func (s *Scheduler) SetConcurrency(n int, now time.Time) {
+	s.cfg.Concurrency = n
+	for _, p := range s.endpoints {
+		p.adaptive.SetBound(n)
+		s.release(p, now)
+	}
+}
