@@ -81,7 +81,7 @@ type Gateway struct {
 	mux      *http.ServeMux
 	mask     masker
 	log      *callLog
-	book     *book
+	payments *payments
 	visitors *visitors
 
 	mu      sync.Mutex
@@ -103,7 +103,7 @@ func New(cfg Config) *Gateway {
 		cfg:      cfg,
 		mask:     newMasker(),
 		log:      newCallLog(cfg.KeepCalls),
-		book:     newBook(cfg.KeepPayments),
+		payments: newPayments(cfg.KeepPayments),
 		visitors: newVisitors(cfg.MinInterval),
 		secrets:  maps.Clone(cfg.Merchants),
 		latency:  cfg.Latency,
@@ -253,15 +253,15 @@ func (g *Gateway) CallsOf(orderID string) []Call {
 func (g *Gateway) Counts() Counts { return g.log.totals() }
 
 // Payments returns all payments, the oldest first.
-func (g *Gateway) Payments() []Payment { return g.book.all(g.cfg.Now()) }
+func (g *Gateway) Payments() []Payment { return g.payments.all(g.cfg.Now()) }
 
 // PaymentsOf returns the payments of an order, the oldest first.
 func (g *Gateway) PaymentsOf(orderID string) []Payment {
-	return g.book.ofOrder(orderID, g.cfg.Now())
+	return g.payments.ofOrder(orderID, g.cfg.Now())
 }
 
 // SetState makes status tell another word of a payment, as if the payer or the
 // operator had done something. It reports whether there is such a payment.
 func (g *Gateway) SetState(id int64, state string) bool {
-	return g.book.setState(id, state, g.cfg.Now())
+	return g.payments.setState(id, state, g.cfg.Now())
 }

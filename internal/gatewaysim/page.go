@@ -38,7 +38,7 @@ type payView struct {
 }
 
 func (g *Gateway) servePayPage(w http.ResponseWriter, r *http.Request) {
-	p, ok := g.book.get(idOf(r), g.cfg.Now())
+	p, ok := g.payments.get(idOf(r), g.cfg.Now())
 	if !ok {
 		showPage(w, http.StatusNotFound, "missing.html", nil)
 		return
@@ -57,7 +57,7 @@ func (g *Gateway) servePay(w http.ResponseWriter, r *http.Request) {
 		g.askAgain(w, r)
 		return
 	}
-	p, ok := g.book.close(idOf(r), state, g.cfg.Now())
+	p, ok := g.payments.close(idOf(r), state, g.cfg.Now())
 	if !ok {
 		showPage(w, http.StatusNotFound, "missing.html", nil)
 		return
@@ -66,7 +66,7 @@ func (g *Gateway) servePay(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) askAgain(w http.ResponseWriter, r *http.Request) {
-	p, ok := g.book.get(idOf(r), g.cfg.Now())
+	p, ok := g.payments.get(idOf(r), g.cfg.Now())
 	if !ok {
 		showPage(w, http.StatusNotFound, "missing.html", nil)
 		return
@@ -85,7 +85,7 @@ func (g *Gateway) serveOverview(w http.ResponseWriter, _ *http.Request) {
 		Counts   Counts
 		Rules    string
 		Payments []Payment
-	}{g.Counts(), joinRules(g.Rules()), g.book.latest(shownPayments, g.cfg.Now())})
+	}{g.Counts(), joinRules(g.Rules()), g.payments.latest(shownPayments, g.cfg.Now())})
 }
 
 // showPage renders before it answers, so that a page is whole or an error.

@@ -18,7 +18,7 @@ const (
 
 // open makes the payment, or finds the one that its idempotency key made.
 func (g *Gateway) open(v *visit) reply {
-	p, was := g.book.open(g.asked(v), v.prefix, g.cfg.Repeat == NewPayment)
+	p, was := g.payments.open(g.asked(v), v.prefix, g.cfg.Repeat == NewPayment)
 	g.log.change(v.call, func(c *Call) {
 		c.Payment, c.Repeated = p.ID, was != fresh
 		if was == fresh || was == known && g.cfg.Repeat == NewPayment {

@@ -247,7 +247,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if len(calls) != 3 || calls[2].OrderID != "o-9" || len(b.log.calls) > 6 {
 		t.Errorf("%d calls kept, want the last 3", len(calls))
 	}
-	if len(payments) != 2 || payments[0].OrderID != "o-8" || len(b.book.byID)+len(b.book.byKey)+len(b.book.byOrder) != 6 {
+	if len(payments) != 2 || payments[0].OrderID != "o-8" || len(b.payments.byID)+len(b.payments.byKey)+len(b.payments.byOrder) != 6 {
 		t.Errorf("%d payments kept, want the last 2", len(payments))
 	}
 	if got := b.Counts(); got.Calls != 10 || got.Made != 10 {

@@ -165,7 +165,7 @@ func (v *visit) unkindness() string {
 // lookUp finds the payment that a status call asks for.
 func (g *Gateway) lookUp(v *visit) (Payment, bool) {
 	id, _ := strconv.ParseInt(v.form.value("pg_payment_id"), 10, 64)
-	return g.book.find(v.merchant, id, v.order, g.cfg.Now())
+	return g.payments.find(v.merchant, id, v.order, g.cfg.Now())
 }
 
 // identity tells orders and scripts apart: what chance and counts depend on.

@@ -11,60 +11,60 @@ import (
 	"paylink/internal/pipeline"
 )
 
-// A book is the configured merchants. It is replaced as a whole when the
+// merchants are the configured ones. They are replaced as a whole when the
 // settings change, so that nobody sees half a change.
-type book struct {
+type merchants struct {
 	current atomic.Pointer[edition]
 }
 
-// An edition is a book between two changes.
+// An edition is what they are between two changes.
 type edition struct {
-	merchants map[payment.MerchantID]config.Merchant
-	hosts     []string // of their gateways, each once, in order
+	byID  map[payment.MerchantID]config.Merchant
+	hosts []string // of their gateways, each once, in order
 }
 
-func (b *book) replace(all []config.Merchant) {
-	e, hosts := edition{merchants: make(map[payment.MerchantID]config.Merchant, len(all))}, map[string]bool{}
+func (ms *merchants) replace(all []config.Merchant) {
+	e, hosts := edition{byID: make(map[payment.MerchantID]config.Merchant, len(all))}, map[string]bool{}
 	for _, m := range all {
-		e.merchants[m.ID] = m
+		e.byID[m.ID] = m
 		hosts[hostOf(m.GatewayURL)] = true
 	}
 	e.hosts = slices.Sorted(maps.Keys(hosts))
-	b.current.Store(&e)
+	ms.current.Store(&e)
 }
 
-func (b *book) find(id payment.MerchantID) (config.Merchant, bool) {
-	m, ok := b.current.Load().merchants[id]
+func (ms *merchants) find(id payment.MerchantID) (config.Merchant, bool) {
+	m, ok := ms.current.Load().byID[id]
 	return m, ok
 }
 
 // gateways are the hosts of the merchants' gateways.
-func (b *book) gateways() []string { return b.current.Load().hosts }
+func (ms *merchants) gateways() []string { return ms.current.Load().hosts }
 
 // hosts is how many there are.
-func (b *book) hosts() int { return len(b.gateways()) }
+func (ms *merchants) hosts() int { return len(ms.gateways()) }
 
 // merchant is what the gateway client asks for.
-func (b *book) merchant(id payment.MerchantID) (payment.Merchant, bool) {
-	m, ok := b.find(id)
+func (ms *merchants) merchant(id payment.MerchantID) (payment.Merchant, bool) {
+	m, ok := ms.find(id)
 	return m.Merchant, ok
 }
 
 // knows is what the decoder asks for.
-func (b *book) knows(id payment.MerchantID) bool {
-	_, ok := b.find(id)
+func (ms *merchants) knows(id payment.MerchantID) bool {
+	_, ok := ms.find(id)
 	return ok
 }
 
 // defaults is what the decoder adds to an intent.
-func (b *book) defaults(id payment.MerchantID) []payment.Param {
-	m, _ := b.find(id)
+func (ms *merchants) defaults(id payment.MerchantID) []payment.Param {
+	m, _ := ms.find(id)
 	return m.Defaults
 }
 
 // terms is what the engine asks for.
-func (b *book) terms(id payment.MerchantID) pipeline.Terms {
-	m, ok := b.find(id)
+func (ms *merchants) terms(id payment.MerchantID) pipeline.Terms {
+	m, ok := ms.find(id)
 	if !ok {
 		return pipeline.Terms{} // never called: the decoder does not know it either
 	}

@@ -73,7 +73,7 @@ func (s *service) apply(next config.Run) (any bool) {
 		any = true
 	}
 	if different := s.merchantsTold(next.Merchants); len(different) > 0 {
-		s.book.replace(next.Merchants)
+		s.merchants.replace(next.Merchants)
 		// A hold ends when its merchant has something new to try with. Reading the
 		// same again is no such thing, SIGHUP neither: what is mended at the gateway
 		// is found by the probes, two minutes later at most, and a file or a signal
@@ -138,7 +138,7 @@ func (s *service) merchantsTold(next []config.Merchant) map[payment.MerchantID]b
 // merchantTold tells what is new of a merchant, and reports whether anything is.
 func (s *service) merchantTold(m config.Merchant) (any bool) {
 	l := s.deps.Log.WithField("merchant_id", string(m.ID))
-	old, known := s.book.find(m.ID)
+	old, known := s.merchants.find(m.ID)
 	if !known {
 		l.WithField("rate", m.Rate.String()).Info("merchant added")
 		return true

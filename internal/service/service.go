@@ -73,20 +73,20 @@ func secrets(cfg config.Run) []string {
 
 // A service is its parts.
 type service struct {
-	cfg      config.Run
-	deps     Deps
-	started  time.Time
-	book     book
-	nameless payment.MerchantID // whose the intents are that name no merchant; empty: nobody's
-	registry *prometheus.Registry
-	source   *kafkaio.Source
-	gateway  *freedompay.Client
-	encoder  *event.Encoder
-	engine   *pipeline.Engine
-	health   *telemetry.Health
-	admin    *telemetry.Server
-	stopping atomic.Bool
-	stopOnce sync.Once // says that the service stops
+	cfg       config.Run
+	deps      Deps
+	started   time.Time
+	merchants merchants
+	nameless  payment.MerchantID // whose the intents are that name no merchant; empty: nobody's
+	registry  *prometheus.Registry
+	source    *kafkaio.Source
+	gateway   *freedompay.Client
+	encoder   *event.Encoder
+	engine    *pipeline.Engine
+	health    *telemetry.Health
+	admin     *telemetry.Server
+	stopping  atomic.Bool
+	stopOnce  sync.Once // says that the service stops
 
 	// Of watch: the settings as they were read last, and why they were not taken up.
 	read    config.Run
@@ -111,18 +111,18 @@ func Run(ctx context.Context, cfg config.Run, deps Deps) error {
 
 // build makes the parts. Nothing is connected yet.
 func (s *service) build() error {
-	s.book.replace(s.cfg.Merchants)
+	s.merchants.replace(s.cfg.Merchants)
 	s.registry = telemetry.NewRegistry(s.deps.Version)
 	var err error
 	if s.source, err = kafkaio.New(s.sourceConfig()); err != nil {
 		return err
 	}
 	s.gateway = freedompay.New(freedompay.Config{
-		Merchant: s.book.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
+		Merchant: s.merchants.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
 	})
 	s.nameless = s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants)
-	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.book.knows, Defaults: s.book.defaults}
+	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.merchants.knows, Defaults: s.merchants.defaults}
 	encoder := event.EncoderConfig{Source: "/paylink/" + url.PathEscape(s.cfg.Kafka.Group)}
 	if err = s.connectRegistry(&decoder, &encoder); err != nil {
 		return err
@@ -134,7 +134,7 @@ func (s *service) build() error {
 		Encoder: s.encoder,
 		Group:   s.cfg.Kafka.Group, Topic: s.cfg.Topics.Intents,
 		Concurrency: s.cfg.Flow.Concurrency, GiveUpAfter: s.cfg.Flow.GiveUpAfter,
-		Terms: s.book.terms, Hosts: s.book.hosts, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions,
+		Terms: s.merchants.terms, Hosts: s.merchants.hosts, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions,
 		Log: s.deps.Log, Registerer: s.registry,
 	})
 	return nil

@@ -71,9 +71,9 @@ func (s *service) state() console.State {
 		Service: console.Service{
 			Version: s.deps.Version, Group: s.cfg.Kafka.Group, Instance: s.cfg.Kafka.InstanceID,
 			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
-			Gateway: some(s.book.gateways(), 3),
+			Gateway: some(s.merchants.gateways(), 3),
 		},
-		Alarms: slices.Concat(gatewaysDown(m, s.book.gateways(), s.engine.Lanes()), holds(e), rises(m)), Partitions: partitions(m, e), Counters: counters(m, e), Outcomes: outcomes(e),
+		Alarms: slices.Concat(gatewaysDown(m, s.merchants.gateways(), s.engine.Lanes()), holds(e), rises(m)), Partitions: partitions(m, e), Counters: counters(m, e), Outcomes: outcomes(e),
 	}
 	for _, c := range checks {
 		st.Checks = append(st.Checks, console.Check{Name: c.Name, OK: c.OK, Reason: c.Reason})

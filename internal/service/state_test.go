@@ -54,12 +54,12 @@ func TestEachGatewayThatIsDownIsAnAlarmWhileItIsOurs(t *testing.T) {
 	}
 	reg, since := prometheus.NewRegistry(), time.Unix(1, 0)
 	reg.MustRegister(down)
-	var b book
-	b.replace([]config.Merchant{
+	var ms merchants
+	ms.replace([]config.Merchant{
 		{Merchant: payment.Merchant{ID: "1", GatewayURL: "https://two/path"}}, {Merchant: payment.Merchant{ID: "2", GatewayURL: "https://one"}},
 		{Merchant: payment.Merchant{ID: "3", GatewayURL: "https://three"}}, {Merchant: payment.Merchant{ID: "4", GatewayURL: "https://one"}},
 	})
-	got := gatewaysDown(readings(reg), b.gateways(), []pipeline.Lane{
+	got := gatewaysDown(readings(reg), ms.gateways(), []pipeline.Lane{
 		{Merchant: "1", Gateway: "two", Wait: pipeline.Wait{State: "held", Since: time.Unix(9, 0)}},
 		{Merchant: "2", Gateway: "one", Wait: pipeline.Wait{State: "breaker open", Since: since}},
 	})

@@ -46,7 +46,7 @@ func follows(t *testing.T) *watched {
 		}
 		return cfg, nil
 	}}}
-	w.book.replace(cfg.Merchants)
+	w.merchants.replace(cfg.Merchants)
 	l := &lookout{events: w.events, errors: w.errors, add: func(string) error { return nil }}
 	go w.follow(t.Context(), l)
 	time.Sleep(time.Second)

@@ -52,8 +52,8 @@ func (p Payment) at(now time.Time) Payment {
 	return p
 }
 
-// A book holds the payments.
-type book struct {
+// payments are all that the gateway made and keeps.
+type payments struct {
 	keep int // 0: all
 
 	mu      sync.Mutex
@@ -67,11 +67,11 @@ type book struct {
 // A ref is a name that is unique within a merchant.
 type ref struct{ merchant, name string }
 
-func newBook(keep int) *book {
-	return &book{keep: keep, byID: map[int64]*Payment{}, byKey: map[ref]*Payment{}, byOrder: map[ref][]*Payment{}}
+func newPayments(keep int) *payments {
+	return &payments{keep: keep, byID: map[int64]*Payment{}, byKey: map[ref]*Payment{}, byOrder: map[ref][]*Payment{}}
 }
 
-// A finding is what the book says to an Init.
+// A finding is what the payments say to an Init.
 type finding int
 
 const (
@@ -82,12 +82,12 @@ const (
 
 // open makes a payment, unless its key is known. If it is, open returns the
 // first payment of the key; again says that a new payment is made even so.
-func (b *book) open(p Payment, prefix string, again bool) (Payment, finding) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (ps *payments) open(p Payment, prefix string, again bool) (Payment, finding) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	key := ref{p.Merchant, p.IdempotencyKey}
 	was := fresh
-	if first := b.byKey[key]; first != nil && p.IdempotencyKey != "" {
+	if first := ps.byKey[key]; first != nil && p.IdempotencyKey != "" {
 		if first.params != p.params {
 			return *first, misused
 		}
@@ -96,47 +96,47 @@ func (b *book) open(p Payment, prefix string, again bool) (Payment, finding) {
 		}
 		was = known
 	}
-	p.ID = firstPayment + b.made
+	p.ID = firstPayment + ps.made
 	p.RedirectURL = prefix + "/pay/" + strconv.FormatInt(p.ID, 10)
-	b.add(&p, key)
+	ps.add(&p, key)
 	return p, was
 }
 
-func (b *book) add(p *Payment, key ref) {
-	b.made++
-	b.list = append(b.list, p)
-	b.byID[p.ID] = p
-	if b.byKey[key] == nil && key.name != "" {
-		b.byKey[key] = p
+func (ps *payments) add(p *Payment, key ref) {
+	ps.made++
+	ps.list = append(ps.list, p)
+	ps.byID[p.ID] = p
+	if ps.byKey[key] == nil && key.name != "" {
+		ps.byKey[key] = p
 	}
 	order := ref{p.Merchant, p.OrderID}
-	b.byOrder[order] = append(b.byOrder[order], p)
-	if b.keep > 0 && len(b.list) > b.keep {
-		b.forgetOldest()
+	ps.byOrder[order] = append(ps.byOrder[order], p)
+	if ps.keep > 0 && len(ps.list) > ps.keep {
+		ps.forgetOldest()
 	}
 }
 
-func (b *book) forgetOldest() {
-	p := b.list[0]
-	b.list[0] = nil
-	b.list = b.list[1:]
-	delete(b.byID, p.ID)
-	if key := (ref{p.Merchant, p.IdempotencyKey}); b.byKey[key] == p {
-		delete(b.byKey, key)
+func (ps *payments) forgetOldest() {
+	p := ps.list[0]
+	ps.list[0] = nil
+	ps.list = ps.list[1:]
+	delete(ps.byID, p.ID)
+	if key := (ref{p.Merchant, p.IdempotencyKey}); ps.byKey[key] == p {
+		delete(ps.byKey, key)
 	}
 	order := ref{p.Merchant, p.OrderID}
-	if b.byOrder[order] = b.byOrder[order][1:]; len(b.byOrder[order]) == 0 {
-		delete(b.byOrder, order)
+	if ps.byOrder[order] = ps.byOrder[order][1:]; len(ps.byOrder[order]) == 0 {
+		delete(ps.byOrder, order)
 	}
 }
 
 // find looks a payment up by id, or else by order id: the newest of the order.
-func (b *book) find(merchant string, id int64, orderID string, now time.Time) (Payment, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p := b.byID[id]
+func (ps *payments) find(merchant string, id int64, orderID string, now time.Time) (Payment, bool) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p := ps.byID[id]
 	if id == 0 {
-		if of := b.byOrder[ref{merchant, orderID}]; orderID != "" && len(of) > 0 {
+		if of := ps.byOrder[ref{merchant, orderID}]; orderID != "" && len(of) > 0 {
 			p = of[len(of)-1]
 		}
 	}
@@ -147,19 +147,19 @@ func (b *book) find(merchant string, id int64, orderID string, now time.Time) (P
 }
 
 // get returns a payment of any merchant.
-func (b *book) get(id int64, now time.Time) (Payment, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if p := b.byID[id]; p != nil {
+func (ps *payments) get(id int64, now time.Time) (Payment, bool) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p := ps.byID[id]; p != nil {
 		return p.at(now), true
 	}
 	return Payment{}, false
 }
 
-func (b *book) setState(id int64, state string, now time.Time) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p := b.byID[id]
+func (ps *payments) setState(id int64, state string, now time.Time) bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p := ps.byID[id]
 	if p == nil {
 		return false
 	}
@@ -169,10 +169,10 @@ func (b *book) setState(id int64, state string, now time.Time) bool {
 
 // close ends a payment that is still open, and returns it as it is then: the
 // payer may press a button twice.
-func (b *book) close(id int64, state string, now time.Time) (Payment, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p := b.byID[id]
+func (ps *payments) close(id int64, state string, now time.Time) (Payment, bool) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	p := ps.byID[id]
 	if p == nil {
 		return Payment{}, false
 	}
@@ -189,18 +189,18 @@ func (p *Payment) settle(state string, now time.Time) {
 	}
 }
 
-func (b *book) all(now time.Time) []Payment {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return standing(b.list, now)
+func (ps *payments) all(now time.Time) []Payment {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return standing(ps.list, now)
 }
 
 // ofOrder returns the payments of an order id, of whichever merchant.
-func (b *book) ofOrder(orderID string, now time.Time) []Payment {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (ps *payments) ofOrder(orderID string, now time.Time) []Payment {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
 	var of []*Payment
-	for _, p := range b.list {
+	for _, p := range ps.list {
 		if p.OrderID == orderID {
 			of = append(of, p)
 		}
@@ -209,14 +209,14 @@ func (b *book) ofOrder(orderID string, now time.Time) []Payment {
 }
 
 // latest returns the newest payments, the newest first.
-func (b *book) latest(n int, now time.Time) []Payment {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var ps []Payment
-	for i := len(b.list) - 1; i >= 0 && len(ps) < n; i-- {
-		ps = append(ps, b.list[i].at(now))
+func (ps *payments) latest(n int, now time.Time) []Payment {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	var newest []Payment
+	for i := len(ps.list) - 1; i >= 0 && len(newest) < n; i-- {
+		newest = append(newest, ps.list[i].at(now))
 	}
-	return ps
+	return newest
 }
 
 func standing(list []*Payment, now time.Time) []Payment {
