@@ -24,7 +24,7 @@ var product = []string{
 }
 
 // laptop is what serves laptops and tests only.
-var laptop = []string{"gatewaysim", "devstack", "realkafka", "history", "torture", "lab", "schemagen", "model"}
+var laptop = []string{"gatewaysim", "devstack", "bench", "realkafka", "history", "torture", "lab", "schemagen", "model"}
 
 // rooms says which rooms a room may enter, the one place to change when a door
 // is cut. A package below a room belongs to it. A room may stand here before it is built.
@@ -50,6 +50,7 @@ var rooms = map[string][]string{
 
 	"gatewaysim": {"payment", "freedompay"},
 	"devstack":   {"payment", "event", "freedompay", "gatewaysim"},
+	"bench":      {"service", "config", "registry", "gatewaysim", "devstack", "freedompay", "event", "payment", "schemas"},
 	"realkafka":  {},
 	"schemagen":  {"payment"},
 	"history":    {},
@@ -65,11 +66,11 @@ var rooms = map[string][]string{
 // shut says who alone may import a package from outside. A name that ends in a
 // slash covers all below it.
 var shut = map[string][]string{
-	// cmd/paylink-dev compares the service with the plainest kafka-go loop.
-	"github.com/segmentio/kafka-go":    {"kafkaio", "kafkawire", "cmd/paylink-dev"},
-	"github.com/segmentio/kafka-go/":   {"kafkaio", "kafkawire", "cmd/paylink-dev"},
+	// bench compares the service with the plainest kafka-go loop.
+	"github.com/segmentio/kafka-go":    {"kafkaio", "kafkawire", "bench"},
+	"github.com/segmentio/kafka-go/":   {"kafkaio", "kafkawire", "bench"},
 	"github.com/testcontainers/":       {"realkafka"},
-	"github.com/twmb/franz-go/pkg/kgo": {"devstack", "realkafka", "cmd/paylink-dev"},
+	"github.com/twmb/franz-go/pkg/kgo": {"devstack", "realkafka"},
 }
 
 // unlinked never becomes part of the service, however indirectly.

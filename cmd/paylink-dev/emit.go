@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"paylink/internal/devstack"
 	"paylink/internal/event"
@@ -49,7 +46,7 @@ func (c *emitCmd) Run(ctx context.Context, w world) error {
 	if err := reach(ctx, k); err != nil {
 		return err
 	}
-	n, err := emitAll(ctx, k, emission{topic: c.Topic, rate: c.rate(), count: c.Count, next: source})
+	n, err := publish(ctx, k, devstack.Stream{Topic: c.Topic, Rate: c.rate(), Count: c.Count, Next: source})
 	fmt.Fprintf(w.out, "emitted %d records to %s\n", n, c.Topic)
 	return err
 }
@@ -140,77 +137,12 @@ func keyOf(value []byte, field string) []byte {
 	return nil
 }
 
-// An emission is a stream of records to be published.
-type emission struct {
-	topic string
-	rate  float64   // per second, on a fixed schedule; 0: as fast as possible
-	start time.Time // of the schedule; zero: now
-	count int       // 0: until next ends
-	next  func() (event.Message, error)
-}
-
-// emitAll publishes and returns how many records the brokers have acknowledged.
-// The end of ctx ends it without an error.
-func emitAll(ctx context.Context, k devstack.Kafka, e emission) (int, error) {
-	client, err := producer(k)
+// publish publishes a stream; see devstack.Publisher.
+func publish(ctx context.Context, k devstack.Kafka, s devstack.Stream) (int, error) {
+	p, err := k.Publisher()
 	if err != nil {
 		return 0, err
 	}
-	defer client.Close()
-	return pour(ctx, client, e)
-}
-
-func producer(k devstack.Kafka) (*kgo.Client, error) {
-	return k.Client(kgo.ProducerLinger(0), kgo.MaxBufferedRecords(50_000))
-}
-
-// pour is emitAll with a client at hand.
-func pour(ctx context.Context, client *kgo.Client, e emission) (int, error) {
-	var p publisher
-	start := e.start
-	if start.IsZero() {
-		start = time.Now()
-	}
-	for i := 0; (e.count == 0 || i < e.count) && p.err() == nil; i++ {
-		if e.rate > 0 && !sleepUntil(ctx, start.Add(due(i, e.rate))) || ctx.Err() != nil {
-			break
-		}
-		m, err := e.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return p.acknowledged(), fmt.Errorf("read record %d: %w", i+1, err)
-		}
-		client.Produce(ctx, record(e.topic, m), p.done)
-	}
-	// What is on its way is worth waiting for, but not for ever.
-	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := client.Flush(flush); err != nil {
-		return p.acknowledged(), fmt.Errorf("publish to %s: %w", e.topic, err)
-	}
-	if err := p.err(); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return p.acknowledged(), fmt.Errorf("publish to %s: %w", e.topic, err)
-	}
-	return p.acknowledged(), nil
-}
-
-// due is how long after the start the i-th record is published at a rate.
-func due(i int, rate float64) time.Duration { return time.Duration(float64(i) / rate * 1e9) }
-
-// sleepUntil waits until t and reports whether ctx was still going on then.
-func sleepUntil(ctx context.Context, t time.Time) bool {
-	d := time.Until(t)
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	defer p.Close()
+	return p.Publish(ctx, s)
 }

@@ -6,16 +6,13 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"paylink/internal/devstack"
-	"paylink/internal/event"
 )
 
 // The clusterFlags say how to reach a cluster.
@@ -59,7 +56,7 @@ func reach(ctx context.Context, k devstack.Kafka) error {
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		if !sleepUntil(soon, time.Now().Add(200*time.Millisecond)) {
+		if !devstack.SleepUntil(soon, time.Now().Add(200*time.Millisecond)) {
 			return fmt.Errorf("reach brokers %s: %w", strings.Join(k.Brokers, ","), err)
 		}
 	}
@@ -73,41 +70,4 @@ func mechanism(name, user, pass string) sasl.Mechanism {
 		return scram.Auth{User: user, Pass: pass}.AsSha512Mechanism()
 	}
 	return plain.Auth{User: user, Pass: pass}.AsMechanism()
-}
-
-func record(topic string, m event.Message) *kgo.Record {
-	r := &kgo.Record{Topic: topic, Key: m.Key, Value: m.Value}
-	for _, h := range m.Headers {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-	}
-	return r
-}
-
-// A publisher keeps count of acknowledgements.
-type publisher struct {
-	mu    sync.Mutex // guards what follows
-	acked int
-	first error
-}
-
-func (p *publisher) done(_ *kgo.Record, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err == nil {
-		p.acked++
-	} else if p.first == nil {
-		p.first = err
-	}
-}
-
-func (p *publisher) acknowledged() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.acked
-}
-
-func (p *publisher) err() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.first
 }

@@ -38,8 +38,7 @@ type cli struct {
 
 	Ready readyCmd `cmd:"" help:"Exit 0 if a page answers well: a health check for containers."`
 
-	BenchBackend backendCmd `cmd:"" hidden:""`
-	BenchLoop    loopCmd    `cmd:"" hidden:""`
+	BenchChild benchChildCmd `cmd:"" hidden:""`
 }
 
 // A world is what a command may touch: results go to out, everything else to err.

@@ -91,16 +91,16 @@ const (
 
 // A gatewayCmd runs the gateway simulator.
 type gatewayCmd struct {
-	Addr        string        `default:"127.0.0.1:8090" placeholder:"HOST:PORT" help:"Where to listen; port 0: any free one (default ${default})."`
-	PublicURL   string        `placeholder:"URL" env:"PAYLINK_DEV_PUBLIC_URL" help:"How links to payment pages begin. Default: as the caller calls."`
-	Merchant    []string      `placeholder:"ID:FILE" help:"Merchants, each with the file of its secret. Default: the one in PAYLINK_MERCHANT_ID and PAYLINK_MERCHANT_SECRET or PAYLINK_MERCHANT_SECRET_FILE, else 540001 with the secret paylink-dev-secret."`
-	Rules       string        `placeholder:"RULES" env:"PAYLINK_DEV_RULES" help:"Unkindness, by rate or count, such as lost-answer=0.05,500-before*3,slow:2s@540001. GET /sim/rules lists all."`
-	Repeat      string        `enum:"first-answer,duplicate,new-payment" default:"first-answer" help:"What a repeated idempotency key gets: ${enum} (default ${default})."`
-	Latency     latency       `placeholder:"DISTRIBUTION" help:"Time to answer: 50ms, uniform(20ms,80ms), exp(50ms), lognormal(50ms,0.5). Default: none."`
-	MinInterval time.Duration `placeholder:"DURATION" help:"Count calls of a merchant that come sooner after another as haste. Default: none."`
-	SignErrors  bool          `help:"Sign errors, as the gateway's page says; in the field most are not."`
-	Seed        uint64        `default:"1" help:"Seed of all chance (default ${default})."`
-	Keep        int           `default:"100000" help:"How many calls and payments to remember; 0: all (default ${default})."`
+	Addr        string             `default:"127.0.0.1:8090" placeholder:"HOST:PORT" help:"Where to listen; port 0: any free one (default ${default})."`
+	PublicURL   string             `placeholder:"URL" env:"PAYLINK_DEV_PUBLIC_URL" help:"How links to payment pages begin. Default: as the caller calls."`
+	Merchant    []string           `placeholder:"ID:FILE" help:"Merchants, each with the file of its secret. Default: the one in PAYLINK_MERCHANT_ID and PAYLINK_MERCHANT_SECRET or PAYLINK_MERCHANT_SECRET_FILE, else 540001 with the secret paylink-dev-secret."`
+	Rules       string             `placeholder:"RULES" env:"PAYLINK_DEV_RULES" help:"Unkindness, by rate or count, such as lost-answer=0.05,500-before*3,slow:2s@540001. GET /sim/rules lists all."`
+	Repeat      string             `enum:"first-answer,duplicate,new-payment" default:"first-answer" help:"What a repeated idempotency key gets: ${enum} (default ${default})."`
+	Latency     gatewaysim.Latency `placeholder:"DISTRIBUTION" help:"Time to answer: 50ms, uniform(20ms,80ms), exp(50ms), lognormal(50ms,0.5). Default: none."`
+	MinInterval time.Duration      `placeholder:"DURATION" help:"Count calls of a merchant that come sooner after another as haste. Default: none."`
+	SignErrors  bool               `help:"Sign errors, as the gateway's page says; in the field most are not."`
+	Seed        uint64             `default:"1" help:"Seed of all chance (default ${default})."`
+	Keep        int                `default:"100000" help:"How many calls and payments to remember; 0: all (default ${default})."`
 }
 
 // Run serves until a signal.
@@ -145,7 +145,7 @@ func (c *gatewayCmd) config() (gatewaysim.Config, error) {
 		Seed:         c.Seed,
 		Repeat:       repeats[c.Repeat],
 		SignErrors:   c.SignErrors,
-		Latency:      c.Latency.draw,
+		Latency:      c.Latency.Draw,
 		MinInterval:  c.MinInterval,
 		Rules:        rules,
 		KeepCalls:    c.Keep,

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"paylink/internal/devstack"
 )
 
 // A readyCmd asks whether a page answers: a health check for images that have
@@ -20,7 +22,7 @@ type readyCmd struct {
 func (c *readyCmd) Run(ctx context.Context) error {
 	for end := time.Now().Add(c.Wait); ; {
 		err := c.ask(ctx)
-		if err == nil || time.Now().After(end) || !sleepUntil(ctx, time.Now().Add(100*time.Millisecond)) {
+		if err == nil || time.Now().After(end) || !devstack.SleepUntil(ctx, time.Now().Add(100*time.Millisecond)) {
 			return err
 		}
 	}

@@ -22,22 +22,22 @@ import (
 
 // A runCmd runs the whole system in one process.
 type runCmd struct {
-	Rate         float64       `default:"2" placeholder:"N" help:"Sample intents per second (default ${default})."`
-	Count        int           `placeholder:"N" help:"Stop emitting after that many; 0: never."`
-	For          time.Duration `placeholder:"DURATION" help:"End by itself after that time; 0: at Ctrl-C."`
-	Pace         string        `default:"20/s" placeholder:"RATE" help:"Calls per second that each sample merchant may make (default ${default})."`
-	Latency      latency       `default:"lognormal(120ms,0.5)" placeholder:"DISTRIBUTION" help:"Time the gateway takes to answer (default ${default})."`
-	Rules        string        `default:"lost-answer=0.03,500-before=0.03,500-after=0.02,slow:3s=0.03,unsigned-ok=0.01,html=0.02,429:2s=0.02,signed-error:9403=0.02" placeholder:"RULES" help:"The gateway's unkindness after the first link, as of paylink-dev gateway (default ${default})."`
-	Kind         bool          `help:"A gateway without unkindness."`
-	Partitions   int           `default:"6" help:"Partitions of each topic (default ${default})."`
-	PortBroker   int           `default:"9092" help:"Port of the broker; a free one if it is taken (default ${default})."`
-	PortRegistry int           `default:"8081" help:"Port of the schema registry, likewise (default ${default})."`
-	PortGateway  int           `default:"8090" help:"Port of the gateway simulator, likewise (default ${default})."`
-	PortConsole  int           `default:"8080" help:"Port of the service's console, likewise (default ${default})."`
-	LogLevel     string        `enum:"debug,info,warn,error" default:"warn" help:"What the service logs to standard error: ${enum} (default ${default})."`
-	Quiet        bool          `short:"q" help:"Do not print each outcome."`
-	Seed         uint64        `default:"1" help:"Seed of samples and of the gateway's chance (default ${default})."`
-	Mix          mix           `embed:""`
+	Rate         float64            `default:"2" placeholder:"N" help:"Sample intents per second (default ${default})."`
+	Count        int                `placeholder:"N" help:"Stop emitting after that many; 0: never."`
+	For          time.Duration      `placeholder:"DURATION" help:"End by itself after that time; 0: at Ctrl-C."`
+	Pace         string             `default:"20/s" placeholder:"RATE" help:"Calls per second that each sample merchant may make (default ${default})."`
+	Latency      gatewaysim.Latency `default:"lognormal(120ms,0.5)" placeholder:"DISTRIBUTION" help:"Time the gateway takes to answer (default ${default})."`
+	Rules        string             `default:"lost-answer=0.03,500-before=0.03,500-after=0.02,slow:3s=0.03,unsigned-ok=0.01,html=0.02,429:2s=0.02,signed-error:9403=0.02" placeholder:"RULES" help:"The gateway's unkindness after the first link, as of paylink-dev gateway (default ${default})."`
+	Kind         bool               `help:"A gateway without unkindness."`
+	Partitions   int                `default:"6" help:"Partitions of each topic (default ${default})."`
+	PortBroker   int                `default:"9092" help:"Port of the broker; a free one if it is taken (default ${default})."`
+	PortRegistry int                `default:"8081" help:"Port of the schema registry, likewise (default ${default})."`
+	PortGateway  int                `default:"8090" help:"Port of the gateway simulator, likewise (default ${default})."`
+	PortConsole  int                `default:"8080" help:"Port of the service's console, likewise (default ${default})."`
+	LogLevel     string             `enum:"debug,info,warn,error" default:"warn" help:"What the service logs to standard error: ${enum} (default ${default})."`
+	Quiet        bool               `short:"q" help:"Do not print each outcome."`
+	Seed         uint64             `default:"1" help:"Seed of samples and of the gateway's chance (default ${default})."`
+	Mix          mix                `embed:""`
 }
 
 // The merchants of the samples: the first is the default, which intents need not name.
@@ -90,9 +90,9 @@ func (c *runCmd) runAll(ctx context.Context, w world, cfg config.Run, s *show) e
 	work.Go(func() error { return runService(ctx, cfg, w.err) })
 	work.Go(func() error {
 		samples := newSampler(runPrefix(), []string{"", secondMerchant}, c.Mix, c.Seed)
-		n, err := emitAll(ctx, s.stack.Broker.Kafka(), emission{
-			topic: devstack.Intents, rate: c.Rate, count: c.Count,
-			next: func() (event.Message, error) { return samples.next(), nil },
+		n, err := publish(ctx, s.stack.Broker.Kafka(), devstack.Stream{
+			Topic: devstack.Intents, Rate: c.Rate, Count: c.Count,
+			Next: func() (event.Message, error) { return samples.next(), nil },
 		})
 		s.emitted(n, samples.repeats)
 		return err
@@ -115,7 +115,7 @@ func (c *runCmd) options(secrets map[string]payment.Secret) devstack.Options {
 		Broker:   devstack.BrokerOptions{Addr: local(c.PortBroker), Topics: devstack.DefaultTopics(int32(c.Partitions))},
 		Registry: devstack.RegistryOptions{Addr: local(c.PortRegistry)},
 		Gateway: devstack.GatewayOptions{Addr: local(c.PortGateway), Config: gatewaysim.Config{
-			Merchants: secrets, Seed: c.Seed, Latency: c.Latency.draw, KeepCalls: 100_000, KeepPayments: 100_000,
+			Merchants: secrets, Seed: c.Seed, Latency: c.Latency.Draw, KeepCalls: 100_000, KeepPayments: 100_000,
 		}},
 	}
 }

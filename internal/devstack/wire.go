@@ -121,12 +121,17 @@ func partitionsOf(ctx context.Context, c *kgo.Client, topic string) ([]int32, er
 func toRecords(topic string, messages []event.Message) []*kgo.Record {
 	recs := make([]*kgo.Record, len(messages))
 	for i, m := range messages {
-		recs[i] = &kgo.Record{Topic: topic, Key: m.Key, Value: m.Value, Timestamp: m.Time}
-		for _, h := range m.Headers {
-			recs[i].Headers = append(recs[i].Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-		}
+		recs[i] = toRecord(topic, m)
 	}
 	return recs
+}
+
+func toRecord(topic string, m event.Message) *kgo.Record {
+	r := &kgo.Record{Topic: topic, Key: m.Key, Value: m.Value, Timestamp: m.Time}
+	for _, h := range m.Headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	return r
 }
 
 func fromRecord(r *kgo.Record) Record {

@@ -1,8 +1,9 @@
-package main
+package bench
 
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 
 	"github.com/twmb/avro"
@@ -43,7 +44,7 @@ type writer func(intent) ([]byte, error)
 // writers returns how the intents of a loop are written, the i-th by the i-th of
 // the formats in turn. What their schemas need is registered.
 func (b *bed) writers(ctx context.Context, loop string) ([]writer, error) {
-	plain := func(in intent) ([]byte, error) { return in.message().Value, nil }
+	plain := func(in intent) ([]byte, error) { return json.Marshal(in) }
 	var all []writer
 	if loop == paylinkLoop || loop == plainLoop || loop == mixedLoop {
 		all = append(all, plain)
@@ -89,7 +90,7 @@ func (b *bed) framed(ctx context.Context, f schemas.Format) (writer, error) {
 				Amount: in.Amount, Currency: in.Currency, Description: in.Description, UserPhone: in.UserPhone}))
 		}, nil
 	case schemas.JSONSchema:
-		return func(in intent) ([]byte, error) { return frame(in.message().Value, nil) }, nil
+		return func(in intent) ([]byte, error) { return frame(json.Marshal(in)) }, nil
 	}
 	return nil, fmt.Errorf("no intents are written as %s", f)
 }

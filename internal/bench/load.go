@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -14,6 +14,22 @@ import (
 	"paylink/internal/event"
 )
 
+// The merchant of all intents. The secret opens nothing but a simulator.
+const (
+	merchant = "540001"
+	secret   = "paylink-dev-secret"
+)
+
+// An intent is what all intents of a bench hold.
+type intent struct {
+	IntentID    string `json:"intent_id"`
+	OrderID     string `json:"order_id"`
+	Amount      string `json:"amount"`
+	Currency    string `json:"currency"`
+	Description string `json:"description"`
+	UserPhone   string `json:"user_phone"`
+}
+
 // A bed is where one loop is measured: broker and gateway in a child, fresh topics.
 type bed struct {
 	kafka    devstack.Kafka
@@ -24,27 +40,19 @@ type bed struct {
 	made     bool   // topics are ours to delete
 }
 
-func (c *benchCmd) prepare(ctx context.Context, w world) (*bed, error) {
-	args := []string{"bench-backend", "--partitions=" + strconv.Itoa(c.Partitions), "--latency=" + c.Latency.String()}
-	if len(c.Brokers) == 0 {
-		args = append(args, "--broker")
-	}
-	if c.Strict {
-		args = append(args, "--strict")
-	}
-	if c.Formats {
-		args = append(args, "--registry")
-	}
+func (o *Options) prepare(ctx context.Context, s Streams) (*bed, error) {
 	var hello backendHello
-	backend, err := spawn(ctx, w, &hello, args...)
+	backend, err := o.spawn(ctx, s, &hello, job{Backend: &backend{
+		Broker: len(o.Brokers) == 0, Registry: o.Formats, Partitions: o.Partitions, Strict: o.Strict, Latency: o.Latency,
+	}})
 	if err != nil {
 		return nil, err
 	}
 	b := &bed{kafka: devstack.Kafka{Brokers: hello.Brokers}, name: "bench", backend: backend, gateway: hello.Gateway, registry: hello.Registry}
-	if len(c.Brokers) > 0 {
-		b.kafka.Brokers, b.made = c.Brokers, true
+	if len(o.Brokers) > 0 {
+		b.kafka.Brokers, b.made = o.Brokers, true
 		b.name = fmt.Sprintf("paylink-bench-%d", time.Now().UnixNano())
-		if err := b.kafka.CreateTopics(ctx, benchTopics(b.name, c.Partitions)...); err != nil {
+		if err := b.kafka.CreateTopics(ctx, benchTopics(b.name, o.Partitions)...); err != nil {
 			backend.kill()
 			return nil, err
 		}
@@ -63,40 +71,35 @@ func (b *bed) close(ctx context.Context) error {
 	return errors.Join(err, b.backend.end())
 }
 
-func (c *benchCmd) startLoop(ctx context.Context, w world, b *bed, loop string) (*child, usage, error) {
+func (o *Options) startLoop(ctx context.Context, s Streams, b *bed, loop string) (*child, usage, error) {
 	var before usage
-	args := []string{"bench-loop", "--which=" + which(loop), "--format=" + outcomeFormat(loop), "--registry=" + b.registry, "--name=" + b.name, "--gateway=" + b.gateway, "--in-flight=" + strconv.Itoa(c.InFlight)}
-	if c.CPUProfile != "" {
-		args = append(args, "--cpu-profile="+c.CPUProfile+"-"+loop+".pprof")
+	l := subject{
+		Plain: loop == plainLoop, Brokers: b.kafka.Brokers, Name: b.name, Gateway: b.gateway, InFlight: o.InFlight,
+		Format: outcomeFormat(loop), Registry: b.registry,
 	}
-	for _, addr := range b.kafka.Brokers {
-		args = append(args, "--brokers="+addr)
+	if o.CPUProfile != "" {
+		l.CPUProfile = o.CPUProfile + "-" + loop + ".pprof"
 	}
-	p, err := spawn(ctx, w, &before, args...)
+	p, err := o.spawn(ctx, s, &before, job{Loop: &l})
 	return p, before, err
 }
 
-// which is the program of a loop.
-func which(loop string) string {
-	if loop == plainLoop {
-		return plainLoop
-	}
-	return paylinkLoop
-}
-
-// intents makes the intents of a bench: the i-th, its key by distribution, its
-// value by the writers in turn.
-func (c *benchCmd) intents(prefix string, writers []writer) func(i int) (event.Message, error) {
+// intents makes the intents of a bench, one after the other: keys by distribution,
+// values by the writers in turn.
+func (o *Options) intents(prefix string, writers []writer) func() (event.Message, error) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	key := func(i int) int { return i }
-	if c.Keys > 0 {
-		key = func(int) int { return rng.IntN(c.Keys) }
+	if o.Keys > 0 {
+		key = func(int) int { return rng.IntN(o.Keys) }
 	}
-	if c.Keys > 0 && c.Zipf > 1 {
-		zipf := rand.NewZipf(rng, c.Zipf, 1, uint64(c.Keys-1))
+	if o.Keys > 0 && o.Zipf > 1 {
+		zipf := rand.NewZipf(rng, o.Zipf, 1, uint64(o.Keys-1))
 		key = func(int) int { return int(zipf.Uint64()) }
 	}
-	return func(i int) (event.Message, error) {
+	made := 0
+	return func() (event.Message, error) {
+		i := made
+		made++
 		in := intent{
 			IntentID: fmt.Sprintf("%s%08d", prefix, i), OrderID: fmt.Sprintf("order-%s%08d", prefix, i),
 			Amount: "1500.00", Currency: "KZT", Description: "Пополнение баланса, заказ " + strconv.Itoa(i), UserPhone: "77001234567",

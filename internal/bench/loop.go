@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"paylink/internal/config"
+	"paylink/internal/service"
 )
 
-// A loopCmd is the child that holds nothing but the loop under measurement.
-type loopCmd struct {
-	Which    string `enum:"paylink,plain" default:"paylink"`
+// A subject is the child that holds nothing but the loop under measurement.
+type subject struct {
+	Plain    bool // the plainest loop, not the service
 	Brokers  []string
 	Name     string // of group and topics
 	Gateway  string
@@ -21,7 +22,7 @@ type loopCmd struct {
 	Format   string // of outcomes
 	Registry string // empty: none
 
-	CPUProfile string `name:"cpu-profile"`
+	CPUProfile string // file; empty: none
 }
 
 // A usage is what a process has used since it began.
@@ -40,9 +41,9 @@ func ownUsage() usage {
 	return u
 }
 
-// Run runs the loop until standard input ends, or until the loop fails: then
+// run runs the loop until standard input ends, or until the loop fails: then
 // the process ends without being asked, and the parent sees it.
-func (c *loopCmd) Run(ctx context.Context, w world) error {
+func (c *subject) run(ctx context.Context, s Streams) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	endProfile, err := profile(c.CPUProfile)
@@ -52,8 +53,8 @@ func (c *loopCmd) Run(ctx context.Context, w world) error {
 	defer endProfile()
 	before := ownUsage()
 	looped, asked := make(chan error, 1), make(chan error, 1)
-	go func() { looped <- c.loop(ctx, w) }()
-	go func() { asked <- answerParent(w, before, func() any { return ownUsage() }) }()
+	go func() { looped <- c.loop(ctx, s) }()
+	go func() { asked <- answerParent(s, before, func() any { return ownUsage() }) }()
 	select {
 	case err := <-looped:
 		return err
@@ -82,8 +83,8 @@ func profile(file string) (end func(), err error) {
 	}, nil
 }
 
-func (c *loopCmd) loop(ctx context.Context, w world) error {
-	if c.Which == plainLoop {
+func (c *subject) loop(ctx context.Context, s Streams) error {
+	if c.Plain {
 		return runPlain(ctx, plainOptions{
 			brokers: c.Brokers, group: c.Name, intents: c.Name + "-intents", outcomes: c.Name + "-outcomes",
 			gateway: c.Gateway, inFlight: c.InFlight,
@@ -93,19 +94,23 @@ func (c *loopCmd) loop(ctx context.Context, w world) error {
 	if err != nil {
 		return err
 	}
-	return runService(ctx, cfg, w.err)
+	logger, err := service.Logger(cfg, s.Err)
+	if err != nil {
+		return err
+	}
+	return service.Run(ctx, cfg, service.Deps{Log: logger, Version: "dev"})
 }
 
 // settings are the service's defaults, but for the pace, which would hide
 // everything else.
-func (c *loopCmd) settings() (config.Run, error) {
+func (c *subject) settings() (config.Run, error) {
 	cfg, err := config.Default()
 	if err != nil {
 		return cfg, err
 	}
 	cfg.Kafka.Brokers, cfg.Kafka.Group = c.Brokers, c.Name
 	cfg.Topics = config.Topics{Intents: c.Name + "-intents", Outcomes: c.Name + "-outcomes", DeadLetters: c.Name + "-dead-letters"}
-	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = c.Gateway, sampleMerchant, sampleSecret
+	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = c.Gateway, merchant, secret
 	cfg.Gateway.Rate = config.Rate{Events: 1_000_000, Per: time.Second, Burst: 1_000_000}
 	cfg.Flow.Concurrency = c.InFlight
 	cfg.Events.RegistryURL, cfg.Events.Format, cfg.Events.Register = c.Registry, c.Format, true

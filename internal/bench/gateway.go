@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bufio"
@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"paylink/internal/freedompay"
+	"paylink/internal/gatewaysim"
 )
 
 // A quickGateway answers every Init with ok after the latency, and looks at
 // nothing but the idempotency key. It speaks just enough HTTP/1.1 for that, to
 // take less of the machine from the loop under measurement than a real server.
 type quickGateway struct {
-	latency latency
+	latency gatewaysim.Latency
 
 	mu       sync.Mutex // guards what follows
 	keys     map[string]struct{}
@@ -27,7 +28,7 @@ type quickGateway struct {
 	repeated int
 }
 
-func newQuickGateway(l latency) *quickGateway {
+func newQuickGateway(l gatewaysim.Latency) *quickGateway {
 	return &quickGateway{latency: l, keys: map[string]struct{}{}}
 }
 
@@ -61,8 +62,8 @@ func (q *quickGateway) converse(conn net.Conn, rng *rand.Rand) {
 			return // the caller has gone, or speaks something else
 		}
 		id := q.note(body)
-		if q.latency.draw != nil {
-			time.Sleep(q.latency.draw(rng))
+		if q.latency.Draw != nil {
+			time.Sleep(q.latency.Draw(rng))
 		}
 		if _, err := conn.Write(okAnswer(id)); err != nil {
 			return
@@ -121,7 +122,7 @@ func okAnswer(n int) []byte {
 		{Name: "pg_redirect_url_type", Value: "need data"},
 		{Name: "pg_salt", Value: "bench" + id},
 	}
-	fields = append(fields, freedompay.Field{Name: "pg_sig", Value: freedompay.Sign("init_payment.php", fields, sampleSecret)})
+	fields = append(fields, freedompay.Field{Name: "pg_sig", Value: freedompay.Sign("init_payment.php", fields, secret)})
 	var xml []byte
 	xml = append(xml, `<?xml version="1.0" encoding="utf-8"?><response>`...)
 	for _, f := range fields {

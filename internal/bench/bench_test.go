@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"strconv"
@@ -40,7 +40,7 @@ func TestLatencyCountsFromTheScheduledTime(t *testing.T) {
 		a.at[i] = start.Add(time.Second)
 	}
 	var m measurement
-	m.spread(a, func(i int) time.Time { return start.Add(due(i, 100)) })
+	m.spread(a, devstack.Stream{Rate: 100, Start: start}.Due)
 	if m.P50 != 500*time.Millisecond || m.Max != time.Second {
 		t.Errorf("p50 %v, maximum %v; want 500ms and 1s", m.P50, m.Max)
 	}
@@ -49,19 +49,19 @@ func TestLatencyCountsFromTheScheduledTime(t *testing.T) {
 func TestKeysFollowTheirDistribution(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
-		bench    benchCmd
+		bench    Options
 		distinct func(int) bool
 		hottest  func(int) bool
 	}{
-		{"one per intent", benchCmd{}, func(n int) bool { return n == 5000 }, func(n int) bool { return n == 1 }},
-		{"uniform", benchCmd{Keys: 10}, func(n int) bool { return n == 10 }, func(n int) bool { return n < 650 }},
-		{"zipf", benchCmd{Keys: 1000, Zipf: 1.5}, func(n int) bool { return n > 50 && n <= 1000 }, func(n int) bool { return n > 1500 }},
+		{"one per intent", Options{}, func(n int) bool { return n == 5000 }, func(n int) bool { return n == 1 }},
+		{"uniform", Options{Keys: 10}, func(n int) bool { return n == 10 }, func(n int) bool { return n < 650 }},
+		{"zipf", Options{Keys: 1000, Zipf: 1.5}, func(n int) bool { return n > 50 && n <= 1000 }, func(n int) bool { return n > 1500 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			intents, keys := tt.bench.intents("b-", []writer{func(intent) ([]byte, error) { return nil, nil }}), map[string]int{}
 			hottest := 0
-			for i := range 5000 {
-				m, err := intents(i)
+			for range 5000 {
+				m, err := intents()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -79,7 +79,7 @@ func TestKeysFollowTheirDistribution(t *testing.T) {
 func TestTheRateIsHalfOfTheSlowestUnlessGiven(t *testing.T) {
 	backlogs := []measurement{{PerSecond: 4000}, {PerSecond: 3001}}
 	for _, tt := range []struct{ given, want float64 }{{-1, 1500}, {0, 0}, {700, 700}} {
-		c := benchCmd{Rate: tt.given}
+		c := Options{Rate: tt.given}
 		if got := c.rate(backlogs); got != tt.want {
 			t.Errorf("rate %v: %v, want %v", tt.given, got, tt.want)
 		}
@@ -111,5 +111,18 @@ func TestRatiosAreWithinARun(t *testing.T) {
 	}
 	if got := row(figures[0], []string{"paylink", "avro", "protobuf"}, all); !strings.HasSuffix(got, "50         49 0.98         51 1.02") {
 		t.Errorf("row %s", strconv.Quote(got))
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	ten := []time.Duration{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
+	for _, tt := range []struct {
+		values []time.Duration
+		q      float64
+		want   time.Duration
+	}{{ten, 0.5, 5}, {ten, 0.99, 10}, {ten, 0, 1}, {ten, 1, 10}, {ten[:1], 0.999, 1}, {nil, 0.5, 0}} {
+		if got := quantile(tt.values, tt.q); got != tt.want {
+			t.Errorf("quantile(%v, %v) = %d, want %d", tt.values, tt.q, got, tt.want)
+		}
 	}
 }

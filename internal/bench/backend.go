@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -11,13 +11,13 @@ import (
 	"paylink/internal/payment"
 )
 
-// A backendCmd is the child that holds broker, gateway and registry.
-type backendCmd struct {
+// A backend is the child that holds broker, gateway and registry.
+type backend struct {
 	Broker     bool
 	Registry   bool
-	Partitions int `default:"12"`
+	Partitions int
 	Strict     bool
-	Latency    latency
+	Latency    gatewaysim.Latency
 }
 
 // A backendHello says where they are.
@@ -33,19 +33,19 @@ type backendCount struct {
 	Repeated int `json:"repeated"` // with a known idempotency key
 }
 
-// Run serves until standard input ends.
-func (c *backendCmd) Run(ctx context.Context, w world) error {
+// run serves until standard input ends.
+func (b *backend) run(ctx context.Context, s Streams) error {
 	debug.SetGCPercent(400) // it is not what is measured; let it disturb less
 	var hello backendHello
-	if c.Broker {
-		b, err := devstack.StartBroker(devstack.BrokerOptions{Topics: benchTopics("bench", c.Partitions)})
+	if b.Broker {
+		b, err := devstack.StartBroker(devstack.BrokerOptions{Topics: benchTopics("bench", b.Partitions)})
 		if err != nil {
 			return err
 		}
 		defer b.Close()
 		hello.Brokers = b.Addrs()
 	}
-	if c.Registry {
+	if b.Registry {
 		r, err := devstack.StartRegistry(ctx, devstack.RegistryOptions{})
 		if err != nil {
 			return err
@@ -53,26 +53,26 @@ func (c *backendCmd) Run(ctx context.Context, w world) error {
 		defer r.Close()
 		hello.Registry = r.URL
 	}
-	if c.Strict {
-		return c.serveStrict(ctx, w, hello)
+	if b.Strict {
+		return b.serveStrict(ctx, s, hello)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	q := newQuickGateway(c.Latency)
+	q := newQuickGateway(b.Latency)
 	served := make(chan error, 1)
 	go func() { served <- q.serve(ln) }()
 	hello.Gateway = "http://" + ln.Addr().String()
-	err = answerParent(w, hello, func() any { return q.count() })
+	err = answerParent(s, hello, func() any { return q.count() })
 	ln.Close()
 	return errors.Join(err, <-served)
 }
 
-func (c *backendCmd) serveStrict(ctx context.Context, w world, hello backendHello) error {
+func (b *backend) serveStrict(ctx context.Context, s Streams, hello backendHello) error {
 	g, err := devstack.StartGateway(ctx, devstack.GatewayOptions{Config: gatewaysim.Config{
-		Merchants: map[string]payment.Secret{sampleMerchant: sampleSecret},
-		Latency:   c.Latency.draw,
+		Merchants: map[string]payment.Secret{merchant: secret},
+		Latency:   b.Latency.Draw,
 		KeepCalls: 1000,
 	}})
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *backendCmd) serveStrict(ctx context.Context, w world, hello backendHell
 	}
 	defer g.Close()
 	hello.Gateway = g.URL
-	return answerParent(w, hello, func() any {
+	return answerParent(s, hello, func() any {
 		n := g.Sim.Counts()
 		return backendCount{Calls: n.Calls, Repeated: n.Repeated}
 	})

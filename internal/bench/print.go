@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"fmt"
@@ -38,9 +38,9 @@ func mebibytes(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
 
 // print writes the table: medians of the runs, and how two loops compare; of
 // more, how each does to the first.
-func (c *benchCmd) print(out io.Writer, loops []string, all []measurement) error {
+func (o *Options) print(out io.Writer, loops []string, all []measurement) error {
 	var b strings.Builder
-	fmt.Fprintln(&b, c.title())
+	fmt.Fprintln(&b, o.title())
 	part := ""
 	for _, f := range figures {
 		if !slices.ContainsFunc(all, func(m measurement) bool { return m.Part == f.part }) {
@@ -48,7 +48,7 @@ func (c *benchCmd) print(out io.Writer, loops []string, all []measurement) error
 		}
 		if f.part != part {
 			part = f.part
-			fmt.Fprintf(&b, "\n%-42s", c.partTitle(part))
+			fmt.Fprintf(&b, "\n%-42s", o.partTitle(part))
 			for _, loop := range loops {
 				fmt.Fprintf(&b, "%*s", width(loops), loop)
 			}
@@ -73,11 +73,11 @@ func (c *benchCmd) print(out io.Writer, loops []string, all []measurement) error
 	return err
 }
 
-func (c *benchCmd) partTitle(part string) string {
+func (o *Options) partTitle(part string) string {
 	if part == "backlog" {
 		return "worked off at once"
 	}
-	return fmt.Sprintf("%.0f/s for %s, from the scheduled time", c.Rate, c.Duration)
+	return fmt.Sprintf("%.0f/s for %s, from the scheduled time", o.Rate, o.Duration)
 }
 
 func row(f figure, loops []string, all []measurement) string {

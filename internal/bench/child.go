@@ -1,15 +1,39 @@
-package main
+package bench
 
 import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"time"
 )
+
+// A job is what a child is for: one of these.
+type job struct {
+	Backend *backend `json:",omitempty"`
+	Loop    *subject `json:",omitempty"`
+}
+
+// Child is the life of a child: what the command of Options.Child does with its
+// last argument.
+func Child(ctx context.Context, text string, s Streams) error {
+	var j job
+	if err := json.Unmarshal([]byte(text), &j); err != nil {
+		return fmt.Errorf("job of a child: %w", err)
+	}
+	switch {
+	case j.Backend != nil:
+		return j.Backend.run(ctx, s)
+	case j.Loop != nil:
+		return j.Loop.run(ctx, s)
+	}
+	return errors.New("job of a child: there is none")
+}
 
 // A child is this program again, under a hidden command. It writes a JSON line
 // when it is ready and one for every line it reads, and ends when its standard
@@ -24,14 +48,18 @@ type child struct {
 }
 
 // spawn starts a child and reads its first answer into hello.
-func spawn(ctx context.Context, w world, hello any, args ...string) (*child, error) {
+func (o *Options) spawn(ctx context.Context, s Streams, hello any, j job) (*child, error) {
+	text, err := json.Marshal(j)
+	if err != nil {
+		return nil, err
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, exe, args...)
+	cmd := exec.CommandContext(ctx, exe, append(slices.Clone(o.Child), string(text))...)
 	cmd.Args[0] = os.Args[0] // a test binary knows by it which program it plays
-	cmd.Stderr = w.err
+	cmd.Stderr = s.Err
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -51,7 +79,7 @@ func spawn(ctx context.Context, w world, hello any, args ...string) (*child, err
 	}()
 	if err := c.read(hello); err != nil {
 		c.kill()
-		return nil, fmt.Errorf("start %s: %w", args[0], err)
+		return nil, fmt.Errorf("start %s: %w", text, err)
 	}
 	return c, nil
 }
@@ -86,12 +114,12 @@ func (c *child) kill() {
 
 // answerParent is the child's side: hello first, then an answer for every line,
 // until standard input ends.
-func answerParent(w world, hello any, answer func() any) error {
-	enc := json.NewEncoder(w.out)
+func answerParent(s Streams, hello any, answer func() any) error {
+	enc := json.NewEncoder(s.Out)
 	if err := enc.Encode(hello); err != nil {
 		return err
 	}
-	for lines := bufio.NewScanner(w.in); lines.Scan(); {
+	for lines := bufio.NewScanner(s.In); lines.Scan(); {
 		if err := enc.Encode(answer()); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
-package main
+package gatewaysim
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -9,24 +10,24 @@ import (
 	"time"
 )
 
-// A latency is a distribution of times, as text:
+// A Latency is a distribution of times, as text:
 //
 //	50ms                  always the same; also const(50ms)
 //	uniform(20ms,80ms)    anything between, equally likely
 //	exp(50ms)             exponential with that mean
 //	lognormal(50ms,0.5)   log-normal with that median and sigma
 //
-// The zero latency takes no time.
-type latency struct {
+// The zero Latency takes no time.
+type Latency struct {
 	text string
-	draw func(*rand.Rand) time.Duration // nil: no time
+	Draw func(*rand.Rand) time.Duration // for Config.Latency; nil: no time
 }
 
 // maxLatency cuts the long tails: no gateway's answer is awaited longer.
 const maxLatency = time.Minute
 
 // UnmarshalText reads a distribution.
-func (l *latency) UnmarshalText(text []byte) error {
+func (l *Latency) UnmarshalText(text []byte) error {
 	s := strings.ReplaceAll(string(text), " ", "")
 	name, rest, ok := strings.Cut(s, "(")
 	if !ok {
@@ -37,15 +38,18 @@ func (l *latency) UnmarshalText(text []byte) error {
 	if !closed || err != nil {
 		return fmt.Errorf("latency %q: write 50ms, uniform(20ms,80ms), exp(50ms) or lognormal(50ms,0.5)", text)
 	}
-	l.text, l.draw = s, draw
+	l.text, l.Draw = s, draw
 	return nil
 }
 
+// MarshalText returns what UnmarshalText reads.
+func (l Latency) MarshalText() ([]byte, error) { return []byte(cmp.Or(l.text, "0")), nil }
+
 // String returns the distribution as it was written.
-func (l latency) String() string { return l.text }
+func (l Latency) String() string { return l.text }
 
 func distribution(name string, args []string) (func(*rand.Rand) time.Duration, error) {
-	first, err := duration(args[0])
+	first, err := atMostMax(args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +59,7 @@ func distribution(name string, args []string) (func(*rand.Rand) time.Duration, e
 	case name == "exp" && len(args) == 1:
 		return func(r *rand.Rand) time.Duration { return scaled(first, r.ExpFloat64()) }, nil
 	case name == "uniform" && len(args) == 2:
-		last, err := duration(args[1])
+		last, err := atMostMax(args[1])
 		if err != nil || last < first {
 			return nil, fmt.Errorf("bad upper bound")
 		}
@@ -74,7 +78,8 @@ func scaled(d time.Duration, by float64) time.Duration {
 	return time.Duration(min(float64(d)*by, float64(maxLatency)))
 }
 
-func duration(s string) (time.Duration, error) {
+// atMostMax reads a time of up to maxLatency.
+func atMostMax(s string) (time.Duration, error) {
 	if s == "0" {
 		return 0, nil
 	}
