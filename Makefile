@@ -1,7 +1,8 @@
 # paylink: everything one does here. "make help" lists it.
 #
-# Variables: RACE=-race|"" (default: -race where cgo has a C compiler), TESTFLAGS, KAFKA_BROKERS or
-# KAFKA_IMAGE (integration), DOCKER, CA_BUNDLE, PAYLINK_IMAGE, PAYLINK_DEV_IMAGE, ARGS (run, bench).
+# Variables: RACE=-race|"" (default: -race where cgo has a C compiler), TESTFLAGS, KAFKA_HOME,
+# KAFKA_BROKERS or KAFKA_IMAGE (integration, torture), DOCKER, CA_BUNDLE, PAYLINK_IMAGE,
+# PAYLINK_DEV_IMAGE, ARGS (run, bench).
 
 GO     ?= go
 DOCKER ?= docker
@@ -16,7 +17,13 @@ PAYLINK_DEV_IMAGE ?= paylink-dev:dev
 # The certificates that a host-built image trusts.
 CA_BUNDLE ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
 
-# Three brokers that can be killed one by one; the tests that need them skip where the tool is absent.
+# A real Kafka for integration and torture comes in one of three ways; the first that is there is used.
+#   KAFKA_HOME=/opt/kafka_2.13-4.3.1  an unpacked Apache Kafka release, and Java 17: one broker or three are
+#                                     started as processes, killed and suspended one by one.
+#   KAFKA_BROKERS=host:port,...       a cluster that runs, for what needs no broker of its own; the faults that
+#                                     kill brokers are skipped, by name, unless one of the other two is there.
+#   ../shared/tools                   where that folder is: kafka-local for brokers to be killed, else Docker.
+override export KAFKA_HOME := $(and $(KAFKA_HOME),$(abspath $(KAFKA_HOME)))
 KAFKA_LOCAL ?= $(abspath $(wildcard ../shared/tools/kafka-local))
 
 # How long make torture goes on, and with which tests: "." is all of the room in their long forms.
@@ -48,7 +55,7 @@ check: ## the whole gate but the tests: format, vet, staticcheck, modules, gener
 	@GO='$(GO)' sh deploy/check.sh
 
 # Only tests behind the tag are run, by their names, one package after the other.
-integration: ## the promises on a real Apache Kafka: KAFKA_BROKERS=host:port, or Docker with KAFKA_IMAGE
+integration: ## the promises on a real Apache Kafka: KAFKA_HOME=folder of a release, or KAFKA_BROKERS=host:port, or Docker with KAFKA_IMAGE
 	$(no-race)
 	@files=$$(grep -rl --include='*_test.go' '^//go:build integration' cmd internal); \
 	dirs=$$(for f in $$files; do echo "./$${f%/*}"; done | sort -u); \
@@ -56,7 +63,8 @@ integration: ## the promises on a real Apache Kafka: KAFKA_BROKERS=host:port, or
 	export KAFKA_LOCAL='$(KAFKA_LOCAL)'; set -x; \
 	$(GO) test $(RACE) -tags integration -count=1 -p 1 -v -timeout 12m -run "^($$names)$$" $(TESTFLAGS) $$dirs
 
-torture: ## hurts replicas, three brokers, gateway and networks for TORTURE=10m in one go, needs ../shared/tools/kafka-local; TORTURE_SEED repeats a run's choices
+torture: ## hurts replicas, three brokers, gateway and networks for TORTURE=10m in one go: KAFKA_HOME=folder of a release, or KAFKA_BROKERS=host:port; TORTURE_SEED repeats a run's choices
+	@[ -n '$(KAFKA_HOME)$(KAFKA_BROKERS)$(KAFKA_LOCAL)' ] || { echo 'make torture: no Kafka: name the folder of an unpacked release (KAFKA_HOME=...), or brokers that run (KAFKA_BROKERS=host:port,...)' >&2; exit 1; }
 	KAFKA_LOCAL='$(KAFKA_LOCAL)' TORTURE='$(TORTURE)' $(GO) test -tags integration -count=1 -v -timeout 90m -run '$(TORTURE_TESTS)' $(TESTFLAGS) ./internal/torture
 
 lab: ## hostile histories of the real service in virtual time: SEEDS=1000, or SEED=... replays one, or MINUTES=... of fresh ones

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,15 +20,23 @@ import (
 // processes: they can be killed and suspended one by one. Methods may be called
 // concurrently for different nodes.
 type Cluster struct {
-	tool    string
-	port    string
 	brokers []string
-	keeper  *keeper
+	nodes   nodes
+}
+
+// nodes are the processes of a cluster, by their numbers. What their methods do
+// is said at those of Cluster.
+type nodes interface {
+	kill(node int) error
+	restart(node int) error
+	pause(node int) error
+	resume(node int) error
+	stop() error
 }
 
 // StartCluster starts three brokers for one test, in about ten seconds, and
 // stops them with it. Each of config is a broker setting as "key=value". The
-// test is skipped where KAFKA_LOCAL does not name the tool.
+// test is skipped where neither KAFKA_HOME nor KAFKA_LOCAL says how to start them.
 func StartCluster(t testing.TB, config ...string) *Cluster {
 	t.Helper()
 	return start(t, 3, config)
@@ -43,13 +50,21 @@ func StartBroker(t testing.TB, config ...string) *Cluster {
 	return start(t, 1, config)
 }
 
-func start(t testing.TB, nodes int, config []string) *Cluster {
-	t.Helper()
-	tool := os.Getenv("KAFKA_LOCAL")
-	if tool == "" {
-		giveUp(t, absent("brokers to be killed: KAFKA_LOCAL names no tool that starts them"))
+// CanStart reports whether this machine has what StartCluster needs.
+func CanStart() bool { return os.Getenv("KAFKA_HOME") != "" || os.Getenv("KAFKA_LOCAL") != "" }
+
+// Given returns the brokers that KAFKA_BROKERS names, none if it is not set.
+// They are somebody else's: they must not be hurt.
+func Given() []string {
+	if given := os.Getenv("KAFKA_BROKERS"); given != "" {
+		return strings.Split(given, ",")
 	}
-	c, err := startNodes(tool, nodes, config)
+	return nil
+}
+
+func start(t testing.TB, count int, config []string) *Cluster {
+	t.Helper()
+	c, err := startNodes(count, config)
 	if err != nil {
 		giveUp(t, err)
 	}
@@ -61,46 +76,57 @@ func start(t testing.TB, nodes int, config []string) *Cluster {
 	return c
 }
 
-func startNodes(tool string, nodes int, config []string) (*Cluster, error) {
+// startNodes starts brokers that end with this process, if not before.
+func startNodes(count int, config []string) (*Cluster, error) {
+	home, tool := os.Getenv("KAFKA_HOME"), os.Getenv("KAFKA_LOCAL")
+	if home == "" && tool == "" {
+		return nil, absent("brokers to be killed: KAFKA_HOME names no folder of an Apache Kafka release, KAFKA_LOCAL no tool that starts them")
+	}
 	port, err := freePorts()
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{tool: tool, port: strconv.Itoa(port)}
-	if c.keeper, err = keep(tool, "stop", "--port", c.port); err != nil {
-		return nil, err
+	c := &Cluster{}
+	for i := range count {
+		c.brokers = append(c.brokers, net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i)))
 	}
-	args := []string{"--nodes", strconv.Itoa(nodes), "--heap", "512m"}
-	for _, pair := range config {
-		args = append(args, "--config", pair)
+	if home != "" {
+		c.nodes, err = startRelease(home, layout{count: count, port: port, config: config})
+	} else {
+		c.nodes, err = startTool(tool, layout{count: count, port: port, config: config})
 	}
-	out, err := c.do("start", args...)
 	if err != nil {
-		_ = c.Stop() // the start's error tells more
 		return nil, err
 	}
-	c.brokers = strings.Split(out, ",")
 	return c, nil
+}
+
+// A layout says what a cluster is like. Node 1 listens on port, its controller a
+// thousand above; those of the others follow.
+type layout struct {
+	count  int
+	port   int
+	config []string // "key=value"; overrides what is usual here
 }
 
 // Brokers returns the address of each node, node 1 first.
 func (c *Cluster) Brokers() []string { return append([]string(nil), c.brokers...) }
 
 // Kill ends a node at once, as kill -9 does.
-func (c *Cluster) Kill(node int) error { return c.chaos("kill", node) }
+func (c *Cluster) Kill(node int) error { return c.nodes.kill(node) }
 
 // Restart starts a node with the data it had and returns when it serves. A node
 // that runs is shut down first; a suspended one is woken for that.
-func (c *Cluster) Restart(node int) error { return c.chaos("restart", node) }
+func (c *Cluster) Restart(node int) error { return c.nodes.restart(node) }
 
 // Pause suspends a node, as SIGSTOP does: its connections stay open and mute.
-func (c *Cluster) Pause(node int) error { return c.chaos("pause", node) }
+func (c *Cluster) Pause(node int) error { return c.nodes.pause(node) }
 
 // Resume lets a suspended node go on.
-func (c *Cluster) Resume(node int) error { return c.chaos("resume", node) }
+func (c *Cluster) Resume(node int) error { return c.nodes.resume(node) }
 
 // Stop kills all nodes and removes their data. Later calls do nothing.
-func (c *Cluster) Stop() error { return c.keeper.end() }
+func (c *Cluster) Stop() error { return c.nodes.stop() }
 
 // Leader returns the node that leads a partition, as node asked tells it. It
 // fails if that node is down or knows no leader.
@@ -120,23 +146,6 @@ func (c *Cluster) Leader(ctx context.Context, asked int, topic string, partition
 		}
 	}
 	return 0, fmt.Errorf("leader of %s/%d: none", topic, partition)
-}
-
-func (c *Cluster) chaos(command string, node int) error {
-	_, err := c.do(command, strconv.Itoa(node))
-	return err
-}
-
-// do runs a command of the tool and returns what it printed.
-func (c *Cluster) do(command string, args ...string) (string, error) {
-	cmd := exec.Command(c.tool, append([]string{command, "--port", c.port}, args...)...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("kafka-local %s: %w: %s", command, err, strings.TrimSpace(stderr.String()))
-	}
-	return strings.TrimSpace(string(out)), nil
 }
 
 // freePorts finds a port such that the six of a cluster are free: three in a

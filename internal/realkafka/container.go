@@ -53,7 +53,7 @@ func startContainer() (*container, error) {
 	defer cancel()
 	engine, err := dockerAnswers(ctx)
 	if err != nil {
-		return nil, absent("set KAFKA_BROKERS, or start Docker: %w", err)
+		return nil, absent("set KAFKA_HOME or KAFKA_BROKERS, or start Docker: %w", err)
 	}
 	image := cmp.Or(os.Getenv("KAFKA_IMAGE"), "apache/kafka:4.3.1")
 	c, err := run(ctx, image)

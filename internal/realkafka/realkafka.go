@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 )
@@ -16,7 +15,32 @@ var errAbsent = errors.New("no Kafka here")
 
 // shared is the broker of this test binary. It is global because that is its
 // purpose: a broker takes seconds to start, and tests do not disturb one another.
-var shared = sync.OnceValues(startContainer)
+var shared = sync.OnceValues(startShared)
+
+// A broker is one that lives as long as this process.
+type broker struct {
+	addr string // host:port
+	from any    // *container or *Cluster, kept: without them it would end
+}
+
+// startShared starts one broker that lives as long as this process: from
+// KAFKA_HOME, in Docker, or else, where there is no Docker, by KAFKA_LOCAL.
+func startShared() (broker, error) {
+	if os.Getenv("KAFKA_HOME") == "" {
+		c, err := startContainer()
+		if err == nil {
+			return broker{c.addr, c}, nil
+		}
+		if !errors.Is(err, errAbsent) || !CanStart() {
+			return broker{}, err
+		}
+	}
+	c, err := startNodes(1, nil)
+	if err != nil {
+		return broker{}, err
+	}
+	return broker{c.Brokers()[0], c}, nil
+}
 
 // Start returns the bootstrap servers of a Kafka that the test shares with the
 // others of its binary; it need not be stopped. Transactions work on it, topics
@@ -24,14 +48,14 @@ var shared = sync.OnceValues(startContainer)
 // to start but does not, the test fails.
 func Start(t testing.TB) []string {
 	t.Helper()
-	if given := os.Getenv("KAFKA_BROKERS"); given != "" {
-		return strings.Split(given, ",")
+	if given := Given(); given != nil {
+		return given
 	}
-	c, err := shared()
+	b, err := shared()
 	if err != nil {
 		giveUp(t, err)
 	}
-	return []string{c.addr}
+	return []string{b.addr}
 }
 
 // giveUp ends a test that has no Kafka: it skips where there is none to be had.

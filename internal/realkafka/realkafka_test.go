@@ -43,6 +43,9 @@ func TestAClusterLosesItsLeaderAndNoRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	produceAndConsume(t, c.Brokers(), topic, 200)
+	if err := c.Pause(first); err == nil {
+		t.Errorf("Pause(%d) = nil, want an error: the node is down", first)
+	}
 	if second, err := c.Leader(t.Context(), first%3+1, topic, 0); err != nil || second == first {
 		t.Errorf("leader after kill of %d = %d, %v, want another node", first, second, err)
 	}

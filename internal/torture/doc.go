@@ -30,7 +30,8 @@
 //
 // # Running it
 //
-// Everything here is tests behind the build tag "integration". Without more
+// Everything here is tests behind the build tag "integration"; package realkafka
+// says where their brokers come from (KAFKA_HOME, KAFKA_LOCAL, KAFKA_BROKERS). Without more
 // they run in their short forms: 90 s of TestTorture, 30 s of it on one broker,
 // a few minutes in all. With TORTURE=10m in the environment (make torture) tests
 // run in their long forms, and TestTorture for that long. Every run prints its

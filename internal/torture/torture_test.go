@@ -18,7 +18,8 @@ import (
 	"paylink/internal/realkafka"
 )
 
-// startCluster starts three brokers that start fast rather than run fast.
+// startCluster starts three brokers that start fast rather than run fast. A test
+// without them is skipped: nobody else's brokers are hurt.
 func startCluster(t *testing.T, config ...string) *realkafka.Cluster {
 	t.Helper()
 	startFast(t)
@@ -66,24 +67,34 @@ func TestLeaderKilledUnderLoad(t *testing.T) {
 // TestTorture does everything at once on three brokers: replicas are killed,
 // suspended and restarted, brokers are killed and suspended, the gateway
 // misbehaves in most of its ways and ignores idempotency keys, and the network
-// of each replica, to the gateway, to one broker or to all, falls ill.
-func TestTorture(t *testing.T) { torture(t, startCluster(t), 90*time.Second) }
+// of each replica, to the gateway, to one broker or to all, falls ill. Where
+// there are only the brokers of KAFKA_BROKERS, those are let alone.
+func TestTorture(t *testing.T) {
+	if given := realkafka.Given(); given != nil && !realkafka.CanStart() {
+		t.Log("SKIP broker killed, broker suspended: the brokers of KAFKA_BROKERS are not ours to hurt; KAFKA_HOME would have three started")
+		torture(t, given, nil, 90*time.Second)
+		return
+	}
+	c := startCluster(t)
+	torture(t, c.Brokers(), c, 90*time.Second)
+}
 
 // TestTortureOnOneBroker has no other broker to go to: all of the cluster is
 // killed and comes back.
 func TestTortureOnOneBroker(t *testing.T) {
 	startFast(t)
-	torture(t, realkafka.StartBroker(t), 30*time.Second)
+	c := realkafka.StartBroker(t)
+	torture(t, c.Brokers(), c, 30*time.Second)
 }
 
-// torture hurts everything on a cluster, for a short time unless a longer one is
-// asked for, then mends everything and judges.
-func torture(t *testing.T, c *realkafka.Cluster, short time.Duration) {
+// torture hurts everything, for a short time unless a longer one is asked for,
+// then mends everything and judges. The brokers are hurt if they are a cluster's.
+func torture(t *testing.T, brokers []string, c *realkafka.Cluster, short time.Duration) {
 	lasts, yes := long(t)
 	if !yes {
 		lasts = short
 	}
-	sc := set(t, setting{brokers: c.Brokers(), static: 1, network: true, latency: 50 * time.Millisecond, repeat: gatewaysim.NewPayment, env: []string{"PAYLINK_CONCURRENCY=64"}})
+	sc := set(t, setting{brokers: brokers, static: 1, network: true, latency: 50 * time.Millisecond, repeat: gatewaysim.NewPayment, env: []string{"PAYLINK_CONCURRENCY=64"}})
 	sc.emitter.mixed = true
 	sc.emitter.emit(200)
 	sc.fleet.start()
@@ -105,7 +116,7 @@ func torture(t *testing.T, c *realkafka.Cluster, short time.Duration) {
 // Plagues are what befalls a scene, and how often it did.
 type plagues struct {
 	*scene
-	cluster *realkafka.Cluster
+	cluster *realkafka.Cluster // nil: brokers are let alone
 
 	mu     sync.Mutex
 	counts map[string]int
@@ -124,7 +135,9 @@ func (p *plagues) rage(ctx context.Context) {
 			}
 		})
 	}
-	begin(p.hurtBroker)
+	if p.cluster != nil {
+		begin(p.hurtBroker)
+	}
 	begin(p.hurtGateway)
 	for i := range p.fleet.replicas {
 		begin(func(rng *rand.Rand) { p.hurtNetwork(rng, i) })
