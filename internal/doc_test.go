@@ -53,7 +53,7 @@ var rooms = map[string][]string{
 	"bench":      {"service", "config", "registry", "gatewaysim", "devstack", "freedompay", "event", "payment", "schemas"},
 	"realkafka":  {},
 	"schemagen":  {"payment"},
-	"history":    {},
+	"history":    {"devstack", "event", "payment"}, // all by records below it; history itself judges and enters nothing
 	"model":      {},
 	"torture":    {"history", "gatewaysim", "devstack", "realkafka", "event", "payment"},
 
@@ -79,6 +79,10 @@ var unlinked = []string{
 	"github.com/twmb/franz-go/pkg/kfake", "github.com/twmb/franz-go/pkg/sr/srfake", "github.com/twmb/franz-go/pkg/kgo",
 	"github.com/testcontainers/testcontainers-go", "github.com/Shopify/toxiproxy/v2", "testing",
 }
+
+// unread is what the service itself never enters, though the operator's verbs of
+// its binary may: it writes outcomes and reads none back.
+var unread = []string{"paylink/internal/event/outcomes"}
 
 // A pkg is what the test asks of go list: imports without those of tests.
 type pkg struct {
@@ -222,6 +226,16 @@ func TestTheServiceLinksNothingOfTheSimulator(t *testing.T) {
 		for _, name := range unlinked {
 			if slices.Contains(p.Deps, name) {
 				t.Errorf("cmd/paylink links %s", name)
+			}
+		}
+	}
+}
+
+func TestTheServiceReadsNoOutcomesBack(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, name := range unread {
+			if p.ImportPath == "paylink/internal/service" && slices.Contains(p.Deps, name) {
+				t.Errorf("%s enters %s", p.ImportPath, name)
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"paylink/internal/event"
+	"paylink/internal/event/outcomes"
 	"paylink/internal/freedompay"
 	"paylink/internal/gatewaysim"
 	"paylink/internal/payment"
@@ -149,10 +150,10 @@ func TestOutcomeExamples(t *testing.T) {
 			if got := goodBySchema(t, either, value); got != good {
 				t.Errorf("%s: schema of outcomes says good %t", name, got)
 			}
-			if v, err := event.DecodeOutcome(event.Message{Value: value}); good && (err != nil || v.Type() != r.String()) {
-				t.Errorf("%s: DecodeOutcome = %+v, %v", name, v, err)
+			if v, err := outcomes.Decode(event.Message{Value: value}); good && (err != nil || v.Type() != r.String()) {
+				t.Errorf("%s: Decode = %+v, %v", name, v, err)
 			}
-			vs, err := event.NewOutcomeDecoder(nil).Judge(t.Context(), event.Message{Value: value})
+			vs, err := outcomes.NewDecoder(nil).Judge(t.Context(), event.Message{Value: value})
 			if err != nil || good != (len(vs) == 0) {
 				t.Errorf("%s: Judge = %v, %v, want violations %t", name, vs, err, !good)
 			}

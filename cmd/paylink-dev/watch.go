@@ -11,6 +11,7 @@ import (
 
 	"paylink/internal/devstack"
 	"paylink/internal/event"
+	"paylink/internal/event/outcomes"
 	"paylink/internal/registry"
 )
 
@@ -92,17 +93,17 @@ func orEnough(err error) error {
 
 // shower returns what prints one record, and says when it is enough.
 func (c *watchCmd) shower(ctx context.Context, out io.Writer) (func(devstack.Record) error, error) {
-	outcomes := event.NewOutcomeDecoder(nil)
+	decoder := outcomes.NewDecoder(nil)
 	if c.RegistryURL != "" {
 		reg, err := registry.New(registry.Config{URL: c.RegistryURL})
 		if err != nil {
 			return nil, err
 		}
-		outcomes = event.NewOutcomeDecoder(reg)
+		decoder = outcomes.NewDecoder(reg)
 	}
 	shown := 0
 	return func(r devstack.Record) error {
-		r.Value = plainJSON(ctx, outcomes, r)
+		r.Value = plainJSON(ctx, decoder, r)
 		line := humanLine(r)
 		if c.JSON {
 			line = jsonLine(r)
@@ -118,11 +119,11 @@ func (c *watchCmd) shower(ctx context.Context, out io.Writer) (func(devstack.Rec
 }
 
 // plainJSON returns an outcome of any format as JSON, and anything else as it is.
-func plainJSON(ctx context.Context, outcomes *event.OutcomeDecoder, r devstack.Record) []byte {
+func plainJSON(ctx context.Context, decoder *outcomes.Decoder, r devstack.Record) []byte {
 	if json.Valid(r.Value) || r.Header(event.HeaderReason) != nil {
 		return r.Value
 	}
-	v, err := outcomes.Decode(ctx, r.Message)
+	v, err := decoder.Decode(ctx, r.Message)
 	if err != nil {
 		return r.Value
 	}

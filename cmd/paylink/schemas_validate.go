@@ -12,6 +12,7 @@ import (
 
 	"paylink/internal/config"
 	"paylink/internal/event"
+	"paylink/internal/event/outcomes"
 	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/service"
@@ -39,7 +40,7 @@ func schemasValidate(ctx context.Context, cfg config.SchemasValidate, w world) e
 	}
 	v := validator{kind: cfg.Kind, out: w.out,
 		intent:  judgeIntents(event.NewDecoder(event.DecoderConfig{DefaultMerchant: payment.MerchantID(cfg.MerchantID), Schemas: known})),
-		outcome: judgeOutcomes(event.NewOutcomeDecoder(known)),
+		outcome: judgeOutcomes(outcomes.NewDecoder(known)),
 	}
 	if cfg.Topic != "" {
 		if cfg.Kind == "auto" && cfg.Topic == cfg.Topics.Outcomes {
@@ -82,7 +83,7 @@ func judgeIntents(d *event.Decoder) judge {
 	}
 }
 
-func judgeOutcomes(d *event.OutcomeDecoder) judge {
+func judgeOutcomes(d *outcomes.Decoder) judge {
 	return func(ctx context.Context, m event.Message) ([]string, error) { return sentences(d.Judge(ctx, m)) }
 }
 

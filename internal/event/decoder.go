@@ -40,7 +40,7 @@ type Decoder struct {
 	param   []bool         // likewise: goes into Intent.Params
 	idField int            // index of intent_id
 	desks   sync.Pool      // of *desk
-	writers writers[intentReader]
+	readers readers[intentReader]
 }
 
 // A desk is what one Decode works on; reused, because most of it is buffers.
@@ -58,7 +58,7 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 		d.quick, d.param = append(d.quick, quickOf(&f)), append(d.param, isParam(&f))
 	}
 	d.idField = d.names["intent_id"]
-	d.writers.schemas, d.writers.compile = cfg.Schemas, compileIntent
+	d.readers.schemas, d.readers.compile = cfg.Schemas, compileIntent
 	d.desks.New = func() any { return &desk{draft: newDraft()} }
 	return d
 }
@@ -94,7 +94,7 @@ func (d *Decoder) read(ctx context.Context, k *desk, m Message) (envelope, error
 	if !framed || f.head && d.cfg.Schemas == nil && m.Value[0] == '{' { // JSON needs no schema to be read
 		return d.readJSON(k, m)
 	}
-	r, err := d.writers.reader(ctx, f.schemaName)
+	r, err := d.readers.of(ctx, f.schemaName)
 	if err != nil {
 		return envelope{}, err
 	}

@@ -1,6 +1,7 @@
 // Package event turns bytes into words and words into bytes: intents in,
 // outcomes and dead letters out. It knows the contract of the three topics —
-// fields, headers, CloudEvents, event ids — and no Kafka client.
+// fields, headers, CloudEvents, event ids — and no Kafka client. Outcomes are
+// read back by package outcomes below it.
 //
 // The rules of an intent are payment.Fields and nothing else. Control characters
 // in texts pass, therefore, as the gateway's page does not forbid them; JSON that

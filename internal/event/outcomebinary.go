@@ -16,7 +16,7 @@ import (
 	"paylink/schemas/contract"
 )
 
-// Avro and Protobuf outcomes are written and read as the record that can be
+// Avro and Protobuf outcomes are written as the record that can be
 // either type: PaymentCreated and PaymentFailed have the same fields, as far as
 // they have them.
 
@@ -82,37 +82,6 @@ func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func ptr[T any](v T) *T { return &v }
 
-func outcomeOfAvro(s *avro.Schema, body []byte) (*outcomeFields, error) {
-	var x contract.AvroPaymentOutcome
-	rest, err := s.Decode(body, &x)
-	if err != nil || len(rest) > 0 {
-		return nil, &Unreadable{NotJSON, "the body is not what its Avro schema says"}
-	}
-	o := &outcomeFields{kind: x.Type, tries: int64(x.Attempts), OutcomeView: OutcomeView{
-		EventID: x.EventId, Intent: payment.IntentID(x.IntentId), Merchant: payment.MerchantID(or(x.MerchantId)),
-		OrderID: or(x.OrderId), Amount: payment.Money(or(x.Amount)), Currency: or(x.Currency), IdempotencyKey: or(x.IdempotencyKey),
-		Source: Place{x.Source.Topic, x.Source.Partition, x.Source.Offset},
-	}}
-	o.number = or(x.PaymentId)
-	o.created = payment.Created{At: or(x.CreatedAt), Link: payment.Link{
-		RedirectURL: or(x.RedirectUrl), RedirectURLType: or(x.RedirectUrlType), RedirectQR: or(x.RedirectQr)}}
-	o.failed = payment.Failed{Reason: payment.Reason(or(x.Reason)), ErrorCode: or(x.ErrorCode), ErrorDescription: or(x.ErrorDescription),
-		Retryable: or(x.Retryable), PaymentMayExist: or(x.PaymentMayExist), At: or(x.FailedAt)}
-	for _, b := range x.Violations {
-		o.failed.Violations = append(o.failed.Violations, payment.Violation{Field: b.Field, Rule: b.Rule})
-	}
-	o.count(x.Metadata, x.Retryable != nil, x.PaymentMayExist != nil)
-	return o, nil
-}
-
-// or is what a pointer points to, or the zero value.
-func or[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
 // appendProtobuf writes an outcome. The bytes are the same for each of our
 // outcome messages, because they share their numbers.
 func appendProtobuf(b []byte, v *OutcomeView) ([]byte, error) {
@@ -136,34 +105,6 @@ func appendProtobuf(b []byte, v *OutcomeView) ([]byte, error) {
 		}
 	}
 	return proto.MarshalOptions{Deterministic: true}.MarshalAppend(b, x)
-}
-
-func outcomeOfProtobuf(body []byte) (*outcomeFields, error) {
-	var x contract.PaymentOutcome
-	if err := (proto.UnmarshalOptions{DiscardUnknown: true, RecursionLimit: maxDepth}).Unmarshal(body, &x); err != nil {
-		return nil, &Unreadable{NotJSON, "the body is no Protobuf message, or holds text that is not UTF-8"}
-	}
-	o := &outcomeFields{kind: x.Type, number: x.PaymentId, tries: int64(x.Attempts), OutcomeView: OutcomeView{
-		EventID: x.EventId, Intent: payment.IntentID(x.IntentId), Merchant: payment.MerchantID(x.MerchantId),
-		OrderID: x.OrderId, Amount: payment.Money(x.Amount), Currency: x.Currency, IdempotencyKey: x.IdempotencyKey,
-		Source: Place{x.GetSource().GetTopic(), x.GetSource().GetPartition(), x.GetSource().GetOffset()},
-	}}
-	o.created = payment.Created{At: timeOf(x.CreatedAt), Link: payment.Link{
-		RedirectURL: x.RedirectUrl, RedirectURLType: x.RedirectUrlType, RedirectQR: x.RedirectQr}}
-	o.failed = payment.Failed{Reason: payment.Reason(x.Reason), ErrorCode: x.ErrorCode, ErrorDescription: x.ErrorDescription,
-		Retryable: x.Retryable, PaymentMayExist: x.PaymentMayExist, At: timeOf(x.FailedAt)}
-	for _, b := range x.Violations {
-		o.failed.Violations = append(o.failed.Violations, payment.Violation{Field: b.GetField(), Rule: b.GetRule()})
-	}
-	o.count(x.Metadata, true, true) // a flag that is false is never on the wire
-	return o, nil
-}
-
-func timeOf(t *timestamppb.Timestamp) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.AsTime()
 }
 
 // recordOf is the record of our contract that an outcome is written as.

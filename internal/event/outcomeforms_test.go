@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 
@@ -24,37 +23,6 @@ func forms() map[string]EncoderConfig {
 		}
 	}
 	return out
-}
-
-func TestOutcomeReadsTheSameInEveryForm(t *testing.T) {
-	sameTime := cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) })
-	dec := NewOutcomeDecoder(ours())
-	for form, cfg := range forms() {
-		e := NewEncoder(cfg)
-		for name, tt := range outcomes(t) {
-			t.Run(form+"/"+name, func(t *testing.T) {
-				want, err := DecodeOutcome(encoded(t, tt.d, tt.o))
-				if err != nil {
-					t.Fatal(err)
-				}
-				m, err := e.Outcome(t.Context(), tt.d, []byte("k"), spot, tt.o)
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, err := dec.Decode(t.Context(), m)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(want, got, asWritten, sameTime); diff != "" {
-					t.Errorf("Decode (-want +got):\n%s", diff)
-				}
-				again, err := e.Outcome(t.Context(), tt.d, []byte("k"), spot, tt.o)
-				if diff := cmp.Diff(m, again); err != nil || diff != "" {
-					t.Errorf("written again, it differs: %v\n%s", err, diff)
-				}
-			})
-		}
-	}
 }
 
 // TestAvroOutcomesAreReadByTheLibrary reads what appendMetadata wrote with the
@@ -87,7 +55,7 @@ func TestAvroOutcomesAreReadByTheLibrary(t *testing.T) {
 
 // TestOutcomeHasEveryFieldInEveryForm fails when an encoder forgets a field of
 // the contract: each must be in the JSON of one of these outcomes, and by
-// TestOutcomeReadsTheSameInEveryForm then in all forms.
+// a test of package outcomes then in all forms.
 func TestOutcomeHasEveryFieldInEveryForm(t *testing.T) {
 	for record, names := range map[schemas.Record][]string{schemas.Created: {"created_full"}, schemas.Failed: {"failed_bad", "failed_duplicate", "failed_refuse"}} {
 		var schema struct {
@@ -124,21 +92,6 @@ func TestOutcomeHasEveryFieldInEveryForm(t *testing.T) {
 	}
 }
 
-func TestOutcomeOfBytesThatAreNoText(t *testing.T) {
-	o := payment.Failed{Reason: payment.Refused, ErrorCode: "1", ErrorDescription: "a\xffb", At: noon}
-	dec := NewOutcomeDecoder(ours())
-	for form, cfg := range forms() {
-		m, err := NewEncoder(cfg).Outcome(t.Context(), decoded(t, "{"+least+"}"), nil, spot, o)
-		if err != nil {
-			t.Fatalf("%s: %v", form, err)
-		}
-		v, err := dec.Decode(t.Context(), m)
-		if err != nil || v.Outcome.(payment.Failed).ErrorDescription != "a\uFFFDb" {
-			t.Errorf("%s: %+v, %v", form, v.Outcome, err)
-		}
-	}
-}
-
 func TestPrepareFindsWhatTheRegistryLacks(t *testing.T) {
 	e := NewEncoder(EncoderConfig{Format: schemas.Avro, Topic: "payment-outcomes", IDs: shelf{}})
 	if err := e.Prepare(t.Context()); err == nil {
@@ -151,21 +104,6 @@ func TestPrepareFindsWhatTheRegistryLacks(t *testing.T) {
 		if err := NewEncoder(cfg).Prepare(t.Context()); err != nil {
 			t.Errorf("%s: Prepare = %v", form, err)
 		}
-	}
-}
-
-func TestDecodeOutcomeOfBrokenFrames(t *testing.T) {
-	dec := NewOutcomeDecoder(ours())
-	for _, m := range []Message{
-		{Value: framed(77, "{}")}, {Value: framed(9999, "{}")}, {Value: framed(6, "x")}, {Value: framed(9, "\x00")}, {Value: framed(10, "\x02")},
-		{Value: framed(10, "\x00\xff")}, {Value: framed(10, "\x00")}, {Value: framed(1, "x")}, {Value: []byte("{}"), Headers: []Header{{headerValueSchema, []byte("x")}}},
-	} {
-		if v, err := dec.Decode(t.Context(), m); err == nil {
-			t.Errorf("Decode(%x) = %+v, want an error", m.Value, v)
-		}
-	}
-	if _, err := NewOutcomeDecoder(nil).Decode(t.Context(), Message{Value: framed(1, "{}")}); err == nil {
-		t.Error("Decode of a frame without a registry: want an error")
 	}
 }
 
@@ -202,34 +140,6 @@ func FuzzDecodeForms(f *testing.F) {
 		}
 		checkDecoded(t, out)
 		checkOutcome(t, out)
-	})
-}
-
-// FuzzDecodeOutcomeForms holds for any body behind any of our schemas: no
-// panic, and what is read can be written in every form.
-func FuzzDecodeOutcomeForms(f *testing.F) {
-	for _, cfg := range forms() {
-		for _, tt := range outcomes(f) {
-			m, err := NewEncoder(cfg).Outcome(f.Context(), tt.d, nil, spot, tt.o)
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(m.Value)
-		}
-	}
-	dec := NewOutcomeDecoder(ours())
-	avroSchema := avro.MustParse(schemas.Text(schemas.Avro, schemas.Outcome))
-	f.Fuzz(func(t *testing.T, value []byte) {
-		v, err := dec.Decode(t.Context(), Message{Value: value})
-		if err != nil {
-			return
-		}
-		if v.Intent == "" || !slices.Contains([]string{TypeCreated, TypeFailed}, v.Type()) {
-			t.Fatalf("Decode = %+v", v)
-		}
-		_, _ = appendAvro(nil, avroSchema, &v) // text that is no UTF-8 may be refused
-		_, _ = appendProtobuf(nil, &v)
-		_ = appendOutcome(nil, &v)
 	})
 }
 

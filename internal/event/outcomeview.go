@@ -1,7 +1,6 @@
 package event
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -81,17 +80,4 @@ func viewOf(in payment.Intent, from Place, o payment.Outcome) (OutcomeView, erro
 		Metadata:       in.Metadata,
 		Source:         from,
 	}, nil
-}
-
-// DecodeOutcome reads a plain JSON record of the outcome topic. It ignores
-// fields that it does not know, as every consumer should.
-func DecodeOutcome(m Message) (OutcomeView, error) {
-	if len(m.Value) == 0 {
-		return OutcomeView{}, errors.New("outcome: the record has no value")
-	}
-	v, err := readOutcome(m.Value)
-	if err != nil {
-		return OutcomeView{}, fmt.Errorf("outcome: %w", err)
-	}
-	return v, nil
 }

@@ -380,16 +380,16 @@ func TestReferencesOfAWritersSchema(t *testing.T) {
 
 func TestWritersAreForgottenInTheEnd(t *testing.T) {
 	s := shelf{}
-	for id := range 3 * maxWriters {
+	for id := range 3 * maxReaders {
 		s[id] = WriterSchema{Format: schemas.JSONSchema, Text: "{}"}
 	}
 	d := NewDecoder(DecoderConfig{DefaultMerchant: "540001", Schemas: s})
-	for id := range 3 * maxWriters {
+	for id := range 3 * maxReaders {
 		if _, err := d.Decode(t.Context(), Message{Value: framed(id, "{"+least+"}")}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(d.writers.known); n > maxWriters {
-		t.Errorf("%d writers are remembered, want at most %d", n, maxWriters)
+	if n := len(d.readers.known); n > maxReaders {
+		t.Errorf("%d writers are remembered, want at most %d", n, maxReaders)
 	}
 }

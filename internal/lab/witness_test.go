@@ -3,16 +3,14 @@ package lab
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/devstack"
-	"paylink/internal/event"
 	"paylink/internal/history"
-	"paylink/internal/payment"
+	"paylink/internal/history/records"
 )
 
 // watchCommits looks at every commit when it is made, and right after at how
@@ -92,13 +90,13 @@ func (s *scene) collect() (h history.Run, err error) {
 		return h, err
 	}
 	h.Intents = intentsOf(intents, visible)
-	if h.Outcomes, err = outcomesOf(outcomes); err != nil {
+	if h.Outcomes, err = records.Outcomes(outcomes); err != nil {
 		return h, err
 	}
-	if h.Committed, err = outcomesOf(committed); err != nil {
+	if h.Committed, err = records.Outcomes(committed); err != nil {
 		return h, err
 	}
-	if h.DeadLetters, err = deadLettersOf(dead); err != nil {
+	if h.DeadLetters, err = records.DeadLetters(dead); err != nil {
 		return h, err
 	}
 	s.collectCalls(&h)
@@ -157,54 +155,16 @@ func (s *scene) collectCalls(h *history.Run) {
 	}
 }
 
-func placeOf(r devstack.Record) history.Place {
-	return history.Place{Partition: r.Partition, Offset: r.Offset}
-}
-
 // intentsOf says of all records which of them readers of committed ones see.
 func intentsOf(all, visible []devstack.Record) (out []history.Intent) {
 	seen := map[history.Place]bool{}
 	for _, r := range visible {
-		seen[placeOf(r)] = true
+		seen[records.Place(r)] = true
 	}
 	for _, r := range all {
-		in := history.Intent{At: placeOf(r), ID: string(r.Header(headerID)), Key: string(r.Key), Content: string(r.Header(headerContent)), Hidden: !seen[placeOf(r)]}
+		in := history.Intent{At: records.Place(r), ID: string(r.Header(headerID)), Key: string(r.Key), Content: string(r.Header(headerContent)), Hidden: !seen[records.Place(r)]}
 		in.Expires, _ = time.Parse(time.RFC3339Nano, string(r.Header(headerExpires))) // none: never
 		out = append(out, in)
 	}
 	return out
-}
-
-func outcomesOf(recs []devstack.Record) ([]history.Outcome, error) {
-	out := []history.Outcome{}
-	for _, r := range recs {
-		if len(r.Value) > 5 && r.Value[0] == 0 {
-			r.Value = r.Value[5:] // the schema's id
-		}
-		v, err := event.DecodeOutcome(r.Message)
-		if err != nil {
-			return nil, fmt.Errorf("outcome at %s: %w", placeOf(r), err)
-		}
-		o := history.Outcome{At: placeOf(r), Time: r.Time, Key: string(r.Key), Intent: string(v.Intent),
-			Source: history.Place{Partition: v.Source.Partition, Offset: v.Source.Offset}}
-		switch is := v.Outcome.(type) {
-		case payment.Created:
-			o.Created, o.Payment, o.Link = true, is.PaymentID, is.RedirectURL
-		case payment.Failed:
-			o.Payment, o.MayExist = is.PaymentID, is.PaymentMayExist
-		}
-		out = append(out, o)
-	}
-	return out, nil
-}
-
-func deadLettersOf(recs []devstack.Record) (out []history.DeadLetter, err error) {
-	for _, r := range recs {
-		d := history.DeadLetter{At: placeOf(r)}
-		if _, err := fmt.Sscan(string(r.Header("__connect.errors.partition"))+" "+string(r.Header("__connect.errors.offset")), &d.Source.Partition, &d.Source.Offset); err != nil {
-			return nil, fmt.Errorf("dead letter at %s: %w", placeOf(r), err)
-		}
-		out = append(out, d)
-	}
-	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"paylink/internal/event"
+	"paylink/internal/event/outcomes"
 	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
@@ -239,7 +240,7 @@ func (h *history) accounts(p *partition) {
 		}
 	}
 	for _, o := range p.outcomes {
-		v, err := event.DecodeOutcome(o.Message)
+		v, err := outcomes.Decode(o.Message)
 		if err != nil {
 			h.t.Error(err)
 			continue

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"paylink/internal/event"
+	"paylink/internal/event/outcomes"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
@@ -107,7 +108,7 @@ func (p *partition) from(offset int64) []pipeline.Record {
 
 // outcome makes an outcome durable.
 func (p *partition) outcome(o pipeline.Answer) {
-	v, err := event.DecodeOutcome(o.Message)
+	v, err := outcomes.Decode(o.Message)
 	if err != nil || v.Intent != o.ID || v.Source.Partition != p.number {
 		p.topic.fault("outcome %s of %s at %v: %v", o.Message.Value, o.ID, v.Source, err)
 		return
@@ -179,7 +180,7 @@ func (p *partition) views() map[payment.IntentID]event.OutcomeView {
 	defer p.topic.mu.Unlock()
 	views := map[payment.IntentID]event.OutcomeView{}
 	for _, m := range p.outcomes {
-		v, err := event.DecodeOutcome(m.Message)
+		v, err := outcomes.Decode(m.Message)
 		if err != nil {
 			p.topic.fault("outcome: %v", err)
 		}

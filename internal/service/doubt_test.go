@@ -10,6 +10,7 @@ import (
 	"paylink/internal/config"
 	"paylink/internal/devstack"
 	"paylink/internal/event"
+	"paylink/internal/event/outcomes"
 	"paylink/internal/gatewaysim"
 	"paylink/internal/payment"
 	"paylink/internal/service"
@@ -73,7 +74,7 @@ func TestLostAnswerEndsInOneOutcomeWhateverARepeatGets(t *testing.T) {
 // judgeDoubt checks one outcome against what the gateway knows of its order.
 func judgeDoubt(t *testing.T, sim *gatewaysim.Gateway, m event.Message, reason payment.Reason, made int, seen map[payment.IntentID]bool) {
 	t.Helper()
-	view, err := event.DecodeOutcome(m)
+	view, err := outcomes.Decode(m)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"paylink/internal/devstack"
 	"paylink/internal/event"
+	"paylink/internal/event/outcomes"
 	"paylink/internal/payment"
 	"paylink/internal/service"
 )
@@ -62,7 +63,7 @@ func TestFullIntentArrivesWithoutAViolation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	view, err := event.DecodeOutcome(recs[0].Message)
+	view, err := outcomes.Decode(recs[0].Message)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"paylink/internal/config"
 	"paylink/internal/devstack"
 	"paylink/internal/event"
+	"paylink/internal/event/outcomes"
 	schemaregistry "paylink/internal/registry"
 	"paylink/internal/service"
 	"paylink/schemas"
@@ -194,7 +195,7 @@ func readAll(t *testing.T, registry string, records []devstack.Record) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	dec := event.NewOutcomeDecoder(r)
+	dec := outcomes.NewDecoder(r)
 	left := map[string]bool{"json": true, "cloudevents": true, "json-schema": true, "avro": true, "protobuf": true}
 	for _, rec := range records {
 		v, err := dec.Decode(t.Context(), rec.Message)

@@ -16,7 +16,7 @@ import (
 	"paylink/internal/devstack"
 	"paylink/internal/event"
 	"paylink/internal/history"
-	"paylink/internal/payment"
+	"paylink/internal/history/records"
 )
 
 // A witness watches outcomes, dead letters and commits while a run goes on.
@@ -86,7 +86,7 @@ func (w *witness) sawOutcome(r devstack.Record) error {
 }
 
 func (w *witness) sawDeadLetter(r devstack.Record) error {
-	from, err := sourceOf(r)
+	from, err := records.Source(r)
 	if err != nil {
 		return err
 	}
@@ -94,13 +94,6 @@ func (w *witness) sawDeadLetter(r devstack.Record) error {
 	defer w.mu.Unlock()
 	w.buried[from] = true
 	return nil
-}
-
-// sourceOf reads where a dead letter comes from.
-func sourceOf(r devstack.Record) (p history.Place, err error) {
-	const partition, offset = "__connect.errors.partition", "__connect.errors.offset"
-	_, err = fmt.Sscan(string(r.Header(partition))+" "+string(r.Header(offset)), &p.Partition, &p.Offset)
-	return p, err
 }
 
 // sampleCommits looks at the committed offsets, and right after at how far the
@@ -230,16 +223,10 @@ func (w *witness) read() (uncommitted, committed []history.Outcome, dead []histo
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	for _, r := range d {
-		from, err := sourceOf(r)
-		if err != nil {
-			return nil, nil, nil, fmt.Errorf("dead letter at %d@%d: %w", r.Partition, r.Offset, err)
-		}
-		dead = append(dead, history.DeadLetter{At: placeOf(r), Source: from})
-	}
-	uncommitted, err1 := outcomesOf(u)
-	committed, err2 := outcomesOf(c)
-	return uncommitted, committed, dead, errors.Join(err1, err2)
+	uncommitted, err1 := records.Outcomes(u)
+	committed, err2 := records.Outcomes(c)
+	dead, err3 := records.DeadLetters(d)
+	return uncommitted, committed, dead, errors.Join(err1, err2, err3)
 }
 
 // awaitStable waits until no transaction is open on the outcome topic: that of
@@ -262,28 +249,4 @@ func (w *witness) awaitStable(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-func placeOf(r devstack.Record) history.Place {
-	return history.Place{Partition: r.Partition, Offset: r.Offset}
-}
-
-func outcomesOf(recs []devstack.Record) ([]history.Outcome, error) {
-	out := []history.Outcome{}
-	for _, r := range recs {
-		v, err := event.DecodeOutcome(r.Message)
-		if err != nil {
-			return nil, fmt.Errorf("outcome at %d@%d: %w", r.Partition, r.Offset, err)
-		}
-		o := history.Outcome{At: placeOf(r), Time: r.Time, Key: string(r.Key), Intent: string(v.Intent),
-			Source: history.Place{Partition: v.Source.Partition, Offset: v.Source.Offset}}
-		switch is := v.Outcome.(type) {
-		case payment.Created:
-			o.Created, o.Payment, o.Link = true, is.PaymentID, is.RedirectURL
-		case payment.Failed:
-			o.Payment, o.MayExist = is.PaymentID, is.PaymentMayExist
-		}
-		out = append(out, o)
-	}
-	return out, nil
 }

@@ -34,36 +34,37 @@ type WriterSchema struct {
 // A SchemaReference is a schema that another one refers to, by name.
 type SchemaReference struct{ Name, Text string }
 
-// maxWriters bounds how many writers' schemas a reader remembers. Emitters have
+// maxReaders bounds how many writers' schemas are remembered. Emitters have
 // a handful; what names more is broken or hostile, and only costs time.
-const maxWriters = 256
+const maxReaders = 256
 
-// writers remembers what was made of writers' schemas, also that nothing can be
-// made of one. A schema never changes under its id.
-type writers[T any] struct {
+// readers remember what reads the bodies that were written with each schema, also
+// that nothing can. A schema never changes under its id.
+type readers[T any] struct {
 	schemas Schemas                             // nil: there is no registry
 	compile func(WriterSchema) (T, *Unreadable) // a pure function
 	mu      sync.RWMutex
-	known   map[schemaName]writer[T]
+	known   map[schemaName]compiled[T]
 }
 
-type writer[T any] struct {
+// compiled is what was made of a schema.
+type compiled[T any] struct {
 	reader T
-	bad    *Unreadable
+	bad    *Unreadable // why nothing reads it; nil: reader does
 }
 
-// reader returns what reads the bodies that were written with a schema.
-func (w *writers[T]) reader(ctx context.Context, name schemaName) (T, error) {
-	w.mu.RLock()
-	known, ok := w.known[name]
-	w.mu.RUnlock()
+// of returns what reads the bodies that were written with a schema.
+func (rs *readers[T]) of(ctx context.Context, name schemaName) (T, error) {
+	rs.mu.RLock()
+	known, ok := rs.known[name]
+	rs.mu.RUnlock()
 	if !ok {
-		text, err := w.fetch(ctx, name)
+		text, err := rs.fetch(ctx, name)
 		if err != nil {
 			return known.reader, err
 		}
-		known = w.make(text, name)
-		w.remember(name, known)
+		known = rs.make(text, name)
+		rs.remember(name, known)
 	}
 	if known.bad != nil {
 		return known.reader, known.bad
@@ -71,14 +72,14 @@ func (w *writers[T]) reader(ctx context.Context, name schemaName) (T, error) {
 	return known.reader, nil
 }
 
-func (w *writers[T]) fetch(ctx context.Context, name schemaName) (text WriterSchema, err error) {
-	if w.schemas == nil {
+func (rs *readers[T]) fetch(ctx context.Context, name schemaName) (text WriterSchema, err error) {
+	if rs.schemas == nil {
 		return text, &Unreadable{UnknownSchema, "the record names a schema, and this service has no schema registry: set PAYLINK_SCHEMA_REGISTRY_URL, then redrive, or emit plain JSON"}
 	}
 	if name.guid != "" {
-		text, err = w.schemas.ByGUID(ctx, name.guid)
+		text, err = rs.schemas.ByGUID(ctx, name.guid)
 	} else {
-		text, err = w.schemas.ByID(ctx, name.id)
+		text, err = rs.schemas.ByID(ctx, name.id)
 	}
 	if errors.Is(err, ErrUnknownSchema) {
 		return text, &Unreadable{UnknownSchema, "the schema registry does not know " + name.String() + ": register the schema there, then redrive"}
@@ -89,24 +90,24 @@ func (w *writers[T]) fetch(ctx context.Context, name schemaName) (text WriterSch
 	return text, nil
 }
 
-func (w *writers[T]) make(text WriterSchema, name schemaName) (made writer[T]) {
-	if made.reader, made.bad = w.compile(text); made.bad != nil {
+func (rs *readers[T]) make(text WriterSchema, name schemaName) (made compiled[T]) {
+	if made.reader, made.bad = rs.compile(text); made.bad != nil {
 		made.bad = &Unreadable{made.bad.Reason, name.String() + " " + made.bad.Text}
 	}
 	return made
 }
 
-func (w *writers[T]) remember(key schemaName, made writer[T]) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.known == nil {
-		w.known = map[schemaName]writer[T]{}
+func (rs *readers[T]) remember(key schemaName, made compiled[T]) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.known == nil {
+		rs.known = map[schemaName]compiled[T]{}
 	}
-	for old := range w.known { // any one goes: a full cache is nobody's normal day
-		if len(w.known) < maxWriters {
+	for old := range rs.known { // any one goes: a full cache is nobody's normal day
+		if len(rs.known) < maxReaders {
 			break
 		}
-		delete(w.known, old)
+		delete(rs.known, old)
 	}
-	w.known[key] = made
+	rs.known[key] = made
 }

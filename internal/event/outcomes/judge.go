@@ -1,8 +1,9 @@
-package event
+package outcomes
 
 import (
 	"slices"
 
+	"paylink/internal/event"
 	"paylink/internal/payment"
 )
 
@@ -21,7 +22,7 @@ var (
 )
 
 // judge lists every rule that the fields break.
-func (o *outcomeFields) judge() []payment.Violation {
+func (o *fields) judge() []payment.Violation {
 	vs := slices.Clone(o.broken)
 	told := func(field string) bool {
 		return slices.ContainsFunc(vs, func(v payment.Violation) bool { return v.Field == field })
@@ -33,9 +34,9 @@ func (o *outcomeFields) judge() []payment.Violation {
 	}
 	needed := slices.Clone(neededAlways)
 	switch o.kind {
-	case TypeCreated:
+	case event.TypeCreated:
 		needed = append(needed, neededCreated...)
-	case TypeFailed:
+	case event.TypeFailed:
 		needed = append(needed, neededFailed...)
 	}
 	if o.has["source"] && !told("source") {
@@ -46,8 +47,8 @@ func (o *outcomeFields) judge() []payment.Violation {
 			breaks(field, "is required")
 		}
 	}
-	if o.kind != TypeCreated && o.kind != TypeFailed {
-		breaks("type", "must be "+TypeCreated+" or "+TypeFailed)
+	if o.kind != event.TypeCreated && o.kind != event.TypeFailed {
+		breaks("type", "must be "+event.TypeCreated+" or "+event.TypeFailed)
 	}
 	if o.has["redirect_url_type"] && !slices.Contains(urlTypes, o.created.RedirectURLType) {
 		breaks("redirect_url_type", "must be one of the words of the contract")
@@ -61,19 +62,4 @@ func (o *outcomeFields) judge() []payment.Violation {
 		}
 	}
 	return vs
-}
-
-// count notes which fields are there, for formats whose zero value is absent.
-func (o *outcomeFields) count(metadata map[string]string, retryable, mayExist bool) {
-	if len(metadata) > 0 {
-		o.Metadata = metadata
-	}
-	o.has = map[string]bool{
-		"event_id": o.EventID != "", "type": o.kind != "", "intent_id": o.Intent != "", "attempts": true,
-		"source": true, "source.topic": o.Source.Topic != "", "source.partition": true, "source.offset": true,
-		"merchant_id": o.Merchant != "", "order_id": o.OrderID != "", "amount": o.Amount != "", "idempotency_key": o.IdempotencyKey != "",
-		"payment_id": o.number != 0, "redirect_url": o.created.RedirectURL != "", "redirect_url_type": o.created.RedirectURLType != "",
-		"created_at": !o.created.At.IsZero(), "failed_at": !o.failed.At.IsZero(),
-		"reason": o.failed.Reason != "", "retryable": retryable, "payment_may_exist": mayExist,
-	}
 }

@@ -1,4 +1,4 @@
-package event
+package outcomes_test
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"paylink/internal/event"
+	"paylink/internal/event/outcomes"
 	"paylink/internal/payment"
 )
 
@@ -34,8 +36,8 @@ func TestJudgeTellsEveryViolationOfAnOutcome(t *testing.T) {
 		{"empty", ``, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			vs, err := NewOutcomeDecoder(nil).Judge(t.Context(), Message{Value: []byte(tt.value)})
-			if un, ok := errors.AsType[*Unreadable](err); (tt.want == nil) != ok || !ok && err != nil {
+			vs, err := outcomes.NewDecoder(nil).Judge(t.Context(), event.Message{Value: []byte(tt.value)})
+			if un, ok := errors.AsType[*event.Unreadable](err); (tt.want == nil) != ok || !ok && err != nil {
 				t.Fatalf("Judge = %v, %v", vs, un)
 			}
 			if text := fmt.Sprint(vs, err); strings.Contains(text, secret) {
@@ -66,10 +68,10 @@ func told(vs []payment.Violation, field, rule string) bool {
 // TestJudgeSeesWhatIsMissingInEveryForm: an outcome without its link is wrong,
 // whatever it is written in, and a whole one is not.
 func TestJudgeSeesWhatIsMissingInEveryForm(t *testing.T) {
-	dec := NewOutcomeDecoder(ours())
+	dec := outcomes.NewDecoder(ours())
 	for form, cfg := range forms() {
-		for name, tt := range outcomes(t) {
-			m, err := NewEncoder(cfg).Outcome(t.Context(), tt.d, nil, spot, tt.o)
+		for name, tt := range samples(t) {
+			m, err := event.NewEncoder(cfg).Outcome(t.Context(), tt.d, nil, spot, tt.o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +79,7 @@ func TestJudgeSeesWhatIsMissingInEveryForm(t *testing.T) {
 				t.Errorf("%s, %s: Judge = %v, %v, want nothing", form, name, vs, err)
 			}
 		}
-		m, err := NewEncoder(cfg).Outcome(t.Context(), outcomes(t)["created"].d, nil, Place{Partition: 3}, payment.Created{Link: payment.Link{PaymentID: 7, RedirectURLType: "elsewhere"}, Attempts: 1, At: noon})
+		m, err := event.NewEncoder(cfg).Outcome(t.Context(), samples(t)["created"].d, nil, event.Place{Partition: 3}, payment.Created{Link: payment.Link{PaymentID: 7, RedirectURLType: "elsewhere"}, Attempts: 1, At: noon})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package event
+package outcomes
 
 import (
 	"bytes"
@@ -12,73 +12,30 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"paylink/internal/event"
 	"paylink/internal/payment"
 )
 
-// readOutcome reads what appendOutcome wrote.
-func readOutcome(value []byte) (OutcomeView, error) {
-	o, err := readFields(value)
-	if err != nil {
-		return OutcomeView{}, err
-	}
-	return o.view()
-}
-
 // readFields reads what is there. Its error says that it is no JSON object; it
 // holds no value of the record.
-func readFields(value []byte) (*outcomeFields, error) {
-	r := outcomeReader{dec: jsontext.NewDecoder(bytes.NewBuffer(value[:len(value):len(value)])), has: map[string]bool{}}
+func readFields(value []byte) (*fields, error) {
+	r := reader{dec: jsontext.NewDecoder(bytes.NewBuffer(value[:len(value):len(value)])), has: map[string]bool{}}
 	if kind := r.dec.PeekKind(); kind != '{' && kind != 0 {
-		return nil, &Unreadable{NotJSON, "the value is " + kindName(kind) + ", not a JSON object"}
+		return nil, &event.Unreadable{Reason: event.NotJSON, Text: "the value is " + event.KindName(kind) + ", not a JSON object"}
 	}
-	var o outcomeFields
+	var o fields
 	r.object("", func(name string) { o.read(&r, name) })
 	if _, err := r.dec.ReadToken(); r.err == nil && !errors.Is(err, io.EOF) {
-		return nil, &Unreadable{NotJSON, "there is more after the JSON object"}
+		return nil, &event.Unreadable{Reason: event.NotJSON, Text: "there is more after the JSON object"}
 	}
 	if r.err != nil {
-		return nil, notJSON(r.err)
+		return nil, event.BadJSON(r.err)
 	}
 	o.has, o.broken, o.misread = r.has, r.broken, r.misread
 	return &o, nil
 }
 
-// outcomeFields are the fields of both types of outcome.
-type outcomeFields struct {
-	OutcomeView
-	kind    string
-	created payment.Created
-	failed  payment.Failed
-	number  int64 // payment_id
-	tries   int64 // attempts
-
-	has     map[string]bool     // which fields are there, for outcomeFields.judge; nil: not known
-	broken  []payment.Violation // what the format saw
-	misread bool                // some of it is about fields whose value is therefore lost
-}
-
-func (o *outcomeFields) view() (OutcomeView, error) {
-	v := o.OutcomeView
-	if o.misread {
-		return v, fmt.Errorf("%s %s", o.broken[0].Field, o.broken[0].Rule)
-	}
-	switch o.kind {
-	case TypeCreated:
-		o.created.PaymentID, o.created.Attempts = o.number, int(o.tries)
-		v.Outcome = o.created
-	case TypeFailed:
-		o.failed.PaymentID, o.failed.Attempts = o.number, int(o.tries)
-		v.Outcome = o.failed
-	default:
-		return v, errors.New("type is neither " + TypeCreated + " nor " + TypeFailed)
-	}
-	if v.Intent == "" || v.EventID == "" {
-		return v, errors.New("intent_id or event_id is absent")
-	}
-	return v, nil
-}
-
-func (o *outcomeFields) read(r *outcomeReader, name string) {
+func (o *fields) read(r *reader, name string) {
 	switch name {
 	case "event_id":
 		o.EventID = r.text()
@@ -104,14 +61,14 @@ func (o *outcomeFields) read(r *outcomeReader, name string) {
 		o.Metadata = map[string]string{}
 		r.object(name, func(key string) { o.Metadata[key] = r.words() })
 	case "source":
-		r.object(name, func(name string) { o.Source.read(r, name) })
+		r.object(name, func(name string) { readPlace(&o.Source, r, name) })
 	default:
 		o.readSpecial(r, name)
 	}
 }
 
 // readSpecial reads what only one type of outcome has.
-func (o *outcomeFields) readSpecial(r *outcomeReader, name string) {
+func (o *fields) readSpecial(r *reader, name string) {
 	switch name {
 	case "redirect_url":
 		o.created.RedirectURL = r.text()
@@ -140,7 +97,7 @@ func (o *outcomeFields) readSpecial(r *outcomeReader, name string) {
 	}
 }
 
-func (p *Place) read(r *outcomeReader, name string) {
+func readPlace(p *event.Place, r *reader, name string) {
 	switch name {
 	case "topic":
 		p.Topic = r.text()
@@ -153,9 +110,9 @@ func (p *Place) read(r *outcomeReader, name string) {
 	}
 }
 
-// An outcomeReader reads tokens until the JSON ends or breaks. A value of
+// An reader reads tokens until the JSON ends or breaks. A value of
 // another type than its field's is noted and left out.
-type outcomeReader struct {
+type reader struct {
 	dec     *jsontext.Decoder
 	field   string          // whose value is being read; "source.topic" within another
 	has     map[string]bool // fields with a value
@@ -164,14 +121,14 @@ type outcomeReader struct {
 	err     error // the JSON's; it sticks
 }
 
-func (r *outcomeReader) check(err error) {
+func (r *reader) check(err error) {
 	if r.err == nil && err != nil {
 		r.err = err
 	}
 }
 
 // breaks notes that the field breaks a rule.
-func (r *outcomeReader) breaks(rule string) {
+func (r *reader) breaks(rule string) {
 	v := payment.Violation{Field: r.field, Rule: rule}
 	if !slices.Contains(r.broken, v) {
 		r.broken = append(r.broken, v)
@@ -179,7 +136,7 @@ func (r *outcomeReader) breaks(rule string) {
 }
 
 // token reads a token of a kind, or skips a value of another.
-func (r *outcomeReader) token(kind jsontext.Kind, wanted string) (t jsontext.Token, ok bool) {
+func (r *reader) token(kind jsontext.Kind, wanted string) (t jsontext.Token, ok bool) {
 	if r.err != nil {
 		return t, false
 	}
@@ -192,13 +149,13 @@ func (r *outcomeReader) token(kind jsontext.Kind, wanted string) (t jsontext.Tok
 		return t, err == nil
 	}
 	r.misread, r.has[r.field] = true, true
-	r.breaks("must be " + wanted + ", is " + kindName(is))
+	r.breaks("must be " + wanted + ", is " + event.KindName(is))
 	r.check(r.dec.SkipValue())
 	return t, false
 }
 
 // words reads any string.
-func (r *outcomeReader) words() string {
+func (r *reader) words() string {
 	t, ok := r.token('"', "a string")
 	if !ok {
 		return ""
@@ -207,7 +164,7 @@ func (r *outcomeReader) words() string {
 }
 
 // text reads a string that says something.
-func (r *outcomeReader) text() string {
+func (r *reader) text() string {
 	before := len(r.broken)
 	s := r.words()
 	if s == "" && r.err == nil && len(r.broken) == before {
@@ -216,7 +173,7 @@ func (r *outcomeReader) text() string {
 	return s
 }
 
-func (r *outcomeReader) number(most int64) int64 {
+func (r *reader) number(most int64) int64 {
 	t, ok := r.token('0', "a number")
 	if !ok {
 		return 0
@@ -230,7 +187,7 @@ func (r *outcomeReader) number(most int64) int64 {
 	return n
 }
 
-func (r *outcomeReader) flag() bool {
+func (r *reader) flag() bool {
 	if r.err == nil && r.dec.PeekKind() == 't' {
 		_, ok := r.token('t', "true or false")
 		return ok
@@ -239,7 +196,7 @@ func (r *outcomeReader) flag() bool {
 	return false
 }
 
-func (r *outcomeReader) time() time.Time {
+func (r *reader) time() time.Time {
 	s, ok := r.token('"', "a string")
 	if !ok {
 		return time.Time{}
@@ -253,7 +210,7 @@ func (r *outcomeReader) time() time.Time {
 }
 
 // object reads the members of a field's value, or of the whole.
-func (r *outcomeReader) object(field string, member func(name string)) {
+func (r *reader) object(field string, member func(name string)) {
 	if _, ok := r.token('{', "an object"); !ok {
 		return
 	}
@@ -278,7 +235,7 @@ func (r *outcomeReader) object(field string, member func(name string)) {
 	}
 }
 
-func (r *outcomeReader) violations() (vs []payment.Violation) {
+func (r *reader) violations() (vs []payment.Violation) {
 	if _, ok := r.token('[', "an array"); !ok {
 		return nil
 	}
