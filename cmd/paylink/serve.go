@@ -7,17 +7,25 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"paylink/internal/config"
 	"paylink/internal/kafkaio"
 	"paylink/internal/service"
+	"paylink/internal/telemetry"
 )
 
-// serve runs the service. Its log goes to standard error. settings reads them anew.
+// logLeft is how long the end of the log is waited for.
+const logLeft = 2 * time.Second
+
+// serve runs the service. Its log goes to standard error; if that stalls, lines are
+// dropped, and the service goes on. settings reads them anew.
 func serve(ctx context.Context, cfg config.Run, warnings []string, w world, settings func() (config.Run, error)) error {
-	log, err := service.Logger(cfg, w.err)
+	lines := telemetry.NewQueue(w.err, telemetry.QueueBytes)
+	defer lines.Close(logLeft)
+	log, err := service.Logger(cfg, lines)
 	if err != nil {
 		return err
 	}

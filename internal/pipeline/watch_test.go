@@ -9,6 +9,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"paylink/internal/payment"
+	"paylink/internal/pipeline"
 )
 
 func TestOneLogLinePerIntent(t *testing.T) {
@@ -192,5 +193,41 @@ func TestVanishedIntentIsAlarmed(t *testing.T) {
 		l.topic.faults = nil // the topic holds it still, so order and commit look broken to it
 		l.topic.mu.Unlock()
 		same(t, "committed", p.committedOffset(), int64(20))
+	})
+}
+
+// A blocking hook stalls whoever logs what starts so, until it is let go.
+type blocking struct {
+	start string
+	let   chan struct{}
+}
+
+func (*blocking) Levels() []logrus.Level { return logrus.AllLevels }
+
+func (b *blocking) Fire(e *logrus.Entry) error {
+	if strings.HasPrefix(e.Message, b.start) {
+		<-b.let
+	}
+	return nil
+}
+
+// TestALogThatStallsHoldsNoLock: who logs, logs with no lock held. What stalls him
+// stops neither those who ask nor the intents of others.
+func TestALogThatStallsHoldsNoLock(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		b := &blocking{start: "merchant on hold", let: make(chan struct{})}
+		defer close(b.let)
+		l.gate.opens["wrong"] = []answer{ours}
+		m := l.start(func(c *pipeline.Config) { c.Log.(*logrus.Logger).AddHook(b) })
+		m.source.take(0)
+		m.source.take(1)
+		l.topic.parts[0].emit("", intent("wrong", `"merchant_id":"1"`))
+		after(time.Second)
+		if lanes := m.Lanes(); len(lanes) != 1 || !lanes[0].OnHold {
+			t.Fatalf("lanes %+v, want one on hold", lanes)
+		}
+		l.topic.parts[1].emit("", intent("right", `"merchant_id":"2"`))
+		after(time.Second)
+		l.created(l.topic.parts[1], "right", 1)
 	})
 }

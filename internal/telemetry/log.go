@@ -75,6 +75,9 @@ func formatter(w io.Writer, format string) logrus.Formatter {
 }
 
 func terminal(w io.Writer) bool {
+	if q, ok := w.(*Queue); ok {
+		w = q.w
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
