@@ -18,6 +18,7 @@ import (
 type State struct {
 	Calls   int // of Init
 	Repeats int // times it had to wait for a repeat
+	Denials int // times an Init was refused for our credentials or set-up
 	Doubt   Doubt
 	Next    Next                  // the next call; nil: Init
 	Payment int64                 // the one that a look-up found; 0: none
@@ -64,7 +65,7 @@ func (LastLook) next()         {}
 func (Compare) next()          {}
 
 // A Decision is what to do with an intent after an answer: Settle, Repeat,
-// Proceed, Hold or Compared. There are no others.
+// Proceed, PutAside or Compared. There are no others.
 type Decision interface{ decision() }
 
 type (
@@ -78,9 +79,10 @@ type (
 	// Proceed makes the next call as soon as its merchant may be called.
 	Proceed struct{}
 
-	// Hold says that the gateway refuses our credentials or set-up: the merchant
-	// is not called until that is mended, then the intent goes on.
-	Hold struct{}
+	// PutAside says that the gateway refuses our credentials or set-up. The intent
+	// waits, as a merchant's probes do, and makes way for others: whether it is the
+	// merchant that is refused, or this intent alone, only others can show.
+	PutAside struct{ Denials int }
 
 	// Compared ends an intent whose link is published: Second says that the
 	// gateway shows another payment.
@@ -90,7 +92,7 @@ type (
 func (Settle) decision()   {}
 func (Repeat) decision()   {}
 func (Proceed) decision()  {}
-func (Hold) decision()     {}
+func (PutAside) decision() {}
 func (Compared) decision() {}
 
 // IsLookUp reports whether the next call is a status look-up.
@@ -130,7 +132,7 @@ func (s State) Opened(link payment.Link, err error, now time.Time) (State, Decis
 		s.Last = nil
 		return s, Settle{payment.Created{Link: link, Attempts: s.Calls, At: now}}
 	}
-	before, ge := s.Last, payment.AsGatewayError(err)
+	ge := payment.AsGatewayError(err)
 	s.Last = ge
 	switch ge.Class {
 	case payment.NotSent:
@@ -148,14 +150,18 @@ func (s State) Opened(link payment.Link, err error, now time.Time) (State, Decis
 		if !ge.Signed {
 			s.Doubt = Standing
 		}
-		return s, s.complained(before, ge, Repeat{})
+		s.Denials++
+		return s, PutAside{s.Denials - 1}
 	}
 	s.Doubt = Standing
 	return s, Repeat{AtLeast: ge.RetryAfter}
 }
 
-// Found is what the answer to a status look-up means.
-func (s State) Found(st payment.Status, err error, now time.Time) (State, Decision) {
+// Found is what the answer to a status look-up means. early says that a call of an
+// owner before us can still be at the gateway: that it knows no payment yet then
+// clears nothing up. A look-up that fails, or is refused, leaves the doubt standing,
+// and concerns nobody else.
+func (s State) Found(st payment.Status, err error, early bool, now time.Time) (State, Decision) {
 	if next, ok := s.Next.(Compare); ok {
 		return s, Compared{Second: err == nil && st.PaymentID != next.Linked}
 	}
@@ -163,6 +169,9 @@ func (s State) Found(st payment.Status, err error, now time.Time) (State, Decisi
 		return s, Repeat{}
 	}
 	notFound := errors.Is(err, payment.ErrNotFound)
+	if notFound && early && s.Doubt == Inherited {
+		s.Doubt = Standing
+	}
 	switch next := s.Next.(type) {
 	case LastLook:
 		return s.looked(st, err, notFound)
@@ -182,12 +191,8 @@ func (s State) Found(st payment.Status, err error, now time.Time) (State, Decisi
 			return s, Settle{s.refused(next.Said, now)}
 		}
 	}
-	before, ge := s.Last, payment.AsGatewayError(err)
-	s.Last = ge
-	if ge.Class == payment.Misconfigured {
-		return s, s.complained(before, ge, Repeat{AtLeast: ge.RetryAfter})
-	}
-	return s, Repeat{AtLeast: ge.RetryAfter}
+	s.Last = payment.AsGatewayError(err)
+	return s, Repeat{AtLeast: s.Last.RetryAfter}
 }
 
 // looked takes the answer of the last look. One that says nothing leaves the
@@ -199,23 +204,10 @@ func (s State) looked(st payment.Status, err error, notFound bool) (State, Decis
 		s.Doubt, s.Payment = Standing, st.PaymentID
 	case notFound && s.Doubt == Inherited:
 		s.Doubt = Clear
-	case notFound:
-	case payment.AsGatewayError(err).Class == payment.Misconfigured:
-		s.Last = payment.AsGatewayError(err)
-		return s, Hold{}
-	case s.Doubt == Inherited:
+	case !notFound && s.Doubt == Inherited:
 		s.Doubt = Standing
 	}
 	return s, Repeat{}
-}
-
-// complained holds the merchant if the complaint about our credentials is signed,
-// or the second in a row: once, and not signed, it may be anybody's word.
-func (s State) complained(before, ge *payment.GatewayError, otherwise Decision) Decision {
-	if ge.Signed || before != nil && before.Class == payment.Misconfigured {
-		return Hold{}
-	}
-	return otherwise
 }
 
 func (s State) refused(ge *payment.GatewayError, now time.Time) payment.Failed {
@@ -247,12 +239,16 @@ func (s State) Over(why payment.Reason, proven bool, now time.Time) (State, Deci
 	case LastLook:
 		return s, Proceed{} // it is about to be made
 	}
-	f := payment.Failed{Reason: why, Retryable: why == payment.GaveUp, PaymentMayExist: s.MayExist(), PaymentID: s.Payment, Attempts: s.Calls, At: now}
+	f := payment.Failed{Reason: why, Retryable: why == payment.GaveUp, PaymentMayExist: s.MayExist() || proven && s.IsDenied(), PaymentID: s.Payment, Attempts: s.Calls, At: now}
 	if ge := s.Last; ge != nil {
 		f.ErrorCode, f.ErrorDescription = ge.Code, ge.Description
 	}
 	return s, Settle{f}
 }
+
+// IsDenied reports whether its newest answer speaks of our credentials. Where others
+// of its merchant are accepted, nobody knows what that answer meant.
+func (s State) IsDenied() bool { return s.Last != nil && s.Last.Class == payment.Misconfigured }
 
 // Dismissed is the outcome of an intent whose merchant was removed while it
 // waited. There is nobody any more who could be asked what calls before have left.

@@ -26,38 +26,42 @@ func (c *core) setAside(t *task, now time.Time) bool {
 		return false
 	}
 	b := w.backlog(c.lane(t.dec.Intent.Merchant, now))
-	by := schedule.Deadline(t.msg.Time, t.work.ExpiresAt, c.cfg.GiveUpAfter)
-	if b.Admits(w.roomOf(), by, c.isHasty(t), now) {
+	if b.Admits(w.roomOf(), c.arrival(t), now) {
 		return false
 	}
 	c.putBehindLane(t, b, now)
 	return true
 }
 
-// isHasty reports whether a task expires before it is given up.
-func (c *core) isHasty(t *task) bool {
-	return schedule.IsHasty(t.msg.Time, t.work.ExpiresAt, c.cfg.GiveUpAfter)
+// arrival is what a backlog needs to know of a task.
+func (c *core) arrival(t *task) schedule.Arrival {
+	by := t.work.At.Add(c.cfg.GiveUpAfter)
+	a := schedule.Arrival{By: by, Inherited: t.isInherited()}
+	if x := t.work.ExpiresAt; !x.IsZero() && x.Before(by) {
+		a.By, a.Hasty = x, true
+	}
+	return a
 }
 
 // putBehindLane puts a task into its merchant's backlog. Records of one key keep
 // their order there: a later one is neither due before nor in more of a hurry than
 // one before it.
 func (c *core) putBehindLane(t *task, b *schedule.Backlog, now time.Time) {
-	w := t.worker
-	by, hasty := schedule.Deadline(t.msg.Time, t.work.ExpiresAt, c.cfg.GiveUpAfter), c.isHasty(t)
+	w, a := t.worker, c.arrival(t)
 	if t.rec.Key != 0 {
 		if far, ok := w.part.Far(t.rec.Key); ok {
-			hasty = hasty && !far.Patient
-			if far.By.After(by) {
-				by = far.By
+			a.Hasty = a.Hasty && !far.Patient
+			if far.By.After(a.By) {
+				a.By = far.By
 			}
 		}
-		w.part.PutFar(t.rec.Key, b, by, !hasty)
+		w.part.PutFar(t.rec.Key, b, a.By, !a.Hasty)
 	}
-	b.Put(schedule.Entry{Slot: w.part.Remember(t.rec.Offset), Key: t.rec.Key, ID: partition.HashOf([]byte(t.rec.ID))}, by, hasty, now)
-	if hasty {
-		c.expires(by)
+	b.Put(schedule.Entry{Slot: w.part.Remember(t.rec.Offset), Key: t.rec.Key, ID: partition.HashOf([]byte(t.rec.ID))}, a, now)
+	if a.Hasty {
+		c.expires(a.By)
 	}
+	c.readBacklog(w, b, now)
 }
 
 // expires notes that a record in a backlog expires.
@@ -133,7 +137,9 @@ func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
 	}
 	for i, e := range r.entries {
 		t := byOffset[r.offsets[i]]
-		if t == nil {
+		if t != nil {
+			t.takeTime(now)
+		} else {
 			c.todo.vanished = append(c.todo.vanished, place{w.claim.Partition(), r.offsets[i]})
 		}
 		if r.backlog != nil {
@@ -201,6 +207,7 @@ func (c *core) renewShare(now time.Time) {
 
 // open begins to work on a claim.
 func (c *core) open(w *worker, now time.Time) {
+	w.opened = now
 	c.workers[w] = struct{}{}
 	c.renewShare(now)
 }

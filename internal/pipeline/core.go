@@ -6,6 +6,7 @@ import (
 
 	"paylink/internal/attempt"
 	"paylink/internal/event"
+	"paylink/internal/pace"
 	"paylink/internal/partition"
 	"paylink/internal/payment"
 	"paylink/internal/schedule"
@@ -114,6 +115,7 @@ func (c *core) arrive(t *task, now time.Time) bool {
 		return false
 	}
 	w.part.Took(t.rec.Offset)
+	t.takeTime(now)
 	if t.dead != nil {
 		c.load(t, now)
 		return true
@@ -184,13 +186,13 @@ func (c *core) begin(t *task, now time.Time) {
 	case t.dead != nil:
 		c.bury(t, t.dead, now)
 	case c.known(t, now):
-	case t.msg.Time.Before(claim.Reach()):
+	case t.isTooOld():
 		c.enter(t, publishing, now)
 		c.todo.bury = append(c.todo.bury, burial{task: t, reach: claim.Reach()})
 	case len(t.dec.Violations) > 0:
 		c.publish(t, attempt.Invalid(t.dec.Violations, now), now)
 	default:
-		if t.rec.Offset < claim.Fresh() {
+		if t.isInherited() {
 			t.try.Doubt = attempt.Inherited
 		}
 		if t.work.Lane() == nil { // the ledger reached less far back when it arrived
@@ -218,6 +220,7 @@ func (c *core) known(t *task, now time.Time) bool {
 // queue has a task called for in its merchant's turn.
 func (c *core) queue(t *task, now time.Time) {
 	c.enter(t, queued, now)
+	c.looks(t, t.class() == schedule.Last)
 	c.sched.Queue(&t.work, t.class(), now)
 	if t.work.Lane().IsPaced() {
 		c.yield(t)
@@ -255,9 +258,10 @@ func (c *core) timeUp(t *task, why payment.Reason, now time.Time) {
 	var d attempt.Decision
 	t.try, d = t.try.Over(why, t.work.Lane().Proven(), now)
 	if s, ok := d.(attempt.Settle); ok {
-		c.publish(t, s.Outcome, now)
+		c.publish(t, t.explained(s.Outcome), now)
 		return
 	}
+	c.looks(t, true)
 	c.sched.LookFirst(&t.work, now)
 	if t.work.IsQueued() {
 		c.enter(t, queued, now)
@@ -278,7 +282,8 @@ func (c *core) dismiss(t *task, now time.Time) {
 func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	var d attempt.Decision
 	if a.lookUp {
-		t.try, d = t.try.Found(a.status, a.err, now)
+		early := now.Before(t.worker.opened.Add(c.cfg.CallTimeout))
+		t.try, d = t.try.Found(a.status, a.err, early, now)
 	} else {
 		t.try, d = t.try.Opened(a.link, a.err, now)
 	}
@@ -286,7 +291,7 @@ func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	if r.Late = lost || t.worker.closed; lost {
 		r.How = schedule.Unasked
 	}
-	held := c.sched.End(&t.work, r, now)
+	c.sched.End(&t.work, r, now)
 	c.takeChanges()
 	switch d := d.(type) {
 	case attempt.Compared:
@@ -303,13 +308,29 @@ func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 			return
 		}
 	}
-	switch _, repeat := d.(attempt.Repeat); {
-	case lost || t.worker.closed:
+	if lost || t.worker.closed {
 		c.abandon(t, now)
-	case repeat && !held:
-		c.repeat(t, d.(attempt.Repeat).AtLeast, now)
+		return
+	}
+	switch d := d.(type) {
+	case attempt.Repeat:
+		c.repeat(t, d.AtLeast, now)
+	case attempt.PutAside:
+		c.backOff(t, pace.HoldProbes().Delay(d.Denials, 1), now)
 	default:
 		c.queue(t, now)
+	}
+}
+
+// looks counts a task in its backlog as waiting for its last look, or not any more.
+func (c *core) looks(t *task, on bool) {
+	if t.looking == on || t.backlog == nil {
+		return
+	}
+	if t.looking = on; on {
+		t.backlog.Looks(1)
+	} else {
+		t.backlog.Looks(-1)
 	}
 }
 
@@ -386,6 +407,7 @@ func (c *core) finish(t *task, now time.Time) {
 	if w.closed && w.active == 0 {
 		c.todo.idle = append(c.todo.idle, w)
 	}
+	c.looks(t, false)
 	if t.backlog != nil && t.backlog.Unload(t.rec.Size) {
 		w.part.Merchants(-1)
 	}

@@ -29,6 +29,7 @@ type Config struct {
 	Topic       string // of the intents
 	Concurrency int    // calls in flight at most
 	GiveUpAfter time.Duration
+	CallTimeout time.Duration // after a hand-over, calls of the owner before can be at the gateway for so long
 
 	Log        logrus.FieldLogger
 	Registerer prometheus.Registerer

@@ -20,8 +20,7 @@ type answer struct {
 // result is what the answer, and what it was decided to mean, shows of others than
 // the intent.
 func (a answer) result(d attempt.Decision) schedule.Result {
-	var r schedule.Result
-	_, r.Hold = d.(attempt.Hold)
+	r := schedule.Result{LookUp: a.lookUp}
 	switch d.(type) {
 	case attempt.Settle, attempt.Proceed:
 		r.Proves = true // whatever it says: our credentials were taken

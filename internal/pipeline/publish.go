@@ -101,7 +101,7 @@ func (e *Engine) place(t *task) event.Place {
 // tellOutcome writes the one log line of an intent, and counts it.
 func (e *Engine) tellOutcome(p publication) {
 	t, now := p.task, time.Now()
-	took := max(0, now.Sub(t.msg.Time)) // zero if the emitter's clock is ahead
+	took := max(0, now.Sub(t.work.At)) // zero if the emitter's clock is ahead
 	l := e.log.WithFields(t.fields()).WithField("took_ms", took.Milliseconds())
 	switch o := p.outcome.(type) {
 	case payment.Created:
@@ -112,4 +112,19 @@ func (e *Engine) tellOutcome(p publication) {
 		l.WithFields(map[string]any{"outcome": "failed", "reason": string(o.Reason), "attempts": o.Attempts, "code": o.ErrorCode, "payment_may_exist": o.PaymentMayExist}).Info("settled")
 	}
 	e.recent.add(RecentOutcome{At: now, Intent: t.rec.ID, Merchant: t.dec.Intent.Merchant, Outcome: p.outcome, Took: took})
+}
+
+// explained says in an outcome that gives up from when on its age counted, if that
+// was not the record's time.
+func (t *task) explained(o payment.Outcome) payment.Outcome {
+	f, ok := o.(payment.Failed)
+	if !ok || f.Reason != payment.GaveUp || !t.timeless {
+		return o
+	}
+	const why = "age counts from when the record was first seen: its timestamp is no time"
+	if f.ErrorDescription != "" {
+		f.ErrorDescription += "; "
+	}
+	f.ErrorDescription += why
+	return f
 }

@@ -43,11 +43,22 @@ func (e *Engine) tellChange(ch schedule.Change) {
 	merchant := e.log.WithField("merchant_id", string(ch.Merchant))
 	endpoint := e.log.WithField("gateway", ch.Endpoint).WithField("state", ch.State)
 	switch ch.Kind {
+	case schedule.Suspected:
+		merchant.WithField("code", ch.Code).WithField("cause", ch.Cause).
+			Warn("the gateway refuses our credentials or set-up for one intent: it is put aside, others show whether it is the merchant")
+	case schedule.DeniedAlone:
+		merchant.WithField("code", ch.Code).WithField("cause", ch.Cause).
+			Error("the gateway refuses our credentials or set-up for one intent only, and accepts others: it is put aside, and is given up when its time is up. Ask the gateway about this order")
 	case schedule.HoldBegan:
 		e.metrics.held.Inc()
 		tellHold(merchant, ch)
-	case schedule.ProbeRefused:
-		tellHold(merchant, ch)
+	case schedule.HoldBelieved, schedule.ProbeRefused:
+		tellHold(merchant.WithField("next_probe", ch.Wait.String()), ch)
+	case schedule.Blinded:
+		merchant.WithField("code", ch.Code).WithField("cause", ch.Cause).
+			Error("the gateway refuses our status look-ups for this merchant, though not our payments: what they were to clear up stays in doubt. Ask the gateway for the right to look up")
+	case schedule.SeesAgain:
+		merchant.Warn("the gateway answers our status look-ups for this merchant again")
 	case schedule.HoldEnded:
 		e.metrics.held.Dec()
 		merchant.WithField("since", ch.Since.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")
@@ -63,7 +74,7 @@ func (e *Engine) tellChange(ch schedule.Change) {
 }
 
 func tellHold(l logrus.FieldLogger, ch schedule.Change) {
-	l.WithField("code", ch.Code).WithField("cause", ch.Cause).WithField("next_probe", ch.Wait.String()).
+	l.WithField("code", ch.Code).WithField("cause", ch.Cause).
 		Error("merchant on hold: the gateway refuses our credentials or set-up; no intent fails for it. Check merchant id, secret and contract with the gateway")
 }
 

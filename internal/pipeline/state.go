@@ -233,6 +233,8 @@ func (c *core) wait(t *task, now time.Time) Wait {
 	switch {
 	case t.stage == calling && !t.try.IsLookUp():
 		w.Attempts++ // the one that is being made
+	case t.stage == backingOff && t.work.Lane() != nil && t.work.Lane().IsHeld() && t.try.IsDenied():
+		w.State, w.Until = "held", t.work.Until()
 	case t.stage == backingOff:
 		w.Until = t.work.Until()
 	case t.stage == behind && t.worker.closed:

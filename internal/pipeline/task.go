@@ -22,6 +22,8 @@ type task struct {
 	backlog  *schedule.Backlog
 	try      attempt.State
 	conflict bool // its id was answered with other content before it came
+	looking  bool // counted in its backlog as waiting for its last look
+	timeless bool // its record's time says nothing: age counts from when it was first seen
 
 	stage stage
 	since time.Time // when it entered its stage
@@ -34,14 +36,14 @@ func newTask(w *worker, r Record) *task {
 	if r.Key != nil {
 		t.rec.Key = partition.HashOf(r.Key)
 	}
-	t.work = schedule.Work{At: r.Time, Owner: t}
+	t.work.Owner = t
 	return t
 }
 
 // decoded takes in what the record says.
 func (t *task) decoded(dec event.Decoded) {
 	t.dec, t.rec.ID = dec, dec.Intent.ID
-	t.work.ExpiresAt = dec.Intent.ExpiresAt
+	t.work.ID, t.work.ExpiresAt = dec.Intent.ID, dec.Intent.ExpiresAt
 }
 
 // unreadable takes in that the record is no intent. Nothing will be published for
@@ -53,7 +55,45 @@ func (t *task) unreadable(why *event.Unreadable) {
 // needsCall reports whether it takes a call to settle the task, as far as its
 // arrival tells. What needs none waits for its key, but for nobody's pace.
 func (t *task) needsCall() bool {
-	return t.dead == nil && !t.conflict && len(t.dec.Violations) == 0 && !t.msg.Time.Before(t.worker.claim.Reach())
+	return t.dead == nil && !t.conflict && len(t.dec.Violations) == 0 && !t.isTooOld()
+}
+
+// isTooOld reports whether the task's record may be older than answered intents are
+// known. Where its own time says nothing, the newest time before it in the log does:
+// it was appended later. What came after the claim began is new in any case.
+func (t *task) isTooOld() bool {
+	reach := t.worker.claim.Reach()
+	if !t.timeless {
+		return t.msg.Time.Before(reach)
+	}
+	return !reach.IsZero() && t.rec.Offset < t.worker.claim.Fresh() && t.worker.newest.Before(reach)
+}
+
+// isInherited reports whether an owner of the partition before us may have called
+// for it.
+func (t *task) isInherited() bool { return t.rec.Offset < t.worker.claim.Fresh() }
+
+// Times of records that are taken for what they say. Brokers refuse by default what
+// is more than an hour ahead of them, and topics of intents are not kept for a year.
+// Everything else is no time, or one in another unit: seconds where milliseconds
+// belong are of January 1970.
+const (
+	mostAhead  = time.Hour
+	mostBehind = 400 * 24 * time.Hour
+)
+
+// takeTime sets from when on the task's age counts: its record's time, if that is
+// one, else now, when it is first seen.
+func (t *task) takeTime(now time.Time) {
+	at := t.msg.Time
+	if t.timeless = at.Before(now.Add(-mostBehind)) || at.After(now.Add(mostAhead)); t.timeless {
+		t.work.At = now
+		return
+	}
+	t.work.At = at
+	if at.After(t.worker.newest) {
+		t.worker.newest = at
+	}
 }
 
 // class is in which order its lane calls for it.

@@ -19,6 +19,8 @@ type worker struct {
 	room   chan struct{}   // told when there may be room for a record
 	idle   chan struct{}   // told when active falls to zero while closed
 
+	opened   time.Time
+	newest   time.Time // of the records taken so far
 	part     *partition.Partition
 	backlogs map[*schedule.Lane]*schedule.Backlog
 	active   int  // tasks that call or publish

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"math"
 	"time"
 
 	"paylink/internal/pq"
@@ -9,16 +10,27 @@ import (
 // A Backlog is one merchant's work in one partition: how much of it is loaded,
 // and where the rest stands. It keeps memory bounded however long the backlog is:
 // of work whose turn is far, only an Entry is remembered, and it is read again
-// when its turn nears. What must be done first is read first; and what expires
-// before some that is loaded, or has expired, is loaded besides.
+// when its turn nears.
+//
+// What must be done first is read first, and what arrives is put behind what must
+// be done before it: nothing overtakes. What expires before some that is loaded, or
+// has expired, is loaded besides. Work whose time was up before it could be read,
+// and that an owner before us may have called for, can only be looked up: of that
+// little is loaded at a time, so that it is in nobody's way.
 type Backlog struct {
 	Lane    *Lane
 	loaded  int
+	looking int             // of those that are loaded: they wait for their last look
 	bytes   int             // of what is loaded
 	patient *pq.Heap[Entry] // nil: none yet
 	hasty   *pq.Heap[Entry] // entries that expire before they are given up, and have none of their key before them in patient
+	late    *pq.Heap[Entry] // entries that can only be looked up, and those of their keys behind them
+	lateOf  map[uint64]int  // how many entries of a key are in late
 	reading bool
 }
+
+// lateLoad is how much work that can only be looked up is loaded at a time.
+const lateLoad = 4
 
 // An Entry is work that is not loaded, in 40 bytes without pointers: there may be
 // millions.
@@ -27,13 +39,25 @@ type Entry struct {
 	Key   uint64 // hash of its record's key; 0: it has none
 	ID    uint64 // hash of its intent id: for questions only
 	by    stamp
-	since stamp
+	since stamp // the lowest bit says that it is inherited: an owner before us may have called for it
 }
 
 // A stamp is a time.Time of the wall clock in 8 bytes.
 type stamp int64
 
-func stampOf(t time.Time) stamp { return stamp(t.UnixNano()) }
+// stampOf returns the nearest stamp to a time: those of the years 1678 to 2262 are
+// exact.
+func stampOf(t time.Time) stamp {
+	switch {
+	case t.Before(earliestStamp):
+		return math.MinInt64
+	case t.After(latestStamp):
+		return math.MaxInt64
+	}
+	return stamp(t.UnixNano())
+}
+
+var earliestStamp, latestStamp = time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64)
 
 func (s stamp) time() time.Time { return time.Unix(0, int64(s)) }
 
@@ -42,6 +66,8 @@ func (e Entry) By() time.Time { return e.by.time() }
 
 // Since is when it was put into the backlog.
 func (e Entry) Since() time.Time { return e.since.time() }
+
+func (e Entry) isInherited() bool { return e.since&1 == 1 }
 
 // before says which of two is to be read first.
 func (e Entry) before(other Entry) bool {
@@ -62,11 +88,11 @@ type Room struct {
 // NewBacklog returns an empty backlog of a merchant.
 func NewBacklog(l *Lane) *Backlog {
 	heap := func() *pq.Heap[Entry] { return pq.New(Entry.before, nil) }
-	return &Backlog{Lane: l, patient: heap(), hasty: heap()}
+	return &Backlog{Lane: l, patient: heap(), hasty: heap(), late: heap()}
 }
 
 // Len is how much work is not loaded.
-func (b *Backlog) Len() int { return b.patient.Len() + b.hasty.Len() }
+func (b *Backlog) Len() int { return b.patient.Len() + b.hasty.Len() + b.late.Len() }
 
 // Load counts work of so many bytes that is loaded. It reports whether it is the
 // merchant's only work there.
@@ -84,12 +110,39 @@ func (b *Backlog) Unload(bytes int) (last bool) {
 	return b.loaded == 0
 }
 
+// Looks says that so many more of what is loaded wait for their last look; fewer,
+// if n is negative.
+func (b *Backlog) Looks(n int) { b.looking += n }
+
+// An Arrival is work that has just been taken in.
+type Arrival struct {
+	By        time.Time // when it must be settled
+	Hasty     bool      // it expires before it is given up
+	Inherited bool      // an owner before us may have called for it
+}
+
 // Admits reports whether work that has just arrived is to be loaded.
-func (b *Backlog) Admits(r Room, by time.Time, hasty bool, now time.Time) bool {
-	if !b.Lane.IsPaced() || b.loaded < b.mayLoad(r) {
+func (b *Backlog) Admits(r Room, a Arrival, now time.Time) bool {
+	switch {
+	case !b.Lane.IsPaced() && b.Len() == 0:
 		return true
+	case a.Inherited && !a.By.After(now):
+		return b.late.Len() == 0 && b.looking < lateLoad && b.loaded-b.looking < b.mayLoad(r)
+	case a.Hasty && b.going() < b.mayHurry(r, a.By, now, b.Lane.latest()):
+		return true
+	case b.comesBefore(stampOf(a.By)):
+		return false
 	}
-	return hasty && b.loaded < b.mayHurry(r, by, now, b.Lane.latest())
+	return b.going() < b.mayLoad(r)
+}
+
+// going is how much is loaded that does not only wait for its last look.
+func (b *Backlog) going() int { return b.loaded - b.looking }
+
+// comesBefore reports whether something is not loaded that must be settled before
+// what has to be by then, or at the same time: it came first.
+func (b *Backlog) comesBefore(by stamp) bool {
+	return b.patient.Len() > 0 && b.patient.Peek().by <= by || b.hasty.Len() > 0 && b.hasty.Peek().by <= by
 }
 
 // mayLoad is how much work may be loaded, if the lane is paced: what the lane
@@ -97,9 +150,9 @@ func (b *Backlog) Admits(r Room, by time.Time, hasty bool, now time.Time) bool {
 // as fits an even share may always be, or large records of one merchant would
 // slow down another; and one, or nobody would ever read on.
 func (b *Backlog) mayLoad(r Room) int {
-	n := b.Lane.load * max(0, r.Bytes-r.Used) / r.Bytes
+	n := b.Lane.load * max(0, r.Bytes-r.Used) / max(1, r.Bytes)
 	if b.loaded > 0 {
-		share := r.Bytes / r.Merchants * b.loaded / b.bytes // in records like those that are loaded
+		share := r.Bytes / max(1, r.Merchants) * b.loaded / max(1, b.bytes) // in records like those that are loaded
 		n = max(n, min(share, b.Lane.load))
 	}
 	return max(1, n)
@@ -118,24 +171,53 @@ func (b *Backlog) mayHurry(r Room, by, now, latest time.Time) int {
 	return 0
 }
 
-// IsHasty reports whether work expires before it is given up.
-func IsHasty(at, expires time.Time, giveUp time.Duration) bool {
-	return !expires.IsZero() && expires.Before(at.Add(giveUp))
-}
-
-// Deadline is by when work is to be settled.
-func Deadline(at, expires time.Time, giveUp time.Duration) time.Time {
-	return deadline(at, expires, giveUp)
-}
-
 // Put remembers work instead of loading it.
-func (b *Backlog) Put(e Entry, by time.Time, hasty bool, now time.Time) {
-	e.by, e.since = stampOf(by), stampOf(now)
-	if hasty {
-		b.hasty.Push(e)
-		return
+func (b *Backlog) Put(e Entry, a Arrival, now time.Time) {
+	e.by, e.since = stampOf(a.By), stampOf(now)&^1
+	if a.Inherited {
+		e.since |= 1
 	}
-	b.patient.Push(e)
+	switch {
+	case b.isLate(e, now):
+		b.putLate(e)
+	case a.Hasty:
+		b.hasty.Push(e)
+	default:
+		b.patient.Push(e)
+	}
+}
+
+// isLate reports whether an entry can only be looked up, or is behind one of its
+// key that can: records of a key keep their order.
+func (b *Backlog) isLate(e Entry, now time.Time) bool {
+	return e.isInherited() && !e.By().After(now) || b.lateOf[e.Key] > 0
+}
+
+func (b *Backlog) putLate(e Entry) {
+	b.late.Push(e)
+	if e.Key != 0 {
+		if b.lateOf == nil {
+			b.lateOf = map[uint64]int{}
+		}
+		b.lateOf[e.Key]++
+	}
+}
+
+func (b *Backlog) popLate() Entry {
+	e := b.late.Pop()
+	if e.Key != 0 {
+		if b.lateOf[e.Key]--; b.lateOf[e.Key] == 0 {
+			delete(b.lateOf, e.Key)
+		}
+	}
+	return e
+}
+
+// sift moves entries that have become late to where they belong.
+func (b *Backlog) sift(h *pq.Heap[Entry], now time.Time) {
+	for h.Len() > 0 && b.isLate(h.Peek(), now) {
+		b.putLate(h.Pop())
+	}
 }
 
 // Read returns the work that is to be read again now, because little enough is
@@ -144,16 +226,24 @@ func (b *Backlog) Read(r Room, now time.Time) (out []Entry) {
 	if b.reading || b.Len() == 0 {
 		return nil
 	}
-	if most := b.mayLoad(r); b.loaded <= most/2 {
-		for b.Len() > 0 && len(out) < most-b.loaded {
-			out = append(out, b.first().Pop())
+	b.sift(b.patient, now)
+	b.sift(b.hasty, now)
+	if most := b.mayLoad(r); b.going() <= most/2 {
+		for b.patient.Len()+b.hasty.Len() > 0 && len(out) < most-b.going() {
+			h := b.first()
+			out = append(out, h.Pop())
+			b.sift(h, now)
 		}
 	}
 	if b.hasty.Len() > 0 {
 		latest := b.Lane.latest()
-		for b.hasty.Len() > 0 && b.loaded+len(out) < b.mayHurry(r, b.hasty.Peek().By(), now, latest) {
+		for b.hasty.Len() > 0 && b.going()+len(out) < b.mayHurry(r, b.hasty.Peek().By(), now, latest) {
 			out = append(out, b.hasty.Pop())
+			b.sift(b.hasty, now)
 		}
+	}
+	for n := b.looking; n < lateLoad && b.late.Len() > 0; n++ {
+		out = append(out, b.popLate())
 	}
 	b.reading = len(out) > 0
 	return out
@@ -181,7 +271,7 @@ func (b *Backlog) Expires() (time.Time, bool) {
 
 // Each gives every entry to f, in no order.
 func (b *Backlog) Each(f func(Entry)) {
-	for _, h := range []*pq.Heap[Entry]{b.patient, b.hasty} {
+	for _, h := range []*pq.Heap[Entry]{b.patient, b.hasty, b.late} {
 		for e := range h.All() {
 			f(e)
 		}

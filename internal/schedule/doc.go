@@ -70,9 +70,14 @@ type Config struct {
 type ChangeKind int
 
 const (
-	HoldBegan    ChangeKind = iota // the gateway refuses a merchant's credentials or set-up
+	Suspected    ChangeKind = iota // the gateway refuses a merchant's credentials or set-up, so far for one intent
+	DeniedAlone                    // it refuses one intent for them, and accepts others
+	HoldBegan                      // it refuses all, as far as there were others to see it by
+	HoldBelieved                   // it refuses different ones
 	ProbeRefused                   // it still does
 	HoldEnded
+	Blinded      // it refuses a merchant's look-ups for them, and accepts its Inits
+	SeesAgain    // it answers them again
 	EndpointDown // an endpoint fails broadly
 	EndpointBack // it answers again
 	EndpointGone // no merchant has it any more

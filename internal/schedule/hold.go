@@ -6,16 +6,22 @@ import (
 	"paylink/internal/pace"
 )
 
-// A hold is a merchant that is not called, because our credentials or set-up
-// are wrong and every call would fail. One call probes from time to time.
+// A hold is a merchant whose credentials or set-up the gateway refuses, so that
+// every call would fail. One call probes from time to time, each time for another
+// intent: one that was refused is put aside, and makes way. Until different intents
+// were refused it may be one intent alone, so the first probe goes at once. Where
+// calls have shown before that the credentials work, it takes two refusals to begin.
+//
+// Time on hold does not count towards giving up. Only Init ends a hold.
 type hold struct {
-	on      bool
-	began   time.Time // when we saw it begin
-	since   time.Time // from when on it is taken to have lasted
-	probeAt time.Time // when one call may try again
-	probes  int
-	code    string   // the gateway's error code
-	past    []period // the holds before this one
+	on       bool
+	believed bool      // different intents were refused
+	began    time.Time // when we saw it begin
+	since    time.Time // from when on it is taken to have lasted
+	probeAt  time.Time // when one call may try again
+	probes   int
+	code     string   // the gateway's error code
+	past     []period // the holds before this one
 }
 
 // A period is a hold that is over.
@@ -51,17 +57,23 @@ func (h *hold) probe(now time.Time) {
 
 // begin starts a hold. Where no call has shown yet that the credentials work, it
 // may have lasted since before we came, and no age counts.
-func (h *hold) begin(proven bool, now time.Time) {
-	h.on, h.began, h.since, h.probes = true, now, now, 0
+func (h *hold) begin(since time.Time, proven bool, now time.Time) {
+	h.on, h.believed, h.began, h.since, h.probes, h.probeAt = true, false, now, since, 0, now
 	if !proven {
 		h.since = time.Time{}
 	}
-	h.probe(now)
+}
+
+// believe takes in that different intents were refused.
+func (h *hold) believe(now time.Time) {
+	if h.believed = true; h.probes == 0 {
+		h.probe(now)
+	}
 }
 
 // end ends a hold, which from now on counts as past.
 func (h *hold) end(now time.Time) {
-	h.on = false
+	h.on, h.believed = false, false
 	h.past = append(h.past, period{h.since, now})
 	if len(h.past) > keepPeriods {
 		h.past[1].from = h.past[0].from

@@ -30,16 +30,20 @@ type Lane struct {
 type pacing struct {
 	limit  *pace.Limit // nil: none
 	budget pace.Budget // of repeats
+	looked time.Time   // the newest last look
 	slow   bool        // the limit lets work wait for long
 	load   int         // how much work is kept loaded per partition, if it waits
 }
 
 // evidence is what calls have shown of a merchant.
 type evidence struct {
-	proven  bool      // one has shown whether our credentials work
-	suspect bool      // the newest was refused as misconfigured, by nobody knows whom
-	called  time.Time // the newest
-	lastErr string    // class and cause of the newest error, until a call is answered without
+	proven  bool             // one has shown whether our credentials work
+	proofs  uint64           // Inits that have shown that they do
+	suspect payment.IntentID // the first that was refused for our credentials or set-up since the newest proof
+	since   time.Time        // when that was; zero: none was
+	blind   bool             // the newest look-up was refused for them, though Inits are not
+	called  time.Time        // the newest call
+	lastErr string           // class and cause of the newest error, until a call is answered without
 }
 
 func newLane(m payment.MerchantID) *Lane {
@@ -52,6 +56,9 @@ func newLane(m payment.MerchantID) *Lane {
 
 // Proven reports whether a call has shown whether the merchant's credentials work.
 func (l *Lane) Proven() bool { return l.proven }
+
+// IsHeld reports whether the merchant is on hold.
+func (l *Lane) IsHeld() bool { return l.hold.on }
 
 // IsGone reports whether the merchant is not configured any more.
 func (l *Lane) IsGone() bool { return l.gone }
@@ -91,17 +98,36 @@ func (l *Lane) push(w *Work, c Class, giveUp time.Duration) {
 }
 
 // head is the work that is next: what must be settled soonest, but no repeat
-// while those have used up their budget and there is something else to do.
-func (l *Lane) head(now time.Time) (head *Work) {
-	for c, q := range l.queues { // repeats come last
-		if q.Len() == 0 || head != nil && !q.Peek().by.Before(head.by) {
-			continue
-		}
-		if head == nil || Class(c) != Again || !l.mayRepeat(now).After(now) {
-			head = q.Peek()
+// while those have used up their budget and there is something else to do. A last
+// look goes only when nothing else may: what it is about has had its time.
+func (l *Lane) head(now time.Time) *Work {
+	first, again, last := l.queues[First], l.queues[Again], l.queues[Last]
+	if last.Len() > 0 {
+		calls, ok := l.callsAt(now)
+		if !ok || calls.After(now) && !l.mayLook(now).After(now) {
+			return last.Peek()
 		}
 	}
-	return head
+	switch {
+	case first.Len() == 0 && again.Len() == 0:
+		return nil
+	case again.Len() == 0:
+		return first.Peek()
+	case first.Len() == 0, again.Peek().by.Before(first.Peek().by) && !l.mayRepeat(now).After(now):
+		return again.Peek()
+	}
+	return first.Peek()
+}
+
+// lookShare is which part of a merchant's rate last looks may take: a tenth.
+const lookShare = 10
+
+// mayLook is when a last look may go, as far as its share of the rate is concerned.
+func (l *Lane) mayLook(now time.Time) time.Time {
+	if l.limit == nil || l.looked.IsZero() {
+		return now
+	}
+	return later(now, l.looked.Add(lookShare*l.limit.Interval()))
 }
 
 // overdue is work whose time is up by now, if there is some that does not wait
@@ -191,11 +217,30 @@ func (l *Lane) paceAt(now time.Time) (at time.Time, ok bool) {
 			return at, false
 		}
 	}
+	return later(later(at, l.turn(now)), l.endpoint.breaker.Next(now)), true
+}
+
+// turn is when something in the lane may go, as far as its hold is concerned, and
+// the shares of the rate that repeats and last looks have.
+func (l *Lane) turn(now time.Time) time.Time {
+	calls, ok := l.callsAt(now)
+	switch {
+	case l.queues[Last].Len() == 0:
+		return calls
+	case !ok:
+		return l.mayLook(now)
+	}
+	return earlier(calls, l.mayLook(now))
+}
+
+// callsAt is when a first call or a repeat may go. It reports false if none waits.
+func (l *Lane) callsAt(now time.Time) (at time.Time, ok bool) {
+	at = now
 	if l.hold.on {
 		at = later(at, l.hold.probeAt)
 	}
-	if l.queues[First].Len() == 0 && l.queues[Last].Len() == 0 {
-		at = later(at, l.mayRepeat(now))
+	if l.queues[First].Len() > 0 {
+		return at, true
 	}
-	return later(at, l.endpoint.breaker.Next(now)), true
+	return later(at, l.mayRepeat(now)), l.queues[Again].Len() > 0
 }

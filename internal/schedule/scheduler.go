@@ -88,7 +88,7 @@ func (s *Scheduler) rest(now time.Time) Step {
 // nextWaiting looks at work that backs off. However long the gateway wants it to
 // wait, it is settled when its time is up.
 func (s *Scheduler) nextWaiting(now time.Time) Step {
-	for s.waiting.Len() > 0 && !s.waiting.Peek().look.After(now) {
+	for n := s.waiting.Len(); n > 0 && !s.waiting.Peek().look.After(now); n-- {
 		w := s.waiting.Peek()
 		if w.lane == nil {
 			s.stopWaiting(w)
@@ -103,7 +103,7 @@ func (s *Scheduler) nextWaiting(now time.Time) Step {
 			s.stopWaiting(w)
 			return Step{Kind: Overdue, Work: w, Why: why}
 		}
-		w.look = earlier(w.until, moment(w.by, now))
+		w.look = earlier(w.until, later(moment(w.by, now), now.Add(time.Millisecond)))
 		s.waiting.Fix(w.index)
 	}
 	return Step{}
@@ -112,7 +112,11 @@ func (s *Scheduler) nextWaiting(now time.Time) Step {
 // nextOf is what is to be done in a lane that has to be looked at. again says
 // whether to look at the next lane when it is nothing.
 func (s *Scheduler) nextOf(l *Lane, now time.Time) (step Step, again bool) {
-	for w := l.overdue(now); w != nil; w = l.overdue(now) { // all: any may be the next to call
+	for range l.len() { // all that are overdue: any may be the next to call
+		w := l.overdue(now)
+		if w == nil {
+			break
+		}
 		if why, over := s.timeUp(w, now); over {
 			s.takeOut(w, now)
 			return Step{Kind: Overdue, Work: w, Why: why}, false
@@ -266,11 +270,14 @@ func (s *Scheduler) Begin(w *Work, now time.Time) {
 	if l.limit != nil {
 		l.limit.Take(now)
 	}
-	if w.class == Again {
+	switch w.class {
+	case Again:
 		l.budget.Take(now)
+	case Last:
+		l.looked = now
 	}
-	w.call = &call{began: now, endpoint: l.endpoint, probe: l.hold.on}
-	if l.hold.on {
+	w.call = &call{began: now, endpoint: l.endpoint, probe: l.hold.on && w.class != Last}
+	if w.call.probe {
 		l.hold.probe(now)
 	}
 	l.called = now
@@ -292,7 +299,7 @@ const (
 // A Result is what a call has shown.
 type Result struct {
 	How    How
-	Hold   bool   // Denied, and to be believed
+	LookUp bool   // it was a status look-up: those begin no hold, and end none
 	Late   bool   // its partition is handed over, or lost: it begins no hold
 	Proves bool   // our credentials were taken
 	Code   string // the gateway's error code
@@ -300,8 +307,8 @@ type Result struct {
 	Error  string // class and cause; empty: none
 }
 
-// End says how a call ended. It reports whether the answer holds the merchant.
-func (s *Scheduler) End(w *Work, r Result, now time.Time) (held bool) {
+// End says how a call ended.
+func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	c, l := w.call, w.lane
 	w.call = nil
 	s.inFlight--
@@ -313,34 +320,84 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) (held bool) {
 	s.told(c.endpoint, now)
 	s.release(c.endpoint, now)
 
-	denied := r.How == Denied && !r.Hold
-	r.Hold = !l.gone && (r.Hold || denied && l.suspect)
-	l.suspect = denied
-	l.proven = l.proven || !r.Hold
 	l.lastErr = r.Error
+	denied := r.How == Denied && !l.gone && !r.Late
 	switch {
+	case r.LookUp:
+		s.lookedUp(l, r, denied, now)
 	case r.Proves:
+		l.proven, l.since = true, time.Time{}
+		l.proofs++
 		s.endHold(l, now)
-	case r.Hold && !r.Late:
-		s.beginHold(l, c.probe, r, now)
+	case denied:
+		s.denied(w, c.probe, r, now)
 	}
-	return r.Hold
+	l.proven = l.proven || !denied
 }
 
-// beginHold holds a lane, or says that a probe failed. What other calls answer
-// that were in flight when the hold began is no news.
-func (s *Scheduler) beginHold(l *Lane, probe bool, r Result, now time.Time) {
-	if l.hold.on && !probe {
-		return
+// lookedUp takes in a look-up. One that is refused where no call has shown yet
+// that our credentials work may mean a hold that we have not seen begin: until an
+// Init shows what is true, no age counts, and nothing else is held up.
+func (s *Scheduler) lookedUp(l *Lane, r Result, denied bool, now time.Time) {
+	switch {
+	case denied && !l.proven:
+		if !l.hold.on {
+			s.beginHold(l, now, r, now)
+		}
+	case denied && !l.blind:
+		l.blind = true
+		s.changed(Change{Kind: Blinded, Merchant: l.merchant, Code: r.Code, Cause: r.Cause})
+	case r.Proves && l.blind:
+		l.blind = false
+		s.changed(Change{Kind: SeesAgain, Merchant: l.merchant})
 	}
-	kind := ProbeRefused
-	if !l.hold.on {
-		kind = HoldBegan
-		l.hold.begin(l.proven, now)
+}
+
+// denied takes in an Init that was refused for our credentials or set-up.
+func (s *Scheduler) denied(w *Work, probe bool, r Result, now time.Time) {
+	l := w.lane
+	alone := w.denied > 0 && l.proofs >= w.denied // others were accepted since it was refused first
+	if w.denied == 0 {
+		w.denied = l.proofs + 1
+	}
+	change := Change{Merchant: l.merchant, Code: r.Code, Cause: r.Cause}
+	switch {
+	case alone:
+		change.Kind = DeniedAlone
+		s.changed(change)
+		return
+	case l.since.IsZero():
+		l.suspect, l.since = w.ID, now
+		switch {
+		case l.hold.on:
+		case !l.proven: // nothing speaks for it yet
+			s.beginHold(l, now, r, now)
+		default:
+			change.Kind = Suspected
+			s.changed(change)
+		}
+		return
+	case !l.hold.on:
+		s.beginHold(l, l.since, r, now)
 	}
 	l.hold.code = r.Code
-	s.changed(Change{Kind: kind, Merchant: l.merchant, Code: r.Code, Cause: r.Cause, Wait: l.hold.probeAt.Sub(now)})
+	if w.ID != l.suspect && !l.hold.believed {
+		l.hold.believe(now)
+		change.Kind = HoldBelieved
+	} else if change.Kind = ProbeRefused; !probe {
+		s.reschedule(l, now) // it was in flight when the hold began: no news
+		return
+	}
+	change.Wait = max(0, l.hold.probeAt.Sub(now))
+	s.changed(change)
 	s.reschedule(l, now)
+}
+
+// beginHold says that a merchant is on hold, believed or not.
+func (s *Scheduler) beginHold(l *Lane, since time.Time, r Result, now time.Time) {
+	l.hold.begin(since, l.proven, now)
+	l.hold.code = r.Code
+	s.changed(Change{Kind: HoldBegan, Merchant: l.merchant, Code: r.Code, Cause: r.Cause})
 }
 
 // endHold lets a held lane go on.
@@ -348,7 +405,14 @@ func (s *Scheduler) endHold(l *Lane, now time.Time) {
 	if !l.hold.on {
 		return
 	}
+	for w := range s.waiting.All() { // those that were put aside need not wait longer
+		if w.lane == l && w.denied > 0 {
+			w.until, w.look = now, now
+		}
+	}
+	s.waiting.FixAll()
 	l.hold.end(now)
+	l.since = time.Time{}
 	s.changed(Change{Kind: HoldEnded, Merchant: l.merchant, Since: l.hold.began})
 	s.reschedule(l, now)
 }

@@ -10,7 +10,8 @@ import (
 // A Work is one loaded intent that needs calls. Whoever makes it sets the first
 // fields before it gives it to a Scheduler, and leaves the rest alone.
 type Work struct {
-	At        time.Time // the record's
+	ID        payment.IntentID
+	At        time.Time // the record's, or when it was first seen
 	ExpiresAt time.Time // no link is made after it; zero: never
 	Endless   bool      // its outcome is published: its time is never up
 	Owner     any
@@ -25,7 +26,8 @@ type Work struct {
 	until time.Time // when a wait ends
 	look  time.Time // when it has to be looked at: its wait ends, or its time is up
 
-	call *call // while one is made for it
+	call   *call  // while one is made for it
+	denied uint64 // its lane's proofs when it was refused first for our credentials, and 1; 0: it was not
 }
 
 // A call is one that is in flight.
@@ -49,7 +51,7 @@ type Class int
 
 const (
 	First Class = iota // the first call for it
-	Last               // the last look before its time is up: it waits apart, so that what is overdue behind it is seen
+	Last               // the last look before its time is up: after all others, and with a tenth of the rate
 	Again              // repeats, which have a budget while the gateway fails broadly
 	classes
 )

@@ -134,11 +134,16 @@ func (s *service) build() error {
 		Encoder: s.encoder,
 		Group:   s.cfg.Kafka.Group, Topic: s.cfg.Topics.Intents,
 		Concurrency: s.cfg.Flow.Concurrency, GiveUpAfter: s.cfg.Flow.GiveUpAfter,
+		CallTimeout: s.cfg.Gateway.Timeout + callMargin,
 		Terms: s.merchants.terms, Hosts: s.merchants.hosts, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions,
 		Log: s.deps.Log, Registerer: s.registry,
 	})
 	return nil
 }
+
+// callMargin is how long a call may be on its way before its timeout counts, and
+// its answer after.
+const callMargin = 5 * time.Second
 
 var scopes = map[string]pace.Scope{"group": pace.Group, "partition": pace.Partition}
 

@@ -1,0 +1,294 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"paylink/internal/pace"
+	"paylink/internal/payment"
+	"paylink/internal/pipeline"
+)
+
+// What one does concerns only itself (L2), and an intent gives up only if no call
+// was free for it in time (L3).
+
+// gentle is the default rate.
+var gentle = rated(pace.Rate{Events: 1, Per: 1500 * time.Millisecond})
+
+// expects counts outcomes by the first letters of their intents' ids: so many of
+// them have a link.
+func (l *lab) expects(p *partition, want map[string]int) {
+	l.t.Helper()
+	got := map[string]int{}
+	for id, v := range p.views() {
+		var kind string
+		_, _ = fmt.Sscanf(string(id), "%3s", &kind)
+		if isCreated(v.Outcome) {
+			got[kind]++
+		} else {
+			got[kind] += 0
+		}
+	}
+	same(l.t, "links", got, want)
+}
+
+// TestABurstIsNotOvertaken: 500 at once, and then a little less than the rate. In
+// the order of their times nobody waits longer than 13 minutes.
+func TestABurstIsNotOvertaken(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start(gentle)
+		m.source.take(0)
+		after(5 * time.Second)
+		p := l.topic.parts[0]
+		for i := range 500 {
+			p.emit("", intent(fmt.Sprint("burst-", i)))
+		}
+		for i := range 4000 {
+			after(1667 * time.Millisecond)
+			p.emit("", intent(fmt.Sprint("later-", i)))
+		}
+		l.settles(time.Hour)
+		l.expects(p, map[string]int{"bur": 500, "lat": 4000})
+	})
+}
+
+// TestAnOutageIsNotOvertaken: the gateway is away for 30 minutes, while intents
+// arrive at nine tenths of the rate.
+func TestAnOutageIsNotOvertaken(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		down := true
+		l.gate.otherwise = func(payment.Intent, bool) answer {
+			if down {
+				return unsent
+			}
+			return ok
+		}
+		m := l.start(gentle)
+		m.source.take(0)
+		p := l.topic.parts[0]
+		for i := range 4000 {
+			after(1667 * time.Millisecond)
+			if i == 1080 {
+				down = false
+			}
+			p.emit("", intent(fmt.Sprint(map[bool]string{true: "during", false: "after-"}[i < 1080], "-", i)))
+		}
+		l.settles(time.Hour)
+		l.expects(p, map[string]int{"dur": 1080, "aft": 2920})
+	})
+}
+
+// TestOldOnesAreInNobodysWay: thousands that are too old for a link, and that an
+// owner before us may have called for, can only be looked up.
+func TestOldOnesAreInNobodysWay(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = func(_ payment.Intent, find bool) answer {
+			if find {
+				return notFound
+			}
+			return ok
+		}
+		m := l.start(gentle)
+		p := l.topic.parts[0]
+		began := time.Now()
+		for i := range 2400 {
+			p.emitAt(began.Add(-2*time.Hour), fmt.Sprint("k", i%7), intent(fmt.Sprint("old-", i)))
+		}
+		m.source.take(0)
+		p.emit("", intent("new-first"))
+		after(2 * time.Second)
+		if v := p.views()["new-first"].Outcome; !isCreated(v) {
+			t.Errorf("new-first: %+v after 2 s, want created", v)
+		}
+		for i := range 20 {
+			p.emit("", intent(fmt.Sprint("new-", i)))
+		}
+		after(10 * time.Minute)
+		finds := 0
+		for _, c := range l.gate.log() {
+			if strings.HasPrefix(c, "find ") {
+				finds++
+			}
+		}
+		if most := int(time.Since(began)/(15*time.Second)) + 1; finds > most || finds < most/2 {
+			t.Errorf("%d look-ups in %v, want about a tenth of the rate, %d", finds, time.Since(began), most)
+		}
+		n := 0
+		for id, v := range p.views() {
+			if id[:3] == "new" && isCreated(v.Outcome) {
+				n++
+			}
+		}
+		same(t, "links of fresh ones", n, 21)
+		after(11 * time.Hour)
+		l.settles(time.Minute)
+	})
+}
+
+// TestLookUpsThatAreNotAllowedStopNobody: status look-ups are refused for this
+// merchant, Init works. What was to be looked up stays in doubt.
+func TestLookUpsThatAreNotAllowedStopNobody(t *testing.T) {
+	for name, doubt := range map[string]func(*lab, *member){
+		"expired before we came": func(l *lab, m *member) {
+			l.topic.parts[0].emit("", intent("odd", expires(-time.Second)))
+			m.source.take(0)
+		},
+		"refused by nobody knows whom": func(l *lab, m *member) {
+			l.gate.opens["odd"] = []answer{unsigned}
+			m.source.take(0)
+			l.topic.parts[0].emit("", intent("odd"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.gate.otherwise = func(_ payment.Intent, find bool) answer {
+					if find {
+						return ours
+					}
+					return ok
+				}
+				m := l.start()
+				doubt(l, m)
+				after(5 * time.Second)
+				p := l.topic.parts[0]
+				for i := range 20 {
+					p.emit("", intent(fmt.Sprint("i-", i)))
+					after(10 * time.Second)
+					l.created(p, fmt.Sprint("i-", i), 1)
+				}
+				l.settles(2 * time.Hour)
+				if f, ok := p.views()["odd"].Outcome.(payment.Failed); !ok || !f.PaymentMayExist {
+					t.Errorf("odd: %+v, want failed, and a payment may exist", p.views()["odd"].Outcome)
+				}
+				same(t, "holds", m.metric(t, "paylink_merchants_on_hold"), 0.0)
+			})
+		})
+	}
+}
+
+// TestOneStrangeOrderOfAThousand: the gateway speaks of our credentials for one
+// order only, however often it is asked. The others are as fast as without it.
+func TestOneStrangeOrderOfAThousand(t *testing.T) {
+	for name, a := range map[string]answer{"signed": ours, "unsigned": {err: &payment.GatewayError{Class: payment.Misconfigured, Cause: "credentials", Code: "9997"}}} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.gate.otherwise = func(in payment.Intent, find bool) answer {
+					switch {
+					case in.ID == "strange":
+						return a
+					case find:
+						return notFound
+					}
+					return ok
+				}
+				m, p, _ := l.one(gentle)
+				p.emit("", intent("strange"))
+				began := time.Now()
+				for i := range 999 {
+					p.emit("", intent(fmt.Sprint("i-", i)))
+				}
+				after(time.Duration(999+30) * 1510 * time.Millisecond)
+				same(t, "outcomes of the others", len(p.order()), 999)
+				if v := time.Since(began); v > 27*time.Minute {
+					t.Errorf("it took %v", v)
+				}
+				l.settles(2 * time.Hour)
+				if f, ok := p.views()["strange"].Outcome.(payment.Failed); !ok || f.Reason != payment.GaveUp || !f.PaymentMayExist {
+					t.Errorf("strange: %+v, want given up, as any other in doubt", p.views()["strange"].Outcome)
+				}
+				if n := len(m.log.lines("the gateway refuses our credentials or set-up for one intent only")); n == 0 {
+					t.Error("nobody was told")
+				}
+			})
+		})
+	}
+}
+
+// TestTimesThatAreNone: whatever stands where a record's time belongs, and in
+// expires_at, the intent has its outcome at once, and the one behind it, too.
+func TestTimesThatAreNone(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		now := time.Now()
+		times := map[string]time.Time{
+			"absent": time.UnixMilli(-1), "zero": time.UnixMilli(0), "seconds": time.UnixMilli(now.Unix()),
+			"microseconds": time.UnixMilli(now.UnixMicro()), "nanoseconds": time.UnixMilli(now.UnixNano()),
+			"far past": time.UnixMilli(-1 << 62), "far future": time.UnixMilli(1<<63 - 1),
+			"year 1": time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), "next year": now.AddDate(1, 0, 0), "years ago": now.AddDate(-30, 0, 0),
+		}
+		m := l.start(rated(pace.Rate{Events: 10, Per: time.Second}))
+		p := l.topic.parts[0]
+		for name, at := range times {
+			p.emitAt(at, "", intent("before-"+name))
+		}
+		m.source.take(0)
+		for name, at := range times {
+			p.emitAt(at, name, intent("i-"+name))
+			p.emit(name, intent("behind-"+name))
+		}
+		for _, year := range []int{1, 1500, 1677, 1969, 2263, 9999} {
+			at := time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC).Format(time.RFC3339)
+			p.emit("", intent(fmt.Sprint("expires-", year), `"expires_at":"`+at+`"`))
+		}
+		l.settles(time.Minute)
+		for id, v := range p.views() {
+			created := isCreated(v.Outcome)
+			f, _ := v.Outcome.(payment.Failed)
+			if expired := f.Reason == payment.Expired || f.Reason == payment.InvalidIntent; id[:3] == "exp" && id < "expires-2" && !created && !expired {
+				t.Errorf("%s: %+v, want expired", id, v.Outcome)
+			} else if id[:3] != "exp" && !created {
+				t.Errorf("%s: %+v, want created", id, v.Outcome)
+			}
+		}
+	})
+}
+
+// TestGivingUpSaysFromWhenItCounts: where the record's time says nothing.
+func TestGivingUpSaysFromWhenItCounts(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = func(payment.Intent, bool) answer { return lost }
+		m := l.start(func(c *pipeline.Config) { c.GiveUpAfter = 10 * time.Minute })
+		m.source.take(0)
+		p := l.topic.parts[0]
+		p.emitAt(time.UnixMilli(-1), "", intent("i"))
+		after(9 * time.Minute)
+		same(t, "outcomes", len(p.order()), 0)
+		l.settles(5 * time.Minute)
+		f, _ := p.views()["i"].Outcome.(payment.Failed)
+		if f.Reason != payment.GaveUp || f.ErrorDescription != "age counts from when the record was first seen: its timestamp is no time" {
+			t.Errorf("%+v, want given up, and from when on its age counted", f)
+		}
+	})
+}
+
+// TestNotFoundTooEarlyClearsNothing: right after a hand-over, a call of the former
+// owner can still be on its way to the gateway.
+func TestNotFoundTooEarlyClearsNothing(t *testing.T) {
+	for late, want := range map[bool]bool{false: true, true: false} {
+		inLab(t, 1, func(l *lab) {
+			l.gate.otherwise = func(_ payment.Intent, find bool) answer {
+				if find {
+					return notFound
+				}
+				return ok
+			}
+			m := l.start(func(c *pipeline.Config) { c.CallTimeout = 30 * time.Second })
+			p := l.topic.parts[0]
+			age := time.Second
+			if late {
+				age = -40 * time.Second
+			}
+			p.emit("", intent("i", expires(-age)))
+			m.source.take(0)
+			l.settles(2 * time.Minute)
+			f, ok := p.views()["i"].Outcome.(payment.Failed)
+			if late && isCreated(p.views()["i"].Outcome) {
+				return // it was called before it expired
+			}
+			if !ok || f.Reason != payment.Expired || f.PaymentMayExist != want {
+				t.Errorf("late %v: %+v, want expired, a payment may exist: %v", late, p.views()["i"].Outcome, want)
+			}
+		})
+	}
+}
