@@ -19,7 +19,7 @@ import (
 // product is what the service is made of; what is not in it is never linked
 // into cmd/paylink.
 var product = []string{
-	"schemas", "payment", "event", "freedompay", "pace", "pipeline", "kafkawire", "kafkaio",
+	"schemas", "payment", "event", "freedompay", "pace", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
 	"reconcile", "console", "telemetry", "config", "service", "registry",
 }
 
@@ -37,6 +37,8 @@ var rooms = map[string][]string{
 	"pipeline":   {"payment", "event", "pace"},
 	"kafkawire":  {},
 	"kafkaio":    {"payment", "event", "pipeline", "kafkawire"},
+	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
+	"finding":    {},
 	"reconcile":  {"payment", "event", "pipeline"},
 	"console":    {},
 	"telemetry":  {},
@@ -62,8 +64,8 @@ var rooms = map[string][]string{
 // slash covers all below it.
 var shut = map[string][]string{
 	// cmd/paylink-dev compares the service with the plainest kafka-go loop.
-	"github.com/segmentio/kafka-go":    {"kafkaio", "kafkawire", "cmd/paylink-dev"},
-	"github.com/segmentio/kafka-go/":   {"kafkaio", "kafkawire", "cmd/paylink-dev"},
+	"github.com/segmentio/kafka-go":    {"kafkaio", "kafkaops", "kafkawire", "cmd/paylink-dev"},
+	"github.com/segmentio/kafka-go/":   {"kafkaio", "kafkaops", "kafkawire", "cmd/paylink-dev"},
 	"github.com/testcontainers/":       {"realkafka"},
 	"github.com/twmb/franz-go/pkg/kgo": {"devstack", "realkafka", "cmd/paylink-dev"},
 }

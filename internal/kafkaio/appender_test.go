@@ -26,15 +26,15 @@ func TestAClaimMayEndBeforeItsBatchIsEncoded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.member.outcomes = 1
+	s.member.outcomePartitions = 1
 	c := newClaim(s, t.Context(), 0)
-	c.writer.resume(kafkawire.Producer{ID: 1})
+	c.outcomes.resume(kafkawire.Producer{ID: 1})
 	var told error
-	c.writer.write(entry{rec: kafkawire.Record{Value: []byte("value")}, done: func(err error) { told = err }})
-	c.writer.load()
-	s.writers.close(c.writer, c.dead)
-	if verdicts, err := s.writers.produce(t.Context(), []*writer{c.writer}); len(verdicts) != 0 || err != nil {
-		t.Errorf("produce for a closed writer: %v, %v; want no request at all", verdicts, err)
+	c.outcomes.add(entry{rec: kafkawire.Record{Value: []byte("value")}, done: func(err error) { told = err }})
+	c.outcomes.load()
+	s.appenders.close(c.outcomes, c.deadLetters)
+	if verdicts, err := s.appenders.produce(t.Context(), []*appender{c.outcomes}); len(verdicts) != 0 || err != nil {
+		t.Errorf("produce for a closed appender: %v, %v; want no request at all", verdicts, err)
 	}
 	if !errors.Is(told, pipeline.ErrLost) {
 		t.Errorf("the record's owner was told %v, want %v", told, pipeline.ErrLost)

@@ -1,38 +1,22 @@
-package kafkaio
+package kafkaops
 
 import (
 	"context"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"paylink/internal/finding"
+	"paylink/internal/kafkaio"
 )
-
-// A Level says how bad a Finding is.
-type Level string
-
-// The levels of a Finding.
-const (
-	OK   Level = "ok"
-	Warn Level = "warn" // it works, but the promise is weaker than it could be
-	Fail Level = "FAIL" // do not start like this
-)
-
-// A Finding is one thing that was looked at before the start.
-type Finding struct {
-	Level Level  `json:"level"`
-	About string `json:"about"`          // a word or two: brokers, topic payment-outcomes
-	What  string `json:"what"`           // what was seen
-	Mend  string `json:"mend,omitempty"` // what to do, unless it is OK
-}
 
 // CheckConfig says what Check looks at.
 type CheckConfig struct {
-	Connection     Connection
+	Connection     kafkaio.Connection
 	Group          string
 	Topics         Topics
 	SessionTimeout time.Duration
@@ -43,7 +27,7 @@ type CheckConfig struct {
 // thing it saw. It publishes no record; it does put an empty, aborted transaction
 // into the outcome and dead letter topics, whose marker no consumer ever sees,
 // because nothing else shows that the fence is allowed. It joins no group.
-func Check(ctx context.Context, cfg CheckConfig) []Finding {
+func Check(ctx context.Context, cfg CheckConfig) []finding.Finding {
 	c := &checker{cfg: cfg}
 	c.seeds(ctx)
 	a, err := newAdmin(cfg.Connection, cfg.Topics.all())
@@ -69,34 +53,26 @@ func Check(ctx context.Context, cfg CheckConfig) []Finding {
 type checker struct {
 	cfg   CheckConfig
 	admin *admin
-	found []Finding
+	found []finding.Finding
 	have  map[string]bool // topics that exist
 	nodes int
 }
 
-func (c *checker) add(l Level, about, what, mend string) {
-	c.found = append(c.found, Finding{Level: l, About: about, What: what, Mend: mend})
+func (c *checker) add(l finding.Level, about, what, mend string) {
+	c.found = append(c.found, finding.Finding{Level: l, About: about, What: what, Mend: mend})
 }
-func (c *checker) ok(about, what string)         { c.add(OK, about, what, "") }
-func (c *checker) warn(about, what, mend string) { c.add(Warn, about, what, mend) }
-func (c *checker) fail(about, what, mend string) { c.add(Fail, about, what, mend) }
+func (c *checker) ok(about, what string)         { c.add(finding.OK, about, what, "") }
+func (c *checker) warn(about, what, mend string) { c.add(finding.Warn, about, what, mend) }
+func (c *checker) fail(about, what, mend string) { c.add(finding.Fail, about, what, mend) }
 
 // seeds tries each broker that is configured. One that is away is only a warning:
 // the others lead to the rest.
 func (c *checker) seeds(ctx context.Context) {
-	dial := c.cfg.Connection.Dial
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
 	for _, addr := range c.cfg.Connection.Brokers {
-		tctx, cancel := context.WithTimeout(ctx, dialTimeout)
-		conn, err := dial(tctx, "tcp", addr)
-		cancel()
-		if err != nil {
+		if err := c.cfg.Connection.Reach(ctx, addr); err != nil {
 			c.warn("broker "+addr, err.Error(), "start it, or correct PAYLINK_KAFKA_BROKERS")
 			continue
 		}
-		_ = conn.Close() // nothing was sent
 		c.ok("broker "+addr, "accepts connections")
 	}
 }
@@ -134,8 +110,8 @@ func (c *checker) brokerSettings(ctx context.Context, md *kafka.MetadataResponse
 	if n, err := strconv.Atoi(set["offsets.topic.replication.factor"]); err == nil && n < 2 && c.nodes >= 3 {
 		c.warn("broker settings", "offsets.topic.replication.factor is 1: commits die with one broker", "set it to 3 before the first group is made")
 	}
-	if d, ok := millis(set["producer.id.expiration.ms"]); ok && d <= refenceEvery {
-		c.fail("broker settings", fmt.Sprintf("producer.id.expiration.ms is %s: a fence is renewed every %s only, and would be forgotten in between", d, refenceEvery), "set it to 86400000 (a day) or more")
+	if d, ok := millis(set["producer.id.expiration.ms"]); ok && d <= kafkaio.FenceRenewal {
+		c.fail("broker settings", fmt.Sprintf("producer.id.expiration.ms is %s: a fence is renewed every %s only, and would be forgotten in between", d, kafkaio.FenceRenewal), "set it to 86400000 (a day) or more")
 	}
 	if d, ok := millis(set["group.min.session.timeout.ms"]); ok && c.cfg.SessionTimeout < d {
 		c.fail("broker settings", fmt.Sprintf("group.min.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: the group refuses us", d, c.cfg.SessionTimeout), "raise the latter")
@@ -246,31 +222,58 @@ func (c *checker) sizes(intents, dead TopicState) {
 	}
 }
 
-// fence tries what every claim does first: it shows whether transactions work,
-// and whether we may write.
+// fence makes a fence as every claim does first, by the same code, of a
+// transactional id that no partition has: it shows whether transactions work, and
+// whether we may write.
 func (c *checker) fence(ctx context.Context) {
 	var topics []string
+	prefix := kafkaio.TransactionalIDs(c.cfg.Group, c.cfg.Topics.Intents)
+	f := kafkaio.Fence{TransactionalID: prefix + "check"}
 	for _, t := range []string{c.cfg.Topics.Outcomes, c.cfg.Topics.DeadLetters} {
 		if c.have[t] {
 			topics = append(topics, t)
+			f.Partitions = append(f.Partitions, kafkaio.TopicPartition{Topic: t})
 		}
 	}
 	if len(topics) == 0 {
 		return
 	}
-	tid := fmt.Sprintf("paylink/%s/%s/check", c.cfg.Group, c.cfg.Topics.Intents)
+	var waited error // what is waited out, which tells more than that the time was over
+	f.Trouble = func(step string, err error, _ time.Duration) error {
+		waited = fmt.Errorf("%s: %w", step, err)
+		if !passes(err) {
+			return err
+		}
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if step, err := emptyTransaction(ctx, c.admin.client, tid, topics); err != nil {
-		c.fail("fence", step+": "+err.Error(), mendFence(err, tid))
+	_, err := f.Make(ctx, c.admin.client)
+	if err != nil && ctx.Err() != nil && waited != nil {
+		err = waited
+	}
+	if err != nil {
+		c.fail("fence", err.Error(), mendFence(err, prefix))
 		return
 	}
 	c.ok("fence", "an empty transaction was begun and aborted: transactions work, and we may write "+strings.Join(topics, " and "))
 }
 
-func mendFence(err error, tid string) string {
-	prefix := strings.TrimSuffix(tid, "check")
-	switch errorCode(err) {
+// passes reports whether an error of the fence may pass by itself while we wait.
+// The service waits for more, such as a right that is yet to be granted; to tell
+// that is what a check is for.
+func passes(err error) bool {
+	switch kafkaio.Code(err) {
+	case 0: // no broker has given a verdict
+		return true
+	case kafka.ConcurrentTransactions, kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup:
+		return true
+	}
+	return false
+}
+
+func mendFence(err error, prefix string) string {
+	switch kafkaio.Code(err) {
 	case kafka.TransactionalIDAuthorizationFailed:
 		return "grant Write and Describe on the transactional id prefix " + prefix
 	case kafka.TopicAuthorizationFailed:
@@ -290,9 +293,9 @@ func (c *checker) group(ctx context.Context) {
 		err = res.Groups[0].Error
 	}
 	switch {
-	case errorCode(err) == kafka.GroupAuthorizationFailed:
+	case kafkaio.Code(err) == kafka.GroupAuthorizationFailed:
 		c.fail(about, "we may not use it", "grant Read and Describe on the group")
-	case errorCode(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
+	case kafkaio.Code(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
 		c.ok(about, "is new")
 	case err != nil:
 		c.warn(about, err.Error(), "look at the group coordinator")
@@ -310,14 +313,4 @@ func millis(s string) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(n) * time.Millisecond, true
-}
-
-// Worst returns the worst level of some findings.
-func Worst(all []Finding) Level {
-	for _, l := range []Level{Fail, Warn} {
-		if slices.ContainsFunc(all, func(f Finding) bool { return f.Level == l }) {
-			return l
-		}
-	}
-	return OK
 }
