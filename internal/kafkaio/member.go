@@ -510,6 +510,9 @@ func (m *member) checkDrainedLocked() {
 func (m *member) leave() {
 	id, _ := m.identity() // also of a generation that never came to be
 	m.s.lease.end()
+	m.mu.Lock()
+	m.joinedLocked(false)
+	m.mu.Unlock()
 	if id.ID == "" || id.InstanceID != "" {
 		return
 	}

@@ -44,6 +44,7 @@ func (s PartitionState) String() string {
 // not known yet are -1.
 type Partition struct {
 	Number    int32
+	Assigned  bool // the group gave it to us; if not, it is only still being handed over
 	State     PartitionState
 	Committed int64 // offset
 	Fetched   int64 // offset to fetch from next
@@ -89,15 +90,19 @@ func (m *member) state() (Membership, []Partition) {
 	defer m.mu.Unlock()
 	var out []Partition
 	for p, c := range m.claims {
-		if !c.isLost() {
-			out = append(out, c.state())
-		} else if m.assigned[p] {
-			out = append(out, Partition{Number: p, Committed: -1, Fetched: -1, End: -1})
+		if c.isLost() {
+			continue
 		}
+		is := c.state()
+		is.Assigned = m.assigned[p]
+		out = append(out, is)
 	}
 	for p := range m.assigned {
-		if m.claims[p] == nil {
-			out = append(out, Partition{Number: p, Committed: -1, Fetched: -1, End: -1})
+		if m.stopping {
+			break // nothing begins any more
+		}
+		if c := m.claims[p]; c == nil || c.isLost() {
+			out = append(out, Partition{Number: p, Assigned: true, State: Fencing, Committed: -1, Fetched: -1, End: -1})
 		}
 	}
 	slices.SortFunc(out, func(a, b Partition) int { return int(a.Number - b.Number) })

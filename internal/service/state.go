@@ -3,7 +3,6 @@ package service
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -11,21 +10,16 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"paylink/internal/console"
+	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
 
-// The metrics that console and readiness are made of.
+// The metrics of the engine that the console is made of.
 const (
-	metricAssigned    = "paylink_kafka_partitions_assigned"
-	metricLag         = "paylink_kafka_lag_records"
-	metricCorrupt     = "paylink_kafka_corrupt_batches_total"
-	metricLostRecords = "paylink_kafka_records_lost_to_retention_total"
-	metricProducers   = "paylink_kafka_new_producer_ids_total"
-	metricBroken      = "paylink_kafka_fences_broken_total"
-	metricDown        = "paylink_gateway_down"
-	metricSecond      = "paylink_second_payments_total"
-	metricVanished    = "paylink_intents_vanished_total"
+	metricDown     = "paylink_gateway_down"
+	metricSecond   = "paylink_second_payments_total"
+	metricVanished = "paylink_intents_vanished_total"
 )
 
 // addChecks says when the service is ready: it is a living member of its group,
@@ -37,23 +31,34 @@ func (s *service) addChecks() {
 		}
 		return ""
 	})
-	s.health.Add("group", func() string {
-		if !s.source.Live() {
-			return "not a living member of the group yet: brokers, topics or the other members are waited for"
-		}
-		return ""
-	})
-	s.health.Add("ledger", func() string {
-		return loading(s.source.Live(), readings(s.registry), s.engine.State())
-	})
+	s.health.Add("group", func() string { return outside(s.source.State().Membership) })
+	s.health.Add("ledger", func() string { return loading(s.source.State()) })
 }
 
-// loading says how many partitions are ours but not worked on yet. Who is no
-// living member has none to fence, whatever the group gave it last: the check of
-// the group says so.
-func loading(member bool, m numbers, e pipeline.State) string {
-	n := int(m.sum(metricAssigned)) - len(e.Desks)
-	if !member || n <= 0 {
+// outside says why we are no member of the group. Who is one, and was not yet told
+// which partitions are its own, is not one either: it may be given a thousand.
+func outside(m kafkaio.Membership) string {
+	if m.Live && m.Joined {
+		return ""
+	}
+	why := "not a living member of the group yet: brokers, topics or the other members are waited for"
+	if m.Trouble != nil {
+		why += fmt.Sprintf("; the last error, at %s UTC: %v", m.TroubleAt.UTC().Format(time.TimeOnly), m.Trouble)
+	}
+	return why
+}
+
+// loading says how many partitions the group gave us that we do not work on yet,
+// or not any more. Who is no living member has none to fence, whatever the group
+// gave it last: the check of the group says so.
+func loading(k kafkaio.State) string {
+	n := 0
+	for _, p := range k.Partitions {
+		if p.Assigned && p.State != kafkaio.Running {
+			n++
+		}
+	}
+	if !k.Membership.Live || n == 0 {
 		return ""
 	}
 	if n == 1 {
@@ -64,7 +69,7 @@ func loading(member bool, m numbers, e pipeline.State) string {
 
 // state is what the console shows.
 func (s *service) state() console.State {
-	m, e := readings(s.registry), s.engine.State()
+	m, e, k := readings(s.registry), s.engine.State(), s.source.State()
 	ready, checks := s.health.Look()
 	st := console.State{
 		Now: time.Now(), Started: s.started, Ready: ready,
@@ -73,7 +78,8 @@ func (s *service) state() console.State {
 			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
 			Gateway: some(s.book.gateways(), 3),
 		},
-		Alarms: slices.Concat(gatewaysDown(m, s.book.gateways(), s.engine.Lanes()), holds(e), rises(m)), Partitions: partitions(m, e), Counters: counters(m, e), Outcomes: outcomes(e),
+		Alarms:     slices.Concat(gatewaysDown(m, s.book.gateways(), s.engine.Lanes()), holds(e), rises(m, k.Counters)),
+		Partitions: partitions(k, e), Counters: counters(m, e, k.Counters), Outcomes: outcomes(e),
 	}
 	for _, c := range checks {
 		st.Checks = append(st.Checks, console.Check{Name: c.Name, OK: c.OK, Reason: c.Reason})
@@ -128,32 +134,45 @@ func holds(e pipeline.State) []console.Alarm {
 
 // rises are the alarms of what should never happen. They stay until the service
 // is started anew: it does not know whether anybody has seen to them.
-func rises(m numbers) []console.Alarm {
+func rises(m numbers, k kafkaio.Counters) []console.Alarm {
 	var out []console.Alarm
-	for _, a := range []struct{ metric, what, mend string }{
-		{metricCorrupt, "Batches of the intent topic cannot be read: their partitions stand still", "Look at the log for partition and offset; the batch is broken on the broker's disk."},
-		{metricSecond, "The gateway holds another payment than the published link's: it did not honour the idempotency key", "Reconcile these orders with the gateway; the log names each, with \"reconcile\". Their payers have one link only."},
-		{metricVanished, "Retention deleted intents that waited for their turn: they get no outcome", "Raise the retention of the intent topic above the longest wait, and have the emitter publish them again; the log names partition and offset of each."},
-		{metricLostRecords, "Kafka deleted intents before they were read", "Raise the retention of the intent topic, and have the emitter publish the lost intents again."},
-		{metricBroken, "Somebody else fenced partitions that we hold", "Make sure that no other service has this group's name on this topic. Nothing is published twice: each fence was made again."},
-		{metricProducers, "The transaction coordinator had forgotten us: a fence began anew", "Raise transactional.id.expiration.ms if this comes back."},
+	for _, a := range []struct {
+		n          uint64
+		what, mend string
+	}{
+		{k.CorruptBatches, "Batches of the intent topic cannot be read: their partitions stand still", "Look at the log for partition and offset; the batch is broken on the broker's disk."},
+		{m.sum(metricSecond), "The gateway holds another payment than the published link's: it did not honour the idempotency key", "Reconcile these orders with the gateway; the log names each, with \"reconcile\". Their payers have one link only."},
+		{m.sum(metricVanished), "Retention deleted intents that waited for their turn: they get no outcome", "Raise the retention of the intent topic above the longest wait, and have the emitter publish them again; the log names partition and offset of each."},
+		{k.LostRecords, "Kafka deleted intents before they were read", "Raise the retention of the intent topic, and have the emitter publish the lost intents again."},
+		{k.BrokenFences, "Somebody else fenced partitions that we own", "Make sure that no other service has this group's name on this topic. Nothing is published twice: each fence was made again."},
+		{k.NewProducerIDs, "The transaction coordinator had forgotten us: a fence began anew", "Raise transactional.id.expiration.ms if this comes back."},
 	} {
-		if n := m.sum(a.metric); n > 0 {
-			out = append(out, console.Alarm{What: fmt.Sprintf("%s (%.0f since the start)", a.what, n), Mend: a.mend})
+		if a.n > 0 {
+			out = append(out, console.Alarm{What: fmt.Sprintf("%s (%d since the start)", a.what, a.n), Mend: a.mend})
 		}
 	}
 	return out
 }
 
-func partitions(m numbers, e pipeline.State) []console.Partition {
-	var out []console.Partition
+// partitions are those in our hands: how far Kafka's side of each has come, and
+// what the engine has of it once it runs.
+func partitions(k kafkaio.State, e pipeline.State) []console.Partition {
+	desks := map[int32]pipeline.DeskState{}
 	for _, d := range e.Desks {
-		p := console.Partition{Number: d.Partition, State: "running", Healthy: true, Watermark: max(0, d.Watermark), Unfinished: d.Unfinished, Lag: -1}
-		if d.Draining {
-			p.State, p.Healthy = "draining", false
+		desks[d.Partition] = d
+	}
+	var out []console.Partition
+	for _, is := range k.Partitions {
+		d, served := desks[is.Number]
+		p := console.Partition{
+			Number: is.Number, State: is.State.String(), Healthy: is.State == kafkaio.Running,
+			Watermark: max(0, is.Committed), Unfinished: d.Unfinished, Lag: is.Lag(),
 		}
-		if lag, ok := m.labelled(metricLag, "partition", strconv.Itoa(int(d.Partition))); ok {
-			p.Lag = int64(lag) + int64(d.Unfinished)
+		if served {
+			p.Watermark = max(0, d.Watermark)
+		}
+		if p.Lag >= 0 {
+			p.Lag += int64(d.Unfinished)
 		}
 		out = append(out, p)
 	}
@@ -161,7 +180,7 @@ func partitions(m numbers, e pipeline.State) []console.Partition {
 }
 
 // counters are the numbers of the console, the most telling first.
-func counters(m numbers, e pipeline.State) []console.Counter {
+func counters(m numbers, e pipeline.State, k kafkaio.Counters) []console.Counter {
 	out := []console.Counter{
 		{Group: "Now", Name: "calls in flight", Value: uint64(max(0, e.InFlight))},
 		{Group: "Now", Name: "waiting to repeat", Value: uint64(max(0, e.Waiting))},
@@ -176,17 +195,18 @@ func counters(m numbers, e pipeline.State) []console.Counter {
 		{"Dead letters", "paylink_dead_letters_total", []string{"reason"}, map[string]bool{"*": true}},
 		{"Gateway calls", "paylink_gateway_calls_total", []string{"call", "result"}, nil},
 		{"Gateway calls", "paylink_gateway_repeats_total", nil, nil},
-		{"Kafka", "paylink_kafka_records_appended_total", nil, nil},
-		{"Kafka", "paylink_kafka_append_retries_total", nil, nil},
-		{"Kafka", "paylink_kafka_fetch_errors_total", nil, nil},
-		{"Kafka", metricBroken, nil, map[string]bool{"*": true}},
 	} {
 		for _, r := range m[f.metric] {
 			name := r.name(f.labels)
 			out = append(out, console.Counter{Group: f.group, Name: name, Value: uint64(r.value), Bad: f.bad["*"] || f.bad[name]})
 		}
 	}
-	return out
+	return append(out,
+		console.Counter{Group: "Kafka", Name: "records appended", Value: k.RecordsAppended},
+		console.Counter{Group: "Kafka", Name: "appends repeated", Value: k.AppendRetries},
+		console.Counter{Group: "Kafka", Name: "fetches that failed", Value: k.FetchErrors},
+		console.Counter{Group: "Kafka", Name: "fences found broken", Value: k.BrokenFences, Bad: true},
+	)
 }
 
 func outcomes(e pipeline.State) []console.Outcome {
@@ -241,12 +261,12 @@ func readings(g prometheus.Gatherer) numbers {
 	return out
 }
 
-func (n numbers) sum(metric string) float64 {
+func (n numbers) sum(metric string) uint64 {
 	var sum float64
 	for _, r := range n[metric] {
 		sum += r.value
 	}
-	return sum
+	return uint64(sum)
 }
 
 func (n numbers) labelled(metric, label, value string) (float64, bool) {
@@ -260,11 +280,7 @@ func (n numbers) labelled(metric, label, value string) (float64, bool) {
 
 // plain names the metrics that have no label.
 var plain = map[string]string{
-	"paylink_gateway_repeats_total":        "to be repeated",
-	"paylink_kafka_records_appended_total": "records appended",
-	"paylink_kafka_append_retries_total":   "appends repeated",
-	"paylink_kafka_fetch_errors_total":     "fetches that failed",
-	metricBroken:                           "fences found broken",
+	"paylink_gateway_repeats_total": "to be repeated",
 }
 
 // name says what a series counts.

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"paylink/internal/config"
 	"paylink/internal/console"
+	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
@@ -26,13 +28,6 @@ func registry() *prometheus.Registry {
 	settled.WithLabelValues("failed", "gave_up").Add(2)
 	vec("paylink_dead_letters_total", "reason").WithLabelValues("conflict").Inc()
 	vec("paylink_gateway_repeats_total").WithLabelValues().Add(3)
-	vec(metricCorrupt).WithLabelValues().Inc()
-	vec(metricLostRecords).WithLabelValues()
-	lag := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: metricLag, Help: "lag"}, []string{"partition"})
-	lag.WithLabelValues("1").Set(40)
-	assigned := prometheus.NewGauge(prometheus.GaugeOpts{Name: metricAssigned, Help: "assigned"})
-	assigned.Set(3)
-	reg.MustRegister(lag, assigned)
 	return reg
 }
 
@@ -79,16 +74,16 @@ func TestSomeOfManyAreNamed(t *testing.T) {
 
 func TestWhatMustNeverHappenIsAnAlarm(t *testing.T) {
 	reg := registry()
-	for _, name := range []string{metricSecond, metricVanished, metricBroken} {
+	for _, name := range []string{metricSecond, metricVanished} {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: name})
 		c.Add(2)
 		reg.MustRegister(c)
 	}
-	whatAndMend(t, rises(readings(reg)),
+	whatAndMend(t, rises(readings(reg), kafkaio.Counters{CorruptBatches: 1, BrokenFences: 2}),
 		"Batches of the intent topic cannot be read: their partitions stand still (1 since the start)",
 		"The gateway holds another payment than the published link's: it did not honour the idempotency key (2 since the start)",
 		"Retention deleted intents that waited for their turn: they get no outcome (2 since the start)",
-		"Somebody else fenced partitions that we hold (2 since the start)",
+		"Somebody else fenced partitions that we own (2 since the start)",
 	)
 }
 
@@ -107,13 +102,20 @@ func whatAndMend(t *testing.T, got []console.Alarm, want ...string) {
 	}
 }
 
-func TestPartitionsTellTheirLag(t *testing.T) {
-	got := partitions(readings(registry()), pipeline.State{Desks: []pipeline.DeskState{
+func TestPartitionsTellTheirStateAndLag(t *testing.T) {
+	got := partitions(kafkaio.State{Partitions: []kafkaio.Partition{
+		{Number: 1, State: kafkaio.Running, Committed: 90, Fetched: 102, End: 142},
+		{Number: 2, State: kafkaio.Draining, Committed: 7, Fetched: 9, End: -1},
+		{Number: 3, State: kafkaio.Loading, Committed: 5, Fetched: 5, End: -1},
+		{Number: 4, State: kafkaio.Fencing, Committed: -1, Fetched: -1, End: -1},
+	}}, pipeline.State{Desks: []pipeline.DeskState{
 		{Partition: 1, Watermark: 100, Unfinished: 2}, {Partition: 2, Watermark: -1, Draining: true},
 	}})
 	want := []console.Partition{
 		{Number: 1, State: "running", Healthy: true, Watermark: 100, Unfinished: 2, Lag: 42},
 		{Number: 2, State: "draining", Lag: -1},
+		{Number: 3, State: "loading", Watermark: 5, Lag: -1},
+		{Number: 4, State: "fencing", Lag: -1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -121,7 +123,7 @@ func TestPartitionsTellTheirLag(t *testing.T) {
 }
 
 func TestCountersNameWhatTheyCount(t *testing.T) {
-	got := counters(readings(registry()), pipeline.State{InFlight: 5, Waiting: 1})
+	got := counters(readings(registry()), pipeline.State{InFlight: 5, Waiting: 1}, kafkaio.Counters{RecordsAppended: 9, BrokenFences: 1})
 	want := []console.Counter{
 		{Group: "Now", Name: "calls in flight", Value: 5},
 		{Group: "Now", Name: "waiting to repeat", Value: 1},
@@ -129,6 +131,10 @@ func TestCountersNameWhatTheyCount(t *testing.T) {
 		{Group: "Intents settled", Name: "failed gave_up", Value: 2, Bad: true},
 		{Group: "Dead letters", Name: "conflict", Value: 1, Bad: true},
 		{Group: "Gateway calls", Name: "to be repeated", Value: 3},
+		{Group: "Kafka", Name: "records appended", Value: 9},
+		{Group: "Kafka", Name: "appends repeated"},
+		{Group: "Kafka", Name: "fetches that failed"},
+		{Group: "Kafka", Name: "fences found broken", Value: 1, Bad: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -152,20 +158,40 @@ func TestOutcomesOfBothKinds(t *testing.T) {
 	}
 }
 
-func TestLoadingIsWhatAMemberWasGivenAndDoesNotServeYet(t *testing.T) {
-	for _, c := range []struct {
-		member bool
-		desks  int // of 3 partitions
-		want   string
-	}{
-		{true, 1, "2 partitions are being fenced, and their ledgers read"},
-		{true, 2, "1 partition is being fenced, and its ledger read"},
-		{true, 3, ""},
-		{true, 4, ""},
-		{false, 0, ""}, // lost the group: nobody fences
-	} {
-		if got := loading(c.member, readings(registry()), pipeline.State{Desks: make([]pipeline.DeskState, c.desks)}); got != c.want {
-			t.Errorf("member %v with %d of 3 partitions: %q, want %q", c.member, c.desks, got, c.want)
+func TestReadyIsAMemberAllOfWhosePartitionsRun(t *testing.T) {
+	is := func(states ...kafkaio.PartitionState) (all []kafkaio.Partition) {
+		for _, s := range states {
+			all = append(all, kafkaio.Partition{Assigned: true, State: s})
 		}
+		return all
+	}
+	member, since := kafkaio.Membership{Live: true, Joined: true}, time.Date(2026, 11, 28, 18, 0, 5, 0, time.UTC)
+	leaving := kafkaio.Partition{State: kafkaio.Draining}
+	const waits = "not a living member of the group yet: brokers, topics or the other members are waited for"
+	for _, c := range []struct {
+		name          string
+		m             kafkaio.Membership
+		parts         []kafkaio.Partition
+		group, ledger string
+	}{
+		{"all run", member, is(kafkaio.Running, kafkaio.Running), "", ""},
+		{"none is ours", member, nil, "", ""},
+		{"one is fenced", member, is(kafkaio.Running, kafkaio.Fencing), "", "1 partition is being fenced, and its ledger read"},
+		{"two load", member, is(kafkaio.Loading, kafkaio.Running, kafkaio.Fencing), "", "2 partitions are being fenced, and their ledgers read"},
+		{"one of ours drains", member, is(kafkaio.Running, kafkaio.Draining), "", "1 partition is being fenced, and its ledger read"},
+		{"one that is handed over drains", member, append(is(kafkaio.Running), leaving), "", ""},
+		{"it does not stand for one that loads", member, append(is(kafkaio.Loading), leaving), "", "1 partition is being fenced, and its ledger read"},
+		{"joined, and not told what is ours", kafkaio.Membership{Live: true}, nil, waits, ""},
+		{"its lease is over", kafkaio.Membership{Joined: true}, is(kafkaio.Fencing), waits, ""},
+		{"brokers are away", kafkaio.Membership{Trouble: errors.New("metadata: refused"), TroubleAt: since}, nil, waits + "; the last error, at 18:00:05 UTC: metadata: refused", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := outside(c.m); got != c.group {
+				t.Errorf("group: %q, want %q", got, c.group)
+			}
+			if got := loading(kafkaio.State{Membership: c.m, Partitions: c.parts}); got != c.ledger {
+				t.Errorf("ledger: %q, want %q", got, c.ledger)
+			}
+		})
 	}
 }
