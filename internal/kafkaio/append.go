@@ -46,7 +46,7 @@ type appenders struct {
 	cond *sync.Cond // some appender stopped sending
 	all  map[*appender]struct{}
 	busy map[int32]bool // brokers with a request in flight
-	late []entry        // came after their claim had ended; run tells them
+	late []entry        // their claim has ended; run tells them
 	over bool           // run has ended
 }
 
@@ -221,10 +221,14 @@ func (as *appenders) dispatch(ctx context.Context) (again time.Duration, known [
 		switch {
 		case a.sending || len(a.flight)+len(a.queue) == 0:
 			continue
+		case a.claim.ctx.Err() != nil: // lost: who serves it may wait for done before it lets go
+			as.late = append(append(as.late, a.flight...), a.queue...)
+			a.flight, a.raw, a.queue = nil, nil, nil
+			continue
 		case !a.ready:
 			as.acquire(a)
 			continue
-		case !live || a.claim.ctx.Err() != nil: // no append without a lease
+		case !live: // no append without a lease, which may come back
 			later(20 * time.Millisecond)
 			continue
 		case now.Before(a.retryAt):

@@ -313,7 +313,7 @@ func (c *claim) drain() {
 	}
 	close(c.draining)
 	c.giveUp()
-	c.deadline = time.AfterFunc(c.s.cfg.DrainTimeout, c.cancel)
+	c.deadline = time.AfterFunc(c.s.cfg.DrainTimeout, c.stop)
 }
 
 // lose ends the claim at once: the partition is not ours any more.
@@ -321,7 +321,13 @@ func (c *claim) lose() {
 	c.mu.Lock()
 	c.lost = true
 	c.mu.Unlock()
+	c.stop()
+}
+
+// stop ends the claim, and has told so whoever waits for an append.
+func (c *claim) stop() {
 	c.cancel()
+	c.s.appenders.wake()
 }
 
 func (c *claim) isLost() bool {
