@@ -3,6 +3,7 @@ package kafkaio
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -207,67 +208,72 @@ func (as *appenders) tellLate() {
 // It returns when to look again, 0: when woken; and what need not be appended,
 // because the ledger has come to know it.
 func (as *appenders) dispatch(ctx context.Context) (again time.Duration, known []entry) {
-	now := time.Now()
-	later := func(d time.Duration) {
-		if again == 0 || d < again {
-			again = d
-		}
-	}
-	live := as.s.lease.live()
+	now, live := time.Now(), as.s.lease.live()
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	batches, sizes := map[int32]map[TopicPartition]*appender{}, map[int32]int{}
+	requests, sizes := map[int32]map[TopicPartition]*appender{}, map[int32]int{}
 	for a := range as.all {
-		switch {
-		case a.sending || len(a.flight)+len(a.queue) == 0:
-			continue
-		case a.claim.ctx.Err() != nil: // lost: who serves it may wait for done before it lets go
-			as.late = append(append(as.late, a.flight...), a.queue...)
-			a.flight, a.raw, a.queue = nil, nil, nil
-			continue
-		case !a.ready:
-			as.acquire(a)
-			continue
-		case !live: // no append without a lease, which may come back
-			later(20 * time.Millisecond)
-			continue
-		case now.Before(a.retryAt):
-			later(a.retryAt.Sub(now))
-			continue
+		node, ready, wait := as.readyLocked(a, now, live)
+		if wait > 0 && (again == 0 || wait < again) {
+			again = wait
 		}
-		node, ok := as.s.routes.leader(a.at)
-		if !ok {
-			later(50 * time.Millisecond)
-			continue
-		}
-		if as.busy[node] || batches[node][a.at] != nil || sizes[node] > maxRequestBytes { // one batch of a partition in a request
+		// A request holds one batch of a partition: a second one would need the
+		// verdict on the first, and another claim's may share the partition.
+		if !ready || as.busy[node] || requests[node][a.at] != nil || sizes[node] > maxRequestBytes {
 			continue
 		}
 		known = append(known, a.load()...)
 		if len(a.flight) == 0 {
-			if len(a.queue) > 0 {
-				later(time.Millisecond)
+			if len(a.queue) > 0 { // all of the batch was known, and there is more
+				again = time.Millisecond
 			}
 			continue
 		}
-		if batches[node] == nil {
-			batches[node] = map[TopicPartition]*appender{}
+		if requests[node] == nil {
+			requests[node] = map[TopicPartition]*appender{}
 		}
-		batches[node][a.at] = a
+		requests[node][a.at] = a
 		for i := range a.flight {
 			sizes[node] += kafkawire.BatchSize(&a.flight[i].rec)
 		}
 	}
-	for node, ready := range batches {
-		as.busy[node] = true
-		list := make([]*appender, 0, len(ready))
-		for _, a := range ready {
-			a.sending = true
-			list = append(list, a)
-		}
-		as.parts.Go(func() { as.send(ctx, node, list) })
+	for node, list := range requests {
+		as.startLocked(ctx, node, slices.Collect(maps.Values(list)))
 	}
 	return again, known
+}
+
+// readyLocked says to which broker the appender's batch may go now. If to none, it
+// says when to look again, 0: when woken.
+func (as *appenders) readyLocked(a *appender, now time.Time, live bool) (node int32, ready bool, again time.Duration) {
+	switch {
+	case a.sending || len(a.flight)+len(a.queue) == 0:
+		return 0, false, 0
+	case a.claim.ctx.Err() != nil: // lost: who serves it may wait for done before it lets go
+		as.late = append(append(as.late, a.flight...), a.queue...)
+		a.flight, a.raw, a.queue = nil, nil, nil
+		return 0, false, 0
+	case !a.ready:
+		as.acquire(a)
+		return 0, false, 0
+	case !live: // no append without a lease, which may come back
+		return 0, false, 20 * time.Millisecond
+	case now.Before(a.retryAt):
+		return 0, false, a.retryAt.Sub(now)
+	}
+	if node, ready = as.s.routes.leader(a.at); !ready {
+		again = 50 * time.Millisecond
+	}
+	return node, ready, again
+}
+
+// startLocked sends the batches of some appenders in one request.
+func (as *appenders) startLocked(ctx context.Context, node int32, list []*appender) {
+	as.busy[node] = true
+	for _, a := range list {
+		a.sending = true
+	}
+	as.parts.Go(func() { as.send(ctx, node, list) })
 }
 
 // load makes the next batch of an appender that has none in flight. It leaves out
@@ -306,7 +312,8 @@ func (as *appenders) acquire(a *appender) {
 	as.parts.Go(func() {
 		ctx := a.claim.ctx // ends before that of run
 		for {
-			p, err := call(ctx, 5*time.Second, func(ctx context.Context) (kafkawire.Producer, error) { return initProducer(ctx, as.s.client, "") })
+			get := func(ctx context.Context) (kafkawire.Producer, error) { return initProducer(ctx, as.s.client, "") }
+			p, err := call(ctx, 5*time.Second, get)
 			if err == nil {
 				as.mu.Lock()
 				a.acquiring = false
@@ -323,8 +330,8 @@ func (as *appenders) acquire(a *appender) {
 
 // send sends one request and acts on the verdicts.
 func (as *appenders) send(ctx context.Context, node int32, list []*appender) {
-	verdicts, err := as.produce(ctx, list)
-	if err != nil || slices.ContainsFunc(list, func(a *appender) bool { return moved(verdicts[a.at].ErrorCode) }) {
+	said, err := as.produce(ctx, list)
+	if err != nil || slices.ContainsFunc(list, func(a *appender) bool { return moved(said[a.at].ErrorCode) }) {
 		as.s.routes.refresh(ctx)
 	}
 	var done []func()
@@ -335,7 +342,7 @@ func (as *appenders) send(ctx context.Context, node int32, list []*appender) {
 		if a.closed {
 			continue
 		}
-		v, answered := verdicts[a.at]
+		v, answered := said[a.at]
 		if !answered {
 			v.ErrorCode = -1
 		}
@@ -349,6 +356,9 @@ func (as *appenders) send(ctx context.Context, node int32, list []*appender) {
 	as.wake()
 }
 
+// verdicts are what a broker says of the batches of a request.
+type verdicts map[TopicPartition]produce.ResponsePartition
+
 // moved says that another broker leads the partition now.
 func moved(code int16) bool {
 	switch kafka.Error(code) {
@@ -358,7 +368,8 @@ func moved(code int16) bool {
 	return false
 }
 
-func (as *appenders) produce(ctx context.Context, list []*appender) (map[TopicPartition]produce.ResponsePartition, error) {
+// produce sends the batches in flight, and returns what the broker says of each.
+func (as *appenders) produce(ctx context.Context, list []*appender) (verdicts, error) {
 	req := &rawproduce.Request{Acks: -1, Timeout: int32(produceTimeout.Milliseconds() / 2)}
 	topics := map[string]int{}
 	for _, a := range list {
@@ -381,17 +392,18 @@ func (as *appenders) produce(ctx context.Context, list []*appender) (map[TopicPa
 	if len(req.Topics) == 0 {
 		return nil, nil
 	}
-	res, err := call(ctx, produceTimeout, func(ctx context.Context) (kafka.Response, error) { return as.s.tr.RoundTrip(ctx, as.s.addr, req) })
+	send := func(ctx context.Context) (kafka.Response, error) { return as.s.tr.RoundTrip(ctx, as.s.addr, req) }
+	res, err := call(ctx, produceTimeout, send)
 	if err != nil {
 		return nil, err
 	}
-	verdicts := map[TopicPartition]produce.ResponsePartition{}
+	all := verdicts{}
 	for _, t := range res.(*produce.Response).Topics {
 		for _, p := range t.Partitions {
-			verdicts[TopicPartition{t.Topic, p.Partition}] = p
+			all[TopicPartition{t.Topic, p.Partition}] = p
 		}
 	}
-	return verdicts, nil
+	return all, nil
 }
 
 // encode makes the bytes of the batch that an appender has in flight, unless it has
@@ -418,8 +430,12 @@ func (as *appenders) encode(a *appender) (standing bool, err error) {
 	return true, err
 }
 
-// judge acts on the broker's verdict on the batch in flight, or on having none;
-// its caller has mu. It returns what to call once mu is free.
+// judge acts on the broker's verdict on the batch in flight, or on having none.
+// A duplicate sequence is as good as an acknowledgement: the same bytes have
+// landed before. What speaks of producer or sequence says that we do not know what
+// landed, and only the log can tell: a new fence, and the ledger read to it.
+// Everything else passes, and the same bytes go out again. Its caller has mu, and
+// calls what it returns once mu is free.
 func (a *appender) judge(verdict kafka.Error, err error) (done []func()) {
 	m := a.claim.s.metrics
 	switch {
@@ -486,6 +502,7 @@ func (a *appender) again(err error) {
 	a.attempts++
 	a.retryAt = time.Now().Add(min(time.Second, 10*time.Millisecond<<min(a.attempts, 7)))
 	if a.attempts%20 == 0 {
-		a.claim.log.WithError(err).WithField("topic", a.at.Topic).WithField("attempts", a.attempts).Warn("append: the brokers do not take it yet")
+		a.claim.log.WithError(err).WithField("topic", a.at.Topic).WithField("attempts", a.attempts).
+			Warn("append: the brokers do not take it yet")
 	}
 }

@@ -146,7 +146,9 @@ func (c *claim) committed(ctx context.Context) (int64, error) {
 func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
 	topic := c.s.cfg.IntentTopic
 	res, err := call(ctx, 5*time.Second, func(ctx context.Context) (*kafka.OffsetFetchResponse, error) {
-		return c.s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: c.s.cfg.Group, Topics: map[string][]int{topic: {int(c.partition)}}})
+		return c.s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{
+			GroupID: c.s.cfg.Group, Topics: map[string][]int{topic: {int(c.partition)}},
+		})
 	})
 	if err == nil {
 		err = res.Error
@@ -181,7 +183,8 @@ func (c *claim) start(committed int64, has offsetRange) int64 {
 		return has.first
 	case committed < has.first:
 		c.s.metrics.lostRecords.Add(int64(has.first - committed))
-		l.Error("the topic's retention passed the committed offset: intents may have been deleted before they were read; going on with the oldest that is left")
+		l.Error("the topic's retention passed the committed offset: intents may have been deleted before they were read; " +
+			"going on with the oldest that is left")
 		return has.first
 	case committed > has.last:
 		l.Error("the topic ends before the committed offset (was it deleted and made again?): reading it from its beginning")
@@ -207,7 +210,9 @@ func (c *claim) fenceAndRead(ctx context.Context) (kafkawire.Producer, error) {
 			return p, nil
 		}
 		c.s.metrics.newProducers.Inc()
-		c.log.WithField("producer", p.ID).Error("the coordinator knew the partition's transactional id no more and gave it a new producer id, which does not shut out an older owner: waiting a session timeout, then fencing again (see transactional.id.expiration.ms)")
+		c.log.WithField("producer", p.ID).Error("the coordinator knew the partition's transactional id no more and gave it " +
+			"a new producer id, which does not shut out an older owner: waiting a session timeout, then fencing again (see " +
+			"transactional.id.expiration.ms)")
 		if !Sleep(ctx, c.s.cfg.SessionTimeout) {
 			return p, ctx.Err()
 		}
@@ -227,7 +232,8 @@ func (c *claim) isNew(p kafkawire.Producer) bool {
 
 func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 	if d := c.note.wait(time.Now()); d > 0 {
-		c.log.WithField("wait", d.Round(time.Second).String()).Warn("the partition is fenced too often (a crash loop?): waiting, to spare its epochs")
+		c.log.WithField("wait", d.Round(time.Second).String()).
+			Warn("the partition is fenced too often (a crash loop?): waiting, to spare its epochs")
 		if !Sleep(ctx, d) {
 			return kafkawire.Producer{}, ctx.Err()
 		}

@@ -56,7 +56,8 @@ func (c *claim) uncommitted() (kafka.OffsetCommit, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	note := c.note.String()
-	if c.lost || c.done.settled < 0 || c.done.settled == c.done.committed && c.done.noted == note && !c.done.due(time.Now()) {
+	if c.lost || c.done.settled < 0 || c.done.settled == c.done.committed && c.done.noted == note &&
+		!c.done.due(time.Now()) {
 		return kafka.OffsetCommit{}, false
 	}
 	return kafka.OffsetCommit{Partition: int(c.partition), Offset: c.done.settled, Metadata: note}, true
@@ -90,7 +91,8 @@ func (c *claim) commitLast() {
 		}
 		c.s.member.commit(ctx, []*claim{c})
 		if _, open := c.uncommitted(); open && !Sleep(ctx, commitEvery) {
-			c.log.Warn("could not commit before giving the partition up: the next owner reads some intents again, and skips them")
+			c.log.Warn("could not commit before giving the partition up: the next owner reads some intents again, and skips " +
+				"them")
 			return
 		}
 	}

@@ -84,7 +84,8 @@ func (c Connection) dialer() func(ctx context.Context, network, addr string) (ne
 
 // Reach tries whether a broker accepts connections. Nothing is sent.
 func (c Connection) Reach(ctx context.Context, broker string) error {
-	conn, err := call(ctx, dialTimeout, func(ctx context.Context) (net.Conn, error) { return c.dialer()(ctx, "tcp", broker) })
+	dial := func(ctx context.Context) (net.Conn, error) { return c.dialer()(ctx, "tcp", broker) }
+	conn, err := call(ctx, dialTimeout, dial)
 	if err != nil {
 		return err
 	}
@@ -113,5 +114,6 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 	case SASLScram512:
 		return scram.Mechanism(scram.SHA512, s.Username, s.Password.Reveal())
 	}
-	return nil, fmt.Errorf("unknown SASL mechanism %q: want %s, %s or %s", s.Mechanism, SASLPlain, SASLScram256, SASLScram512)
+	return nil, fmt.Errorf("unknown SASL mechanism %q: want %s, %s or %s", s.Mechanism, SASLPlain, SASLScram256,
+		SASLScram512)
 }

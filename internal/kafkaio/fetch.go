@@ -76,7 +76,8 @@ func (c *claim) startFetch(now time.Time) (from int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	in := &c.input
-	if in.fetching || c.isDraining() || len(in.buf) >= maxAheadRecords || in.bytes >= maxAheadBytes || now.Before(in.retryAt) {
+	if in.fetching || c.isDraining() || len(in.buf) >= maxAheadRecords || in.bytes >= maxAheadBytes ||
+		now.Before(in.retryAt) {
 		return 0, false
 	}
 	in.fetching = true
@@ -240,7 +241,9 @@ func (f *fetcher) due(broker int32) (due map[int32]claimFetch, woken <-chan stru
 // fetch sends one request and gives each claim what came for it. A claim that got
 // no answer is told so, too: it waits for its fetch to end.
 func (f *fetcher) fetch(ctx context.Context, broker int32, due map[int32]claimFetch) error {
-	req := FetchRequest{Leader: broker, Topic: f.s.cfg.IntentTopic, MaxBytes: maxFetchBytes, Isolation: kafkawire.ReadCommitted}
+	req := FetchRequest{
+		Leader: broker, Topic: f.s.cfg.IntentTopic, MaxBytes: maxFetchBytes, Isolation: kafkawire.ReadCommitted,
+	}
 	for p, d := range due {
 		req.Partitions = append(req.Partitions, FetchFrom{p, d.from, maxAheadBytes})
 	}
@@ -301,7 +304,8 @@ func (c *claim) seen(end, next int64) {
 // again.
 func (c *claim) unreadable(err error) time.Duration {
 	c.s.metrics.corrupt.Inc()
-	c.log.WithError(err).Error("the partition stops here: its records cannot be read, and skipping them would lose intents; repair or delete the batch")
+	c.log.WithError(err).Error("the partition stops here: its records cannot be read, and skipping them would lose " +
+		"intents; repair or delete the batch")
 	return 10 * time.Second
 }
 
@@ -315,10 +319,12 @@ func (f *fetcher) outOfRange(ctx context.Context, c *claim, from int64) {
 		c.fetched(nil, 0, time.Second)
 	case from < has.first:
 		f.s.metrics.lostRecords.Add(int64(has.first - from))
-		l.Error("the topic's retention overtook us: intents were deleted before they were read; going on with the oldest that is left")
+		l.Error("the topic's retention overtook us: intents were deleted before they were read; going on with the oldest " +
+			"that is left")
 		c.fetched(nil, has.first, 0)
 	default:
-		l.Error("the topic ends before the offset to read on from (was it deleted and made again?): taking the partition over anew")
+		l.Error("the topic ends before the offset to read on from (was it deleted and made again?): taking the partition " +
+			"over anew")
 		c.fetched(nil, 0, time.Second)
 		c.drain()
 	}
@@ -358,7 +364,9 @@ func Visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline
 
 // record copies r, so that one waiting record does not keep a whole fetch in memory.
 func record(r *kafkawire.Record, brokerTime bool) pipeline.Record {
-	out := pipeline.Record{Offset: r.Offset, Message: event.Message{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), BrokerTime: brokerTime}}
+	out := pipeline.Record{Offset: r.Offset, Message: event.Message{
+		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), BrokerTime: brokerTime,
+	}}
 	if r.Millis >= 0 { // -1: it has none
 		out.Time = time.UnixMilli(r.Millis)
 	}

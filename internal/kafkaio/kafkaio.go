@@ -125,7 +125,9 @@ func New(cfg Config) (*Source, error) {
 		refence: FenceRenewal,
 	}
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own
-	s.routes = &routes{source: s, topics: topics, nodes: map[TopicPartition]int32{}, counts: map[string]int{}, changed: make(chan struct{}, 1)}
+	s.routes = &routes{
+		source: s, topics: topics, changed: make(chan struct{}, 1), nodes: map[TopicPartition]int32{}, counts: map[string]int{},
+	}
 	s.ledgers = &ledgers{source: s, byPart: map[int32]*ledger{}}
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)
@@ -146,7 +148,9 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context){s.routes.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat} {
+	for _, part := range []func(context.Context){
+		s.routes.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat,
+	} {
 		parts.Go(func() { part(background) })
 	}
 	err := s.member.run(ctx, background, serve)

@@ -53,7 +53,7 @@ type ledger struct {
 
 	mu     sync.RWMutex
 	known  answered
-	reach  time.Time
+	reach  time.Time       // from which on every outcome is known; zero: all there ever were
 	marked map[int64]int16 // producer id → newest epoch whose marker was read
 	loaded int64           // records read, for the log
 }
@@ -131,6 +131,8 @@ func (l *ledger) begin(ctx context.Context) error {
 }
 
 func (l *ledger) beginLocked(ctx context.Context) error {
+	// It is read from a little before the window on, so that a clock that is wrong
+	// by less than the slack hides no outcome of the window.
 	since := time.Now().Add(-l.s.cfg.LedgerWindow)
 	has, err := l.s.offsetRange(ctx, TopicPartition{l.s.cfg.OutcomeTopic, l.partition}, since.Add(-clockSlack))
 	if err != nil {
@@ -141,7 +143,8 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 	}
 	if l.next >= 0 {
 		l.log.WithField("read_to", l.next).WithField("first", has.first).WithField("last", has.last).
-			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or the topic was made again): reading it from its beginning")
+			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or " +
+				"the topic was made again): reading it from its beginning")
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -199,7 +202,8 @@ func (l *ledger) readUntil(ctx context.Context, done func(high int64) bool) erro
 		}
 		if time.Since(said) > 2*time.Second {
 			said = time.Now()
-			l.log.WithField("outcomes", l.loaded).WithField("offset", l.next).WithField("end", end).WithField("error", err).Info("reading the ledger")
+			l.log.WithField("outcomes", l.loaded).WithField("offset", l.next).WithField("end", end).WithField("error", err).
+				Info("reading the ledger")
 		}
 		if err != nil && !Sleep(ctx, l.afterError(err)) {
 			return ctx.Err()
@@ -214,7 +218,8 @@ func (l *ledger) afterError(err error) time.Duration {
 		return 50 * time.Millisecond
 	}
 	l.s.metrics.corrupt.Inc()
-	l.log.WithError(err).Error("the ledger stops here: outcomes cannot be read, and skipping them could answer an intent twice; repair or delete the batch")
+	l.log.WithError(err).Error("the ledger stops here: outcomes cannot be read, and skipping them could answer " +
+		"an intent twice; repair or delete the batch")
 	return 10 * time.Second
 }
 
@@ -226,19 +231,22 @@ func (l *ledger) done(began time.Time) {
 	l.mu.Unlock()
 	l.s.metrics.ledgerRead.Add(int64(n))
 	l.s.metrics.ledgerSize.WithLabelValues(fmt.Sprint(l.partition)).Set(float64(size))
-	l.log.WithField("outcomes", n).WithField("known", size).WithField("took", time.Since(began).Round(time.Millisecond).String()).Debug("ledger read")
+	l.log.WithField("outcomes", n).WithField("known", size).
+		WithField("took", time.Since(began).Round(time.Millisecond).String()).Debug("ledger read")
 }
 
 // fetch reads one answer of the partition's leader into the ledger.
 func (l *ledger) fetch(ctx context.Context) (high int64, err error) {
-	p, err := l.s.fetchFrom(ctx, TopicPartition{l.s.cfg.OutcomeTopic, l.partition}, l.next, maxLedgerFetch, kafkawire.ReadUncommitted)
+	p, err := l.s.fetchFrom(ctx, TopicPartition{l.s.cfg.OutcomeTopic, l.partition}, l.next, maxLedgerFetch,
+		kafkawire.ReadUncommitted)
 	if err != nil {
 		return 0, err
 	}
 	return p.HighWatermark, l.take(p.Records.Bytes)
 }
 
-// take reads a record set.
+// take reads a record set. Where it ends for an error, next stays at the batch
+// that cannot be read: to pass it over could answer an intent twice.
 func (l *ledger) take(set []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

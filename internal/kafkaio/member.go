@@ -56,7 +56,8 @@ const joinBackoff = 500 * time.Millisecond
 
 func newMember(s *Source) *member {
 	return &member{
-		s: s, woken: make(chan struct{}, 1), drained: make(chan struct{}), committing: make(chan struct{}, 1), assigned: map[int32]bool{}, claims: map[int32]*claim{},
+		s: s, woken: make(chan struct{}, 1), drained: make(chan struct{}), committing: make(chan struct{}, 1),
+		assigned: map[int32]bool{}, claims: map[int32]*claim{},
 		id: kafkawire.Member{Group: s.cfg.Group, InstanceID: s.cfg.InstanceID},
 	}
 }
@@ -118,7 +119,8 @@ func (m *member) untilDrained(ctx context.Context) (joins context.Context, relea
 // instance id away, or outcome partitions were added.
 func (m *member) ending() error {
 	if n := m.s.routes.partitions(m.s.cfg.OutcomeTopic); n != m.outcomePartitions {
-		return fatalError{fmt.Errorf("topic %s has %d partitions now, had %d: outcomes of an intent partition would go elsewhere; stop all members, then start them again", m.s.cfg.OutcomeTopic, n, m.outcomePartitions)}
+		return fatalError{fmt.Errorf("topic %s has %d partitions now, had %d: outcomes of an intent partition would go "+
+			"elsewhere; stop all members, then start them again", m.s.cfg.OutcomeTopic, n, m.outcomePartitions)}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -138,7 +140,8 @@ func (m *member) explainJoin(ctx context.Context, err error) {
 	l := m.s.log.WithError(err)
 	switch {
 	case errors.Is(err, kafka.InconsistentGroupProtocol):
-		l.Error("the group's other members are no paylink, or run with another number of outcome partitions: stop all members, then start them again")
+		l.Error("the group's other members are no paylink, or run with another number of outcome partitions: stop all " +
+			"members, then start them again")
 	case errors.Is(err, kafka.GroupAuthorizationFailed):
 		l.Error("not allowed to join the group: grant Read on it")
 	default:
@@ -170,7 +173,8 @@ func (m *member) stay(ctx context.Context) {
 func (m *member) join(ctx context.Context) (a assignment, err error) {
 	m.setJoining(true)
 	defer m.setJoining(false)
-	protocol := fmt.Sprintf("paylink-sticky-%d", m.outcomePartitions) // so that the group refuses members with other outcome partitions
+	// so that the group refuses members with other outcome partitions
+	protocol := fmt.Sprintf("paylink-sticky-%d", m.outcomePartitions)
 	res, err := m.joinGroup(ctx, protocol)
 	if err != nil {
 		return a, err
@@ -183,16 +187,17 @@ func (m *member) join(ctx context.Context) (a assignment, err error) {
 		sync.Assignments = m.assignments(res.Members)
 	}
 	sent := time.Now()
-	got, err := call(ctx, m.s.cfg.RebalanceTimeout+10*time.Second, func(ctx context.Context) (*kafka.SyncGroupResponse, error) {
-		return m.s.client.SyncGroup(ctx, sync)
-	})
+	got, err := call(ctx, m.s.cfg.RebalanceTimeout+10*time.Second,
+		func(ctx context.Context) (*kafka.SyncGroupResponse, error) {
+			return m.s.client.SyncGroup(ctx, sync)
+		})
 	if err == nil {
 		err = got.Error
 	}
 	if err != nil {
 		return a, m.failed("sync", err)
 	}
-	m.alive(sent)
+	m.alive(sent) // as of the request: the answer may have been long on its way
 	a.read(m.s.cfg.IntentTopic, got.Assignment)
 	return a, nil
 }
@@ -200,9 +205,10 @@ func (m *member) join(ctx context.Context) (a assignment, err error) {
 func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGroupResponse, error) {
 	for {
 		req := m.joinRequest(protocol)
-		res, err := call(ctx, m.s.cfg.RebalanceTimeout+m.s.cfg.SessionTimeout+10*time.Second, func(ctx context.Context) (*kafka.JoinGroupResponse, error) {
-			return m.s.client.JoinGroup(ctx, req)
-		})
+		res, err := call(ctx, m.s.cfg.RebalanceTimeout+m.s.cfg.SessionTimeout+10*time.Second,
+			func(ctx context.Context) (*kafka.JoinGroupResponse, error) {
+				return m.s.client.JoinGroup(ctx, req)
+			})
 		if err == nil {
 			err = res.Error
 		}
@@ -251,7 +257,8 @@ func (m *member) failed(step string, err error) error {
 		m.replaced(err)
 		return cmp.Or(m.ending(), err)
 	case kafka.InvalidSessionTimeout:
-		return fatalError{fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms, group.max.session.timeout.ms): %w", m.s.cfg.SessionTimeout, err)}
+		return fatalError{fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms, "+
+			"group.max.session.timeout.ms): %w", m.s.cfg.SessionTimeout, err)}
 	}
 	return err
 }
@@ -385,7 +392,8 @@ func (m *member) identity() (id kafkawire.Member, ok bool) {
 func (m *member) beat(ctx context.Context) {
 	for Sleep(ctx, m.s.cfg.heartbeatEvery()) {
 		if err := m.heartbeat(ctx); err != nil && ctx.Err() == nil && !m.s.lease.live() {
-			m.s.log.WithError(err).Warn("no heartbeat for a session timeout: neither calling nor publishing until the group answers")
+			m.s.log.WithError(err).Warn("no heartbeat for a session timeout: neither calling nor publishing until the group " +
+				"answers")
 		}
 	}
 }
@@ -416,7 +424,7 @@ func (m *member) heartbeat(ctx context.Context) error {
 	case kafka.RebalanceInProgress:
 		m.aliveInRebalance(sent)
 		m.mu.Lock()
-		if !m.joining {
+		if !m.joining { // else what the group asks for is on its way
 			m.wakeLocked(true)
 		}
 		m.mu.Unlock()
@@ -467,7 +475,8 @@ func (m *member) replaced(why error) {
 // replacedAgain is how soon a second replacement shows that there are two of us.
 const replacedAgain = time.Minute
 
-// lose drops all claims: the group does not count us in any more.
+// lose drops all claims: the group does not count us in any more. The lease ends
+// first, so that no call or append begins while the claims learn of it.
 func (m *member) lose(why error) {
 	m.s.lease.end()
 	m.mu.Lock()

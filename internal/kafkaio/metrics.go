@@ -42,21 +42,27 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return c
 	}
 	gauges := func(name, help string) *prometheus.GaugeVec {
-		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "paylink", Subsystem: "kafka", Name: name, Help: help}, []string{"partition"})
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "paylink", Subsystem: "kafka", Name: name, Help: help},
+			[]string{"partition"})
 		reg.MustRegister(g)
 		return g
 	}
 	m := &metrics{
-		assigned:     prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "paylink", Subsystem: "kafka", Name: "partitions_assigned", Help: "Partitions of the intent topic that the group gave to this member."}),
-		lost:         counts("partitions_lost_total", "Partitions lost without a hand-over."),
-		fences:       counts("fences_total", "Fences made."),
-		refences:     counts("fences_broken_total", "Fences found broken while we owned the partition. Alarm if it rises."),
-		newProducers: counts("new_producer_ids_total", "Transactional ids that the coordinator had forgotten. Alarm if it rises."),
-		ledgerRead:   counts("ledger_outcomes_read_total", "Outcomes read into ledgers."),
-		ledgerSize:   gauges("ledger_intents", "Answered intents known, per outcome partition, when its ledger was last read."),
-		fetchErrors:  counts("fetch_errors_total", "Fetches that failed and were repeated."),
-		corrupt:      counts("corrupt_batches_total", "Batches that could not be read; their partition stands still. Alarm if it rises."),
-		lostRecords:  counts("records_lost_to_retention_total", "Offsets that retention deleted before they were read. Alarm if it rises."),
+		assigned: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "paylink", Subsystem: "kafka",
+			Name: "partitions_assigned", Help: "Partitions of the intent topic that the group gave to this member."}),
+		lost:     counts("partitions_lost_total", "Partitions lost without a hand-over."),
+		fences:   counts("fences_total", "Fences made."),
+		refences: counts("fences_broken_total", "Fences found broken while we owned the partition. Alarm if it rises."),
+		newProducers: counts("new_producer_ids_total",
+			"Transactional ids that the coordinator had forgotten. Alarm if it rises."),
+		ledgerRead: counts("ledger_outcomes_read_total", "Outcomes read into ledgers."),
+		ledgerSize: gauges("ledger_intents", "Answered intents known, per outcome partition, when its ledger was last "+
+			"read."),
+		fetchErrors: counts("fetch_errors_total", "Fetches that failed and were repeated."),
+		corrupt: counts("corrupt_batches_total",
+			"Batches that could not be read; their partition stands still. Alarm if it rises."),
+		lostRecords: counts("records_lost_to_retention_total",
+			"Offsets that retention deleted before they were read. Alarm if it rises."),
 		lag:          gauges("lag_records", "Records of the intent partition not fetched yet."),
 		appended:     counts("records_appended_total", "Outcomes and dead letters acknowledged by all in-sync replicas."),
 		batches:      counts("batches_appended_total", "Batches acknowledged by all in-sync replicas."),

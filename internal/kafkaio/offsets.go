@@ -25,11 +25,14 @@ func (s *Source) offsetRange(ctx context.Context, at TopicPartition, t time.Time
 	if err != nil {
 		return offsetRange{}, err
 	}
-	return offsetRange{first: ends.FirstOffset, since: min(OffsetOfTime(younger, ends.LastOffset), ends.LastOffset), last: ends.LastOffset}, nil
+	since := min(OffsetOfTime(younger, ends.LastOffset), ends.LastOffset)
+	return offsetRange{first: ends.FirstOffset, since: since, last: ends.LastOffset}, nil
 }
 
 // offsets asks for offsets of one partition.
-func (s *Source) offsets(ctx context.Context, topic string, which ...kafka.OffsetRequest) (kafka.PartitionOffsets, error) {
+func (s *Source) offsets(
+	ctx context.Context, topic string, which ...kafka.OffsetRequest,
+) (kafka.PartitionOffsets, error) {
 	return call(ctx, 5*time.Second, func(ctx context.Context) (kafka.PartitionOffsets, error) {
 		return ListOffsets(ctx, s.client, kafka.ReadUncommitted, topic, which)
 	})
@@ -37,8 +40,12 @@ func (s *Source) offsets(ctx context.Context, topic string, which ...kafka.Offse
 
 // ListOffsets asks for offsets of one partition. With read committed, the last
 // one is the last stable one.
-func ListOffsets(ctx context.Context, c *kafka.Client, level kafka.IsolationLevel, topic string, which []kafka.OffsetRequest) (kafka.PartitionOffsets, error) {
-	res, err := c.ListOffsets(ctx, &kafka.ListOffsetsRequest{IsolationLevel: level, Topics: map[string][]kafka.OffsetRequest{topic: which}})
+func ListOffsets(
+	ctx context.Context, c *kafka.Client, level kafka.IsolationLevel, topic string, which []kafka.OffsetRequest,
+) (kafka.PartitionOffsets, error) {
+	res, err := c.ListOffsets(ctx, &kafka.ListOffsetsRequest{
+		IsolationLevel: level, Topics: map[string][]kafka.OffsetRequest{topic: which},
+	})
 	if err != nil {
 		return kafka.PartitionOffsets{}, err
 	}

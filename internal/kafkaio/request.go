@@ -71,7 +71,8 @@ func (r FetchRequest) Fetch(ctx context.Context, c *kafka.Client) ([]kafkawire.F
 	topic := kafkawire.FetchTopic{Topic: r.Topic}
 	for _, p := range r.Partitions {
 		topic.Partitions = append(topic.Partitions, kafkawire.FetchPartition{
-			Partition: p.Partition, CurrentLeaderEpoch: -1, FetchOffset: p.Offset, LogStartOffset: -1, PartitionMaxBytes: p.MaxBytes,
+			Partition: p.Partition, CurrentLeaderEpoch: -1, FetchOffset: p.Offset, LogStartOffset: -1,
+			PartitionMaxBytes: p.MaxBytes,
 		})
 	}
 	res, err := call(ctx, maxFetchWait+10*time.Second, func(ctx context.Context) (kafka.Response, error) {
@@ -106,14 +107,17 @@ func (r FetchRequest) FetchOne(ctx context.Context, c *kafka.Client) (*kafkawire
 }
 
 // fetchFrom fetches from one partition, at the broker that leads it.
-func (s *Source) fetchFrom(ctx context.Context, at TopicPartition, from int64, maxBytes int32, isolation int8) (*kafkawire.FetchPartitionResponse, error) {
+func (s *Source) fetchFrom(
+	ctx context.Context, at TopicPartition, from int64, maxBytes int32, isolation int8,
+) (*kafkawire.FetchPartitionResponse, error) {
 	leader, ok := s.routes.leader(at)
 	if !ok {
 		s.routes.refresh(ctx)
 		return nil, kafka.LeaderNotAvailable
 	}
 	p, err := FetchRequest{
-		Leader: leader, Topic: at.Topic, Partitions: []FetchFrom{{at.Partition, from, maxBytes}}, MaxBytes: maxBytes, Isolation: isolation,
+		Leader: leader, Topic: at.Topic, Partitions: []FetchFrom{{at.Partition, from, maxBytes}}, MaxBytes: maxBytes,
+		Isolation: isolation,
 	}.FetchOne(ctx, s.client)
 	if Code(err) != 0 {
 		s.routes.refresh(ctx)

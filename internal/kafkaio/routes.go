@@ -110,7 +110,8 @@ func (r *routes) refresh(ctx context.Context) error {
 // wake wakes the member when a number of partitions changed, also if the topic
 // was deleted and made again with other partitions.
 func (r *routes) wake(before, now map[string]int) {
-	if !slices.ContainsFunc(r.topics[:2], func(t string) bool { return now[t] > 0 && before[t] > 0 && now[t] != before[t] }) {
+	differs := func(t string) bool { return now[t] > 0 && before[t] > 0 && now[t] != before[t] }
+	if !slices.ContainsFunc(r.topics[:2], differs) {
 		return
 	}
 	select {

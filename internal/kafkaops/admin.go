@@ -237,7 +237,8 @@ func stateOf(t kafka.Topic, settings map[string]string) TopicState {
 
 // settings asks for the settings of topics or of one broker, by resource. A
 // resource that we may not look at has none.
-func (a *admin) settings(ctx context.Context, kind kafka.ResourceType, names ...string) (map[string]map[string]string, error) {
+func (a *admin) settings(ctx context.Context, kind kafka.ResourceType,
+	names ...string) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	if len(names) == 0 {
 		return out, nil

@@ -39,7 +39,8 @@ func Check(ctx context.Context, cfg CheckConfig) []finding.Finding {
 	c.admin = a
 	md, err := a.metadata(ctx, cfg.Topics.all())
 	if err != nil {
-		c.fail("brokers", err.Error(), "check addresses, network, and TLS and SASL settings; \"unexpected EOF\" is how brokers refuse a login or a plain connection to a TLS port")
+		c.fail("brokers", err.Error(), "check addresses, network, and TLS and SASL settings; \"unexpected EOF\" is how "+
+			"brokers refuse a login or a plain connection to a TLS port")
 		return c.found
 	}
 	c.brokers(md)
@@ -108,16 +109,20 @@ func (c *checker) brokerSettings(ctx context.Context, md *kafka.MetadataResponse
 		c.warn("broker settings", "auto.create.topics.enable is true: a mistyped topic name makes a topic", "set it to false")
 	}
 	if n, err := strconv.Atoi(set["offsets.topic.replication.factor"]); err == nil && n < 2 && c.nodes >= 3 {
-		c.warn("broker settings", "offsets.topic.replication.factor is 1: commits die with one broker", "set it to 3 before the first group is made")
+		c.warn("broker settings", "offsets.topic.replication.factor is 1: commits die with one broker",
+			"set it to 3 before the first group is made")
 	}
 	if d, ok := millis(set["producer.id.expiration.ms"]); ok && d <= kafkaio.FenceRenewal {
-		c.fail("broker settings", fmt.Sprintf("producer.id.expiration.ms is %s: a fence is renewed every %s only, and would be forgotten in between", d, kafkaio.FenceRenewal), "set it to 86400000 (a day) or more")
+		c.fail("broker settings", fmt.Sprintf("producer.id.expiration.ms is %s: a fence is renewed every %s only, and would "+
+			"be forgotten in between", d, kafkaio.FenceRenewal), "set it to 86400000 (a day) or more")
 	}
 	if d, ok := millis(set["group.min.session.timeout.ms"]); ok && c.cfg.SessionTimeout < d {
-		c.fail("broker settings", fmt.Sprintf("group.min.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: the group refuses us", d, c.cfg.SessionTimeout), "raise the latter")
+		c.fail("broker settings", fmt.Sprintf("group.min.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: "+
+			"the group refuses us", d, c.cfg.SessionTimeout), "raise the latter")
 	}
 	if d, ok := millis(set["group.max.session.timeout.ms"]); ok && c.cfg.SessionTimeout > d {
-		c.fail("broker settings", fmt.Sprintf("group.max.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: the group refuses us", d, c.cfg.SessionTimeout), "lower the latter")
+		c.fail("broker settings", fmt.Sprintf("group.max.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: "+
+			"the group refuses us", d, c.cfg.SessionTimeout), "lower the latter")
 	}
 	if len(c.found) == before {
 		c.ok("broker settings", "fit (seen on broker "+id+")")
@@ -152,10 +157,12 @@ func (c *checker) topic(s TopicState) {
 	}
 	before := len(c.found)
 	if s.Leaderless > 0 {
-		c.fail(about, fmt.Sprintf("%d of %d partitions have no leader", s.Leaderless, s.Partitions), "bring the brokers that hold them back")
+		c.fail(about, fmt.Sprintf("%d of %d partitions have no leader", s.Leaderless, s.Partitions),
+			"bring the brokers that hold them back")
 	}
 	if s.OutOfSync > 0 {
-		c.warn(about, fmt.Sprintf("%d of %d partitions have a replica that is behind or away", s.OutOfSync, s.Partitions), "look at the brokers")
+		c.warn(about, fmt.Sprintf("%d of %d partitions have a replica that is behind or away", s.OutOfSync, s.Partitions),
+			"look at the brokers")
 	}
 	if s.Settings == nil {
 		c.warn(about, "its settings are not visible to us", "grant DescribeConfigs on it to have them checked")
@@ -173,13 +180,17 @@ func (c *checker) copies(about string, s TopicState) {
 	minISR, _ := strconv.Atoi(s.Settings[setMinISR])
 	switch {
 	case minISR > s.Replicas:
-		c.fail(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: nothing can be written", minISR, s.Replicas), "lower the one or raise the other")
+		c.fail(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: nothing can be written", minISR,
+			s.Replicas), "lower the one or raise the other")
 	case c.nodes >= 3 && minISR < 2 && s.Name == c.cfg.Topics.Outcomes:
-		c.fail(about, "min.insync.replicas is less than 2: an acknowledged outcome may die with one broker, and its intent be answered twice", "set it to 2, with 3 replicas")
+		c.fail(about, "min.insync.replicas is less than 2: an acknowledged outcome may die with one broker, and its intent "+
+			"be answered twice", "set it to 2, with 3 replicas")
 	case c.nodes >= 3 && minISR < 2:
-		c.warn(about, "min.insync.replicas is less than 2: an acknowledged record may die with one broker", "set it to 2, with 3 replicas")
+		c.warn(about, "min.insync.replicas is less than 2: an acknowledged record may die with one broker",
+			"set it to 2, with 3 replicas")
 	case minISR > 1 && minISR == s.Replicas:
-		c.warn(about, fmt.Sprintf("min.insync.replicas equals the %d replicas: one broker away stops all writing", s.Replicas), "have one replica more")
+		c.warn(about, fmt.Sprintf("min.insync.replicas equals the %d replicas: one broker away stops all writing",
+			s.Replicas), "have one replica more")
 	}
 	if c.nodes >= 3 && s.Replicas < 3 {
 		c.warn(about, fmt.Sprintf("has %d replicas on %d brokers", s.Replicas, c.nodes), "reassign it to 3 replicas")
@@ -192,16 +203,19 @@ func (c *checker) copies(about string, s TopicState) {
 // retention looks at what deletes records; outcomes are the service's memory.
 func (c *checker) retention(about string, s TopicState) {
 	if strings.Contains(s.Settings[setCleanup], "compact") && s.Name != c.cfg.Topics.DeadLetters {
-		c.fail(about, "cleanup.policy is "+s.Settings[setCleanup]+": of several records with one key only the last is kept", "set it to delete")
+		c.fail(about, "cleanup.policy is "+s.Settings[setCleanup]+": of several records with one key only the last is "+
+			"kept", "set it to delete")
 	}
 	if s.Name != c.cfg.Topics.Outcomes {
 		return
 	}
 	if d, ok := millis(s.Settings[setRetention]); ok && d < c.cfg.LedgerWindow {
-		c.fail(about, fmt.Sprintf("retention.ms keeps outcomes for %s, and PAYLINK_LEDGER_WINDOW is %s: answered intents would be forgotten, and answered again", d, c.cfg.LedgerWindow), "raise retention.ms, or lower the window")
+		c.fail(about, fmt.Sprintf("retention.ms keeps outcomes for %s, and PAYLINK_LEDGER_WINDOW is %s: answered intents "+
+			"would be forgotten, and answered again", d, c.cfg.LedgerWindow), "raise retention.ms, or lower the window")
 	}
 	if n, err := strconv.ParseInt(s.Settings[setRetentionLen], 10, 64); err == nil && n >= 0 {
-		c.warn(about, fmt.Sprintf("retention.bytes is %d: on a busy day outcomes go before the ledger window ends", n), "set it to -1")
+		c.warn(about, fmt.Sprintf("retention.bytes is %d: on a busy day outcomes go before the ledger window ends", n),
+			"set it to -1")
 	}
 }
 
@@ -210,7 +224,9 @@ func (c *checker) counts(intents, outcomes TopicState) {
 		c.ok("partitions", fmt.Sprintf("%d of intents and of outcomes", intents.Partitions))
 		return
 	}
-	c.warn("partitions", fmt.Sprintf("%d of intents, %d of outcomes: it works, but ledgers overlap or stay unused", intents.Partitions, outcomes.Partitions), "make them equal while every replica is stopped and no intent is unfinished")
+	c.warn("partitions", fmt.Sprintf("%d of intents, %d of outcomes: it works, but ledgers overlap or stay unused",
+		intents.Partitions, outcomes.Partitions), "make them equal while every replica is stopped and no intent is "+
+		"unfinished")
 }
 
 // sizes looks whether the largest intent fits into the dead letters.
@@ -218,7 +234,8 @@ func (c *checker) sizes(intents, dead TopicState) {
 	in, err1 := strconv.Atoi(intents.Settings[setMaxMessage])
 	out, err2 := strconv.Atoi(dead.Settings[setMaxMessage])
 	if err1 == nil && err2 == nil && out < in {
-		c.warn("topic "+dead.Name, fmt.Sprintf("max.message.bytes is %d, less than the %d of %s: a large dead letter is kept by reference only", out, in, intents.Name), "raise it above the intents'")
+		c.warn("topic "+dead.Name, fmt.Sprintf("max.message.bytes is %d, less than the %d of %s: a large dead letter is "+
+			"kept by reference only", out, in, intents.Name), "raise it above the intents'")
 	}
 }
 
@@ -256,7 +273,8 @@ func (c *checker) fence(ctx context.Context) {
 		c.fail("fence", err.Error(), mendFence(err, prefix))
 		return
 	}
-	c.ok("fence", "an empty transaction was begun and aborted: transactions work, and we may write "+strings.Join(topics, " and "))
+	c.ok("fence", "an empty transaction was begun and aborted: transactions work, and we may write "+
+		strings.Join(topics, " and "))
 }
 
 // passes reports whether an error of the fence may pass by itself while we wait.
@@ -266,7 +284,8 @@ func passes(err error) bool {
 	switch kafkaio.Code(err) {
 	case 0: // no broker has given a verdict
 		return true
-	case kafka.ConcurrentTransactions, kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup:
+	case kafka.ConcurrentTransactions, kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable,
+		kafka.NotCoordinatorForGroup:
 		return true
 	}
 	return false
@@ -281,7 +300,8 @@ func mendFence(err error, prefix string) string {
 	case kafka.ClusterAuthorizationFailed:
 		return "grant IdempotentWrite on the cluster"
 	case kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup:
-		return "the transaction coordinator is not up; look at the topic __transaction_state (transaction.state.log.replication.factor needs so many brokers)"
+		return "the transaction coordinator is not up; look at the topic __transaction_state " +
+			"(transaction.state.log.replication.factor needs so many brokers)"
 	}
 	return "the brokers must support transactions, and let us use ids that begin with " + prefix
 }
@@ -302,7 +322,8 @@ func (c *checker) group(ctx context.Context) {
 	case len(res.Groups) != 1 || res.Groups[0].GroupState == "Dead":
 		c.ok(about, "is new")
 	default:
-		c.ok(about, fmt.Sprintf("is %s, with %d members", strings.ToLower(res.Groups[0].GroupState), len(res.Groups[0].Members)))
+		c.ok(about, fmt.Sprintf("is %s, with %d members", strings.ToLower(res.Groups[0].GroupState),
+			len(res.Groups[0].Members)))
 	}
 }
 

@@ -74,7 +74,8 @@ func (s *scanner) partitions(ctx context.Context) ([]int32, error) {
 	case t.Error != nil:
 		return nil, fmt.Errorf("read %s: %w", s.r.Topic, t.Error)
 	case s.r.Partition >= int32(len(t.Partitions)):
-		return nil, fmt.Errorf("read %s: it has %d partitions, and no partition %d", s.r.Topic, len(t.Partitions), s.r.Partition)
+		return nil, fmt.Errorf("read %s: it has %d partitions, and no partition %d", s.r.Topic, len(t.Partitions),
+			s.r.Partition)
 	case s.r.Partition >= 0:
 		return []int32{s.r.Partition}, nil
 	}
@@ -115,7 +116,9 @@ const maxScanFails = 25
 
 // read returns the records at and after an offset, and where to read on. What
 // retention deletes meanwhile is gone without a word.
-func (s *scanner) read(ctx context.Context, at kafkaio.TopicPartition, from int64) (recs []pipeline.Record, next int64, err error) {
+func (s *scanner) read(
+	ctx context.Context, at kafkaio.TopicPartition, from int64,
+) (recs []pipeline.Record, next int64, err error) {
 	for range maxScanFails {
 		var p *kafkawire.FetchPartitionResponse
 		p, err = s.fetch(ctx, at, from)
@@ -172,7 +175,9 @@ func (s *scanner) offsets(ctx context.Context, at kafkaio.TopicPartition, t *tim
 }
 
 // fetch asks the leader of the moment.
-func (s *scanner) fetch(ctx context.Context, at kafkaio.TopicPartition, from int64) (*kafkawire.FetchPartitionResponse, error) {
+func (s *scanner) fetch(
+	ctx context.Context, at kafkaio.TopicPartition, from int64,
+) (*kafkawire.FetchPartitionResponse, error) {
 	md, err := s.admin.metadata(ctx, []string{at.Topic})
 	if err != nil {
 		return nil, err

@@ -44,7 +44,8 @@ func checkMerchants(cfg config.Run) []finding.Finding {
 	if len(cfg.Merchants) == 1 {
 		what = fmt.Sprintf("%s, with a secret, at %s", cfg.Merchants[0].ID, cfg.Merchants[0].Rate)
 	}
-	found = append(found, finding.Finding{Level: finding.OK, About: "merchants", What: what + "; whether the gateway accepts the secret shows only in a payment"})
+	found = append(found, finding.Finding{Level: finding.OK, About: "merchants",
+		What: what + "; whether the gateway accepts the secret shows only in a payment"})
 	if short > 0 {
 		found = append(found, finding.Finding{Level: finding.Warn, About: "merchants",
 			What: fmt.Sprintf("%d of %d secrets are shorter than 8 characters", short, len(cfg.Merchants)),

@@ -105,7 +105,8 @@ func gatewaysDown(m numbers, ours []string, lanes []pipeline.LaneWait) []console
 		}
 		a := console.Alarm{
 			What: fmt.Sprintf("Gateway %s fails broadly: its intents wait, and it is only probed", host),
-			Mend: "See in the log how the calls end, and ask the gateway's people. If only we cannot reach it, \"paylink check\" looks at address, name resolution, firewall and proxy. Calls go on by themselves once a probe works.",
+			Mend: "See in the log how the calls end, and ask the gateway's people. If only we cannot reach it, \"paylink " +
+				"check\" looks at address, name resolution, firewall and proxy. Calls go on by themselves once a probe works.",
 		}
 		for _, l := range lanes {
 			if l.Gateway == host && l.State == "breaker open" {
@@ -123,8 +124,10 @@ func holds(e pipeline.State) []console.Alarm {
 	for _, l := range e.Lanes {
 		if l.OnHold {
 			out = append(out, console.Alarm{
-				What:  fmt.Sprintf("Merchant %s is on hold: the gateway rejects our credentials or set-up (error %s)", l.Merchant, l.Code),
-				Mend:  "Check the merchant's number, its secret and its contract. No intent fails for this, and calls go on by themselves once a probe works.",
+				What: fmt.Sprintf("Merchant %s is on hold: the gateway rejects our credentials or set-up (error %s)",
+					l.Merchant, l.Code),
+				Mend: "Check the merchant's number, its secret and its contract. No intent fails for this, and calls go on by " +
+					"themselves once a probe works.",
 				Since: l.Since,
 			})
 		}
@@ -140,12 +143,21 @@ func rises(m numbers, k kafkaio.Counters) []console.Alarm {
 		n          uint64
 		what, mend string
 	}{
-		{k.CorruptBatches, "Batches of the intent topic cannot be read: their partitions stand still", "Look at the log for partition and offset; the batch is broken on the broker's disk."},
-		{m.sum(metricSecond), "The gateway holds another payment than the published link's: it did not honour the idempotency key", "Reconcile these orders with the gateway; the log names each, with \"reconcile\". Their payers have one link only."},
-		{m.sum(metricVanished), "Retention deleted intents that waited for their turn: they get no outcome", "Raise the retention of the intent topic above the longest wait, and have the emitter publish them again; the log names partition and offset of each."},
-		{k.LostRecords, "Kafka deleted intents before they were read", "Raise the retention of the intent topic, and have the emitter publish the lost intents again."},
-		{k.BrokenFences, "Somebody else fenced partitions that we own", "Make sure that no other service has this group's name on this topic. Nothing is published twice: each fence was made again."},
-		{k.NewProducerIDs, "The transaction coordinator had forgotten us: a fence began anew", "Raise transactional.id.expiration.ms if this comes back."},
+		{k.CorruptBatches, "Batches of the intent topic cannot be read: their partitions stand still",
+			"Look at the log for partition and offset; the batch is broken on the broker's disk."},
+		{m.sum(metricSecond), "The gateway holds another payment than the published link's: it did not honour the " +
+			"idempotency key", "Reconcile these orders with the gateway; the log names each, with \"reconcile\". Their payers " +
+			"have one link only."},
+		{m.sum(metricVanished), "Retention deleted intents that waited for their turn: they get no outcome",
+			"Raise the retention of the intent topic above the longest wait, and have the emitter publish them again; the log " +
+				"names partition and offset of each."},
+		{k.LostRecords, "Kafka deleted intents before they were read",
+			"Raise the retention of the intent topic, and have the emitter publish the lost intents again."},
+		{k.BrokenFences, "Somebody else fenced partitions that we own",
+			"Make sure that no other service has this group's name on this topic. Nothing is published twice: each fence was " +
+				"made again."},
+		{k.NewProducerIDs, "The transaction coordinator had forgotten us: a fence began anew",
+			"Raise transactional.id.expiration.ms if this comes back."},
 	} {
 		if a.n > 0 {
 			out = append(out, console.Alarm{What: fmt.Sprintf("%s (%d since the start)", a.what, a.n), Mend: a.mend})
@@ -190,7 +202,8 @@ func counters(m numbers, e pipeline.State, k kafkaio.Counters) []console.Counter
 		labels        []string
 		bad           map[string]bool
 	}{
-		{"Intents settled", "paylink_intents_settled_total", []string{"outcome", "reason"}, map[string]bool{"failed gave_up": true}},
+		{"Intents settled", "paylink_intents_settled_total", []string{"outcome", "reason"},
+			map[string]bool{"failed gave_up": true}},
 		{"Skipped", "paylink_skipped_total", []string{"kind"}, nil},
 		{"Dead letters", "paylink_dead_letters_total", []string{"reason"}, map[string]bool{"*": true}},
 		{"Gateway calls", "paylink_gateway_calls_total", []string{"call", "result"}, nil},
@@ -198,7 +211,8 @@ func counters(m numbers, e pipeline.State, k kafkaio.Counters) []console.Counter
 	} {
 		for _, r := range m[f.metric] {
 			name := r.name(f.labels)
-			out = append(out, console.Counter{Group: f.group, Name: name, Value: uint64(r.value), Bad: f.bad["*"] || f.bad[name]})
+			bad := f.bad["*"] || f.bad[name]
+			out = append(out, console.Counter{Group: f.group, Name: name, Value: uint64(r.value), Bad: bad})
 		}
 	}
 	return append(out,

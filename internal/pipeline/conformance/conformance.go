@@ -160,7 +160,8 @@ func answer(t *testing.T, c pipeline.Claim, r pipeline.Record) pipeline.Answer {
 	}
 	from := event.Place{Topic: "payment-intents", Partition: c.Partition(), Offset: r.Offset}
 	link := payment.Link{PaymentID: 1, RedirectURL: "https://pay.example/1", RedirectURLType: payment.URLNeedData}
-	m, err := event.NewEncoder(event.EncoderConfig{}).Outcome(context.Background(), dec, r.Key, from, payment.Created{Link: link, Attempts: 1, At: time.Now()})
+	m, err := event.NewEncoder(event.EncoderConfig{}).
+		Outcome(context.Background(), dec, r.Key, from, payment.Created{Link: link, Attempts: 1, At: time.Now()})
 	if err != nil {
 		t.Error(err)
 	}
@@ -487,7 +488,8 @@ func tooLarge(t *testing.T, b Bench) {
 		c.Append(before, func(err error) { first <- err })
 		same(t, "Append of too much", errors.Is(appended(t, c, a), pipeline.ErrTooLarge), true)
 		same(t, "Append before it", <-first, nil)
-		same(t, "Bury of too much", errors.Is(settle(t, func(done func(error)) { c.Bury(dead, done) }), pipeline.ErrTooLarge), true)
+		same(t, "Bury of too much", errors.Is(settle(t, func(done func(error)) { c.Bury(dead, done) }),
+			pipeline.ErrTooLarge), true)
 		same(t, "Look for what was too large", c.Look(a.ID, a.Digest), pipeline.Unknown)
 		a.Message = small
 		same(t, "Append of less", appended(t, c, a), nil)
