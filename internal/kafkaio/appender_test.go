@@ -57,7 +57,7 @@ func TestWhatComesAfterTheClaimIsToldSoAndNotFromWithin(t *testing.T) {
 	add := func() {
 		c.outcomes.add(entry{done: func(err error) {
 			s.appenders.mu.Lock() // add has it
-			s.appenders.mu.Unlock()
+			defer s.appenders.mu.Unlock()
 			told <- err
 		}})
 	}
