@@ -13,7 +13,7 @@
 //	ledger  the outcome partition, read up to our own marker: everything an
 //	        older owner ever published is known now, nothing can be added (ledger.go)
 //	append  plain idempotent batches under that epoch, the same bytes until
-//	        they are acknowledged (append.go)
+//	        they are acknowledged (append.go, verdict.go)
 //	commit  the unbroken run of settled offsets, with generation and member id (commit.go)
 //
 // Membership is made by hand (member.go), because kafka-go's ConsumerGroup

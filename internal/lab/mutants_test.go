@@ -42,7 +42,7 @@ var mutants = []mutant{
 	{"dead letter not waited for", []edit{{"kafkaio/claim.go",
 		"c.deadLetters.add(entry{rec: wireRecord(m), done: done})",
 		"c.deadLetters.add(entry{rec: wireRecord(m), done: func(error) {}})\n\tgo done(nil)"}}},
-	{"dead letter's error ignored", []edit{{"kafkaio/append.go", "case verdict == 0, verdict == kafka.DuplicateSequenceNumber:", "case verdict == 0, verdict == kafka.DuplicateSequenceNumber, !a.fenced:"}}},
+	{"dead letter's error ignored", []edit{{"kafkaio/verdict.go", "case verdict == 0, verdict == kafka.DuplicateSequenceNumber:", "case verdict == 0, verdict == kafka.DuplicateSequenceNumber, !a.fenced:"}}},
 	{"calls in flight not bounded", []edit{
 		{"pipeline/engine.go", "return e.inFlight < e.cfg.Concurrency && e.active < 2*e.cfg.Concurrency", "return true"},
 		{"pipeline/host.go", "return h.inFlight >= h.adaptive.Allowed()", "return false"}}},
@@ -55,7 +55,7 @@ var mutants = []mutant{
 	{"conflict not noticed", []edit{{"kafkaio/answered.go", "case d&^ours != digest&^ours:", "case d == digest+2:"}}},
 	{"order of keys ignored", []edit{{"pipeline/engine.go", "t.key, t.keyed = hashKey(r.Key), true", "t.key, t.keyed = hashKey(r.Key), false"}}},
 	{"committed ahead of a gap", []edit{{"pipeline/desk.go", "\tif len(d.open) > 0 {\n\t\tw = min", "\tif len(d.open) > 3 {\n\t\tw = min"}}},
-	{"repeated under a new sequence", []edit{{"kafkaio/append.go", "\ta.attempts++\n", "\ta.attempts++\n\ta.seq, a.raw = kafkawire.NextSequence(a.seq, len(a.flight)), nil\n"}}},
+	{"repeated under a new sequence", []edit{{"kafkaio/verdict.go", "\ta.attempts++\n", "\ta.attempts++\n\ta.seq, a.raw = kafkawire.NextSequence(a.seq, len(a.flight)), nil\n"}}},
 	{"answers in hand dropped when the fence is made anew", []edit{{"kafkaio/append.go", "a.queue = append(slices.Clone(a.flight), a.queue...)", "a.queue = a.queue[:0:0]"}}},
 	{"a duplicate denies the payment", []edit{{"pipeline/settle.go", "PaymentMayExist: true, PaymentID: id,", "PaymentMayExist: false, PaymentID: id,"}}},
 	{"expires_at ignored", []edit{
