@@ -19,7 +19,7 @@ import (
 // product is what the service is made of; what is not in it is never linked
 // into cmd/paylink.
 var product = []string{
-	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "pipeline", "kafkawire", "kafkaio",
+	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
 	"reconcile", "console", "telemetry", "config", "service", "registry",
 }
 
@@ -41,6 +41,8 @@ var rooms = map[string][]string{
 	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt"},
 	"kafkawire":  {},
 	"kafkaio":    {"payment", "event", "pipeline", "kafkawire"},
+	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
+	"finding":    {},
 	"reconcile":  {"payment", "event", "pipeline"},
 	"console":    {},
 	"telemetry":  {},
@@ -67,8 +69,8 @@ var rooms = map[string][]string{
 // slash covers all below it.
 var shut = map[string][]string{
 	// bench compares the service with the plainest kafka-go loop.
-	"github.com/segmentio/kafka-go":    {"kafkaio", "kafkawire", "bench"},
-	"github.com/segmentio/kafka-go/":   {"kafkaio", "kafkawire", "bench"},
+	"github.com/segmentio/kafka-go":    {"kafkaio", "kafkaops", "kafkawire", "bench"},
+	"github.com/segmentio/kafka-go/":   {"kafkaio", "kafkaops", "kafkawire", "bench"},
 	"github.com/testcontainers/":       {"realkafka"},
 	"github.com/twmb/franz-go/pkg/kgo": {"devstack", "realkafka"},
 }

@@ -13,7 +13,7 @@ import (
 	"paylink/internal/config"
 	"paylink/internal/event"
 	"paylink/internal/event/outcomes"
-	"paylink/internal/kafkaio"
+	"paylink/internal/kafkaops"
 	"paylink/internal/payment"
 	"paylink/internal/service"
 )
@@ -62,13 +62,13 @@ func schemasValidate(ctx context.Context, cfg config.SchemasValidate, w world) e
 
 // records are those of a range of a topic.
 func records(ctx context.Context, cfg config.SchemasValidate) source {
-	r := kafkaio.Range{Topic: cfg.Topic, Partition: int32(cfg.Partition), From: kafkaio.Bound(cfg.Begin)}
+	r := kafkaops.Range{Topic: cfg.Topic, Partition: int32(cfg.Partition), From: kafkaops.Bound(cfg.Begin)}
 	if cfg.End != nil {
-		end := kafkaio.Bound(*cfg.End)
+		end := kafkaops.Bound(*cfg.End)
 		r.To = &end
 	}
 	return func(do func(string, event.Message) error) error {
-		return kafkaio.Scan(ctx, service.Connection(cfg.Kafka, nil), r, func(p event.Place, m event.Message) error {
+		return kafkaops.Scan(ctx, service.Connection(cfg.Kafka, nil), r, func(p event.Place, m event.Message) error {
 			return do(placeOf(p), m)
 		})
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"paylink/internal/config"
-	"paylink/internal/kafkaio"
+	"paylink/internal/finding"
+	"paylink/internal/kafkaops"
 	"paylink/internal/service"
 	"paylink/internal/telemetry"
 )
@@ -45,7 +46,7 @@ func serve(ctx context.Context, cfg config.Run, warnings []string, w world, sett
 // check prints what it finds, and fails if anything must be mended first.
 func check(ctx context.Context, cfg config.Check, w world) error {
 	found := service.Check(ctx, cfg.Run, service.Deps{Proxy: http.ProxyFromEnvironment})
-	worst := kafkaio.Worst(found)
+	worst := finding.Worst(found)
 	if cfg.JSON {
 		if err := printJSON(w.out, map[string]any{"worst": worst, "findings": found}); err != nil {
 			return err
@@ -53,14 +54,14 @@ func check(ctx context.Context, cfg config.Check, w world) error {
 	} else {
 		printFindings(w.out, found)
 	}
-	if worst == kafkaio.Fail {
+	if worst == finding.Fail {
 		return errTold
 	}
 	return nil
 }
 
-func printFindings(out io.Writer, found []kafkaio.Finding) {
-	count := map[kafkaio.Level]int{}
+func printFindings(out io.Writer, found []finding.Finding) {
+	count := map[finding.Level]int{}
 	for _, f := range found {
 		count[f.Level]++
 		fmt.Fprintf(out, "%-4s  %s: %s\n", f.Level, f.About, f.What)
@@ -68,12 +69,12 @@ func printFindings(out io.Writer, found []kafkaio.Finding) {
 			fmt.Fprintf(out, "      → %s\n", f.Mend)
 		}
 	}
-	fmt.Fprintf(out, "\n%d ok, %d warn, %d FAIL\n", count[kafkaio.OK], count[kafkaio.Warn], count[kafkaio.Fail])
+	fmt.Fprintf(out, "\n%d ok, %d warn, %d FAIL\n", count[finding.OK], count[finding.Warn], count[finding.Fail])
 }
 
 // topicsCreate makes the topics and says what it did.
 func topicsCreate(ctx context.Context, cfg config.TopicsCreate, w world) error {
-	reports, err := kafkaio.CreateTopics(ctx, service.Connection(cfg.Kafka, nil), kafkaio.Plan{
+	reports, err := kafkaops.CreateTopics(ctx, service.Connection(cfg.Kafka, nil), kafkaops.Plan{
 		Topics: service.Topics(cfg.Topics), Partitions: cfg.Partitions, Replication: cfg.Replication, LedgerWindow: cfg.LedgerWindow,
 	})
 	if err != nil {
@@ -93,7 +94,7 @@ func topicsCreate(ctx context.Context, cfg config.TopicsCreate, w world) error {
 
 // topicsDescribe shows the topics; it fails if one is missing.
 func topicsDescribe(ctx context.Context, cfg config.TopicsDescribe, w world) error {
-	states, err := kafkaio.DescribeTopics(ctx, service.Connection(cfg.Kafka, nil), service.Topics(cfg.Topics))
+	states, err := kafkaops.DescribeTopics(ctx, service.Connection(cfg.Kafka, nil), service.Topics(cfg.Topics))
 	if err != nil {
 		return err
 	}
@@ -112,7 +113,7 @@ func topicsDescribe(ctx context.Context, cfg config.TopicsDescribe, w world) err
 	return err
 }
 
-func printTopics(out io.Writer, states []kafkaio.TopicState) {
+func printTopics(out io.Writer, states []kafkaops.TopicState) {
 	for _, s := range states {
 		if !s.Exists {
 			fmt.Fprintf(out, "%s\n  does not exist → run \"paylink topics create\"\n", s.Name)
@@ -120,7 +121,7 @@ func printTopics(out io.Writer, states []kafkaio.TopicState) {
 		}
 		fmt.Fprintf(out, "%s\n  %d partitions, %d replicas, %d out of sync, %d without a leader\n", s.Name, s.Partitions, s.Replicas, s.OutOfSync, s.Leaderless)
 		var set []string
-		for _, name := range kafkaio.SettingNames() {
+		for _, name := range kafkaops.SettingNames() {
 			if v, ok := s.Settings[name]; ok {
 				set = append(set, name+"="+v)
 			}

@@ -63,7 +63,7 @@ type Alarm struct {
 // A Partition is one intent partition in our hands.
 type Partition struct {
 	Number     int32  `json:"partition"`
-	State      string `json:"state"`     // loading, running, draining, stopped
+	State      string `json:"state"`     // fencing, loading, running, draining
 	Healthy    bool   `json:"healthy"`   // State is nothing to worry about
 	Watermark  int64  `json:"watermark"` // everything below is settled
 	Lag        int64  `json:"lag"`       // records not settled yet; -1: not known

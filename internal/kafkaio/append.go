@@ -3,6 +3,7 @@ package kafkaio
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -29,35 +30,40 @@ const (
 	produceTimeout  = 5 * time.Second
 )
 
-// writers appends records: one request at a time per broker, with a batch for
+// appenders appends records: one request at a time per broker, with a batch for
 // each of its partitions that has something to say. Batches form while a
 // request is in flight, so an idle service waits for nothing.
 //
 // A batch is sent again, byte for byte, until the broker gives a verdict; with
-// producer id, epoch and sequence in it, it lands once.
-type writers struct {
-	s    *Source
-	wake chan struct{}
+// producer id, epoch and sequence in it, it lands once. To make it anew, or to
+// send the next one first, could publish an outcome twice: a request without an
+// answer may have landed.
+type appenders struct {
+	s     *Source
+	woken chan struct{}  // run should look again
+	parts sync.WaitGroup // what run has started: requests, and the asking for producers
 
 	mu   sync.Mutex
-	cond *sync.Cond // some writer stopped sending
-	all  map[*writer]struct{}
+	cond *sync.Cond // some appender stopped sending
+	all  map[*appender]struct{}
 	busy map[int32]bool // brokers with a request in flight
+	late []entry        // their claim has ended; run tells them
+	over bool           // run has ended
 }
 
-// A writer appends to one partition on behalf of one claim. Its fields belong to
-// writers.mu.
-type writer struct {
+// An appender appends to one partition on behalf of one claim. Its fields belong
+// to appenders.mu.
+type appender struct {
 	claim  *claim
-	at     place
+	at     TopicPartition
 	fenced bool // outcomes: under the claim's fence. Otherwise any producer will do
 
 	ready     bool // there is a producer in force
-	acquiring bool
-	closed    bool
-	sending   bool
+	acquiring bool // somebody asks for one
+	closed    bool // its claim has ended
+	sending   bool // the batch in flight is in a request
 	producer  kafkawire.Producer
-	seq       int32
+	seq       int32 // of the batch in flight
 	queue     []entry
 	flight    []entry // the batch that is being sent, and sent again
 	raw       []byte  // its bytes
@@ -73,215 +79,249 @@ type entry struct {
 	done   func(error)
 }
 
-func newWriters(s *Source) *writers {
-	w := &writers{s: s, wake: make(chan struct{}, 1), all: map[*writer]struct{}{}, busy: map[int32]bool{}}
-	w.cond = sync.NewCond(&w.mu)
-	return w
+func newAppenders(s *Source) *appenders {
+	a := &appenders{s: s, woken: make(chan struct{}, 1), all: map[*appender]struct{}{}, busy: map[int32]bool{}}
+	a.cond = sync.NewCond(&a.mu)
+	return a
 }
 
-func (ws *writers) open(c *claim, at place, fenced bool) *writer {
-	w := &writer{claim: c, at: at, fenced: fenced}
-	ws.mu.Lock()
-	ws.all[w] = struct{}{}
-	ws.mu.Unlock()
-	return w
+func (as *appenders) open(c *claim, at TopicPartition, fenced bool) *appender {
+	a := &appender{claim: c, at: at, fenced: fenced}
+	as.mu.Lock()
+	as.all[a] = struct{}{}
+	as.mu.Unlock()
+	return a
 }
 
-// close ends writers; what they still hold is answered with ErrLost.
-func (ws *writers) close(list ...*writer) {
+// close ends appenders; what they still have is answered with ErrLost.
+func (as *appenders) close(list ...*appender) {
 	var left []entry
-	ws.mu.Lock()
-	for _, w := range list {
-		w.closed = true
-		delete(ws.all, w)
-		left = append(append(left, w.flight...), w.queue...)
-		w.flight, w.queue = nil, nil
+	as.mu.Lock()
+	for _, a := range list {
+		a.closed = true
+		delete(as.all, a)
+		left = append(append(left, a.flight...), a.queue...)
+		a.flight, a.queue = nil, nil
 	}
-	ws.mu.Unlock()
+	as.mu.Unlock()
 	for _, e := range left {
 		e.done(pipeline.ErrLost)
 	}
 }
 
-func (ws *writers) kick() {
+func (as *appenders) wake() {
 	select {
-	case ws.wake <- struct{}{}:
+	case as.woken <- struct{}{}:
 	default:
 	}
 }
 
-// write queues a record.
-func (w *writer) write(e entry) {
-	ws := w.claim.s.writers
-	ws.mu.Lock()
-	closed := w.closed
-	if !closed {
-		w.queue = append(w.queue, e)
-	}
-	ws.mu.Unlock()
-	if closed {
+// add queues a record. What comes after the claim has ended is told so by run,
+// because add must not call done itself. Only when run has ended, too, nobody is
+// left to tell it but a goroutine of its own.
+func (a *appender) add(e entry) {
+	as := a.claim.s.appenders
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	switch {
+	case !a.closed:
+		a.queue = append(a.queue, e)
+	case !as.over:
+		as.late = append(as.late, e)
+	default:
 		go e.done(pipeline.ErrLost)
-		return
 	}
-	ws.kick()
+	as.wake()
 }
 
-// pause holds the writer back until resume.
-func (w *writer) pause() {
-	ws := w.claim.s.writers
-	ws.mu.Lock()
-	w.ready = false
-	ws.mu.Unlock()
+// pause has nothing more sent under the fence of now, until resume.
+func (a *appender) pause() {
+	as := a.claim.s.appenders
+	as.mu.Lock()
+	a.ready = false
+	as.mu.Unlock()
 }
 
 // resume goes on under a new fence, for which the ledger was read. The batch in
 // flight goes back to the queue: what of it has landed is in the ledger, and is
 // left out when the next batch is loaded; the rest is published anew.
-func (w *writer) resume(p kafkawire.Producer) {
-	ws := w.claim.s.writers
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	for w.sending {
-		ws.cond.Wait()
+func (a *appender) resume(p kafkawire.Producer) {
+	as := a.claim.s.appenders
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	for a.sending { // its verdict would be taken for that on a batch of the new fence
+		as.cond.Wait()
 	}
 	select {
-	case <-w.claim.trouble: // what the old fence was told is no trouble of the new one
+	case <-a.claim.trouble: // what the old fence was told is no trouble of the new one
 	default:
 	}
-	w.queue = append(slices.Clone(w.flight), w.queue...)
-	w.flight, w.raw = nil, nil
-	w.producer, w.seq, w.ready, w.attempts = p, 0, true, 0
-	ws.kick()
+	a.queue = append(slices.Clone(a.flight), a.queue...)
+	a.flight, a.raw = nil, nil
+	a.producer, a.seq, a.ready, a.attempts = p, 0, true, 0
+	as.wake()
 }
 
-func (ws *writers) run(ctx context.Context) {
+// run sends what there is to send until ctx ends, and waits for what it started.
+func (as *appenders) run(ctx context.Context) {
+	defer as.end()
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
-		wait, known := ws.dispatch(ctx)
+		again, known := as.dispatch(ctx)
 		for _, e := range known {
 			e.done(nil)
 		}
-		if wait > 0 {
-			t.Reset(wait)
+		as.tellLate()
+		if again > 0 {
+			t.Reset(again)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-ws.wake:
+		case <-as.woken:
 		case <-t.C:
 		}
 	}
 }
 
+func (as *appenders) end() {
+	as.parts.Wait()
+	as.mu.Lock()
+	as.over = true
+	as.mu.Unlock()
+	as.tellLate()
+}
+
+// tellLate tells who appended through a claim that had ended.
+func (as *appenders) tellLate() {
+	as.mu.Lock()
+	late := as.late
+	as.late = nil
+	as.mu.Unlock()
+	for _, e := range late {
+		e.done(pipeline.ErrLost)
+	}
+}
+
 // dispatch starts a request to every idle broker that has something to append.
 // It returns when to look again, 0: when woken; and what need not be appended,
-// because the ledger came to hold it.
-func (ws *writers) dispatch(ctx context.Context) (again time.Duration, known []entry) {
-	now := time.Now()
-	later := func(d time.Duration) {
-		if again == 0 || d < again {
-			again = d
+// because the ledger has come to know it.
+func (as *appenders) dispatch(ctx context.Context) (again time.Duration, known []entry) {
+	now, live := time.Now(), as.s.lease.live()
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	requests, sizes := map[int32]map[TopicPartition]*appender{}, map[int32]int{}
+	for a := range as.all {
+		node, ready, wait := as.readyLocked(a, now, live)
+		if wait > 0 && (again == 0 || wait < again) {
+			again = wait
 		}
-	}
-	live := ws.s.lease.live()
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	batches, sizes := map[int32]map[place]*writer{}, map[int32]int{}
-	for w := range ws.all {
-		switch {
-		case w.sending || len(w.flight)+len(w.queue) == 0:
-			continue
-		case !w.ready:
-			ws.acquire(ctx, w)
-			continue
-		case !live || w.claim.ctx.Err() != nil: // no append without a lease
-			later(20 * time.Millisecond)
-			continue
-		case now.Before(w.retryAt):
-			later(w.retryAt.Sub(now))
+		// A request holds one batch of a partition: a second one would need the
+		// verdict on the first, and another claim's may share the partition.
+		if !ready || as.busy[node] || requests[node][a.at] != nil || sizes[node] > maxRequestBytes {
 			continue
 		}
-		node, ok := ws.s.routes.leader(w.at)
-		if !ok {
-			later(50 * time.Millisecond)
-			continue
-		}
-		if ws.busy[node] || batches[node][w.at] != nil || sizes[node] > maxRequestBytes { // one batch of a partition in a request
-			continue
-		}
-		known = append(known, w.load()...)
-		if len(w.flight) == 0 {
-			if len(w.queue) > 0 {
-				later(time.Millisecond)
+		known = append(known, a.load()...)
+		if len(a.flight) == 0 {
+			if len(a.queue) > 0 { // all of the batch was known, and there is more
+				again = time.Millisecond
 			}
 			continue
 		}
-		if batches[node] == nil {
-			batches[node] = map[place]*writer{}
+		if requests[node] == nil {
+			requests[node] = map[TopicPartition]*appender{}
 		}
-		batches[node][w.at] = w
-		for i := range w.flight {
-			sizes[node] += kafkawire.BatchSize(&w.flight[i].rec)
+		requests[node][a.at] = a
+		for i := range a.flight {
+			sizes[node] += kafkawire.BatchSize(&a.flight[i].rec)
 		}
 	}
-	for node, ready := range batches {
-		ws.busy[node] = true
-		list := make([]*writer, 0, len(ready))
-		for _, w := range ready {
-			w.sending = true
-			list = append(list, w)
-		}
-		ws.s.start(ctx, func(ctx context.Context) { ws.send(ctx, node, list) })
+	for node, list := range requests {
+		as.startLocked(ctx, node, slices.Collect(maps.Values(list)))
 	}
 	return again, known
 }
 
-// load makes the next batch of a writer that has none in flight. It leaves out
+// readyLocked says to which broker the appender's batch may go now. If to none, it
+// says when to look again, 0: when woken.
+func (as *appenders) readyLocked(a *appender, now time.Time, live bool) (node int32, ready bool, again time.Duration) {
+	switch {
+	case a.sending || len(a.flight)+len(a.queue) == 0:
+		return 0, false, 0
+	case a.claim.ctx.Err() != nil: // lost: who serves it may wait for done before it lets go
+		as.late = append(append(as.late, a.flight...), a.queue...)
+		a.flight, a.raw, a.queue = nil, nil, nil
+		return 0, false, 0
+	case !a.ready:
+		as.acquire(a)
+		return 0, false, 0
+	case !live: // no append without a lease, which may come back
+		return 0, false, 20 * time.Millisecond
+	case now.Before(a.retryAt):
+		return 0, false, a.retryAt.Sub(now)
+	}
+	if node, ready = as.s.routes.leader(a.at); !ready {
+		again = 50 * time.Millisecond
+	}
+	return node, ready, again
+}
+
+// startLocked sends the batches of some appenders in one request.
+func (as *appenders) startLocked(ctx context.Context, node int32, list []*appender) {
+	as.busy[node] = true
+	for _, a := range list {
+		a.sending = true
+	}
+	as.parts.Go(func() { as.send(ctx, node, list) })
+}
+
+// load makes the next batch of an appender that has none in flight. It leaves out
 // intents that were answered after they were called, by an owner before the
 // newest fence or, where several intent partitions share an outcome partition, by
 // another claim of ours; those it returns.
-func (w *writer) load() (known []entry) {
-	if len(w.flight) > 0 {
+func (a *appender) load() (known []entry) {
+	if len(a.flight) > 0 {
 		return nil
 	}
 	size, taken := 0, 0
-	w.flight, w.raw = make([]entry, 0, min(len(w.queue), maxBatchRecords)), nil
-	for _, e := range w.queue[:min(len(w.queue), maxBatchRecords)] {
-		if w.fenced && w.claim.ledger.look(e.id, e.digest) != pipeline.Unknown {
+	a.flight, a.raw = make([]entry, 0, min(len(a.queue), maxBatchRecords)), nil
+	for _, e := range a.queue[:min(len(a.queue), maxBatchRecords)] {
+		if a.fenced && a.claim.ledger.look(e.id, e.digest) != pipeline.Unknown {
 			known = append(known, e)
 			taken++
 			continue
 		}
 		size += kafkawire.BatchSize(&e.rec)
-		if len(w.flight) > 0 && size > maxBatchBytes {
+		if len(a.flight) > 0 && size > maxBatchBytes {
 			break
 		}
-		w.flight = append(w.flight, e)
+		a.flight = append(a.flight, e)
 		taken++
 	}
-	w.queue = w.queue[taken:]
+	a.queue = a.queue[taken:]
 	return known
 }
 
-// acquire gets a producer for a writer that needs no fence; mu held.
-func (ws *writers) acquire(ctx context.Context, w *writer) {
-	if w.fenced || w.acquiring {
+// acquire gets a producer for an appender that needs no fence; its caller has mu.
+func (as *appenders) acquire(a *appender) {
+	if a.fenced || a.acquiring {
 		return
 	}
-	w.acquiring = true
-	ws.s.start(ctx, func(context.Context) {
-		ctx := w.claim.ctx
+	a.acquiring = true
+	as.parts.Go(func() {
+		ctx := a.claim.ctx // ends before that of run
 		for {
-			p, err := call(ctx, 5*time.Second, func(ctx context.Context) (kafkawire.Producer, error) { return ws.s.initProducer(ctx, "") })
+			get := func(ctx context.Context) (kafkawire.Producer, error) { return initProducer(ctx, as.s.client, "") }
+			p, err := call(ctx, 5*time.Second, get)
 			if err == nil {
-				ws.mu.Lock()
-				w.acquiring = false
-				ws.mu.Unlock()
-				w.resume(p)
+				as.mu.Lock()
+				a.acquiring = false
+				as.mu.Unlock()
+				a.resume(p)
 				return
 			}
-			if !sleep(ctx, 100*time.Millisecond) {
+			if !Sleep(ctx, 100*time.Millisecond) {
 				return
 			}
 		}
@@ -289,87 +329,80 @@ func (ws *writers) acquire(ctx context.Context, w *writer) {
 }
 
 // send sends one request and acts on the verdicts.
-func (ws *writers) send(ctx context.Context, node int32, list []*writer) {
-	verdicts, err := ws.produce(ctx, list)
-	if err != nil || slices.ContainsFunc(list, func(w *writer) bool { return moved(verdicts[w.at].ErrorCode) }) {
-		ws.s.routes.refresh(ctx)
+func (as *appenders) send(ctx context.Context, node int32, list []*appender) {
+	said, err := as.produce(ctx, list)
+	if err != nil || slices.ContainsFunc(list, func(a *appender) bool { return moved(said[a.at].ErrorCode) }) {
+		as.s.routes.refresh(ctx)
 	}
 	var done []func()
-	ws.mu.Lock()
-	ws.busy[node] = false
-	for _, w := range list {
-		w.sending = false
-		if w.closed {
+	as.mu.Lock()
+	as.busy[node] = false
+	for _, a := range list {
+		a.sending = false
+		if a.closed {
 			continue
 		}
-		v, answered := verdicts[w.at]
+		v, answered := said[a.at]
 		if !answered {
 			v.ErrorCode = -1
 		}
-		done = append(done, w.judge(kafka.Error(v.ErrorCode), err)...)
+		done = append(done, a.judge(kafka.Error(v.ErrorCode), err)...)
 	}
-	ws.cond.Broadcast()
-	ws.mu.Unlock()
+	as.cond.Broadcast()
+	as.mu.Unlock()
 	for _, f := range done {
 		f()
 	}
-	ws.kick()
+	as.wake()
 }
 
-// moved says that another broker leads the partition now.
-func moved(code int16) bool {
-	switch kafka.Error(code) {
-	case kafka.NotLeaderForPartition, kafka.LeaderNotAvailable, kafka.UnknownTopicOrPartition, kafka.BrokerNotAvailable:
-		return true
-	}
-	return false
-}
-
-func (ws *writers) produce(ctx context.Context, list []*writer) (map[place]produce.ResponsePartition, error) {
+// produce sends the batches in flight, and returns what the broker says of each.
+func (as *appenders) produce(ctx context.Context, list []*appender) (verdicts, error) {
 	req := &rawproduce.Request{Acks: -1, Timeout: int32(produceTimeout.Milliseconds() / 2)}
 	topics := map[string]int{}
-	for _, w := range list {
-		switch standing, err := ws.encode(w); {
+	for _, a := range list {
+		switch standing, err := as.encode(a); {
 		case err != nil:
 			return nil, err
 		case !standing:
 			continue
 		}
-		i, ok := topics[w.at.topic]
+		i, ok := topics[a.at.Topic]
 		if !ok {
 			i = len(req.Topics)
-			topics[w.at.topic] = i
-			req.Topics = append(req.Topics, rawproduce.RequestTopic{Topic: w.at.topic})
+			topics[a.at.Topic] = i
+			req.Topics = append(req.Topics, rawproduce.RequestTopic{Topic: a.at.Topic})
 		}
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, rawproduce.RequestPartition{
-			Partition: w.at.partition, RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(w.raw)},
+			Partition: a.at.Partition, RecordSet: protocol.RawRecordSet{Reader: bytes.NewReader(a.raw)},
 		})
 	}
 	if len(req.Topics) == 0 {
 		return nil, nil
 	}
-	res, err := call(ctx, produceTimeout, func(ctx context.Context) (kafka.Response, error) { return ws.s.tr.RoundTrip(ctx, ws.s.addr, req) })
+	send := func(ctx context.Context) (kafka.Response, error) { return as.s.tr.RoundTrip(ctx, as.s.addr, req) }
+	res, err := call(ctx, produceTimeout, send)
 	if err != nil {
 		return nil, err
 	}
-	verdicts := map[place]produce.ResponsePartition{}
+	all := verdicts{}
 	for _, t := range res.(*produce.Response).Topics {
 		for _, p := range t.Partitions {
-			verdicts[place{t.Topic, p.Partition}] = p
+			all[TopicPartition{t.Topic, p.Partition}] = p
 		}
 	}
-	return verdicts, nil
+	return all, nil
 }
 
-// encode makes the bytes of the batch that a writer has in flight, unless it has
-// them. It reports false if the writer was closed meanwhile: its claim ended, and
-// its entries are not ours any more. Only the goroutine that sends a writer's
+// encode makes the bytes of the batch that an appender has in flight, unless it has
+// them. It reports false if the appender was closed meanwhile: its claim ended, and
+// its entries are not ours any more. Only the goroutine that sends an appender's
 // batch touches raw.
-func (ws *writers) encode(w *writer) (standing bool, err error) {
-	ws.mu.Lock()
-	flight, producer, seq, closed := w.flight, w.producer, w.seq, w.closed
-	ws.mu.Unlock()
-	if closed || w.raw != nil {
+func (as *appenders) encode(a *appender) (standing bool, err error) {
+	as.mu.Lock()
+	flight, producer, seq, closed := a.flight, a.producer, a.seq, a.closed
+	as.mu.Unlock()
+	if closed || a.raw != nil {
 		return !closed, nil
 	}
 	recs, size := make([]kafkawire.Record, len(flight)), 0
@@ -381,78 +414,6 @@ func (ws *writers) encode(w *writer) (standing bool, err error) {
 	if size >= compressFrom {
 		codec = compress.Snappy
 	}
-	w.raw, err = kafkawire.AppendBatch(make([]byte, 0, size), producer, seq, codec, recs)
+	a.raw, err = kafkawire.AppendBatch(make([]byte, 0, size), producer, seq, codec, recs)
 	return true, err
-}
-
-// judge acts on the broker's verdict on the batch in flight, or on having none;
-// mu held. It returns what to call once mu is free.
-func (w *writer) judge(verdict kafka.Error, err error) (done []func()) {
-	m := w.claim.s.metrics
-	switch {
-	case err != nil || verdict == -1:
-		w.again(err)
-	case verdict == 0, verdict == kafka.DuplicateSequenceNumber:
-		m.batches.Inc()
-		m.appended.Add(float64(len(w.flight)))
-		return w.landed()
-	case verdict == kafka.MessageSizeTooLarge, verdict == kafka.RecordListTooLarge:
-		return w.split()
-	case verdict == kafka.OutOfOrderSequenceNumber, verdict == kafka.UnknownProducerId,
-		verdict == kafka.InvalidProducerEpoch, verdict == kafka.ProducerFenced, verdict == kafka.InvalidProducerIDMapping:
-		w.broken(verdict)
-	default:
-		w.again(verdict)
-	}
-	return nil
-}
-
-func (w *writer) landed() (done []func()) {
-	for _, e := range w.flight {
-		if w.fenced {
-			w.claim.ledger.add(e.id, e.digest, time.UnixMilli(e.rec.Millis))
-		}
-		done = append(done, func() { e.done(nil) })
-	}
-	w.seq = kafkawire.NextSequence(w.seq, len(w.flight))
-	w.flight, w.raw, w.attempts = nil, nil, 0
-	return done
-}
-
-// split halves a batch that the broker finds too large; nothing of it landed, so
-// its sequence is free. A single record is returned to its owner.
-func (w *writer) split() (done []func()) {
-	if len(w.flight) == 1 {
-		e := w.flight[0]
-		w.flight, w.raw = nil, nil
-		return []func(){func() { e.done(pipeline.ErrTooLarge) }}
-	}
-	half := len(w.flight) / 2
-	w.queue = append(append([]entry(nil), w.flight[half:]...), w.queue...)
-	w.flight, w.raw = w.flight[:half:half], nil
-	return nil
-}
-
-// broken says that the producer is not in force any more. An outcome's fence is
-// made again by the claim; a dead letter takes any new producer, and may then be
-// repeated, which its source offset shows.
-func (w *writer) broken(verdict kafka.Error) {
-	w.ready = false
-	if !w.fenced {
-		return
-	}
-	select {
-	case w.claim.trouble <- verdict:
-	default:
-	}
-}
-
-// again has the same bytes sent once more, after a short wait.
-func (w *writer) again(err error) {
-	w.claim.s.metrics.retries.Inc()
-	w.attempts++
-	w.retryAt = time.Now().Add(min(time.Second, 10*time.Millisecond<<min(w.attempts, 7)))
-	if w.attempts%20 == 0 {
-		w.claim.log.WithError(err).WithField("topic", w.at.topic).WithField("attempts", w.attempts).Warn("append: the brokers do not take it yet")
-	}
 }

@@ -8,7 +8,7 @@ import (
 // A candidate is a member as the group's leader sees it.
 type candidate struct {
 	id    string
-	owned []int32 // what it holds, also what it is draining
+	owned []int32 // also what it is draining
 }
 
 // assign gives out partitions 0 to n-1: evenly, and moving as few as possible.
@@ -21,16 +21,16 @@ func assign(members []candidate, n int) map[string][]int32 {
 		return out
 	}
 	owners := ownersOf(members, n)
-	held := make(map[string][]int32, len(members))
+	sole := make(map[string][]int32, len(members))
 	for p := range int32(n) {
 		if o := owners[p]; len(o) == 1 {
-			held[o[0]] = append(held[o[0]], p)
+			sole[o[0]] = append(sole[o[0]], p)
 		}
 	}
-	// Who holds most keeps the larger share, so that fewest partitions move.
+	// Who owns most keeps the larger share, so that fewest partitions move.
 	order := slices.Clone(members)
 	slices.SortFunc(order, func(a, b candidate) int {
-		return cmp.Or(len(held[b.id])-len(held[a.id]), cmp.Compare(a.id, b.id))
+		return cmp.Or(len(sole[b.id])-len(sole[a.id]), cmp.Compare(a.id, b.id))
 	})
 	var free []int32
 	for p := range int32(n) {
@@ -43,7 +43,7 @@ func assign(members []candidate, n int) map[string][]int32 {
 		if i < n%len(order) {
 			share++
 		}
-		keep := held[m.id][:min(share, len(held[m.id]))]
+		keep := sole[m.id][:min(share, len(sole[m.id]))]
 		take := free[:min(share-len(keep), len(free))]
 		free = free[len(take):]
 		out[m.id] = append(slices.Clone(keep), take...)
@@ -53,7 +53,7 @@ func assign(members []candidate, n int) map[string][]int32 {
 }
 
 // ownersOf lists who says to own each partition. More than one is a mistake;
-// such a partition is given to nobody, and all who hold it let it go.
+// such a partition is given to nobody, and all who own it let it go.
 func ownersOf(members []candidate, n int) map[int32][]string {
 	owners := make(map[int32][]string, n)
 	for _, m := range members {

@@ -75,7 +75,7 @@ func checkOwners(t *testing.T, owned, given map[string][]int32, n int) {
 			if other, twice := owner[p]; twice || p < 0 || int(p) >= n {
 				t.Errorf("partition %d of %d is given to %s and to %q", p, n, id, other)
 			}
-			if h, held := holder[p]; held && h != id {
+			if h, given := holder[p]; given && h != id {
 				t.Errorf("partition %d is given to %s while %s has it", p, id, h)
 			}
 			owner[p] = id

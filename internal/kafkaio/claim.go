@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -24,43 +23,43 @@ import (
 // The fence does not bind everybody for ever:
 //
 //   - the leader forgets a silent producer id after producer.id.expiration.ms
-//     (a day), so the fence is renewed every refenceEvery;
+//     (a day), so the fence is renewed every FenceRenewal;
 //   - the coordinator forgets a silent transactional id after
 //     transactional.id.expiration.ms (a week), and uses up its epochs after
 //     32766 fences; then we get a new producer id, whose marker binds no batch
 //     of the old one. The id is kept with the committed offset, so we notice,
 //     wait until any older owner's lease has ended, and fence once more.
 type claim struct {
-	s         *Source
-	log       logrus.FieldLogger
-	partition int32 // of the intent topic
-	outcome   int32 // of the outcome topic
-	ledger    *ledger
-	writer    *writer // outcomes, fenced
-	dead      *writer // dead letters, not fenced
-	trouble   chan error
+	s           *Source
+	log         logrus.FieldLogger
+	partition   int32 // of the intent topic
+	outcome     int32 // of the outcome topic
+	ledger      *ledger
+	outcomes    *appender  // fenced
+	deadLetters *appender  // not fenced
+	trouble     chan error // the fence was found broken
 
-	ctx      context.Context // ends when the claim is lost, or has not drained in time
-	cancel   context.CancelFunc
-	lost     atomic.Bool // the group or the log took it from us
-	draining chan struct{}
-	drained  sync.Once
+	ctx       context.Context // ends when the claim is lost, or has not drained in time
+	cancel    context.CancelFunc
+	undrained context.Context // ends when the claim drains, and with ctx
+	draining  chan struct{}   // closed when the claim drains
 
+	// Of the goroutine of run, which has written them before it calls serve.
 	resumed bool  // the group had committed an offset before us
 	fresh   int64 // the topic's end when the claim began
 
-	mu    sync.Mutex
-	input input
-	done  progress
-	note  fenceNote // written by the goroutine that fences, under mu
+	mu       sync.Mutex
+	lost     bool // the group or the log took it from us
+	stage    PartitionState
+	giveUp   func()      // ends undrained
+	deadline *time.Timer // ends ctx when draining takes too long; nil: not draining
+	input    input
+	done     progress
+	note     fenceNote // only the goroutine that fences writes it, so that one may read it without mu
 }
 
-// refenceEvery is how often the fence of a held partition is renewed: twice
-// within the day after which a leader forgets a silent producer.
-const refenceEvery = 12 * time.Hour
-
 func newClaim(s *Source, ctx context.Context, partition int32) *claim {
-	outcome := partition % int32(s.member.outcomes)
+	outcome := partition % int32(s.member.outcomePartitions)
 	dead := partition % int32(max(1, s.routes.partitions(s.cfg.DeadLetterTopic)))
 	c := &claim{
 		s: s, partition: partition, outcome: outcome,
@@ -68,52 +67,51 @@ func newClaim(s *Source, ctx context.Context, partition int32) *claim {
 		ledger:   s.ledgers.of(outcome),
 		trouble:  make(chan error, 1),
 		draining: make(chan struct{}),
-		input:    input{ready: make(chan struct{}, 1)},
+		stage:    Fencing,
+		input:    input{ready: make(chan struct{}, 1), end: -1},
 		done:     progress{settled: -1, committed: -1},
 	}
 	c.ctx, c.cancel = context.WithCancel(ctx)
-	c.writer = s.writers.open(c, place{s.cfg.OutcomeTopic, outcome}, true)
-	c.dead = s.writers.open(c, place{s.cfg.DeadLetterTopic, dead}, false)
+	c.undrained, c.giveUp = context.WithCancel(c.ctx)
+	c.outcomes = s.appenders.open(c, TopicPartition{s.cfg.OutcomeTopic, outcome}, true)
+	c.deadLetters = s.appenders.open(c, TopicPartition{s.cfg.DeadLetterTopic, dead}, false)
 	return c
 }
 
 // run lives the claim's life. It returns when the partition may be given up.
 func (c *claim) run(serve func(pipeline.Claim)) {
-	defer c.cancel()
-	defer c.s.metrics.lag.DeleteLabelValues(label(c.partition))
-	defer c.s.writers.close(c.writer, c.dead)
-	if err := c.prepare(c.untilDrained()); err != nil {
-		if c.ctx.Err() == nil && !c.isDraining() {
-			c.log.WithError(err).Error("cannot take the partition over: giving it back")
-		}
-		return
+	defer c.end()
+	if c.prepare(c.undrained) != nil {
+		return // lost, or asked to hand it over, before it was ours
 	}
 	c.s.fetcher.add(c)
 	defer c.s.fetcher.remove(c)
-	keeper := make(chan struct{})
-	stop, halt := context.WithCancel(c.ctx)
-	go func() { defer close(keeper); c.keepFence(stop) }()
+	serving, stop := context.WithCancel(c.ctx)
+	kept := make(chan struct{})
+	go func() { defer close(kept); c.keepFence(serving) }()
+	c.setStage(Running)
 	serve(c)
-	halt()
-	<-keeper
+	stop()
+	<-kept
+	// Only now: what serve settled last must not be settled again by the next owner.
 	c.commitLast()
 }
 
-// untilDrained is a context that ends when the claim drains or is lost.
-func (c *claim) untilDrained() context.Context {
-	ctx, cancel := context.WithCancel(c.ctx)
-	go func() {
-		select {
-		case <-c.draining:
-		case <-c.ctx.Done():
-		}
-		cancel()
-	}()
-	return ctx
+// end leaves nothing behind that would act for the partition.
+func (c *claim) end() {
+	c.s.appenders.close(c.outcomes, c.deadLetters)
+	c.cancel()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.metrics.lag.DeleteLabelValues(label(c.partition))
+	if c.deadline != nil {
+		c.deadline.Stop()
+	}
 }
 
 // prepare makes the partition ours: it returns once no older owner can publish
-// for it and everything that any of them published is known.
+// for it and everything that any of them published is known. Trouble is waited
+// out, so an error means that ctx has ended.
 func (c *claim) prepare(ctx context.Context) error {
 	began := time.Now()
 	from, err := c.committed(ctx)
@@ -125,7 +123,7 @@ func (c *claim) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.writer.resume(producer)
+	c.outcomes.resume(producer)
 	c.log.WithField("from_offset", from).WithField("known", c.ledger.size()).
 		WithField("took", time.Since(began).Round(time.Millisecond).String()).Info("partition taken over")
 	return nil
@@ -139,7 +137,7 @@ func (c *claim) committed(ctx context.Context) (int64, error) {
 			c.setNote(note)
 			return offset, nil
 		}
-		if !sleep(ctx, wait) {
+		if !Sleep(ctx, wait) {
 			return 0, fmt.Errorf("committed offset: %w", err)
 		}
 	}
@@ -148,7 +146,9 @@ func (c *claim) committed(ctx context.Context) (int64, error) {
 func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
 	topic := c.s.cfg.IntentTopic
 	res, err := call(ctx, 5*time.Second, func(ctx context.Context) (*kafka.OffsetFetchResponse, error) {
-		return c.s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: c.s.cfg.Group, Topics: map[string][]int{topic: {int(c.partition)}}})
+		return c.s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{
+			GroupID: c.s.cfg.Group, Topics: map[string][]int{topic: {int(c.partition)}},
+		})
 	})
 	if err == nil {
 		err = res.Error
@@ -163,18 +163,18 @@ func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
 	if got.Error != nil {
 		return 0, fenceNote{}, got.Error
 	}
-	span, err := c.s.span(ctx, place{topic, c.partition}, time.Now())
+	has, err := c.s.offsetRange(ctx, TopicPartition{topic, c.partition}, time.Now())
 	if err != nil {
 		return 0, fenceNote{}, err
 	}
-	c.resumed, c.fresh = got.CommittedOffset >= 0, span.last
-	return c.start(got.CommittedOffset, span), parseNote(got.Metadata), nil
+	c.resumed, c.fresh = got.CommittedOffset >= 0, has.last
+	return c.start(got.CommittedOffset, has), parseNote(got.Metadata), nil
 }
 
 // start decides where to go on. A committed offset that the topic does not hold
 // is never passed over in silence: what can still be read is read from its
 // beginning, because the ledger skips what is answered.
-func (c *claim) start(committed int64, has span) int64 {
+func (c *claim) start(committed int64, has offsetRange) int64 {
 	l := c.log.WithField("committed", committed).WithField("first", has.first).WithField("last", has.last)
 	switch {
 	case committed < 0 && c.s.cfg.StartLatest:
@@ -182,8 +182,9 @@ func (c *claim) start(committed int64, has span) int64 {
 	case committed < 0:
 		return has.first
 	case committed < has.first:
-		c.s.metrics.lostRecords.Add(float64(has.first - committed))
-		l.Error("the topic's retention passed the committed offset: intents may have been deleted before they were read; going on with the oldest that is left")
+		c.s.metrics.lostRecords.Add(int64(has.first - committed))
+		l.Error("the topic's retention passed the committed offset: intents may have been deleted before they were read; " +
+			"going on with the oldest that is left")
 		return has.first
 	case committed > has.last:
 		l.Error("the topic ends before the committed offset (was it deleted and made again?): reading it from its beginning")
@@ -200,7 +201,7 @@ func (c *claim) fenceAndRead(ctx context.Context) (kafkawire.Producer, error) {
 		switch {
 		case errors.Is(err, errOutFenced) && ctx.Err() == nil:
 			c.log.WithError(err).Warn("fenced by somebody else while fencing: asking the group whose the partition is")
-			c.s.member.ask(ctx) // not ours: ends ctx
+			c.s.member.heartbeat(ctx) // not ours: ends ctx
 			continue
 		case err != nil:
 			return p, err
@@ -209,8 +210,10 @@ func (c *claim) fenceAndRead(ctx context.Context) (kafkawire.Producer, error) {
 			return p, nil
 		}
 		c.s.metrics.newProducers.Inc()
-		c.log.WithField("producer", p.ID).Error("the coordinator knew the partition's transactional id no more and gave it a new producer id, which does not shut out an older owner: waiting a session timeout, then fencing again (see transactional.id.expiration.ms)")
-		if !sleep(ctx, c.s.cfg.SessionTimeout) {
+		c.log.WithField("producer", p.ID).Error("the coordinator knew the partition's transactional id no more and gave it " +
+			"a new producer id, which does not shut out an older owner: waiting a session timeout, then fencing again (see " +
+			"transactional.id.expiration.ms)")
+		if !Sleep(ctx, c.s.cfg.SessionTimeout) {
 			return p, ctx.Err()
 		}
 		waited = p.ID
@@ -229,30 +232,39 @@ func (c *claim) isNew(p kafkawire.Producer) bool {
 
 func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 	if d := c.note.wait(time.Now()); d > 0 {
-		c.log.WithField("wait", d.Round(time.Second).String()).Warn("the partition is fenced too often (a crash loop?): waiting, to spare its epochs")
-		if !sleep(ctx, d) {
+		c.log.WithField("wait", d.Round(time.Second).String()).
+			Warn("the partition is fenced too often (a crash loop?): waiting, to spare its epochs")
+		if !Sleep(ctx, d) {
 			return kafkawire.Producer{}, ctx.Err()
 		}
 	}
+	// The ledger's beginning is fixed before the fence: what an older owner appends
+	// between the two is then read. The other way round it could fall in between.
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := c.ledger.begin(ctx)
 		if err == nil {
 			break
 		}
-		if !sleep(ctx, wait) {
+		if !Sleep(ctx, wait) {
 			return kafkawire.Producer{}, err
 		}
 	}
 	p, err := c.fence(ctx)
-	c.setNote(c.note.fenced(c.note.producer, time.Now())) // whose it is, we note when the ledger was read
+	// The fence is counted also if it failed half-way, because it has used up an
+	// epoch. Whose it is we note when the ledger was read: a producer id that was
+	// noted and never waited for would look familiar to the next owner.
+	c.setNote(c.note.fenced(c.note.producer, time.Now()))
 	if err != nil {
 		return p, err
 	}
+	c.setStage(Loading)
 	return p, c.ledger.read(ctx, p)
 }
 
-// keepFence renews the fence in time, and makes a new one when the writer found
-// ours broken. ctx ends with the claim.
+// keepFence renews the fence in time, and makes a new one when the appender found
+// ours broken. ctx ends with the claim. A broken fence is no reason to give the
+// partition up: only the group says whose it is, and answers are in our hands
+// that the new ledger may lack.
 func (c *claim) keepFence(ctx context.Context) {
 	renew := time.NewTimer(c.renewIn())
 	defer renew.Stop()
@@ -264,11 +276,11 @@ func (c *claim) keepFence(ctx context.Context) {
 			if c.awaitLease(ctx) != nil || c.ledger.catchUp(ctx) != nil {
 				return // the claim has ended
 			}
-			c.writer.pause()
+			c.outcomes.pause()
 		case err := <-c.trouble:
 			c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
 			c.s.metrics.refences.Inc()
-			c.s.member.ask(ctx)
+			c.s.member.heartbeat(ctx)
 			if err := c.awaitLease(ctx); err != nil {
 				return
 			}
@@ -277,7 +289,7 @@ func (c *claim) keepFence(ctx context.Context) {
 		if err != nil {
 			return // the claim has ended
 		}
-		c.writer.resume(p)
+		c.outcomes.resume(p)
 		renew.Reset(c.renewIn())
 	}
 }
@@ -286,7 +298,7 @@ func (c *claim) keepFence(ctx context.Context) {
 // otherwise take the fence from the owner of now.
 func (c *claim) awaitLease(ctx context.Context) error {
 	for !c.s.lease.live() {
-		if !sleep(ctx, 50*time.Millisecond) {
+		if !Sleep(ctx, 50*time.Millisecond) {
 			return ctx.Err()
 		}
 	}
@@ -296,23 +308,49 @@ func (c *claim) awaitLease(ctx context.Context) error {
 // renewIn is when to renew the fence: not for all partitions at once.
 func (c *claim) renewIn() time.Duration { return c.s.refence - rand.N(c.s.refence/10) }
 
+// drain asks for the partition. What is still in flight after the drain timeout
+// is given up: its results are not published, the next owner calls again with the
+// same key.
 func (c *claim) drain() {
-	c.drained.Do(func() {
-		close(c.draining)
-		// What is still in flight after the drain timeout is given up: its
-		// results are not published, the next owner calls again with the same key.
-		time.AfterFunc(c.s.cfg.DrainTimeout, c.cancel)
-	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deadline != nil {
+		return
+	}
+	close(c.draining)
+	c.giveUp()
+	c.deadline = time.AfterFunc(c.s.cfg.DrainTimeout, c.stop)
 }
 
+// lose ends the claim at once: the partition is not ours any more.
 func (c *claim) lose() {
-	c.lost.Store(true)
-	c.cancel()
+	c.mu.Lock()
+	c.lost = true
+	c.mu.Unlock()
+	c.stop()
 }
 
-func (c *claim) isLost() bool { return c.lost.Load() }
+// stop ends the claim, and has told so whoever waits for an append.
+func (c *claim) stop() {
+	c.cancel()
+	c.s.appenders.wake()
+}
+
+func (c *claim) isLost() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lost
+}
 
 func (c *claim) isDraining() bool { return isClosed(c.draining) }
+
+// setStage moves the claim on to a later stage of its life. A fence that is made
+// anew while we serve does not lead back: what is loaded stays loaded.
+func (c *claim) setStage(next PartitionState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stage = max(c.stage, next)
+}
 
 func isClosed(ch <-chan struct{}) bool {
 	select {
@@ -348,12 +386,12 @@ func (c *claim) Lost() <-chan struct{} { return c.ctx.Done() }
 
 // Append implements pipeline.Claim.
 func (c *claim) Append(o pipeline.Answer, done func(error)) {
-	c.writer.write(entry{id: o.ID, digest: o.Digest, rec: wireRecord(o.Message), done: done})
+	c.outcomes.add(entry{id: o.ID, digest: o.Digest, rec: wireRecord(o.Message), done: done})
 }
 
 // Bury implements pipeline.Claim.
 func (c *claim) Bury(m event.Message, done func(error)) {
-	c.dead.write(entry{rec: wireRecord(m), done: done})
+	c.deadLetters.add(entry{rec: wireRecord(m), done: done})
 }
 
 func wireRecord(m event.Message) kafkawire.Record {

@@ -56,7 +56,8 @@ func (c *claim) uncommitted() (kafka.OffsetCommit, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	note := c.note.String()
-	if c.isLost() || c.done.settled < 0 || c.done.settled == c.done.committed && c.done.noted == note && !c.done.due(time.Now()) {
+	if c.lost || c.done.settled < 0 || c.done.settled == c.done.committed && c.done.noted == note &&
+		!c.done.due(time.Now()) {
 		return kafka.OffsetCommit{}, false
 	}
 	return kafka.OffsetCommit{Partition: int(c.partition), Offset: c.done.settled, Metadata: note}, true
@@ -89,15 +90,16 @@ func (c *claim) commitLast() {
 			return
 		}
 		c.s.member.commit(ctx, []*claim{c})
-		if _, open := c.uncommitted(); open && !sleep(ctx, commitEvery) {
-			c.log.Warn("could not commit before giving the partition up: the next owner reads some intents again, and skips them")
+		if _, open := c.uncommitted(); open && !Sleep(ctx, commitEvery) {
+			c.log.Warn("could not commit before giving the partition up: the next owner reads some intents again, and skips " +
+				"them")
 			return
 		}
 	}
 }
 
 func (m *member) commitLoop(ctx context.Context) {
-	for sleep(ctx, commitEvery) {
+	for Sleep(ctx, commitEvery) {
 		m.mu.Lock()
 		claims := make([]*claim, 0, len(m.claims))
 		for _, c := range m.claims {
@@ -155,9 +157,9 @@ func (m *member) commit(ctx context.Context, claims []*claim) {
 		}
 		m.s.metrics.commitErrors.Inc()
 		m.s.log.WithError(p.Error).WithField("partition", p.Partition).Debug("commit")
-		switch code(p.Error) {
+		switch Code(p.Error) {
 		case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.FencedInstanceID:
-			m.ask(ctx) // who are we to the group?
+			m.heartbeat(ctx) // who are we to the group?
 		}
 	}
 }

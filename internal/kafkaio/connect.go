@@ -63,12 +63,8 @@ func (c Connection) Transport(topics ...string) (*kafka.Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	dial := c.Dial
-	if dial == nil {
-		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: idleTimeout}).DialContext
-	}
 	return &kafka.Transport{
-		Dial:           dial,
+		Dial:           c.dialer(),
 		DialTimeout:    dialTimeout,
 		IdleTimeout:    idleTimeout,
 		MetadataTTL:    metadataTTL,
@@ -77,6 +73,24 @@ func (c Connection) Transport(topics ...string) (*kafka.Transport, error) {
 		TLS:            c.TLS,
 		SASL:           mech,
 	}, nil
+}
+
+func (c Connection) dialer() func(ctx context.Context, network, addr string) (net.Conn, error) {
+	if c.Dial != nil {
+		return c.Dial
+	}
+	return (&net.Dialer{Timeout: dialTimeout, KeepAlive: idleTimeout}).DialContext
+}
+
+// Reach tries whether a broker accepts connections. Nothing is sent.
+func (c Connection) Reach(ctx context.Context, broker string) error {
+	dial := func(ctx context.Context) (net.Conn, error) { return c.dialer()(ctx, "tcp", broker) }
+	conn, err := call(ctx, dialTimeout, dial)
+	if err != nil {
+		return err
+	}
+	_ = conn.Close() // it said nothing
+	return nil
 }
 
 // Client returns a client on a transport of this connection. Each of its
@@ -100,5 +114,6 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 	case SASLScram512:
 		return scram.Mechanism(scram.SHA512, s.Username, s.Password.Reveal())
 	}
-	return nil, fmt.Errorf("unknown SASL mechanism %q: want %s, %s or %s", s.Mechanism, SASLPlain, SASLScram256, SASLScram512)
+	return nil, fmt.Errorf("unknown SASL mechanism %q: want %s, %s or %s", s.Mechanism, SASLPlain, SASLScram256,
+		SASLScram512)
 }

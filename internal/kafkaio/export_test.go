@@ -3,12 +3,29 @@ package kafkaio
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"maps"
+	"slices"
 	"time"
 )
 
 // RenewFenceEvery makes a source renew its fences sooner than in half a day,
 // which is a long time to beat a heart even where time is virtual.
 func (s *Source) RenewFenceEvery(d time.Duration) { s.refence = d }
+
+// Owned returns the partitions in a source's hands, in order.
+func (s *Source) Owned() (out []int32) {
+	for _, p := range s.State().Partitions {
+		out = append(out, p.Number)
+	}
+	return out
+}
+
+// Loops returns the brokers that a fetch loop runs for, in order.
+func (s *Source) Loops() []int32 {
+	s.fetcher.mu.Lock()
+	defer s.fetcher.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.fetcher.loops))
+}
 
 // Seal makes a batch's checksum good.
 func Seal(raw []byte) []byte {

@@ -19,7 +19,6 @@ const (
 	maxAheadRecords = 250
 	maxAheadBytes   = 128 << 10
 	maxFetchBytes   = 8 << 20 // of all partitions of one broker
-	maxFetchWait    = 100 * time.Millisecond
 )
 
 // input is what was fetched of a claim's partition and not polled yet; guarded
@@ -27,6 +26,7 @@ const (
 type input struct {
 	next     int64 // offset to fetch from
 	polled   int64 // next, as of the last poll
+	end      int64 // where the partition ended at the last fetch; -1: not known
 	buf      []pipeline.Record
 	bytes    int
 	fetching bool // a fetch is under way; another broker's loop must not start one
@@ -44,7 +44,7 @@ func (c *claim) Poll(ctx context.Context) ([]pipeline.Record, int64, error) {
 			return nil, 0, pipeline.ErrDraining
 		}
 		if recs, next, ok := c.takeInput(); ok {
-			c.s.fetcher.kick()
+			c.s.fetcher.wake()
 			return recs, next, nil
 		}
 		select {
@@ -69,12 +69,15 @@ func (c *claim) takeInput() ([]pipeline.Record, int64, bool) {
 	return recs, in.next, true
 }
 
-// wants marks the claim as being fetched, if it has room, and says from where.
-func (c *claim) wants(now time.Time) (from int64, ok bool) {
+// startFetch marks the claim as being fetched, if it has room, and says from
+// where. Until fetched is called nobody else fetches for it, so that no record
+// comes twice or out of order when its leader moves meanwhile.
+func (c *claim) startFetch(now time.Time) (from int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	in := &c.input
-	if in.fetching || c.isDraining() || len(in.buf) >= maxAheadRecords || in.bytes >= maxAheadBytes || now.Before(in.retryAt) {
+	if in.fetching || c.isDraining() || len(in.buf) >= maxAheadRecords || in.bytes >= maxAheadBytes ||
+		now.Before(in.retryAt) {
 		return 0, false
 	}
 	in.fetching = true
@@ -101,148 +104,164 @@ func (c *claim) fetched(recs []pipeline.Record, next int64, wait time.Duration) 
 	}
 }
 
-// A fetcher reads the claims' partitions, by one loop per broker.
+// A fetcher reads the partitions of the claims, by one loop per broker: a fetch
+// that waits at one broker for records must not delay those of the others.
+//
+// A loop runs while its broker leads a partition of ours. It ends by itself when
+// that is over, so that a broker that has left the cluster costs nothing; run
+// starts it again when it is needed. Both look under mu, so that no claim falls
+// between the two.
 type fetcher struct {
 	s *Source
 
-	mu      sync.Mutex
-	claims  map[*claim]struct{}
-	loops   map[int32]bool
-	changed chan struct{} // closed and replaced when there may be more to do
+	mu     sync.Mutex
+	claims map[*claim]struct{}
+	loops  map[int32]bool // brokers that have a loop
+	woken  chan struct{}  // closed and replaced when there may be more to do
 }
 
 func newFetcher(s *Source) *fetcher {
-	return &fetcher{s: s, claims: map[*claim]struct{}{}, loops: map[int32]bool{}, changed: make(chan struct{})}
+	return &fetcher{s: s, claims: map[*claim]struct{}{}, loops: map[int32]bool{}, woken: make(chan struct{})}
 }
 
 func (f *fetcher) add(c *claim) {
 	f.mu.Lock()
 	f.claims[c] = struct{}{}
 	f.mu.Unlock()
-	f.kick()
+	f.wake()
 }
 
 func (f *fetcher) remove(c *claim) {
 	f.mu.Lock()
 	delete(f.claims, c)
 	f.mu.Unlock()
+	f.wake()
 }
 
-func (f *fetcher) kick() {
+// wake has all loops, and run, look again.
+func (f *fetcher) wake() {
 	f.mu.Lock()
-	close(f.changed)
-	f.changed = make(chan struct{})
+	close(f.woken)
+	f.woken = make(chan struct{})
 	f.mu.Unlock()
 }
 
-// run sees to it that every broker that leads a claimed partition has a loop.
+// run sees to it that every broker that leads a partition of ours has a loop. It
+// waits for the loops that it started.
 func (f *fetcher) run(ctx context.Context) {
+	var loops sync.WaitGroup
+	defer loops.Wait()
 	for {
 		f.mu.Lock()
 		for c := range f.claims {
-			if node, ok := f.leader(c); ok && !f.loops[node] {
-				f.loops[node] = true
-				f.s.start(ctx, func(ctx context.Context) { f.loop(ctx, node) })
+			if broker, ok := f.leader(c); ok && !f.loops[broker] {
+				f.loops[broker] = true
+				loops.Go(func() { f.loop(ctx, broker) })
 			}
 		}
-		changed := f.changed
+		woken := f.woken
 		f.mu.Unlock()
-		if !f.wait(ctx, changed, routesEvery) {
+		if !f.wait(ctx, woken, routesEvery) {
 			return
 		}
 	}
 }
 
+// leader returns the broker that leads a claim's partition, if there is one.
 func (f *fetcher) leader(c *claim) (int32, bool) {
-	return f.s.routes.leader(place{f.s.cfg.IntentTopic, c.partition})
+	return f.s.routes.leader(TopicPartition{f.s.cfg.IntentTopic, c.partition})
 }
 
-func (f *fetcher) wait(ctx context.Context, changed <-chan struct{}, d time.Duration) bool {
+// wait waits to be woken, no longer than d; it reports false when ctx has ended.
+func (f *fetcher) wait(ctx context.Context, woken <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-changed:
+	case <-woken:
 	case <-t.C:
 	}
 	return true
 }
 
-func (f *fetcher) loop(ctx context.Context, node int32) {
-	fails := 0
-	for ctx.Err() == nil {
-		f.mu.Lock()
-		changed := f.changed
-		f.mu.Unlock()
-		asked := f.ask(node)
-		if len(asked) == 0 {
-			f.wait(ctx, changed, 50*time.Millisecond)
+// loop fetches from one broker until it leads no partition of ours any more.
+func (f *fetcher) loop(ctx context.Context, broker int32) {
+	for fails := 0; ; {
+		due, woken, ours := f.due(broker)
+		switch {
+		case !ours || ctx.Err() != nil:
+			return
+		case len(due) == 0:
+			// All of them have read ahead enough, or wait after trouble. A Poll wakes
+			// us; the time is for those whose wait is over.
+			f.wait(ctx, woken, 50*time.Millisecond)
 			continue
 		}
-		if err := f.fetch(ctx, node, asked); err != nil {
+		if err := f.fetch(ctx, broker, due); err != nil {
 			fails++
 			f.s.metrics.fetchErrors.Inc()
 			f.s.routes.refresh(ctx)
-			sleep(ctx, min(time.Second, 20*time.Millisecond<<min(fails, 6)))
+			Sleep(ctx, min(time.Second, 20*time.Millisecond<<min(fails, 6)))
 			continue
 		}
 		fails = 0
 	}
 }
 
-// ask returns the claims that this broker should be asked for, with offsets.
-func (f *fetcher) ask(node int32) map[int32]*asked {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now, out := time.Now(), map[int32]*asked{}
-	for c := range f.claims {
-		if n, ok := f.leader(c); !ok || n != node {
-			continue
-		}
-		if from, ok := c.wants(now); ok {
-			out[c.partition] = &asked{claim: c, from: from}
-		}
-	}
-	return out
-}
-
-type asked struct {
+// A claimFetch is where to read on for a claim.
+type claimFetch struct {
 	claim *claim
 	from  int64
 }
 
-func (f *fetcher) fetch(ctx context.Context, node int32, want map[int32]*asked) error {
-	topic := kafkawire.FetchTopic{Topic: f.s.cfg.IntentTopic}
-	for p, a := range want {
-		topic.Partitions = append(topic.Partitions, kafkawire.FetchPartition{
-			Partition: p, CurrentLeaderEpoch: -1, FetchOffset: a.from, LogStartOffset: -1, PartitionMaxBytes: maxAheadBytes,
-		})
-	}
-	res, err := call(ctx, maxFetchWait+10*time.Second, func(ctx context.Context) (kafka.Response, error) {
-		return f.s.tr.RoundTrip(ctx, f.s.addr, &kafkawire.FetchRequest{
-			Node: node, ReplicaID: -1, MaxWaitTime: int32(maxFetchWait.Milliseconds()), MinBytes: 1, MaxBytes: maxFetchBytes,
-			IsolationLevel: kafkawire.ReadCommitted, SessionEpoch: -1, Topics: []kafkawire.FetchTopic{topic},
-		})
-	})
-	if err == nil {
-		for _, t := range res.(*kafkawire.FetchResponse).Topics {
-			for i := range t.Partitions {
-				if a := want[t.Partitions[i].Partition]; a != nil {
-					f.take(ctx, a, &t.Partitions[i])
-					delete(want, a.claim.partition)
-				}
-			}
+// due returns the claims that this broker should be asked for now, and what tells
+// of more to do. When it leads no partition of ours, the loop is taken off the
+// list and has to end.
+func (f *fetcher) due(broker int32) (due map[int32]claimFetch, woken <-chan struct{}, ours bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	due = map[int32]claimFetch{}
+	for c := range f.claims {
+		if leader, ok := f.leader(c); !ok || leader != broker {
+			continue
+		}
+		ours = true
+		if from, ok := c.startFetch(now); ok {
+			due[c.partition] = claimFetch{c, from}
 		}
 	}
-	for _, a := range want {
-		a.claim.fetched(nil, 0, 0)
+	if !ours {
+		delete(f.loops, broker)
+	}
+	return due, f.woken, ours
+}
+
+// fetch sends one request and gives each claim what came for it. A claim that got
+// no answer is told so, too: it waits for its fetch to end.
+func (f *fetcher) fetch(ctx context.Context, broker int32, due map[int32]claimFetch) error {
+	req := FetchRequest{
+		Leader: broker, Topic: f.s.cfg.IntentTopic, MaxBytes: maxFetchBytes, Isolation: kafkawire.ReadCommitted,
+	}
+	for p, d := range due {
+		req.Partitions = append(req.Partitions, FetchFrom{p, d.from, maxAheadBytes})
+	}
+	got, err := req.Fetch(ctx, f.s.client)
+	for i := range got {
+		if d, ok := due[got[i].Partition]; ok {
+			f.take(ctx, d, &got[i])
+			delete(due, d.claim.partition)
+		}
+	}
+	for _, d := range due {
+		d.claim.fetched(nil, 0, 0)
 	}
 	return err
 }
 
 // take gives a claim what was fetched for it.
-func (f *fetcher) take(ctx context.Context, a *asked, res *kafkawire.FetchPartitionResponse) {
+func (f *fetcher) take(ctx context.Context, a claimFetch, res *kafkawire.FetchPartitionResponse) {
 	c := a.claim
 	switch err := kafka.Error(res.ErrorCode); err {
 	case 0:
@@ -261,46 +280,60 @@ func (f *fetcher) take(ctx context.Context, a *asked, res *kafkawire.FetchPartit
 		c.fetched(nil, 0, 50*time.Millisecond)
 		return
 	}
-	recs, next, err := visible(a.from, res)
+	recs, next, err := Visible(a.from, res)
 	wait := time.Duration(0)
 	if err != nil {
 		wait = c.unreadable(err)
 	}
 	c.fetched(recs, next, wait)
-	f.s.metrics.lag.WithLabelValues(label(c.partition)).Set(float64(max(0, res.HighWatermark-next)))
+	c.seen(res.HighWatermark, next)
+}
+
+// seen notes where the partition ended at a fetch that has read up to next.
+func (c *claim) seen(end, next int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return // a late answer must not bring back the series that end has deleted
+	}
+	c.input.end = max(end, next)
+	c.s.metrics.lag.WithLabelValues(label(c.partition)).Set(float64(max(0, end-next)))
 }
 
 // unreadable is loud about records that cannot be read, and says when to look
 // again.
 func (c *claim) unreadable(err error) time.Duration {
 	c.s.metrics.corrupt.Inc()
-	c.log.WithError(err).Error("the partition stops here: its records cannot be read, and skipping them would lose intents; repair or delete the batch")
+	c.log.WithError(err).Error("the partition stops here: its records cannot be read, and skipping them would lose " +
+		"intents; repair or delete the batch")
 	return 10 * time.Second
 }
 
 // outOfRange goes on where the log holds no record to read on from. What is in
 // flight is finished in any case: those intents are called already.
 func (f *fetcher) outOfRange(ctx context.Context, c *claim, from int64) {
-	has, err := f.s.span(ctx, place{f.s.cfg.IntentTopic, c.partition}, time.Now())
+	has, err := f.s.offsetRange(ctx, TopicPartition{f.s.cfg.IntentTopic, c.partition}, time.Now())
 	l := c.log.WithField("offset", from).WithField("first", has.first).WithField("last", has.last)
 	switch {
 	case err != nil || from >= has.first && from <= has.last: // as of now it does
 		c.fetched(nil, 0, time.Second)
 	case from < has.first:
-		f.s.metrics.lostRecords.Add(float64(has.first - from))
-		l.Error("the topic's retention overtook us: intents were deleted before they were read; going on with the oldest that is left")
+		f.s.metrics.lostRecords.Add(int64(has.first - from))
+		l.Error("the topic's retention overtook us: intents were deleted before they were read; going on with the oldest " +
+			"that is left")
 		c.fetched(nil, has.first, 0)
 	default:
-		l.Error("the topic ends before the offset to read on from (was it deleted and made again?): taking the partition over anew")
+		l.Error("the topic ends before the offset to read on from (was it deleted and made again?): taking the partition " +
+			"over anew")
 		c.fetched(nil, 0, time.Second)
 		c.drain()
 	}
 }
 
-// visible returns the records of a fetched set that a read-committed consumer
+// Visible returns the records of a fetched set that a read-committed consumer
 // may see, from an offset on, and the offset to go on from. With an error, they
 // are those before the trouble.
-func visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline.Record, next int64, err error) {
+func Visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline.Record, next int64, err error) {
 	filter, set, next := kafkawire.NewFilter(res.AbortedTransactions), res.Records.Bytes, from
 	for {
 		b, rest, err := kafkawire.NextBatch(set)
@@ -331,7 +364,9 @@ func visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline
 
 // record copies r, so that one waiting record does not keep a whole fetch in memory.
 func record(r *kafkawire.Record, brokerTime bool) pipeline.Record {
-	out := pipeline.Record{Offset: r.Offset, Message: event.Message{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), BrokerTime: brokerTime}}
+	out := pipeline.Record{Offset: r.Offset, Message: event.Message{
+		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), BrokerTime: brokerTime,
+	}}
 	if r.Millis >= 0 { // -1: it has none
 		out.Time = time.UnixMilli(r.Millis)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"paylink/internal/devstack"
+	"paylink/internal/kafkaio"
 	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
@@ -259,5 +260,38 @@ func TestThousandsOfMerchantsHaveTheirOwnPace(t *testing.T) {
 			t.Errorf("all took %v, want about 5 to 8 s", took)
 		}
 		m.leave(t)
+	})
+}
+
+// A broker that leads nothing of ours costs nothing, and is asked again when it does.
+func TestAFetchLoopRunsWhileItsBrokerLeadsAPartitionOfOurs(t *testing.T) {
+	inLab(t, 3, func(l *lab) {
+		lead := func(node int32) {
+			t.Helper()
+			for p := range int32(3) {
+				if err := l.broker.MoveTopicPartition(devstack.Intents, p, node); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(3 * time.Second) // the metadata is asked for every second
+		}
+		m := l.start("a")
+		time.Sleep(5 * time.Second)
+		for i, node := range []int32{0, 2, 1, 0} {
+			lead(node)
+			if got := m.source.Loops(); !slices.Equal(got, []int32{node}) {
+				t.Errorf("broker %d leads all, and loops run for %v", node, got)
+			}
+			l.emit(i*20, 20)
+			l.judge(i*20 + 20)
+		}
+		b := l.start("b", func(c *kafkaio.Config) { c.Group = "another" })
+		time.Sleep(5 * time.Second)
+		b.leave(t)
+		if got := b.source.Loops(); len(got) != 0 {
+			t.Errorf("loops run for %v after the end", got)
+		}
+		m.leave(t)
+		l.calls(80, 1)
 	})
 }

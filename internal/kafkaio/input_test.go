@@ -110,8 +110,8 @@ func TestIntentPartitionsAddedAreGivenOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Second)
-		if n := len(a.source.Held()) + len(b.source.Held()); n != 5 {
-			t.Errorf("%v and %v held, want five partitions", a.source.Held(), b.source.Held())
+		if n := len(a.source.Owned()) + len(b.source.Owned()); n != 5 {
+			t.Errorf("%v and %v owned, want five partitions", a.source.Owned(), b.source.Owned())
 		}
 		l.emit(20, 80)
 		l.judge(100)

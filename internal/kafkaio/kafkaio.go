@@ -1,7 +1,9 @@
 // Package kafkaio is the Source of the pipeline on a real Kafka, by the lower
 // half of kafka-go: its transport, its protocol, its client. It belongs to a
 // consumer group, fences every partition it is given, reads the ledger, fetches
-// intents, appends outcomes and commits offsets.
+// intents, appends outcomes and commits offsets. It makes no topic and checks no
+// setting: that is kafkaops, on the primitives of request.go, offsets.go and
+// fence.go.
 //
 // What makes the promise hold is here, in this order for every claim:
 //
@@ -11,7 +13,7 @@
 //	ledger  the outcome partition, read up to our own marker: everything an
 //	        older owner ever published is known now, nothing can be added (ledger.go)
 //	append  plain idempotent batches under that epoch, the same bytes until
-//	        they are acknowledged (append.go)
+//	        they are acknowledged (append.go, verdict.go)
 //	commit  the unbroken run of settled offsets, with generation and member id (commit.go)
 //
 // Membership is made by hand (member.go), because kafka-go's ConsumerGroup
@@ -19,14 +21,45 @@
 // heart while a partition drains, and does not tell when it last did, which is
 // what the lease rests on (lease.go).
 //
-// Where the fence ends is said in the package's claim.go: a producer id that
-// the coordinator forgot, outcome partitions added while running.
+// Where the fence ends: claim.go says what is done about a producer id that leader
+// or coordinator forgot; outcome partitions that are added while members run end
+// the member (member.ending), because outcomes of an intent partition would go
+// elsewhere.
+//
+// # Goroutines
+//
+// Whoever starts a goroutine waits for it. Source.Run is in the caller's:
+//
+//	Source.Run        member.run; starts, and waits for:
+//	  routes.watch      takes up new metadata
+//	  fetcher.run       starts, and waits for, one loop per broker that leads a
+//	                    partition of ours
+//	  appenders.run     starts, and waits for, one request per broker, and one
+//	                    question for a producer per claim that buries
+//	  member.commitLoop commits
+//	  member.beat       sends heartbeats
+//	member.run        starts, and waits for, one life per claim (claim.run), which
+//	                  calls serve, and starts, and waits for, claim.keepFence
+//
+// At the end of its context member.run drains all claims first; the other parts
+// run until that is done. One goroutine has nobody who could wait for it: what is
+// appended through a claim after Run has returned is told so by its own.
+//
+// # Locks
+//
+// Each guards the fields below it. Who has one may take those to its right, never
+// one to its left; ledger.reading and member.committing are tokens, taken by who
+// has no lock, and kept over requests; lease.mu is always alone:
+//
+//	member.mu → appenders.mu → ledger.mu
+//	member.mu → claim.mu
+//	fetcher.mu → claim.mu
+//	member.mu, appenders.mu, fetcher.mu → routes.mu
+//	member.mu → ledgers.mu
 package kafkaio
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -63,20 +96,19 @@ func (c Config) heartbeatEvery() time.Duration { return min(c.SessionTimeout/5, 
 
 // A Source is one member of the group. It implements pipeline.Source.
 type Source struct {
-	cfg     Config
-	log     logrus.FieldLogger
-	addr    net.Addr
-	tr      *kafka.Transport
-	client  *kafka.Client
-	metrics *metrics
-	lease   lease
-	routes  *routes
-	ledgers *ledgers
-	fetcher *fetcher
-	writers *writers
-	member  *member
-	refence time.Duration  // refenceEvery
-	wg      sync.WaitGroup // every goroutine of Run
+	cfg       Config
+	log       logrus.FieldLogger
+	addr      net.Addr
+	tr        *kafka.Transport
+	client    *kafka.Client
+	metrics   *metrics
+	lease     lease
+	routes    *routes
+	ledgers   *ledgers
+	fetcher   *fetcher
+	appenders *appenders
+	member    *member
+	refence   time.Duration // FenceRenewal, unless a test has no patience
 }
 
 // New returns a source that is not connected yet.
@@ -90,13 +122,15 @@ func New(cfg Config) (*Source, error) {
 		cfg: cfg, log: cfg.Log, addr: cfg.Connection.Addr(), tr: tr,
 		metrics: newMetrics(cfg.Registerer),
 		lease:   lease{session: cfg.SessionTimeout},
-		refence: refenceEvery,
+		refence: FenceRenewal,
 	}
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own
-	s.routes = &routes{source: s, topics: topics, nodes: map[place]int32{}, counts: map[string]int{}, changed: make(chan struct{}, 1)}
+	s.routes = &routes{
+		source: s, topics: topics, changed: make(chan struct{}, 1), nodes: map[TopicPartition]int32{}, counts: map[string]int{},
+	}
 	s.ledgers = &ledgers{source: s, byPart: map[int32]*ledger{}}
 	s.fetcher = newFetcher(s)
-	s.writers = newWriters(s)
+	s.appenders = newAppenders(s)
 	s.member = newMember(s)
 	return s, nil
 }
@@ -113,62 +147,17 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 		return nil // asked to stop before the topics were there
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	s.start(background, s.routes.watch)
-	s.start(background, s.fetcher.run)
-	s.start(background, s.writers.run)
-	s.start(background, s.member.commitLoop)
-	s.start(background, s.member.beat)
+	var parts sync.WaitGroup
+	for _, part := range []func(context.Context){
+		s.routes.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat,
+	} {
+		parts.Go(func() { part(background) })
+	}
 	err := s.member.run(ctx, background, serve)
 	stop()
-	s.wg.Wait()
+	parts.Wait()
 	return err
 }
-
-// start runs a part of the source until its context ends; Run waits for it.
-func (s *Source) start(ctx context.Context, part func(context.Context)) {
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		part(ctx)
-	}()
-}
-
-// transactionalID is the name under which a partition of the intent topic is
-// fenced. Only one owner at a time can hold its newest epoch.
-func (s *Source) transactionalID(partition int32) string {
-	return fmt.Sprintf("paylink/%s/%s/%d", s.cfg.Group, s.cfg.IntentTopic, partition)
-}
-
-// call runs one request with a deadline and returns what it says.
-func call[T any](ctx context.Context, limit time.Duration, f func(context.Context) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return f(ctx)
-}
-
-// sleep waits, unless the context ends first; it reports whether it waited.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
-// code returns the Kafka error code in an error's chain, or 0.
-func code(err error) kafka.Error {
-	var e kafka.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	return 0
-}
-
-// Held returns the partitions in our hands, in order: for the console.
-func (s *Source) Held() []int32 { return s.member.held() }
 
 // Partitions returns how many partitions of the intent topic the group gave out
 // when it last gave us some, or none; 0: it has not yet. All members are told the

@@ -216,7 +216,7 @@ func (l *lab) start(name string, change ...func(*kafkaio.Config)) *life {
 		log.SetFormatter(&logrus.TextFormatter{DisableColors: true, TimestampFormat: "15:04:05.000", FullTimestamp: true})
 		log.SetLevel(logrus.DebugLevel)
 	}
-	n := &network{vn: l.vn, conns: map[net.Conn]bool{}}
+	n := &network{dialer: l.vn.DialContext, conns: map[net.Conn]bool{}}
 	reg, said := prometheus.NewRegistry(), &ear{}
 	log.AddHook(said)
 	cfg := kafkaio.Config{

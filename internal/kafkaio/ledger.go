@@ -47,13 +47,13 @@ type ledger struct {
 	s         *Source
 	log       logrus.FieldLogger
 	partition int32
-	reading   chan struct{} // holds a token while somebody reads on; guards next, first
+	reading   chan struct{} // has a token in it while somebody reads on; guards next, first
 	next      int64         // offset to read on from; -1: not begun
 	first     bool          // the oldest batch that exists is still to be seen
 
 	mu     sync.RWMutex
 	known  answered
-	reach  time.Time
+	reach  time.Time       // from which on every outcome is known; zero: all there ever were
 	marked map[int64]int16 // producer id → newest epoch whose marker was read
 	loaded int64           // records read, for the log
 }
@@ -131,26 +131,29 @@ func (l *ledger) begin(ctx context.Context) error {
 }
 
 func (l *ledger) beginLocked(ctx context.Context) error {
+	// It is read from a little before the window on, so that a clock that is wrong
+	// by less than the slack hides no outcome of the window.
 	since := time.Now().Add(-l.s.cfg.LedgerWindow)
-	span, err := l.s.span(ctx, place{l.s.cfg.OutcomeTopic, l.partition}, since.Add(-clockSlack))
+	has, err := l.s.offsetRange(ctx, TopicPartition{l.s.cfg.OutcomeTopic, l.partition}, since.Add(-clockSlack))
 	if err != nil {
 		return fmt.Errorf("ledger of outcome partition %d: %w", l.partition, err)
 	}
-	if l.next >= 0 && l.next >= span.first && l.next <= span.last {
+	if l.next >= 0 && l.next >= has.first && l.next <= has.last {
 		return nil // goes on where it was left
 	}
 	if l.next >= 0 {
-		l.log.WithField("read_to", l.next).WithField("first", span.first).WithField("last", span.last).
-			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or the topic was made again): reading it from its beginning")
+		l.log.WithField("read_to", l.next).WithField("first", has.first).WithField("last", has.last).
+			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or " +
+				"the topic was made again): reading it from its beginning")
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// What was known stays known: those intents were answered, and other claims
 	// are looking at it. Markers do not: epochs may have begun again.
-	l.next, l.loaded, l.marked = span.since, 0, map[int64]int16{}
-	l.first = span.since == span.first && span.first > 0 && span.first < span.last
+	l.next, l.loaded, l.marked = has.since, 0, map[int64]int16{}
+	l.first = has.since == has.first && has.first > 0 && has.first < has.last
 	l.reach = time.Time{}
-	if span.since > 0 {
+	if has.since > 0 {
 		l.reach = since
 	}
 	return nil
@@ -169,7 +172,7 @@ func (l *ledger) read(ctx context.Context, p kafkawire.Producer) error {
 
 // catchUp reads on to the partition's end of now, most of which a member that
 // owns the partition has written itself: so that a fence that is renewed, and
-// holds the writer back meanwhile, has little left to read.
+// stops the appender meanwhile, has little left to read.
 func (l *ledger) catchUp(ctx context.Context) error {
 	return l.readUntil(ctx, func(high int64) bool { return l.next >= high })
 }
@@ -199,9 +202,10 @@ func (l *ledger) readUntil(ctx context.Context, done func(high int64) bool) erro
 		}
 		if time.Since(said) > 2*time.Second {
 			said = time.Now()
-			l.log.WithField("outcomes", l.loaded).WithField("offset", l.next).WithField("end", end).WithField("error", err).Info("reading the ledger")
+			l.log.WithField("outcomes", l.loaded).WithField("offset", l.next).WithField("end", end).WithField("error", err).
+				Info("reading the ledger")
 		}
-		if err != nil && !sleep(ctx, l.afterError(err)) {
+		if err != nil && !Sleep(ctx, l.afterError(err)) {
 			return ctx.Err()
 		}
 	}
@@ -214,7 +218,8 @@ func (l *ledger) afterError(err error) time.Duration {
 		return 50 * time.Millisecond
 	}
 	l.s.metrics.corrupt.Inc()
-	l.log.WithError(err).Error("the ledger stops here: outcomes cannot be read, and skipping them could answer an intent twice; repair or delete the batch")
+	l.log.WithError(err).Error("the ledger stops here: outcomes cannot be read, and skipping them could answer " +
+		"an intent twice; repair or delete the batch")
 	return 10 * time.Second
 }
 
@@ -224,21 +229,24 @@ func (l *ledger) done(began time.Time) {
 	n, size := l.loaded, l.known.len()
 	l.loaded = 0
 	l.mu.Unlock()
-	l.s.metrics.ledgerRead.Add(float64(n))
+	l.s.metrics.ledgerRead.Add(int64(n))
 	l.s.metrics.ledgerSize.WithLabelValues(fmt.Sprint(l.partition)).Set(float64(size))
-	l.log.WithField("outcomes", n).WithField("known", size).WithField("took", time.Since(began).Round(time.Millisecond).String()).Debug("ledger read")
+	l.log.WithField("outcomes", n).WithField("known", size).
+		WithField("took", time.Since(began).Round(time.Millisecond).String()).Debug("ledger read")
 }
 
 // fetch reads one answer of the partition's leader into the ledger.
 func (l *ledger) fetch(ctx context.Context) (high int64, err error) {
-	p, err := l.s.fetchFrom(ctx, place{l.s.cfg.OutcomeTopic, l.partition}, l.next, maxLedgerFetch, kafkawire.ReadUncommitted)
+	p, err := l.s.fetchFrom(ctx, TopicPartition{l.s.cfg.OutcomeTopic, l.partition}, l.next, maxLedgerFetch,
+		kafkawire.ReadUncommitted)
 	if err != nil {
 		return 0, err
 	}
 	return p.HighWatermark, l.take(p.Records.Bytes)
 }
 
-// take reads a record set.
+// take reads a record set. Where it ends for an error, next stays at the batch
+// that cannot be read: to pass it over could answer an intent twice.
 func (l *ledger) take(set []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -123,7 +123,7 @@ func TestRetentionShorterThanTheWindowMovesTheReach(t *testing.T) {
 }
 
 // A ledger that is in use must not be emptied because its log moved on.
-func TestRetentionPastAHeldLedgerForgetsNothing(t *testing.T) {
+func TestRetentionPastALedgerInUseForgetsNothing(t *testing.T) {
 	topics := devstack.DefaultTopics(1)
 	topics[1].Configs["retention.ms"] = "60000"
 	inLabWith(t, topics, func(l *lab) {

@@ -21,30 +21,34 @@ import (
 // statically (a restart within the session timeout moves nothing).
 //
 // run joins and hands out claims; beat sends heartbeats all the while, also
-// during a join and a drain, and is the only one that renews the lease.
+// during a join and a drain, because a member that is silent for a session
+// timeout loses everything, however good its reason. Nothing but an answer of
+// the coordinator renews the lease.
 type member struct {
 	s     *Source
-	wake  chan struct{} // run should look again
+	woken chan struct{} // run should look again
 	serve func(pipeline.Claim)
 	bg    context.Context // outlives the caller's, for drains
+	lives sync.WaitGroup  // the goroutines of claims
 
-	committing chan struct{} // holds a token while a commit is on its way
+	committing chan struct{} // has a token in it while a commit is on its way
 
 	given atomic.Int32 // partitions of the intent topic that the group gave out; zero: not yet
 
-	outcomes int // partitions of the outcome topic, read once: p mod outcomes must never change
+	outcomePartitions int // read once: p mod outcomePartitions must never change
 
 	mu         sync.Mutex
-	id         kafkawire.Member // ID "": the group knows us not
-	joining    bool
-	rejoin     bool
+	id         kafkawire.Member // ID "": the group does not know us
+	joining    bool             // a join or sync is on its way
+	rejoin     bool             // there is a reason to join again
 	stopping   bool
-	over       error         // why there is no way back into the group
-	replacedAt time.Time     // when somebody last joined under our instance id
-	drained    chan struct{} // closed when it is stopping and no claim is left
-	settled    time.Time     // newest proof of life while no rebalance was under way
-	assigned   map[int32]bool
+	over       error            // why there is no way back into the group
+	replacedAt time.Time        // when somebody last joined under our instance id
+	drained    chan struct{}    // closed when it is stopping and no claim is left
+	settled    time.Time        // newest proof of life while no rebalance was under way
+	assigned   map[int32]bool   // what the group gave us last
 	claims     map[int32]*claim // every claim whose goroutine has not ended
+	membership Membership       // for State; Live is not kept here
 }
 
 // joinBackoff is the wait after a join that failed.
@@ -52,7 +56,8 @@ const joinBackoff = 500 * time.Millisecond
 
 func newMember(s *Source) *member {
 	return &member{
-		s: s, wake: make(chan struct{}, 1), drained: make(chan struct{}), committing: make(chan struct{}, 1), assigned: map[int32]bool{}, claims: map[int32]*claim{},
+		s: s, woken: make(chan struct{}, 1), drained: make(chan struct{}), committing: make(chan struct{}, 1),
+		assigned: map[int32]bool{}, claims: map[int32]*claim{},
 		id: kafkawire.Member{Group: s.cfg.Group, InstanceID: s.cfg.InstanceID},
 	}
 }
@@ -61,9 +66,9 @@ func newMember(s *Source) *member {
 // and leaves. It returns an error when the group can never be joined.
 func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)) error {
 	m.bg, m.serve = background, serve
-	m.outcomes = m.s.routes.partitions(m.s.cfg.OutcomeTopic)
-	joins, giveUp := m.untilDrained(ctx)
-	defer giveUp()
+	m.outcomePartitions = m.s.routes.partitions(m.s.cfg.OutcomeTopic)
+	joins, release := m.untilDrained(ctx)
+	defer release()
 	var err error
 	for ctx.Err() == nil && err == nil {
 		if err = m.ending(); err != nil {
@@ -72,17 +77,19 @@ func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)
 		var got assignment
 		if got, err = m.join(joins); err == nil {
 			m.apply(got)
-			m.hold(ctx)
+			m.stay(ctx)
 			continue
 		}
 		if fatal := new(fatalError); !errors.As(err, fatal) {
 			m.explainJoin(ctx, err)
 			err = nil
-			sleep(ctx, joinBackoff)
+			Sleep(ctx, joinBackoff)
 		}
 	}
 	m.drainAll()
 	<-m.drained
+	m.lives.Wait()
+	// Leaving comes last: until then the commits of the drains need our generation.
 	m.leave()
 	return err
 }
@@ -90,22 +97,30 @@ func (m *member) run(ctx, background context.Context, serve func(pipeline.Claim)
 // untilDrained is the context of joins: it outlives ctx until all claims are
 // drained, which the end of ctx begins. To hang up on a join that stands open
 // would leave us behind in a generation that the group has left, and cost the
-// calls in flight.
-func (m *member) untilDrained(ctx context.Context) (context.Context, context.CancelFunc) {
+// calls in flight. Who calls it has drained all claims before it calls release.
+func (m *member) untilDrained(ctx context.Context) (joins context.Context, release func()) {
 	joins, giveUp := context.WithCancel(m.bg)
+	gone := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(gone)
 		m.drainAll()
 		<-m.drained
 		giveUp()
 	})
-	return joins, func() { stop(); giveUp() }
+	return joins, func() {
+		if !stop() {
+			<-gone
+		}
+		giveUp()
+	}
 }
 
 // ending returns an error when there is no going on: the group has taken our
 // instance id away, or outcome partitions were added.
 func (m *member) ending() error {
-	if n := m.s.routes.partitions(m.s.cfg.OutcomeTopic); n != m.outcomes {
-		return fatalError{fmt.Errorf("topic %s has %d partitions now, had %d: outcomes of an intent partition would go elsewhere; stop all members, then start them again", m.s.cfg.OutcomeTopic, n, m.outcomes)}
+	if n := m.s.routes.partitions(m.s.cfg.OutcomeTopic); n != m.outcomePartitions {
+		return fatalError{fmt.Errorf("topic %s has %d partitions now, had %d: outcomes of an intent partition would go "+
+			"elsewhere; stop all members, then start them again", m.s.cfg.OutcomeTopic, n, m.outcomePartitions)}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -121,10 +136,12 @@ func (m *member) explainJoin(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
+	m.noteTrouble(err)
 	l := m.s.log.WithError(err)
 	switch {
 	case errors.Is(err, kafka.InconsistentGroupProtocol):
-		l.Error("the group's other members are no paylink, or run with another number of outcome partitions: stop all members, then start them again")
+		l.Error("the group's other members are no paylink, or run with another number of outcome partitions: stop all " +
+			"members, then start them again")
 	case errors.Is(err, kafka.GroupAuthorizationFailed):
 		l.Error("not allowed to join the group: grant Read on it")
 	default:
@@ -132,15 +149,15 @@ func (m *member) explainJoin(ctx context.Context, err error) {
 	}
 }
 
-// hold waits until there is a reason to join again, or ctx ends.
-func (m *member) hold(ctx context.Context) {
+// stay waits until there is a reason to join again, or ctx ends.
+func (m *member) stay(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.s.routes.changed:
 			return // more intent partitions: join again, so that they are given out
-		case <-m.wake:
+		case <-m.woken:
 			m.mu.Lock()
 			again := m.rejoin
 			m.rejoin = false
@@ -156,7 +173,8 @@ func (m *member) hold(ctx context.Context) {
 func (m *member) join(ctx context.Context) (a assignment, err error) {
 	m.setJoining(true)
 	defer m.setJoining(false)
-	protocol := fmt.Sprintf("paylink-sticky-%d", m.outcomes) // so that the group refuses members with other outcome partitions
+	// so that the group refuses members with other outcome partitions
+	protocol := fmt.Sprintf("paylink-sticky-%d", m.outcomePartitions)
 	res, err := m.joinGroup(ctx, protocol)
 	if err != nil {
 		return a, err
@@ -169,16 +187,17 @@ func (m *member) join(ctx context.Context) (a assignment, err error) {
 		sync.Assignments = m.assignments(res.Members)
 	}
 	sent := time.Now()
-	got, err := call(ctx, m.s.cfg.RebalanceTimeout+10*time.Second, func(ctx context.Context) (*kafka.SyncGroupResponse, error) {
-		return m.s.client.SyncGroup(ctx, sync)
-	})
+	got, err := call(ctx, m.s.cfg.RebalanceTimeout+10*time.Second,
+		func(ctx context.Context) (*kafka.SyncGroupResponse, error) {
+			return m.s.client.SyncGroup(ctx, sync)
+		})
 	if err == nil {
 		err = got.Error
 	}
 	if err != nil {
 		return a, m.failed("sync", err)
 	}
-	m.alive(sent)
+	m.alive(sent) // as of the request: the answer may have been long on its way
 	a.read(m.s.cfg.IntentTopic, got.Assignment)
 	return a, nil
 }
@@ -186,13 +205,14 @@ func (m *member) join(ctx context.Context) (a assignment, err error) {
 func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGroupResponse, error) {
 	for {
 		req := m.joinRequest(protocol)
-		res, err := call(ctx, m.s.cfg.RebalanceTimeout+m.s.cfg.SessionTimeout+10*time.Second, func(ctx context.Context) (*kafka.JoinGroupResponse, error) {
-			return m.s.client.JoinGroup(ctx, req)
-		})
+		res, err := call(ctx, m.s.cfg.RebalanceTimeout+m.s.cfg.SessionTimeout+10*time.Second,
+			func(ctx context.Context) (*kafka.JoinGroupResponse, error) {
+				return m.s.client.JoinGroup(ctx, req)
+			})
 		if err == nil {
 			err = res.Error
 		}
-		if err != nil && code(err) != kafka.MemberIDRequired {
+		if err != nil && Code(err) != kafka.MemberIDRequired {
 			return nil, m.failed("join", err)
 		}
 		m.mu.Lock()
@@ -230,14 +250,15 @@ func (m *member) joinRequest(protocol string) *kafka.JoinGroupRequest {
 // failed decides what an error of join or sync means.
 func (m *member) failed(step string, err error) error {
 	err = fmt.Errorf("%s group %s: %w", step, m.s.cfg.Group, err)
-	switch code(err) {
+	switch Code(err) {
 	case kafka.UnknownMemberId, kafka.IllegalGeneration:
 		m.lose(err)
 	case kafka.FencedInstanceID:
 		m.replaced(err)
 		return cmp.Or(m.ending(), err)
 	case kafka.InvalidSessionTimeout:
-		return fatalError{fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms, group.max.session.timeout.ms): %w", m.s.cfg.SessionTimeout, err)}
+		return fatalError{fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms, "+
+			"group.max.session.timeout.ms): %w", m.s.cfg.SessionTimeout, err)}
 	}
 	return err
 }
@@ -275,6 +296,7 @@ func (m *member) apply(a assignment) {
 		return // lost again meanwhile, or on our way out
 	}
 	m.given.Store(int32(max(a.note.Partitions, len(a.parts))))
+	m.joinedLocked(true)
 	clear(m.assigned)
 	var gained, handed []int32
 	for _, p := range a.parts {
@@ -312,16 +334,19 @@ func (m *member) outdatedLocked(a assignment) bool {
 		a.note.Partitions > 0 && a.note.Partitions < m.s.routes.partitions(m.s.cfg.IntentTopic)
 }
 
+// startLocked begins a claim. There is never a second one of a partition: two
+// would fence each other for ever.
 func (m *member) startLocked(p int32) {
 	c := newClaim(m.s, m.bg, p)
 	m.claims[p] = c
-	m.s.start(m.bg, func(context.Context) {
+	m.lives.Go(func() {
 		c.run(m.serve)
 		m.ended(c)
 	})
 }
 
-// ended is told when a claim's goroutine is done.
+// ended is told when a claim's life is over. A partition that is still ours, such
+// as one whose topic was made again, is taken over anew.
 func (m *member) ended(c *claim) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -345,7 +370,7 @@ func (m *member) ended(c *claim) {
 func (m *member) wakeLocked(rejoin bool) {
 	m.rejoin = m.rejoin || rejoin
 	select {
-	case m.wake <- struct{}{}:
+	case m.woken <- struct{}{}:
 	default:
 	}
 }
@@ -363,104 +388,21 @@ func (m *member) identity() (id kafkawire.Member, ok bool) {
 	return m.id, m.id.ID != "" && m.id.Generation > 0
 }
 
-// beat sends heartbeats until ctx ends.
-func (m *member) beat(ctx context.Context) {
-	for sleep(ctx, m.s.cfg.heartbeatEvery()) {
-		if err := m.ask(ctx); err != nil && ctx.Err() == nil && !m.s.lease.live() {
-			m.s.log.WithError(err).Warn("no heartbeat for a session timeout: neither calling nor publishing until the group answers")
-		}
-	}
-}
-
-// ask sends one heartbeat and acts on the answer: nil means that the group still
-// counts us in, with the partitions we hold.
-func (m *member) ask(ctx context.Context) error {
-	id, ok := m.identity()
-	if !ok {
-		return nil
-	}
-	sent := time.Now()
-	_, err := call(ctx, m.s.cfg.SessionTimeout/2, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, kafkawire.Heartbeat(ctx, m.s.tr, m.s.addr, id)
-	})
-	m.mu.Lock()
-	stale := m.id != id || m.joining && code(err) == kafka.IllegalGeneration
-	m.mu.Unlock()
-	if stale {
-		return err // the answer to an older self
-	}
-	switch code(err) {
-	case 0:
-		if err == nil {
-			m.alive(sent)
-		}
-	case kafka.RebalanceInProgress:
-		m.aliveInRebalance(sent)
-		m.mu.Lock()
-		if !m.joining {
-			m.wakeLocked(true)
-		}
-		m.mu.Unlock()
-		return nil
-	case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.GroupIdNotFound:
-		m.lose(fmt.Errorf("heartbeat: %w", err))
-	case kafka.FencedInstanceID:
-		m.replaced(fmt.Errorf("heartbeat: %w", err))
-	}
-	return err
-}
-
-// alive renews the lease: the coordinator counts us in, as of then at least.
-func (m *member) alive(sent time.Time) {
-	m.mu.Lock()
-	m.settled = sent
-	m.mu.Unlock()
-	m.s.lease.renew(sent)
-}
-
-// aliveInRebalance renews the lease, but for no longer than the coordinator
-// waits for members to join again: those that have not, it drops without a word,
-// however well their hearts beat.
-func (m *member) aliveInRebalance(sent time.Time) {
-	m.mu.Lock()
-	since := elapsed(m.settled, sent)
-	m.mu.Unlock()
-	if since < m.s.cfg.RebalanceTimeout {
-		m.s.lease.renew(sent)
-	}
-}
-
-// replaced is told that somebody joined under our instance id after us. The first
-// time it may have been ourselves, by a request that was late on its way: we join
-// again. Soon after that it is another process, and one of the two must end, or
-// each would end the other for ever.
-func (m *member) replaced(why error) {
-	now := time.Now()
-	m.mu.Lock()
-	if !m.replacedAt.IsZero() && now.Sub(m.replacedAt) < replacedAgain {
-		m.over = fatalError{fmt.Errorf("another member runs with the group instance id %q: %w", m.s.cfg.InstanceID, why)}
-	}
-	m.replacedAt = now
-	m.mu.Unlock()
-	m.lose(why)
-}
-
-// replacedAgain is how soon a second replacement shows that there are two of us.
-const replacedAgain = time.Minute
-
-// lose drops all claims: the group does not count us in any more.
+// lose drops all claims: the group does not count us in any more. The lease ends
+// first, so that no call or append begins while the claims learn of it.
 func (m *member) lose(why error) {
 	m.s.lease.end()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.claims) > 0 {
 		m.s.log.WithError(why).WithField("partitions", len(m.claims)).Warn("lost all partitions: joining the group anew")
-		m.s.metrics.lost.Add(float64(len(m.claims)))
+		m.s.metrics.lost.Add(int64(len(m.claims)))
 	}
 	for _, c := range m.claims {
 		c.lose()
 	}
 	clear(m.assigned)
+	m.joinedLocked(false)
 	m.s.metrics.assigned.Set(0)
 	m.id.ID, m.id.Generation = "", 0
 	m.wakeLocked(true)
@@ -490,6 +432,9 @@ func (m *member) checkDrainedLocked() {
 func (m *member) leave() {
 	id, _ := m.identity() // also of a generation that never came to be
 	m.s.lease.end()
+	m.mu.Lock()
+	m.joinedLocked(false)
+	m.mu.Unlock()
 	if id.ID == "" || id.InstanceID != "" {
 		return
 	}
@@ -499,18 +444,4 @@ func (m *member) leave() {
 	if err != nil {
 		m.s.log.WithError(err).Info("could not leave the group: it will notice after the session timeout")
 	}
-}
-
-// held returns the partitions we have a claim on, in order.
-func (m *member) held() []int32 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var out []int32
-	for p, c := range m.claims {
-		if !c.isLost() {
-			out = append(out, p)
-		}
-	}
-	slices.Sort(out)
-	return out
 }

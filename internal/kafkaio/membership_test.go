@@ -150,8 +150,8 @@ func TestALeaverIsNotWaitedFor(t *testing.T) {
 				time.Sleep(c.stay)
 				a.leave(t)
 				time.Sleep(3 * time.Second) // two heartbeats, half a session
-				if n := len(b.source.Held()); n != 4 {
-					t.Errorf("%d partitions held 3s after the other left, want all 4", n)
+				if n := len(b.source.Owned()); n != 4 {
+					t.Errorf("%d partitions owned 3s after the other left, want all 4", n)
 				}
 				began := time.Now()
 				l.emit(0, 20)
@@ -349,8 +349,8 @@ func TestADrainThatTakesTooLongIsCutShort(t *testing.T) {
 		time.Sleep(time.Second)
 		b := l.start("b", short) // half of a's partitions are to be handed over
 		time.Sleep(15 * time.Second)
-		if n := len(b.source.Held()); n != 2 {
-			t.Errorf("b holds %d partitions 15s after it came, want 2: the drain timeout is 5s", n)
+		if n := len(b.source.Owned()); n != 2 {
+			t.Errorf("b owns %d partitions 15s after it came, want 2: the drain timeout is 5s", n)
 		}
 		began := time.Now()
 		a.leave(t)

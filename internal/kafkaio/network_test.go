@@ -8,18 +8,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // network is a member's way to the brokers; cut makes the member dead to them,
 // without a word, and mend brings it back as a zombie.
 type network struct {
-	vn    *kfake.VirtualNetwork
-	mu    sync.Mutex
-	down  bool
-	conns map[net.Conn]bool
-	treat func(kmsg.Key) treatment // of each request that is sent; nil: all pass
+	dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+	mu     sync.Mutex
+	down   bool
+	conns  map[net.Conn]bool
+	treat  func(kmsg.Key) treatment // of each request that is sent; nil: all pass
 }
 
 // A treatment is what happens to a request on the wire.
@@ -35,7 +34,7 @@ func (n *network) dial(ctx context.Context, network, addr string) (net.Conn, err
 	if n.down {
 		return nil, errors.New("network is down")
 	}
-	c, err := n.vn.DialContext(ctx, network, addr)
+	c, err := n.dialer(ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -134,14 +134,14 @@ func TestStaticMemberRestartMovesNothing(t *testing.T) {
 		l.emit(0, 200)
 		l.judge(200)
 		time.Sleep(10 * time.Second) // the hand-over of half the partitions is through
-		hadA, hadB := a.source.Held(), b.source.Held()
+		hadA, hadB := a.source.Owned(), b.source.Owned()
 		a.leave(t)
 		time.Sleep(time.Second)
 		a = l.start("a", as("a"))
 		l.emit(200, 200)
 		l.judge(400)
-		if !slices.Equal(a.source.Held(), hadA) || !slices.Equal(b.source.Held(), hadB) {
-			t.Errorf("partitions %v and %v after the restart, were %v and %v", a.source.Held(), b.source.Held(), hadA, hadB)
+		if !slices.Equal(a.source.Owned(), hadA) || !slices.Equal(b.source.Owned(), hadB) {
+			t.Errorf("partitions %v and %v after the restart, were %v and %v", a.source.Owned(), b.source.Owned(), hadA, hadB)
 		}
 		a.leave(t)
 		b.leave(t)

@@ -12,22 +12,17 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// A place is one partition of one topic.
-type place struct {
-	topic     string
-	partition int32
-}
-
 // routes knows which broker leads which partition, and how many partitions the
-// topics have. kafka-go's transport asks the brokers every second; what is asked
-// here comes from its memory and costs nothing.
+// topics have. kafka-go's transport asks the brokers once a second (metadataTTL)
+// and answers our requests for metadata from what it remembers. So refresh sends
+// nothing, and after trouble it may be a second before it brings anything new.
 type routes struct {
 	source  *Source
 	topics  []string
-	changed chan struct{} // told when the number of intent partitions changes
+	changed chan struct{} // has something in it when the member should look at the number of partitions
 
 	mu     sync.RWMutex
-	nodes  map[place]int32
+	nodes  map[TopicPartition]int32
 	counts map[string]int
 }
 
@@ -50,11 +45,12 @@ func (r *routes) awaitTopics(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		r.source.member.noteTrouble(err)
 		if time.Since(said) > 10*time.Second {
 			said = time.Now()
 			r.source.log.WithError(err).Warn("waiting for brokers and topics")
 		}
-		if !sleep(ctx, routesEvery) {
+		if !Sleep(ctx, routesEvery) {
 			return ctx.Err()
 		}
 	}
@@ -73,7 +69,7 @@ func (r *routes) missing() []string {
 }
 
 func (r *routes) watch(ctx context.Context) {
-	for sleep(ctx, routesEvery) {
+	for Sleep(ctx, routesEvery) {
 		r.refresh(ctx) // the old layout stays good until there is a new one
 	}
 }
@@ -87,7 +83,7 @@ func (r *routes) refresh(ctx context.Context) error {
 		return fmt.Errorf("metadata: %w", err)
 	}
 	r.mu.RLock()
-	nodes, counts := map[place]int32{}, maps.Clone(r.counts) // a topic that is gone will be back
+	nodes, counts := map[TopicPartition]int32{}, maps.Clone(r.counts) // a topic that is gone will be back
 	r.mu.RUnlock()
 	for _, t := range md.Topics {
 		if t.Error != nil {
@@ -96,22 +92,26 @@ func (r *routes) refresh(ctx context.Context) error {
 		counts[t.Name] = len(t.Partitions)
 		for _, p := range t.Partitions {
 			if p.Leader.Host != "" {
-				nodes[place{t.Name, int32(p.ID)}] = int32(p.Leader.ID)
+				nodes[TopicPartition{t.Name, int32(p.ID)}] = int32(p.Leader.ID)
 			}
 		}
 	}
 	r.mu.Lock()
-	before := r.counts
+	before, moved := r.counts, !maps.Equal(r.nodes, nodes)
 	r.nodes, r.counts = nodes, counts
 	r.mu.Unlock()
-	r.tell(before, counts)
+	r.wake(before, counts)
+	if moved {
+		r.source.fetcher.wake()
+	}
 	return nil
 }
 
-// tell wakes the member when a number of partitions changed, also if the topic
+// wake wakes the member when a number of partitions changed, also if the topic
 // was deleted and made again with other partitions.
-func (r *routes) tell(before, now map[string]int) {
-	if !slices.ContainsFunc(r.topics[:2], func(t string) bool { return now[t] > 0 && before[t] > 0 && now[t] != before[t] }) {
+func (r *routes) wake(before, now map[string]int) {
+	differs := func(t string) bool { return now[t] > 0 && before[t] > 0 && now[t] != before[t] }
+	if !slices.ContainsFunc(r.topics[:2], differs) {
 		return
 	}
 	select {
@@ -121,7 +121,7 @@ func (r *routes) tell(before, now map[string]int) {
 }
 
 // leader returns the broker that leads a partition, if there is one.
-func (r *routes) leader(p place) (int32, bool) {
+func (r *routes) leader(p TopicPartition) (int32, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	n, ok := r.nodes[p]

@@ -36,7 +36,7 @@ func TestRecordsTellWhoseTimeTheyHave(t *testing.T) {
 		{"the broker's", 8, at, time.UnixMilli(at), true},
 		{"none", 0, -1, time.Time{}, false},
 	} {
-		recs, next, err := visible(0, &kafkawire.FetchPartitionResponse{Records: kafkawire.Raw{Bytes: set(t, c.attributes, c.millis)}})
+		recs, next, err := Visible(0, &kafkawire.FetchPartitionResponse{Records: kafkawire.Raw{Bytes: set(t, c.attributes, c.millis)}})
 		if err != nil || next != 1 || len(recs) != 1 || !recs[0].Time.Equal(c.want) || recs[0].BrokerTime != c.broker {
 			t.Errorf("%s: records %+v, next %d, %v; want the time %v, the broker's: %v", c.name, recs, next, err, c.want, c.broker)
 		}
@@ -44,7 +44,7 @@ func TestRecordsTellWhoseTimeTheyHave(t *testing.T) {
 }
 
 func TestOffsetsBeforeTheAskedOneAreLeftOut(t *testing.T) {
-	recs, next, err := visible(2, &kafkawire.FetchPartitionResponse{Records: kafkawire.Raw{Bytes: set(t, 0, 1, 2, 3, 4)}})
+	recs, next, err := Visible(2, &kafkawire.FetchPartitionResponse{Records: kafkawire.Raw{Bytes: set(t, 0, 1, 2, 3, 4)}})
 	if err != nil || next != 4 || len(recs) != 2 || recs[0].Offset != 2 {
 		t.Errorf("records %+v, next %d, %v; want those at 2 and 3", recs, next, err)
 	}
@@ -53,7 +53,7 @@ func TestOffsetsBeforeTheAskedOneAreLeftOut(t *testing.T) {
 // A record that waits for long must not keep the fetch it came with in memory.
 func TestRecordsHaveBytesOfTheirOwn(t *testing.T) {
 	bytes := set(t, 0, 1)
-	recs, _, err := visible(0, &kafkawire.FetchPartitionResponse{Records: kafkawire.Raw{Bytes: bytes}})
+	recs, _, err := Visible(0, &kafkawire.FetchPartitionResponse{Records: kafkawire.Raw{Bytes: bytes}})
 	if err != nil {
 		t.Fatal(err)
 	}

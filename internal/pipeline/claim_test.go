@@ -192,6 +192,9 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) ([]pipeline.Record,
 	p := c.p
 	p.topic.mu.Lock()
 	defer p.topic.mu.Unlock()
+	if c.lost {
+		return nil, pipeline.ErrLost
+	}
 	var recs []pipeline.Record
 	for _, o := range offsets {
 		if rs := p.from(o); len(rs) > 0 && rs[0].Offset == o && (c.vanished == nil || !c.vanished(o)) {

@@ -18,9 +18,13 @@ type State struct {
 	BackingOff int // tasks
 	Partitions []PartitionState
 	Lanes      []Lane
+	Gateways   []Gateway
 	Recent     []RecentOutcome // newest first
 	Counts     Counts
 }
+
+// A Gateway is one gateway host that merchants have.
+type Gateway = schedule.EndpointView
 
 // Counts are what happened since the start.
 type Counts struct {
@@ -58,7 +62,8 @@ type Lane struct {
 	OnHold    bool      `json:"-"`
 	Code      string    `json:"-"` // why on hold
 	HeldSince time.Time `json:"-"`
-	NextCall  time.Time `json:"-"` // when it is looked at next
+	Blind     bool      `json:"look_ups_refused,omitempty"` // though not its Inits
+	NextCall  time.Time `json:"-"`                          // when it is looked at next
 }
 
 // An IntentWait is one record that is not settled.
@@ -114,7 +119,7 @@ func (e *Engine) State() State {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.InFlight, s.BackingOff = e.core.sched.InFlight(), e.core.sched.BackingOff()
-	s.Partitions, s.Lanes = e.core.partitions(), e.core.lanes(time.Now())
+	s.Partitions, s.Lanes, s.Gateways = e.core.partitions(), e.core.lanes(time.Now()), e.core.sched.Endpoints()
 	return s
 }
 
@@ -155,7 +160,7 @@ func (c *core) lanes(now time.Time) []Lane {
 		v := c.view(l, now)
 		out = append(out, Lane{
 			Merchant: v.Merchant, Gateway: v.Endpoint, Queued: v.Queued, BackingOff: v.BackingOff, Backlog: backlog[l], Rate: v.Rate,
-			Wait: v.Wait, OnHold: v.OnHold, Code: v.Code, HeldSince: v.HeldSince, NextCall: v.NextCall,
+			Wait: v.Wait, OnHold: v.OnHold, Code: v.Code, HeldSince: v.HeldSince, Blind: v.Blind, NextCall: v.NextCall,
 		})
 	}
 	slices.SortFunc(out, func(a, b Lane) int { return cmp.Compare(a.Merchant, b.Merchant) })

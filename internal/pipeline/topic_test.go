@@ -115,6 +115,7 @@ func (p *partition) outcome(o pipeline.Answer) {
 	}
 	if _, twice := p.answered[o.ID]; twice {
 		p.topic.fault("S1: a second outcome of %s", o.ID)
+		return // a claim does not publish it; the engine should not have asked
 	}
 	p.inOrder(v.Source.Offset, "published")
 	p.answered[o.ID] = o.Digest

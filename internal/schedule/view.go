@@ -34,9 +34,28 @@ type View struct {
 	OnHold     bool      // the gateway refuses the merchant's credentials or set-up
 	Code       string    // with this error code
 	HeldSince  time.Time // since when
+	Blind      bool      // it refuses the merchant's look-ups, though not its Inits
 	NextCall   time.Time
 	Wait       Wait
 	Next       *Work // the one whose turn it is, or that backs off for the shortest; nil: none
+}
+
+// An EndpointView is what there is to see of an endpoint.
+type EndpointView struct {
+	Name      string
+	Down      bool // it fails broadly
+	Since     time.Time
+	LastError string
+}
+
+// Endpoints returns what there is to see of all endpoints that merchants have.
+func (s *Scheduler) Endpoints() (out []EndpointView) {
+	for _, p := range s.endpoints {
+		if p.lanes > 0 {
+			out = append(out, EndpointView{Name: p.name, Down: p.was == pace.Open, Since: p.breaker.Since(), LastError: p.last})
+		}
+	}
+	return out
 }
 
 // View returns what there is to see of a lane. since tells how long work has stood
@@ -44,7 +63,7 @@ type View struct {
 func (s *Scheduler) View(l *Lane, since func(*Work) time.Time, now time.Time) View {
 	v := View{
 		Merchant: l.merchant, Endpoint: l.endpoint.name, Queued: l.len(), BackingOff: l.waiting,
-		OnHold: l.hold.on, NextCall: l.next, Next: l.head(now),
+		OnHold: l.hold.on, Blind: l.blind, NextCall: l.next, Next: l.head(now),
 	}
 	if l.hold.on {
 		v.Code, v.HeldSince = l.hold.code, l.hold.began
@@ -67,6 +86,9 @@ func (s *Scheduler) laneWait(l *Lane, next *Work, since func(*Work) time.Time, n
 	switch {
 	case l.hold.on:
 		w.State, w.Since, w.Until, w.LastError = "held", l.hold.began, l.hold.probeAt, payment.Misconfigured.String()+": "+l.hold.code
+		if next != nil && next.stage == waiting { // all that could probe are put aside
+			w.Until = later(w.Until, next.until)
+		}
 	case breaker.State(now) == pace.Open:
 		w.State, w.Since, w.Until, w.LastError = "breaker open", breaker.Since(), breaker.Next(now), l.endpoint.last
 	case next == nil, l.gone:

@@ -5,17 +5,18 @@ import (
 	"fmt"
 
 	"paylink/internal/config"
+	"paylink/internal/finding"
 	"paylink/internal/freedompay"
-	"paylink/internal/kafkaio"
+	"paylink/internal/kafkaops"
 	"paylink/internal/payment"
 )
 
 // Check looks at everything the service needs before it starts: settings,
 // Kafka, gateways. The settings must be prepared. It publishes no record, joins
 // no group and opens no payment.
-func Check(ctx context.Context, cfg config.Run, deps Deps) []kafkaio.Finding {
+func Check(ctx context.Context, cfg config.Run, deps Deps) []finding.Finding {
 	found := checkMerchants(cfg)
-	found = append(found, kafkaio.Check(ctx, kafkaio.CheckConfig{
+	found = append(found, kafkaops.Check(ctx, kafkaops.CheckConfig{
 		Connection:     Connection(cfg.Kafka.Broker, deps.KafkaDial),
 		Group:          cfg.Kafka.Group,
 		Topics:         Topics(cfg.Topics),
@@ -26,13 +27,13 @@ func Check(ctx context.Context, cfg config.Run, deps Deps) []kafkaio.Finding {
 }
 
 // Topics names the topics of the settings.
-func Topics(t config.Topics) kafkaio.Topics {
-	return kafkaio.Topics{Intents: t.Intents, Outcomes: t.Outcomes, DeadLetters: t.DeadLetters}
+func Topics(t config.Topics) kafkaops.Topics {
+	return kafkaops.Topics{Intents: t.Intents, Outcomes: t.Outcomes, DeadLetters: t.DeadLetters}
 }
 
 // checkMerchants tells what is known of the credentials without using them.
-func checkMerchants(cfg config.Run) []kafkaio.Finding {
-	var found []kafkaio.Finding
+func checkMerchants(cfg config.Run) []finding.Finding {
+	var found []finding.Finding
 	short := 0
 	for _, m := range cfg.Merchants {
 		if len(m.Secret) < 8 {
@@ -43,9 +44,10 @@ func checkMerchants(cfg config.Run) []kafkaio.Finding {
 	if len(cfg.Merchants) == 1 {
 		what = fmt.Sprintf("%s, with a secret, at %s", cfg.Merchants[0].ID, cfg.Merchants[0].Rate)
 	}
-	found = append(found, kafkaio.Finding{Level: kafkaio.OK, About: "merchants", What: what + "; whether the gateway accepts the secret shows only in a payment"})
+	found = append(found, finding.Finding{Level: finding.OK, About: "merchants",
+		What: what + "; whether the gateway accepts the secret shows only in a payment"})
 	if short > 0 {
-		found = append(found, kafkaio.Finding{Level: kafkaio.Warn, About: "merchants",
+		found = append(found, finding.Finding{Level: finding.Warn, About: "merchants",
 			What: fmt.Sprintf("%d of %d secrets are shorter than 8 characters", short, len(cfg.Merchants)),
 			Mend: "make sure that it is the secret key, not a number or a password"})
 	}
@@ -53,22 +55,22 @@ func checkMerchants(cfg config.Run) []kafkaio.Finding {
 }
 
 // checkGateways asks each gateway for its health.
-func checkGateways(ctx context.Context, cfg config.Run, deps Deps) []kafkaio.Finding {
+func checkGateways(ctx context.Context, cfg config.Run, deps Deps) []finding.Finding {
 	client := freedompay.New(freedompay.Config{
 		Merchant: func(payment.MerchantID) (payment.Merchant, bool) { return payment.Merchant{}, false },
 		Timeout:  cfg.Gateway.Timeout, Dial: deps.GatewayDial, Proxy: deps.Proxy,
 	})
 	defer client.Close()
-	var found []kafkaio.Finding
+	var found []finding.Finding
 	seen := map[string]bool{}
 	for _, m := range cfg.Merchants {
 		if seen[m.GatewayURL] {
 			continue
 		}
 		seen[m.GatewayURL] = true
-		f := kafkaio.Finding{Level: kafkaio.OK, About: "gateway", What: m.GatewayURL + " answers"}
+		f := finding.Finding{Level: finding.OK, About: "gateway", What: m.GatewayURL + " answers"}
 		if err := client.Health(ctx, m.GatewayURL); err != nil {
-			f = kafkaio.Finding{Level: kafkaio.Fail, About: "gateway", What: fmt.Sprintf("%s: %v", m.GatewayURL, err),
+			f = finding.Finding{Level: finding.Fail, About: "gateway", What: fmt.Sprintf("%s: %v", m.GatewayURL, err),
 				Mend: "check PAYLINK_GATEWAY_URL, name resolution, firewall and proxy"}
 		}
 		found = append(found, f)

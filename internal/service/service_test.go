@@ -16,8 +16,8 @@ import (
 	"paylink/internal/config"
 	"paylink/internal/devstack"
 	"paylink/internal/event"
+	"paylink/internal/finding"
 	"paylink/internal/gatewaysim"
-	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/service"
 )
@@ -136,7 +136,7 @@ func TestRunFailsIfTheAdminAddressIsTaken(t *testing.T) {
 func TestCheckFindsNothingToMendInAGoodWorld(t *testing.T) {
 	_, cfg := world(t)
 	for _, f := range service.Check(t.Context(), cfg, service.Deps{}) {
-		if f.Level == kafkaio.Fail {
+		if f.Level == finding.Fail {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -147,7 +147,7 @@ func TestCheckSaysThatTheGatewayIsAway(t *testing.T) {
 	stack.Gateway.Close()
 	found := service.Check(t.Context(), cfg, service.Deps{})
 	last := found[len(found)-1]
-	if last.About != "gateway" || last.Level != kafkaio.Fail || last.Mend == "" {
+	if last.About != "gateway" || last.Level != finding.Fail || last.Mend == "" {
 		t.Errorf("last finding = %+v, want a failure of the gateway with a mend", last)
 	}
 }

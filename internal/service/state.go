@@ -3,29 +3,13 @@ package service
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-
 	"paylink/internal/console"
+	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
-)
-
-// The metrics that console and readiness are made of.
-const (
-	metricAssigned    = "paylink_kafka_partitions_assigned"
-	metricLag         = "paylink_kafka_lag_records"
-	metricCorrupt     = "paylink_kafka_corrupt_batches_total"
-	metricLostRecords = "paylink_kafka_records_lost_to_retention_total"
-	metricProducers   = "paylink_kafka_new_producer_ids_total"
-	metricBroken      = "paylink_kafka_fences_broken_total"
-	metricDown        = "paylink_gateway_down"
-	metricSecond      = "paylink_second_payments_total"
-	metricVanished    = "paylink_intents_vanished_total"
 )
 
 // addChecks says when the service is ready: it is a living member of its group,
@@ -37,23 +21,34 @@ func (s *service) addChecks() {
 		}
 		return ""
 	})
-	s.health.Add("group", func() string {
-		if !s.source.Live() {
-			return "not a living member of the group yet: brokers, topics or the other members are waited for"
-		}
-		return ""
-	})
-	s.health.Add("ledger", func() string {
-		return loading(s.source.Live(), readings(s.registry), s.engine.State())
-	})
+	s.health.Add("group", func() string { return outside(s.source.State().Membership) })
+	s.health.Add("ledger", func() string { return loading(s.source.State()) })
 }
 
-// loading says how many partitions are ours but not worked on yet. Who is no
-// living member has none to fence, whatever the group gave it last: the check of
-// the group says so.
-func loading(member bool, m numbers, e pipeline.State) string {
-	n := int(m.sum(metricAssigned)) - len(e.Partitions)
-	if !member || n <= 0 {
+// outside says why we are no member of the group. Who is one, and was not yet told
+// which partitions are its own, is not one either: it may be given a thousand.
+func outside(m kafkaio.Membership) string {
+	if m.Live && m.Joined {
+		return ""
+	}
+	why := "not a living member of the group yet: brokers, topics or the other members are waited for"
+	if m.Trouble != nil {
+		why += fmt.Sprintf("; the last error, at %s UTC: %v", m.TroubleAt.UTC().Format(time.TimeOnly), m.Trouble)
+	}
+	return why
+}
+
+// loading says how many partitions the group gave us that we do not work on yet,
+// or not any more. Who is no living member has none to fence, whatever the group
+// gave it last: the check of the group says so.
+func loading(k kafkaio.State) string {
+	n := 0
+	for _, p := range k.Partitions {
+		if p.Assigned && p.State != kafkaio.Running {
+			n++
+		}
+	}
+	if !k.Membership.Live || n == 0 {
 		return ""
 	}
 	if n == 1 {
@@ -64,7 +59,7 @@ func loading(member bool, m numbers, e pipeline.State) string {
 
 // state is what the console shows.
 func (s *service) state() console.State {
-	m, e := readings(s.registry), s.engine.State()
+	e, k := s.engine.State(), s.source.State()
 	ready, checks := s.health.Look()
 	st := console.State{
 		Now: time.Now(), Started: s.started, Ready: ready,
@@ -73,7 +68,8 @@ func (s *service) state() console.State {
 			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
 			Gateway: some(s.merchants.gateways(), 3),
 		},
-		Alarms: slices.Concat(gatewaysDown(m, s.merchants.gateways(), s.engine.Lanes()), holds(e), rises(m)), Partitions: partitions(m, e), Counters: counters(m, e), Outcomes: outcomes(e),
+		Alarms:     slices.Concat(gatewaysDown(e.Gateways), holds(e.Lanes), rises(e.Counts, k.Counters)),
+		Partitions: partitions(k, e), Counters: counters(e, k.Counters), Outcomes: outcomes(e),
 	}
 	for _, c := range checks {
 		st.Checks = append(st.Checks, console.Check{Name: c.Name, OK: c.OK, Reason: c.Reason})
@@ -89,37 +85,43 @@ func some(all []string, n int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(all[:n], ", "), len(all)-n)
 }
 
-// gatewaysDown are the alarms of the gateways that fail broadly. One that no
-// merchant has any more alarms nobody, whatever was found of it last.
-func gatewaysDown(m numbers, ours []string, lanes []pipeline.Lane) []console.Alarm {
+// gatewaysDown are the alarms of the gateways that fail broadly, by name.
+func gatewaysDown(all []pipeline.Gateway) []console.Alarm {
 	var out []console.Alarm
-	for _, host := range ours {
-		if down, _ := m.labelled(metricDown, "gateway", host); down == 0 {
+	slices.SortFunc(all, func(a, b pipeline.Gateway) int { return strings.Compare(a.Name, b.Name) })
+	for _, g := range all {
+		if !g.Down {
 			continue
 		}
-		a := console.Alarm{
-			What: fmt.Sprintf("Gateway %s fails broadly: its intents wait, and it is only probed", host),
-			Mend: "See in the log how the calls end, and ask the gateway's people. If only we cannot reach it, \"paylink check\" looks at address, name resolution, firewall and proxy. Calls go on by themselves once a probe works.",
-		}
-		for _, l := range lanes {
-			if l.Gateway == host && l.State == "breaker open" {
-				a.Since = l.Since
-			}
-		}
-		out = append(out, a)
+		out = append(out, console.Alarm{
+			What: fmt.Sprintf("Gateway %s fails broadly: its intents wait, and it is only probed", g.Name),
+			Mend: "See in the log how the calls end, and ask the gateway's people. If only we cannot reach it, \"paylink " +
+				"check\" looks at address, name resolution, firewall and proxy. Calls go on by themselves once a probe works.",
+			Since: g.Since,
+		})
 	}
 	return out
 }
 
-// holds are the alarms of the merchants that the gateway does not accept.
-func holds(e pipeline.State) []console.Alarm {
+// holds are the alarms of the merchants that the gateway does not accept, or whose
+// look-ups it does not.
+func holds(lanes []pipeline.Lane) []console.Alarm {
 	var out []console.Alarm
-	for _, l := range e.Lanes {
-		if l.OnHold {
+	for _, l := range lanes {
+		switch {
+		case l.OnHold:
 			out = append(out, console.Alarm{
-				What:  fmt.Sprintf("Merchant %s is on hold: the gateway rejects our credentials or set-up (error %s)", l.Merchant, l.Code),
-				Mend:  "Check the merchant's number, its secret and its contract. No intent fails for this, and calls go on by themselves once a probe works.",
+				What: fmt.Sprintf("Merchant %s is on hold: the gateway rejects our credentials or set-up (error %s)",
+					l.Merchant, l.Code),
+				Mend: "Check the merchant's number, its secret and its contract. No intent fails for this, and calls go on by " +
+					"themselves once a probe works.",
 				Since: l.HeldSince,
+			})
+		case l.Blind:
+			out = append(out, console.Alarm{
+				What: fmt.Sprintf("Merchant %s: the gateway refuses our status look-ups, though not our payments", l.Merchant),
+				Mend: "Ask the gateway for the right to look up. Payments go on; what a look-up was to clear up ends as \"a " +
+					"payment may exist\".",
 			})
 		}
 	}
@@ -128,32 +130,54 @@ func holds(e pipeline.State) []console.Alarm {
 
 // rises are the alarms of what should never happen. They stay until the service
 // is started anew: it does not know whether anybody has seen to them.
-func rises(m numbers) []console.Alarm {
+func rises(c pipeline.Counts, k kafkaio.Counters) []console.Alarm {
 	var out []console.Alarm
-	for _, a := range []struct{ metric, what, mend string }{
-		{metricCorrupt, "Batches of the intent topic cannot be read: their partitions stand still", "Look at the log for partition and offset; the batch is broken on the broker's disk."},
-		{metricSecond, "The gateway holds another payment than the published link's: it did not honour the idempotency key", "Reconcile these orders with the gateway; the log names each, with \"reconcile\". Their payers have one link only."},
-		{metricVanished, "Retention deleted intents that waited for their turn: they get no outcome", "Raise the retention of the intent topic above the longest wait, and have the emitter publish them again; the log names partition and offset of each."},
-		{metricLostRecords, "Kafka deleted intents before they were read", "Raise the retention of the intent topic, and have the emitter publish the lost intents again."},
-		{metricBroken, "Somebody else fenced partitions that we hold", "Make sure that no other service has this group's name on this topic. Nothing is published twice: each fence was made again."},
-		{metricProducers, "The transaction coordinator had forgotten us: a fence began anew", "Raise transactional.id.expiration.ms if this comes back."},
+	for _, a := range []struct {
+		n          uint64
+		what, mend string
+	}{
+		{k.CorruptBatches, "Batches of the intent topic cannot be read: their partitions stand still",
+			"Look at the log for partition and offset; the batch is broken on the broker's disk."},
+		{c.Second, "The gateway holds another payment than the published link's: it did not honour the " +
+			"idempotency key", "Reconcile these orders with the gateway; the log names each, with \"reconcile\". Their payers " +
+			"have one link only."},
+		{c.Vanished, "Retention deleted intents that waited for their turn: they get no outcome",
+			"Raise the retention of the intent topic above the longest wait, and have the emitter publish them again; the log " +
+				"names partition and offset of each."},
+		{k.LostRecords, "Kafka deleted intents before they were read",
+			"Raise the retention of the intent topic, and have the emitter publish the lost intents again."},
+		{k.BrokenFences, "Somebody else fenced partitions that we own",
+			"Make sure that no other service has this group's name on this topic. Nothing is published twice: each fence was " +
+				"made again."},
+		{k.NewProducerIDs, "The transaction coordinator had forgotten us: a fence began anew",
+			"Raise transactional.id.expiration.ms if this comes back."},
 	} {
-		if n := m.sum(a.metric); n > 0 {
-			out = append(out, console.Alarm{What: fmt.Sprintf("%s (%.0f since the start)", a.what, n), Mend: a.mend})
+		if a.n > 0 {
+			out = append(out, console.Alarm{What: fmt.Sprintf("%s (%d since the start)", a.what, a.n), Mend: a.mend})
 		}
 	}
 	return out
 }
 
-func partitions(m numbers, e pipeline.State) []console.Partition {
+// partitions are those in our hands: how far Kafka's side of each has come, and
+// what the engine has of it once it runs.
+func partitions(k kafkaio.State, e pipeline.State) []console.Partition {
+	working := map[int32]pipeline.PartitionState{}
+	for _, p := range e.Partitions {
+		working[p.Partition] = p
+	}
 	var out []console.Partition
-	for _, d := range e.Partitions {
-		p := console.Partition{Number: d.Partition, State: "running", Healthy: true, Watermark: max(0, d.Watermark), Unfinished: d.Unfinished, Lag: -1}
-		if d.Draining {
-			p.State, p.Healthy = "draining", false
+	for _, is := range k.Partitions {
+		at, served := working[is.Number]
+		p := console.Partition{
+			Number: is.Number, State: is.State.String(), Healthy: is.State == kafkaio.Running,
+			Watermark: max(0, is.Committed), Unfinished: at.Unfinished, Lag: is.Lag(),
 		}
-		if lag, ok := m.labelled(metricLag, "partition", strconv.Itoa(int(d.Partition))); ok {
-			p.Lag = int64(lag) + int64(d.Unfinished)
+		if served {
+			p.Watermark = max(0, at.Watermark)
+		}
+		if p.Lag >= 0 {
+			p.Lag += int64(at.Unfinished)
 		}
 		out = append(out, p)
 	}
@@ -161,32 +185,33 @@ func partitions(m numbers, e pipeline.State) []console.Partition {
 }
 
 // counters are the numbers of the console, the most telling first.
-func counters(m numbers, e pipeline.State) []console.Counter {
+func counters(e pipeline.State, k kafkaio.Counters) []console.Counter {
 	out := []console.Counter{
 		{Group: "Now", Name: "calls in flight", Value: uint64(max(0, e.InFlight))},
 		{Group: "Now", Name: "waiting to repeat", Value: uint64(max(0, e.BackingOff))},
 	}
 	for _, f := range []struct {
-		group, metric string
-		labels        []string
-		bad           map[string]bool
+		group  string
+		counts []pipeline.Count
+		bad    func(name string) bool
 	}{
-		{"Intents settled", "paylink_intents_settled_total", []string{"outcome", "reason"}, map[string]bool{"failed gave_up": true}},
-		{"Skipped", "paylink_skipped_total", []string{"kind"}, nil},
-		{"Dead letters", "paylink_dead_letters_total", []string{"reason"}, map[string]bool{"*": true}},
-		{"Gateway calls", "paylink_gateway_calls_total", []string{"call", "result"}, nil},
-		{"Gateway calls", "paylink_gateway_repeats_total", nil, nil},
-		{"Kafka", "paylink_kafka_records_appended_total", nil, nil},
-		{"Kafka", "paylink_kafka_append_retries_total", nil, nil},
-		{"Kafka", "paylink_kafka_fetch_errors_total", nil, nil},
-		{"Kafka", metricBroken, nil, map[string]bool{"*": true}},
+		{"Intents settled", e.Counts.Settled, func(name string) bool { return name == "failed gave_up" }},
+		{"Skipped", e.Counts.Skipped, nil},
+		{"Dead letters", e.Counts.Dead, func(string) bool { return true }},
+		{"Gateway calls", e.Counts.Calls, nil},
 	} {
-		for _, r := range m[f.metric] {
-			name := r.name(f.labels)
-			out = append(out, console.Counter{Group: f.group, Name: name, Value: uint64(r.value), Bad: f.bad["*"] || f.bad[name]})
+		for _, c := range f.counts {
+			name := strings.TrimSpace(c.Labels[0] + " " + c.Labels[1])
+			out = append(out, console.Counter{Group: f.group, Name: name, Value: c.N, Bad: f.bad != nil && f.bad(name)})
 		}
 	}
-	return out
+	return append(out,
+		console.Counter{Group: "Gateway calls", Name: "to be repeated", Value: e.Counts.Repeats},
+		console.Counter{Group: "Kafka", Name: "records appended", Value: k.RecordsAppended},
+		console.Counter{Group: "Kafka", Name: "appends repeated", Value: k.AppendRetries},
+		console.Counter{Group: "Kafka", Name: "fetches that failed", Value: k.FetchErrors},
+		console.Counter{Group: "Kafka", Name: "fences found broken", Value: k.BrokenFences, Bad: true},
+	)
 }
 
 func outcomes(e pipeline.State) []console.Outcome {
@@ -204,81 +229,6 @@ func outcomes(e pipeline.State) []console.Outcome {
 		out = append(out, o)
 	}
 	return out
-}
-
-// numbers are the readings of all metrics, by name.
-type numbers map[string][]reading
-
-// A reading is one series of a metric.
-type reading struct {
-	metric string
-	labels map[string]string
-	value  float64
-}
-
-// readings reads counters and gauges. A metric that cannot be read is left out:
-// the page must come even then.
-func readings(g prometheus.Gatherer) numbers {
-	families, _ := g.Gather()
-	out := numbers{}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			r := reading{metric: f.GetName(), labels: map[string]string{}}
-			for _, l := range m.GetLabel() {
-				r.labels[l.GetName()] = l.GetValue()
-			}
-			switch f.GetType() {
-			case dto.MetricType_COUNTER:
-				r.value = m.GetCounter().GetValue()
-			case dto.MetricType_GAUGE:
-				r.value = m.GetGauge().GetValue()
-			default:
-				continue
-			}
-			out[r.metric] = append(out[r.metric], r)
-		}
-	}
-	return out
-}
-
-func (n numbers) sum(metric string) float64 {
-	var sum float64
-	for _, r := range n[metric] {
-		sum += r.value
-	}
-	return sum
-}
-
-func (n numbers) labelled(metric, label, value string) (float64, bool) {
-	for _, r := range n[metric] {
-		if r.labels[label] == value {
-			return r.value, true
-		}
-	}
-	return 0, false
-}
-
-// plain names the metrics that have no label.
-var plain = map[string]string{
-	"paylink_gateway_repeats_total":        "to be repeated",
-	"paylink_kafka_records_appended_total": "records appended",
-	"paylink_kafka_append_retries_total":   "appends repeated",
-	"paylink_kafka_fetch_errors_total":     "fetches that failed",
-	metricBroken:                           "fences found broken",
-}
-
-// name says what a series counts.
-func (r reading) name(labels []string) string {
-	if len(labels) == 0 {
-		return plain[r.metric]
-	}
-	name := ""
-	for _, l := range labels {
-		if v := r.labels[l]; v != "" {
-			name += " " + v
-		}
-	}
-	return name[min(1, len(name)):]
 }
 
 // lanes and intent answer why something waits.

@@ -1,71 +1,36 @@
 package service
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
-	"paylink/internal/config"
 	"paylink/internal/console"
+	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
 
-// registry holds some of the metrics of the other rooms.
-func registry() *prometheus.Registry {
-	reg := prometheus.NewRegistry()
-	vec := func(name string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: name}, labels)
-		reg.MustRegister(c)
-		return c
-	}
-	settled := vec("paylink_intents_settled_total", "outcome", "reason")
-	settled.WithLabelValues("created", "").Add(7)
-	settled.WithLabelValues("failed", "gave_up").Add(2)
-	vec("paylink_dead_letters_total", "reason").WithLabelValues("conflict").Inc()
-	vec("paylink_gateway_repeats_total").WithLabelValues().Add(3)
-	vec(metricCorrupt).WithLabelValues().Inc()
-	vec(metricLostRecords).WithLabelValues()
-	lag := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: metricLag, Help: "lag"}, []string{"partition"})
-	lag.WithLabelValues("1").Set(40)
-	assigned := prometheus.NewGauge(prometheus.GaugeOpts{Name: metricAssigned, Help: "assigned"})
-	assigned.Set(3)
-	reg.MustRegister(lag, assigned)
-	return reg
-}
-
 func TestEachHoldIsAnAlarm(t *testing.T) {
 	since := time.Unix(1, 0)
-	got := holds(pipeline.State{Lanes: []pipeline.Lane{
-		{Merchant: "540001", OnHold: true, Code: "9998", HeldSince: since}, {Merchant: "540002"},
-	}})
-	whatAndMend(t, got, "Merchant 540001 is on hold: the gateway rejects our credentials or set-up (error 9998)")
+	got := holds([]pipeline.Lane{
+		{Merchant: "540001", OnHold: true, Code: "9998", HeldSince: since}, {Merchant: "540002"}, {Merchant: "540003", Blind: true},
+	})
+	whatAndMend(t, got, "Merchant 540001 is on hold: the gateway rejects our credentials or set-up (error 9998)",
+		"Merchant 540003: the gateway refuses our status look-ups, though not our payments")
 	if len(got) > 0 && !got[0].Since.Equal(since) {
 		t.Errorf("since %v, want %v", got[0].Since, since)
 	}
 }
 
-func TestEachGatewayThatIsDownIsAnAlarmWhileItIsOurs(t *testing.T) {
-	down := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: metricDown, Help: "down"}, []string{"gateway"})
-	for host, v := range map[string]float64{"one": 1, "two": 1, "three": 0, "left": 1} {
-		down.WithLabelValues(host).Set(v)
-	}
-	reg, since := prometheus.NewRegistry(), time.Unix(1, 0)
-	reg.MustRegister(down)
-	var ms merchants
-	ms.replace([]config.Merchant{
-		{Merchant: payment.Merchant{ID: "1", GatewayURL: "https://two/path"}}, {Merchant: payment.Merchant{ID: "2", GatewayURL: "https://one"}},
-		{Merchant: payment.Merchant{ID: "3", GatewayURL: "https://three"}}, {Merchant: payment.Merchant{ID: "4", GatewayURL: "https://one"}},
-	})
-	got := gatewaysDown(readings(reg), ms.gateways(), []pipeline.Lane{
-		{Merchant: "1", Gateway: "two", Wait: pipeline.Wait{State: "held", Since: time.Unix(9, 0)}},
-		{Merchant: "2", Gateway: "one", Wait: pipeline.Wait{State: "breaker open", Since: since}},
-	})
+func TestEachGatewayThatIsDownIsAnAlarm(t *testing.T) {
+	since := time.Unix(1, 0)
+	got := gatewaysDown([]pipeline.Gateway{{Name: "two", Down: true}, {Name: "three"}, {Name: "one", Down: true, Since: since}})
 	whatAndMend(t, got, "Gateway one fails broadly: its intents wait, and it is only probed", "Gateway two fails broadly: its intents wait, and it is only probed")
-	if len(got) == 2 && (!got[0].Since.Equal(since) || !got[1].Since.IsZero()) {
-		t.Errorf("since %v and %v, want that of the breaker, and none for a gateway whose merchants are all on hold", got[0].Since, got[1].Since)
+	if len(got) > 0 && !got[0].Since.Equal(since) {
+		t.Errorf("since %v, want that of the breaker", got[0].Since)
 	}
 }
 
@@ -78,17 +43,11 @@ func TestSomeOfManyAreNamed(t *testing.T) {
 }
 
 func TestWhatMustNeverHappenIsAnAlarm(t *testing.T) {
-	reg := registry()
-	for _, name := range []string{metricSecond, metricVanished, metricBroken} {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: name})
-		c.Add(2)
-		reg.MustRegister(c)
-	}
-	whatAndMend(t, rises(readings(reg)),
+	whatAndMend(t, rises(pipeline.Counts{Second: 2, Vanished: 2}, kafkaio.Counters{CorruptBatches: 1, BrokenFences: 2}),
 		"Batches of the intent topic cannot be read: their partitions stand still (1 since the start)",
 		"The gateway holds another payment than the published link's: it did not honour the idempotency key (2 since the start)",
 		"Retention deleted intents that waited for their turn: they get no outcome (2 since the start)",
-		"Somebody else fenced partitions that we hold (2 since the start)",
+		"Somebody else fenced partitions that we own (2 since the start)",
 	)
 }
 
@@ -107,13 +66,20 @@ func whatAndMend(t *testing.T, got []console.Alarm, want ...string) {
 	}
 }
 
-func TestPartitionsTellTheirLag(t *testing.T) {
-	got := partitions(readings(registry()), pipeline.State{Partitions: []pipeline.PartitionState{
+func TestPartitionsTellTheirStateAndLag(t *testing.T) {
+	got := partitions(kafkaio.State{Partitions: []kafkaio.Partition{
+		{Number: 1, State: kafkaio.Running, Committed: 90, Fetched: 102, End: 142},
+		{Number: 2, State: kafkaio.Draining, Committed: 7, Fetched: 9, End: -1},
+		{Number: 3, State: kafkaio.Loading, Committed: 5, Fetched: 5, End: -1},
+		{Number: 4, State: kafkaio.Fencing, Committed: -1, Fetched: -1, End: -1},
+	}}, pipeline.State{Partitions: []pipeline.PartitionState{
 		{Partition: 1, Watermark: 100, Unfinished: 2}, {Partition: 2, Watermark: -1, Draining: true},
 	}})
 	want := []console.Partition{
 		{Number: 1, State: "running", Healthy: true, Watermark: 100, Unfinished: 2, Lag: 42},
 		{Number: 2, State: "draining", Lag: -1},
+		{Number: 3, State: "loading", Watermark: 5, Lag: -1},
+		{Number: 4, State: "fencing", Lag: -1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -121,7 +87,15 @@ func TestPartitionsTellTheirLag(t *testing.T) {
 }
 
 func TestCountersNameWhatTheyCount(t *testing.T) {
-	got := counters(readings(registry()), pipeline.State{InFlight: 5, BackingOff: 1})
+	count := func(n uint64, labels ...string) pipeline.Count {
+		c := pipeline.Count{N: n}
+		copy(c.Labels[:], labels)
+		return c
+	}
+	got := counters(pipeline.State{InFlight: 5, BackingOff: 1, Counts: pipeline.Counts{
+		Settled: []pipeline.Count{count(7, "created", ""), count(2, "failed", "gave_up")},
+		Dead:    []pipeline.Count{count(1, "conflict")}, Repeats: 3,
+	}}, kafkaio.Counters{RecordsAppended: 9, BrokenFences: 1})
 	want := []console.Counter{
 		{Group: "Now", Name: "calls in flight", Value: 5},
 		{Group: "Now", Name: "waiting to repeat", Value: 1},
@@ -129,6 +103,10 @@ func TestCountersNameWhatTheyCount(t *testing.T) {
 		{Group: "Intents settled", Name: "failed gave_up", Value: 2, Bad: true},
 		{Group: "Dead letters", Name: "conflict", Value: 1, Bad: true},
 		{Group: "Gateway calls", Name: "to be repeated", Value: 3},
+		{Group: "Kafka", Name: "records appended", Value: 9},
+		{Group: "Kafka", Name: "appends repeated"},
+		{Group: "Kafka", Name: "fetches that failed"},
+		{Group: "Kafka", Name: "fences found broken", Value: 1, Bad: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -152,20 +130,40 @@ func TestOutcomesOfBothKinds(t *testing.T) {
 	}
 }
 
-func TestLoadingIsWhatAMemberWasGivenAndDoesNotServeYet(t *testing.T) {
-	for _, c := range []struct {
-		member bool
-		desks  int // of 3 partitions
-		want   string
-	}{
-		{true, 1, "2 partitions are being fenced, and their ledgers read"},
-		{true, 2, "1 partition is being fenced, and its ledger read"},
-		{true, 3, ""},
-		{true, 4, ""},
-		{false, 0, ""}, // lost the group: nobody fences
-	} {
-		if got := loading(c.member, readings(registry()), pipeline.State{Partitions: make([]pipeline.PartitionState, c.desks)}); got != c.want {
-			t.Errorf("member %v with %d of 3 partitions: %q, want %q", c.member, c.desks, got, c.want)
+func TestReadyIsAMemberAllOfWhosePartitionsRun(t *testing.T) {
+	is := func(states ...kafkaio.PartitionState) (all []kafkaio.Partition) {
+		for _, s := range states {
+			all = append(all, kafkaio.Partition{Assigned: true, State: s})
 		}
+		return all
+	}
+	member, since := kafkaio.Membership{Live: true, Joined: true}, time.Date(2026, 11, 28, 18, 0, 5, 0, time.UTC)
+	leaving := kafkaio.Partition{State: kafkaio.Draining}
+	const waits = "not a living member of the group yet: brokers, topics or the other members are waited for"
+	for _, c := range []struct {
+		name          string
+		m             kafkaio.Membership
+		parts         []kafkaio.Partition
+		group, ledger string
+	}{
+		{"all run", member, is(kafkaio.Running, kafkaio.Running), "", ""},
+		{"none is ours", member, nil, "", ""},
+		{"one is fenced", member, is(kafkaio.Running, kafkaio.Fencing), "", "1 partition is being fenced, and its ledger read"},
+		{"two load", member, is(kafkaio.Loading, kafkaio.Running, kafkaio.Fencing), "", "2 partitions are being fenced, and their ledgers read"},
+		{"one of ours drains", member, is(kafkaio.Running, kafkaio.Draining), "", "1 partition is being fenced, and its ledger read"},
+		{"one that is handed over drains", member, append(is(kafkaio.Running), leaving), "", ""},
+		{"it does not stand for one that loads", member, append(is(kafkaio.Loading), leaving), "", "1 partition is being fenced, and its ledger read"},
+		{"joined, and not told what is ours", kafkaio.Membership{Live: true}, nil, waits, ""},
+		{"its lease is over", kafkaio.Membership{Joined: true}, is(kafkaio.Fencing), waits, ""},
+		{"brokers are away", kafkaio.Membership{Trouble: errors.New("metadata: refused"), TroubleAt: since}, nil, waits + "; the last error, at 18:00:05 UTC: metadata: refused", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := outside(c.m); got != c.group {
+				t.Errorf("group: %q, want %q", got, c.group)
+			}
+			if got := loading(kafkaio.State{Membership: c.m, Partitions: c.parts}); got != c.ledger {
+				t.Errorf("ledger: %q, want %q", got, c.ledger)
+			}
+		})
 	}
 }

@@ -24,6 +24,7 @@ type wait struct {
 	Merchant  string    `json:"merchant_id"`
 	Gateway   string    `json:"gateway"`
 	Queued    int       `json:"queued"`
+	BackOff   int       `json:"backing_off"`
 	State     string    `json:"state"`
 	Since     time.Time `json:"since"`
 	Until     time.Time `json:"until"`
@@ -194,8 +195,8 @@ func TestWhyIntentsAndLanesWaitCanBeAsked(t *testing.T) {
 			w.t = t
 			got := w.lane(c.merchant, c.state)
 			w.judge(c.merchant, got, true, c.last)
-			if got.Queued == 0 || got.Gateway == "" || (got.Gateway == w.gateway) != (c.merchant == "540004") {
-				t.Errorf("lane %+v, want its gateway, and what is queued", got)
+			if got.Queued+got.BackOff == 0 || got.Gateway == "" || (got.Gateway == w.gateway) != (c.merchant == "540004") {
+				t.Errorf("lane %+v, want its gateway, and what waits", got)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package kafkaio_test
+package kafkaops_test
 
 import (
 	"errors"
@@ -12,13 +12,14 @@ import (
 	"paylink/internal/devstack"
 	"paylink/internal/event"
 	"paylink/internal/kafkaio"
+	"paylink/internal/kafkaops"
 )
 
 // scanned returns the values of a range, by place.
-func scanned(t *testing.T, brokers []string, r kafkaio.Range) []string {
+func scanned(t *testing.T, brokers []string, r kafkaops.Range) []string {
 	t.Helper()
 	var got []string
-	err := kafkaio.Scan(t.Context(), kafkaio.Connection{Brokers: brokers}, r, func(p event.Place, m event.Message) error {
+	err := kafkaops.Scan(t.Context(), kafkaio.Connection{Brokers: brokers}, r, func(p event.Place, m event.Message) error {
 		got = append(got, fmt.Sprintf("%d@%d %s", p.Partition, p.Offset, m.Value))
 		return nil
 	})
@@ -60,7 +61,7 @@ func scanRanges(t *testing.T, k devstack.Kafka, topic string) {
 	must(k.EmitInTransaction(ctx, topic+"-t1", kgo.TryAbort, topic, keyed("aborted", "k1"), keyed("aborted", "k2"), keyed("aborted", "k3"), keyed("aborted", "k4")))
 	must(k.EmitTo(ctx, topic, 0, at("c", 60), at("d", 90)))
 
-	all := scanned(t, k.Brokers, kafkaio.Range{Topic: topic, Partition: -1})
+	all := scanned(t, k.Brokers, kafkaops.Range{Topic: topic, Partition: -1})
 	var values []string
 	for _, line := range all {
 		values = append(values, strings.Fields(line)[1])
@@ -75,18 +76,18 @@ func scanRanges(t *testing.T, k devstack.Kafka, topic string) {
 	}
 	for _, tt := range []struct {
 		name string
-		r    kafkaio.Range
+		r    kafkaops.Range
 		want []string
 	}{
-		{"one partition", kafkaio.Range{Partition: 1}, all[4:]},
-		{"from an offset", kafkaio.Range{From: kafkaio.Bound{Offset: 1}}, all[1:4]},
-		{"to an offset, exclusive", kafkaio.Range{To: &kafkaio.Bound{Offset: offset(2)}}, all[:2]},
-		{"between offsets", kafkaio.Range{From: kafkaio.Bound{Offset: offset(2)}, To: &kafkaio.Bound{Offset: offset(3)}}, all[2:3]},
-		{"from a time", kafkaio.Range{From: kafkaio.Bound{At: now.Add(time.Minute)}}, all[2:4]},
-		{"to a time, exclusive", kafkaio.Range{To: &kafkaio.Bound{At: now.Add(-30 * time.Second)}}, all[:1]},
-		{"after everything", kafkaio.Range{From: kafkaio.Bound{At: now.Add(time.Hour)}}, nil},
-		{"beyond the end", kafkaio.Range{From: kafkaio.Bound{Offset: 1 << 40}}, nil},
-		{"nothing between", kafkaio.Range{From: kafkaio.Bound{Offset: 3}, To: &kafkaio.Bound{Offset: 1}}, nil},
+		{"one partition", kafkaops.Range{Partition: 1}, all[4:]},
+		{"from an offset", kafkaops.Range{From: kafkaops.Bound{Offset: 1}}, all[1:4]},
+		{"to an offset, exclusive", kafkaops.Range{To: &kafkaops.Bound{Offset: offset(2)}}, all[:2]},
+		{"between offsets", kafkaops.Range{From: kafkaops.Bound{Offset: offset(2)}, To: &kafkaops.Bound{Offset: offset(3)}}, all[2:3]},
+		{"from a time", kafkaops.Range{From: kafkaops.Bound{At: now.Add(time.Minute)}}, all[2:4]},
+		{"to a time, exclusive", kafkaops.Range{To: &kafkaops.Bound{At: now.Add(-30 * time.Second)}}, all[:1]},
+		{"after everything", kafkaops.Range{From: kafkaops.Bound{At: now.Add(time.Hour)}}, nil},
+		{"beyond the end", kafkaops.Range{From: kafkaops.Bound{Offset: 1 << 40}}, nil},
+		{"nothing between", kafkaops.Range{From: kafkaops.Bound{Offset: 3}, To: &kafkaops.Bound{Offset: 1}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.r.Topic = topic
@@ -95,14 +96,14 @@ func scanRanges(t *testing.T, k devstack.Kafka, topic string) {
 			}
 		})
 	}
-	for _, r := range []kafkaio.Range{{Topic: topic, Partition: 2}, {Topic: "nowhere", Partition: -1}} {
-		err := kafkaio.Scan(ctx, kafkaio.Connection{Brokers: k.Brokers}, r, func(event.Place, event.Message) error { return nil })
+	for _, r := range []kafkaops.Range{{Topic: topic, Partition: 2}, {Topic: "nowhere", Partition: -1}} {
+		err := kafkaops.Scan(ctx, kafkaio.Connection{Brokers: k.Brokers}, r, func(event.Place, event.Message) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), r.Topic) {
 			t.Errorf("%+v: %v, want an error that names the topic", r, err)
 		}
 	}
 	stop := errors.New("stop")
-	if err := kafkaio.Scan(ctx, kafkaio.Connection{Brokers: k.Brokers}, kafkaio.Range{Topic: topic}, func(event.Place, event.Message) error { return stop }); !errors.Is(err, stop) {
+	if err := kafkaops.Scan(ctx, kafkaio.Connection{Brokers: k.Brokers}, kafkaops.Range{Topic: topic}, func(event.Place, event.Message) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("Scan = %v, want the error of yield", err)
 	}
 }
@@ -129,7 +130,7 @@ func TestScanEndsBeforeAnOpenTransaction(t *testing.T) {
 	if err := c.ProduceSync(t.Context(), kgo.StringRecord("open")).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	if got := scanned(t, b.Addrs(), kafkaio.Range{Topic: "in"}); len(got) != 1 || got[0] != "0@0 a" {
+	if got := scanned(t, b.Addrs(), kafkaops.Range{Topic: "in"}); len(got) != 1 || got[0] != "0@0 a" {
 		t.Errorf("got %q, want the record before the transaction", got)
 	}
 }

@@ -1,38 +1,22 @@
-package kafkaio
+package kafkaops
 
 import (
 	"context"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"paylink/internal/finding"
+	"paylink/internal/kafkaio"
 )
-
-// A Level says how bad a Finding is.
-type Level string
-
-// The levels of a Finding.
-const (
-	OK   Level = "ok"
-	Warn Level = "warn" // it works, but the promise is weaker than it could be
-	Fail Level = "FAIL" // do not start like this
-)
-
-// A Finding is one thing that was looked at before the start.
-type Finding struct {
-	Level Level  `json:"level"`
-	About string `json:"about"`          // a word or two: brokers, topic payment-outcomes
-	What  string `json:"what"`           // what was seen
-	Mend  string `json:"mend,omitempty"` // what to do, unless it is OK
-}
 
 // CheckConfig says what Check looks at.
 type CheckConfig struct {
-	Connection     Connection
+	Connection     kafkaio.Connection
 	Group          string
 	Topics         Topics
 	SessionTimeout time.Duration
@@ -43,7 +27,7 @@ type CheckConfig struct {
 // thing it saw. It publishes no record; it does put an empty, aborted transaction
 // into the outcome and dead letter topics, whose marker no consumer ever sees,
 // because nothing else shows that the fence is allowed. It joins no group.
-func Check(ctx context.Context, cfg CheckConfig) []Finding {
+func Check(ctx context.Context, cfg CheckConfig) []finding.Finding {
 	c := &checker{cfg: cfg}
 	c.seeds(ctx)
 	a, err := newAdmin(cfg.Connection, cfg.Topics.all())
@@ -55,7 +39,8 @@ func Check(ctx context.Context, cfg CheckConfig) []Finding {
 	c.admin = a
 	md, err := a.metadata(ctx, cfg.Topics.all())
 	if err != nil {
-		c.fail("brokers", err.Error(), "check addresses, network, and TLS and SASL settings; \"unexpected EOF\" is how brokers refuse a login or a plain connection to a TLS port")
+		c.fail("brokers", err.Error(), "check addresses, network, and TLS and SASL settings; \"unexpected EOF\" is how "+
+			"brokers refuse a login or a plain connection to a TLS port")
 		return c.found
 	}
 	c.brokers(md)
@@ -69,34 +54,26 @@ func Check(ctx context.Context, cfg CheckConfig) []Finding {
 type checker struct {
 	cfg   CheckConfig
 	admin *admin
-	found []Finding
+	found []finding.Finding
 	have  map[string]bool // topics that exist
 	nodes int
 }
 
-func (c *checker) add(l Level, about, what, mend string) {
-	c.found = append(c.found, Finding{Level: l, About: about, What: what, Mend: mend})
+func (c *checker) add(l finding.Level, about, what, mend string) {
+	c.found = append(c.found, finding.Finding{Level: l, About: about, What: what, Mend: mend})
 }
-func (c *checker) ok(about, what string)         { c.add(OK, about, what, "") }
-func (c *checker) warn(about, what, mend string) { c.add(Warn, about, what, mend) }
-func (c *checker) fail(about, what, mend string) { c.add(Fail, about, what, mend) }
+func (c *checker) ok(about, what string)         { c.add(finding.OK, about, what, "") }
+func (c *checker) warn(about, what, mend string) { c.add(finding.Warn, about, what, mend) }
+func (c *checker) fail(about, what, mend string) { c.add(finding.Fail, about, what, mend) }
 
 // seeds tries each broker that is configured. One that is away is only a warning:
 // the others lead to the rest.
 func (c *checker) seeds(ctx context.Context) {
-	dial := c.cfg.Connection.Dial
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
 	for _, addr := range c.cfg.Connection.Brokers {
-		tctx, cancel := context.WithTimeout(ctx, dialTimeout)
-		conn, err := dial(tctx, "tcp", addr)
-		cancel()
-		if err != nil {
+		if err := c.cfg.Connection.Reach(ctx, addr); err != nil {
 			c.warn("broker "+addr, err.Error(), "start it, or correct PAYLINK_KAFKA_BROKERS")
 			continue
 		}
-		_ = conn.Close() // nothing was sent
 		c.ok("broker "+addr, "accepts connections")
 	}
 }
@@ -132,16 +109,20 @@ func (c *checker) brokerSettings(ctx context.Context, md *kafka.MetadataResponse
 		c.warn("broker settings", "auto.create.topics.enable is true: a mistyped topic name makes a topic", "set it to false")
 	}
 	if n, err := strconv.Atoi(set["offsets.topic.replication.factor"]); err == nil && n < 2 && c.nodes >= 3 {
-		c.warn("broker settings", "offsets.topic.replication.factor is 1: commits die with one broker", "set it to 3 before the first group is made")
+		c.warn("broker settings", "offsets.topic.replication.factor is 1: commits die with one broker",
+			"set it to 3 before the first group is made")
 	}
-	if d, ok := millis(set["producer.id.expiration.ms"]); ok && d <= refenceEvery {
-		c.fail("broker settings", fmt.Sprintf("producer.id.expiration.ms is %s: a fence is renewed every %s only, and would be forgotten in between", d, refenceEvery), "set it to 86400000 (a day) or more")
+	if d, ok := millis(set["producer.id.expiration.ms"]); ok && d <= kafkaio.FenceRenewal {
+		c.fail("broker settings", fmt.Sprintf("producer.id.expiration.ms is %s: a fence is renewed every %s only, and would "+
+			"be forgotten in between", d, kafkaio.FenceRenewal), "set it to 86400000 (a day) or more")
 	}
 	if d, ok := millis(set["group.min.session.timeout.ms"]); ok && c.cfg.SessionTimeout < d {
-		c.fail("broker settings", fmt.Sprintf("group.min.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: the group refuses us", d, c.cfg.SessionTimeout), "raise the latter")
+		c.fail("broker settings", fmt.Sprintf("group.min.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: "+
+			"the group refuses us", d, c.cfg.SessionTimeout), "raise the latter")
 	}
 	if d, ok := millis(set["group.max.session.timeout.ms"]); ok && c.cfg.SessionTimeout > d {
-		c.fail("broker settings", fmt.Sprintf("group.max.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: the group refuses us", d, c.cfg.SessionTimeout), "lower the latter")
+		c.fail("broker settings", fmt.Sprintf("group.max.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: "+
+			"the group refuses us", d, c.cfg.SessionTimeout), "lower the latter")
 	}
 	if len(c.found) == before {
 		c.ok("broker settings", "fit (seen on broker "+id+")")
@@ -176,10 +157,12 @@ func (c *checker) topic(s TopicState) {
 	}
 	before := len(c.found)
 	if s.Leaderless > 0 {
-		c.fail(about, fmt.Sprintf("%d of %d partitions have no leader", s.Leaderless, s.Partitions), "bring the brokers that hold them back")
+		c.fail(about, fmt.Sprintf("%d of %d partitions have no leader", s.Leaderless, s.Partitions),
+			"bring the brokers that hold them back")
 	}
 	if s.OutOfSync > 0 {
-		c.warn(about, fmt.Sprintf("%d of %d partitions have a replica that is behind or away", s.OutOfSync, s.Partitions), "look at the brokers")
+		c.warn(about, fmt.Sprintf("%d of %d partitions have a replica that is behind or away", s.OutOfSync, s.Partitions),
+			"look at the brokers")
 	}
 	if s.Settings == nil {
 		c.warn(about, "its settings are not visible to us", "grant DescribeConfigs on it to have them checked")
@@ -197,13 +180,17 @@ func (c *checker) copies(about string, s TopicState) {
 	minISR, _ := strconv.Atoi(s.Settings[setMinISR])
 	switch {
 	case minISR > s.Replicas:
-		c.fail(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: nothing can be written", minISR, s.Replicas), "lower the one or raise the other")
+		c.fail(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: nothing can be written", minISR,
+			s.Replicas), "lower the one or raise the other")
 	case c.nodes >= 3 && minISR < 2 && s.Name == c.cfg.Topics.Outcomes:
-		c.fail(about, "min.insync.replicas is less than 2: an acknowledged outcome may die with one broker, and its intent be answered twice", "set it to 2, with 3 replicas")
+		c.fail(about, "min.insync.replicas is less than 2: an acknowledged outcome may die with one broker, and its intent "+
+			"be answered twice", "set it to 2, with 3 replicas")
 	case c.nodes >= 3 && minISR < 2:
-		c.warn(about, "min.insync.replicas is less than 2: an acknowledged record may die with one broker", "set it to 2, with 3 replicas")
+		c.warn(about, "min.insync.replicas is less than 2: an acknowledged record may die with one broker",
+			"set it to 2, with 3 replicas")
 	case minISR > 1 && minISR == s.Replicas:
-		c.warn(about, fmt.Sprintf("min.insync.replicas equals the %d replicas: one broker away stops all writing", s.Replicas), "have one replica more")
+		c.warn(about, fmt.Sprintf("min.insync.replicas equals the %d replicas: one broker away stops all writing",
+			s.Replicas), "have one replica more")
 	}
 	if c.nodes >= 3 && s.Replicas < 3 {
 		c.warn(about, fmt.Sprintf("has %d replicas on %d brokers", s.Replicas, c.nodes), "reassign it to 3 replicas")
@@ -216,16 +203,19 @@ func (c *checker) copies(about string, s TopicState) {
 // retention looks at what deletes records; outcomes are the service's memory.
 func (c *checker) retention(about string, s TopicState) {
 	if strings.Contains(s.Settings[setCleanup], "compact") && s.Name != c.cfg.Topics.DeadLetters {
-		c.fail(about, "cleanup.policy is "+s.Settings[setCleanup]+": of several records with one key only the last is kept", "set it to delete")
+		c.fail(about, "cleanup.policy is "+s.Settings[setCleanup]+": of several records with one key only the last is "+
+			"kept", "set it to delete")
 	}
 	if s.Name != c.cfg.Topics.Outcomes {
 		return
 	}
 	if d, ok := millis(s.Settings[setRetention]); ok && d < c.cfg.LedgerWindow {
-		c.fail(about, fmt.Sprintf("retention.ms keeps outcomes for %s, and PAYLINK_LEDGER_WINDOW is %s: answered intents would be forgotten, and answered again", d, c.cfg.LedgerWindow), "raise retention.ms, or lower the window")
+		c.fail(about, fmt.Sprintf("retention.ms keeps outcomes for %s, and PAYLINK_LEDGER_WINDOW is %s: answered intents "+
+			"would be forgotten, and answered again", d, c.cfg.LedgerWindow), "raise retention.ms, or lower the window")
 	}
 	if n, err := strconv.ParseInt(s.Settings[setRetentionLen], 10, 64); err == nil && n >= 0 {
-		c.warn(about, fmt.Sprintf("retention.bytes is %d: on a busy day outcomes go before the ledger window ends", n), "set it to -1")
+		c.warn(about, fmt.Sprintf("retention.bytes is %d: on a busy day outcomes go before the ledger window ends", n),
+			"set it to -1")
 	}
 }
 
@@ -234,7 +224,9 @@ func (c *checker) counts(intents, outcomes TopicState) {
 		c.ok("partitions", fmt.Sprintf("%d of intents and of outcomes", intents.Partitions))
 		return
 	}
-	c.warn("partitions", fmt.Sprintf("%d of intents, %d of outcomes: it works, but ledgers overlap or stay unused", intents.Partitions, outcomes.Partitions), "make them equal while every replica is stopped and no intent is unfinished")
+	c.warn("partitions", fmt.Sprintf("%d of intents, %d of outcomes: it works, but ledgers overlap or stay unused",
+		intents.Partitions, outcomes.Partitions), "make them equal while every replica is stopped and no intent is "+
+		"unfinished")
 }
 
 // sizes looks whether the largest intent fits into the dead letters.
@@ -242,35 +234,65 @@ func (c *checker) sizes(intents, dead TopicState) {
 	in, err1 := strconv.Atoi(intents.Settings[setMaxMessage])
 	out, err2 := strconv.Atoi(dead.Settings[setMaxMessage])
 	if err1 == nil && err2 == nil && out < in {
-		c.warn("topic "+dead.Name, fmt.Sprintf("max.message.bytes is %d, less than the %d of %s: a large dead letter is kept by reference only", out, in, intents.Name), "raise it above the intents'")
+		c.warn("topic "+dead.Name, fmt.Sprintf("max.message.bytes is %d, less than the %d of %s: a large dead letter is "+
+			"kept by reference only", out, in, intents.Name), "raise it above the intents'")
 	}
 }
 
-// fence tries what every claim does first: it shows whether transactions work,
-// and whether we may write.
+// fence makes a fence as every claim does first, by the same code, of a
+// transactional id that no partition has: it shows whether transactions work, and
+// whether we may write.
 func (c *checker) fence(ctx context.Context) {
 	var topics []string
+	prefix := kafkaio.TransactionalIDs(c.cfg.Group, c.cfg.Topics.Intents)
+	f := kafkaio.Fence{TransactionalID: prefix + "check"}
 	for _, t := range []string{c.cfg.Topics.Outcomes, c.cfg.Topics.DeadLetters} {
 		if c.have[t] {
 			topics = append(topics, t)
+			f.Partitions = append(f.Partitions, kafkaio.TopicPartition{Topic: t})
 		}
 	}
 	if len(topics) == 0 {
 		return
 	}
-	tid := fmt.Sprintf("paylink/%s/%s/check", c.cfg.Group, c.cfg.Topics.Intents)
+	var waited error // what is waited out, which tells more than that the time was over
+	f.Trouble = func(step string, err error, _ time.Duration) error {
+		waited = fmt.Errorf("%s: %w", step, err)
+		if !passes(err) {
+			return err
+		}
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if step, err := emptyTransaction(ctx, c.admin.client, tid, topics); err != nil {
-		c.fail("fence", step+": "+err.Error(), mendFence(err, tid))
+	_, err := f.Make(ctx, c.admin.client)
+	if err != nil && ctx.Err() != nil && waited != nil {
+		err = waited
+	}
+	if err != nil {
+		c.fail("fence", err.Error(), mendFence(err, prefix))
 		return
 	}
-	c.ok("fence", "an empty transaction was begun and aborted: transactions work, and we may write "+strings.Join(topics, " and "))
+	c.ok("fence", "an empty transaction was begun and aborted: transactions work, and we may write "+
+		strings.Join(topics, " and "))
 }
 
-func mendFence(err error, tid string) string {
-	prefix := strings.TrimSuffix(tid, "check")
-	switch errorCode(err) {
+// passes reports whether an error of the fence may pass by itself while we wait.
+// The service waits for more, such as a right that is yet to be granted; to tell
+// that is what a check is for.
+func passes(err error) bool {
+	switch kafkaio.Code(err) {
+	case 0: // no broker has given a verdict
+		return true
+	case kafka.ConcurrentTransactions, kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable,
+		kafka.NotCoordinatorForGroup:
+		return true
+	}
+	return false
+}
+
+func mendFence(err error, prefix string) string {
+	switch kafkaio.Code(err) {
 	case kafka.TransactionalIDAuthorizationFailed:
 		return "grant Write and Describe on the transactional id prefix " + prefix
 	case kafka.TopicAuthorizationFailed:
@@ -278,7 +300,8 @@ func mendFence(err error, tid string) string {
 	case kafka.ClusterAuthorizationFailed:
 		return "grant IdempotentWrite on the cluster"
 	case kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup:
-		return "the transaction coordinator is not up; look at the topic __transaction_state (transaction.state.log.replication.factor needs so many brokers)"
+		return "the transaction coordinator is not up; look at the topic __transaction_state " +
+			"(transaction.state.log.replication.factor needs so many brokers)"
 	}
 	return "the brokers must support transactions, and let us use ids that begin with " + prefix
 }
@@ -290,16 +313,17 @@ func (c *checker) group(ctx context.Context) {
 		err = res.Groups[0].Error
 	}
 	switch {
-	case errorCode(err) == kafka.GroupAuthorizationFailed:
+	case kafkaio.Code(err) == kafka.GroupAuthorizationFailed:
 		c.fail(about, "we may not use it", "grant Read and Describe on the group")
-	case errorCode(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
+	case kafkaio.Code(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
 		c.ok(about, "is new")
 	case err != nil:
 		c.warn(about, err.Error(), "look at the group coordinator")
 	case len(res.Groups) != 1 || res.Groups[0].GroupState == "Dead":
 		c.ok(about, "is new")
 	default:
-		c.ok(about, fmt.Sprintf("is %s, with %d members", strings.ToLower(res.Groups[0].GroupState), len(res.Groups[0].Members)))
+		c.ok(about, fmt.Sprintf("is %s, with %d members", strings.ToLower(res.Groups[0].GroupState),
+			len(res.Groups[0].Members)))
 	}
 }
 
@@ -310,14 +334,4 @@ func millis(s string) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(n) * time.Millisecond, true
-}
-
-// Worst returns the worst level of some findings.
-func Worst(all []Finding) Level {
-	for _, l := range []Level{Fail, Warn} {
-		if slices.ContainsFunc(all, func(f Finding) bool { return f.Level == l }) {
-			return l
-		}
-	}
-	return OK
 }

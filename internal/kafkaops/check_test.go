@@ -1,4 +1,4 @@
-package kafkaio
+package kafkaops
 
 import (
 	"context"
@@ -17,30 +17,32 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"paylink/internal/finding"
+	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 )
 
 var checkTopics = Topics{Intents: "in", Outcomes: "out", DeadLetters: "dead"}
 
 // cluster starts an embedded Kafka without topics.
-func cluster(t *testing.T, brokers int, opts ...kfake.Opt) (*kfake.Cluster, Connection) {
+func cluster(t *testing.T, brokers int, opts ...kfake.Opt) (*kfake.Cluster, kafkaio.Connection) {
 	t.Helper()
 	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(brokers)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return c, Connection{Brokers: c.ListenAddrs(), ClientID: "test"}
+	return c, kafkaio.Connection{Brokers: c.ListenAddrs(), ClientID: "test"}
 }
 
-func checked(t *testing.T, conn Connection) []Finding {
+func checked(t *testing.T, conn kafkaio.Connection) []finding.Finding {
 	t.Helper()
 	return Check(t.Context(), CheckConfig{
 		Connection: conn, Group: "g", Topics: checkTopics, SessionTimeout: 15 * time.Second, LedgerWindow: 168 * time.Hour,
 	})
 }
 
-func create(t *testing.T, conn Connection, plan Plan) []TopicReport {
+func create(t *testing.T, conn kafkaio.Connection, plan Plan) []TopicReport {
 	t.Helper()
 	plan.Topics, plan.LedgerWindow = checkTopics, 168*time.Hour
 	r, err := CreateTopics(t.Context(), conn, plan)
@@ -51,7 +53,7 @@ func create(t *testing.T, conn Connection, plan Plan) []TopicReport {
 }
 
 // alter changes a setting of a topic.
-func alter(t *testing.T, conn Connection, topic, setting, value string) {
+func alter(t *testing.T, conn kafkaio.Connection, topic, setting, value string) {
 	t.Helper()
 	a, err := newAdmin(conn, checkTopics.all())
 	if err != nil {
@@ -71,14 +73,14 @@ func alter(t *testing.T, conn Connection, topic, setting, value string) {
 }
 
 // failures are the findings that forbid a start.
-func failures(all []Finding) []Finding {
-	return slices.DeleteFunc(slices.Clone(all), func(f Finding) bool { return f.Level != Fail })
+func failures(all []finding.Finding) []finding.Finding {
+	return slices.DeleteFunc(slices.Clone(all), func(f finding.Finding) bool { return f.Level != finding.Fail })
 }
 
 // find reports whether some finding of a level holds a text, and says how to mend it.
-func find(all []Finding, l Level, text string) bool {
-	return slices.ContainsFunc(all, func(f Finding) bool {
-		return f.Level == l && strings.Contains(f.About+": "+f.What, text) && (l == OK) == (f.Mend == "")
+func find(all []finding.Finding, l finding.Level, text string) bool {
+	return slices.ContainsFunc(all, func(f finding.Finding) bool {
+		return f.Level == l && strings.Contains(f.About+": "+f.What, text) && (l == finding.OK) == (f.Mend == "")
 	})
 }
 
@@ -134,11 +136,11 @@ func TestCheckIsContentWithWhatCreateMade(t *testing.T) {
 	_, conn := cluster(t, 3, kfake.BrokerConfigs(map[string]string{"auto.create.topics.enable": "false", "offsets.topic.replication.factor": "3"}))
 	create(t, conn, Plan{Partitions: 6})
 	got := checked(t, conn)
-	if Worst(got) != OK {
+	if finding.Worst(got) != finding.OK {
 		t.Errorf("findings = %+v, want only good ones", got)
 	}
 	for _, want := range []string{"brokers: 3 in the cluster", "partitions: 6 of intents and of outcomes", "fence: an empty transaction", "group g: is new"} {
-		if !find(got, OK, want) {
+		if !find(got, finding.OK, want) {
 			t.Errorf("no finding %q in %+v", want, got)
 		}
 	}
@@ -158,19 +160,19 @@ func TestCheckFindsWhatIsWrongWithTopics(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		setting, value  string // of the outcome topic
-		level           Level
+		level           finding.Level
 		want            string
 		brokers, copies int
 	}{
-		{"retention", "retention.ms", "3600000", Fail, "topic out: retention.ms keeps outcomes for 1h0m0s", 3, 3},
-		{"unlimited retention", "retention.ms", "-1", OK, "topic out: 4 partitions", 3, 3},
-		{"bytes", "retention.bytes", "1000000", Warn, "topic out: retention.bytes is 1000000", 3, 3},
-		{"compaction", "cleanup.policy", "compact", Fail, "topic out: cleanup.policy is compact", 3, 3},
-		{"min ISR", "min.insync.replicas", "1", Fail, "topic out: min.insync.replicas is less than 2", 3, 3},
-		{"min ISR of all", "min.insync.replicas", "3", Warn, "topic out: min.insync.replicas equals the 3 replicas", 3, 3},
-		{"min ISR of more", "min.insync.replicas", "2", Fail, "topic out: min.insync.replicas is 2 with 1 replicas", 1, 1},
-		{"unclean", "unclean.leader.election.enable", "true", Fail, "topic out: unclean.leader.election.enable is true", 3, 3},
-		{"few copies", "min.insync.replicas", "2", Warn, "topic out: has 2 replicas on 3 brokers", 3, 2},
+		{"retention", "retention.ms", "3600000", finding.Fail, "topic out: retention.ms keeps outcomes for 1h0m0s", 3, 3},
+		{"unlimited retention", "retention.ms", "-1", finding.OK, "topic out: 4 partitions", 3, 3},
+		{"bytes", "retention.bytes", "1000000", finding.Warn, "topic out: retention.bytes is 1000000", 3, 3},
+		{"compaction", "cleanup.policy", "compact", finding.Fail, "topic out: cleanup.policy is compact", 3, 3},
+		{"min ISR", "min.insync.replicas", "1", finding.Fail, "topic out: min.insync.replicas is less than 2", 3, 3},
+		{"min ISR of all", "min.insync.replicas", "3", finding.Warn, "topic out: min.insync.replicas equals the 3 replicas", 3, 3},
+		{"min ISR of more", "min.insync.replicas", "2", finding.Fail, "topic out: min.insync.replicas is 2 with 1 replicas", 1, 1},
+		{"unclean", "unclean.leader.election.enable", "true", finding.Fail, "topic out: unclean.leader.election.enable is true", 3, 3},
+		{"few copies", "min.insync.replicas", "2", finding.Warn, "topic out: has 2 replicas on 3 brokers", 3, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, conn := cluster(t, c.brokers)
@@ -186,7 +188,7 @@ func TestCheckFindsWhatIsWrongWithTopics(t *testing.T) {
 func TestCheckFindsUnequalPartitions(t *testing.T) {
 	_, conn := cluster(t, 1, kfake.SeedTopics(3, "in"))
 	create(t, conn, Plan{Partitions: 4})
-	if got := checked(t, conn); !find(got, Warn, "partitions: 3 of intents, 4 of outcomes") {
+	if got := checked(t, conn); !find(got, finding.Warn, "partitions: 3 of intents, 4 of outcomes") {
 		t.Errorf("findings = %+v", got)
 	}
 }
@@ -194,7 +196,7 @@ func TestCheckFindsUnequalPartitions(t *testing.T) {
 func TestCheckFindsMissingTopics(t *testing.T) {
 	_, conn := cluster(t, 1)
 	got := checked(t, conn)
-	if len(failures(got)) != 3 || !find(got, Fail, "topic out: does not exist") {
+	if len(failures(got)) != 3 || !find(got, finding.Fail, "topic out: does not exist") {
 		t.Errorf("findings = %+v, want three missing topics and nothing else", got)
 	}
 }
@@ -206,13 +208,13 @@ func TestCheckFindsBrokerSettings(t *testing.T) {
 	create(t, conn, Plan{Partitions: 1})
 	got := checked(t, conn)
 	for _, c := range []struct {
-		level Level
+		level finding.Level
 		want  string
 	}{
-		{Warn, "broker settings: auto.create.topics.enable is true"},
-		{Fail, "broker settings: group.min.session.timeout.ms is 20s"},
-		{Fail, "broker settings: producer.id.expiration.ms is 1h0m0s"},
-		{Warn, "brokers: 1 in the cluster"},
+		{finding.Warn, "broker settings: auto.create.topics.enable is true"},
+		{finding.Fail, "broker settings: group.min.session.timeout.ms is 20s"},
+		{finding.Fail, "broker settings: producer.id.expiration.ms is 1h0m0s"},
+		{finding.Warn, "brokers: 1 in the cluster"},
 	} {
 		if !find(got, c.level, c.want) {
 			t.Errorf("no %s %q in %+v", c.level, c.want, got)
@@ -262,11 +264,11 @@ func TestCheckOfBrokersThatAreAway(t *testing.T) {
 	_ = l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	got := Check(ctx, CheckConfig{Connection: Connection{Brokers: []string{addr}}, Topics: checkTopics})
-	if !find(got, Warn, "broker "+addr) || !find(got, Fail, "brokers: ask "+addr) {
+	got := Check(ctx, CheckConfig{Connection: kafkaio.Connection{Brokers: []string{addr}}, Topics: checkTopics})
+	if !find(got, finding.Warn, "broker "+addr) || !find(got, finding.Fail, "brokers: ask "+addr) {
 		t.Errorf("findings = %+v", got)
 	}
-	if got := Check(ctx, CheckConfig{}); !find(got, Fail, "brokers: connect: no brokers are given") {
+	if got := Check(ctx, CheckConfig{}); !find(got, finding.Fail, "brokers: connect: no brokers are given") {
 		t.Errorf("without brokers: %+v", got)
 	}
 }
@@ -276,17 +278,17 @@ func TestTheWrongPasswordIsHintedAt(t *testing.T) {
 	for _, c := range []struct {
 		mechanism, password string
 		good                bool
-	}{{SASLScram256, "right", true}, {SASLScram256, "wrong", false}, {SASLPlain, "right", false}} {
-		conn.SASL = &SASL{Mechanism: c.mechanism, Username: "u", Password: payment.Secret(c.password)}
+	}{{kafkaio.SASLScram256, "right", true}, {kafkaio.SASLScram256, "wrong", false}, {kafkaio.SASLPlain, "right", false}} {
+		conn.SASL = &kafkaio.SASL{Mechanism: c.mechanism, Username: "u", Password: payment.Secret(c.password)}
 		got := checked(t, conn)
-		if reached := find(got, Warn, "brokers: 1 in the cluster"); reached != c.good {
+		if reached := find(got, finding.Warn, "brokers: 1 in the cluster"); reached != c.good {
 			t.Errorf("%s %s: reached %v, want %v: %+v", c.mechanism, c.password, reached, c.good, got)
 		}
 		if !c.good && !strings.Contains(got[len(got)-1].Mend, "refuse a login") {
 			t.Errorf("%s %s: last finding %+v, want a hint at the login", c.mechanism, c.password, got[len(got)-1])
 		}
 	}
-	conn.SASL = &SASL{Mechanism: "gssapi"}
+	conn.SASL = &kafkaio.SASL{Mechanism: "gssapi"}
 	if _, err := conn.Transport(); err == nil {
 		t.Error("an unknown mechanism is accepted")
 	}
@@ -310,7 +312,7 @@ func TestTheBrokersCertificateIsVerified(t *testing.T) {
 	} {
 		conn.TLS = c.tls
 		got := checked(t, conn)
-		if reached := find(got, Warn, "brokers: 1 in the cluster"); reached != c.good {
+		if reached := find(got, finding.Warn, "brokers: 1 in the cluster"); reached != c.good {
 			t.Errorf("%s: reached %v, want %v: %+v", c.name, reached, c.good, got)
 		}
 	}

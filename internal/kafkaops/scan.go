@@ -1,4 +1,4 @@
-package kafkaio
+package kafkaops
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"paylink/internal/event"
+	"paylink/internal/kafkaio"
 	"paylink/internal/kafkawire"
 	"paylink/internal/pipeline"
 )
@@ -31,7 +32,7 @@ type Range struct {
 // level read_committed sees: none of an aborted or open transaction, no control
 // record. Partitions come one after the other, each in its order. It joins no
 // group and commits nothing. An error of yield ends it and is returned.
-func Scan(ctx context.Context, c Connection, r Range, yield func(event.Place, event.Message) error) error {
+func Scan(ctx context.Context, c kafkaio.Connection, r Range, yield func(event.Place, event.Message) error) error {
 	s, err := newScanner(c, r)
 	if err != nil {
 		return err
@@ -54,7 +55,7 @@ type scanner struct {
 	r     Range
 }
 
-func newScanner(c Connection, r Range) (*scanner, error) {
+func newScanner(c kafkaio.Connection, r Range) (*scanner, error) {
 	a, err := newAdmin(c, []string{r.Topic})
 	return &scanner{a, r}, err
 }
@@ -73,7 +74,8 @@ func (s *scanner) partitions(ctx context.Context) ([]int32, error) {
 	case t.Error != nil:
 		return nil, fmt.Errorf("read %s: %w", s.r.Topic, t.Error)
 	case s.r.Partition >= int32(len(t.Partitions)):
-		return nil, fmt.Errorf("read %s: it has %d partitions, and no partition %d", s.r.Topic, len(t.Partitions), s.r.Partition)
+		return nil, fmt.Errorf("read %s: it has %d partitions, and no partition %d", s.r.Topic, len(t.Partitions),
+			s.r.Partition)
 	case s.r.Partition >= 0:
 		return []int32{s.r.Partition}, nil
 	}
@@ -86,10 +88,10 @@ func (s *scanner) partitions(ctx context.Context) ([]int32, error) {
 
 // scan reads one partition.
 func (s *scanner) scan(ctx context.Context, partition int32, yield func(event.Place, event.Message) error) error {
-	at := place{s.r.Topic, partition}
+	at := kafkaio.TopicPartition{Topic: s.r.Topic, Partition: partition}
 	next, end, err := s.bounds(ctx, at)
 	if err != nil {
-		return fmt.Errorf("read %s/%d: %w", at.topic, at.partition, err)
+		return fmt.Errorf("read %s/%d: %w", at.Topic, at.Partition, err)
 	}
 	for next < end {
 		recs, after, err := s.read(ctx, at, next)
@@ -97,12 +99,12 @@ func (s *scanner) scan(ctx context.Context, partition int32, yield func(event.Pl
 			if r.Offset >= end {
 				break
 			}
-			if err := yield(event.Place{Topic: at.topic, Partition: at.partition, Offset: r.Offset}, r.Message); err != nil {
+			if err := yield(event.Place{Topic: at.Topic, Partition: at.Partition, Offset: r.Offset}, r.Message); err != nil {
 				return err
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("read %s/%d@%d: %w", at.topic, at.partition, after, err)
+			return fmt.Errorf("read %s/%d@%d: %w", at.Topic, at.Partition, after, err)
 		}
 		next = after
 	}
@@ -114,22 +116,24 @@ const maxScanFails = 25
 
 // read returns the records at and after an offset, and where to read on. What
 // retention deletes meanwhile is gone without a word.
-func (s *scanner) read(ctx context.Context, at place, from int64) (recs []pipeline.Record, next int64, err error) {
+func (s *scanner) read(
+	ctx context.Context, at kafkaio.TopicPartition, from int64,
+) (recs []pipeline.Record, next int64, err error) {
 	for range maxScanFails {
 		var p *kafkawire.FetchPartitionResponse
 		p, err = s.fetch(ctx, at, from)
 		if err == nil {
-			if recs, next, err = visible(from, p); err != nil || next > from {
+			if recs, next, err = kafkaio.Visible(from, p); err != nil || next > from {
 				return recs, next, err
 			}
 			err = kafka.RequestTimedOut // nothing came
 		}
-		if code(err) == kafka.OffsetOutOfRange {
-			if first, _, err := s.ask(ctx, at, nil); err == nil && first > from {
+		if kafkaio.Code(err) == kafka.OffsetOutOfRange {
+			if first, _, err := s.offsets(ctx, at, nil); err == nil && first > from {
 				return nil, first, nil
 			}
 		}
-		if !pause(ctx, 200*time.Millisecond) {
+		if !kafkaio.Sleep(ctx, 200*time.Millisecond) {
 			break
 		}
 	}
@@ -138,8 +142,8 @@ func (s *scanner) read(ctx context.Context, at place, from int64) (recs []pipeli
 
 // bounds returns where the range begins and ends in a partition as of now. It
 // ends at the last stable offset: what is behind it may still be aborted.
-func (s *scanner) bounds(ctx context.Context, at place) (from, to int64, err error) {
-	first, last, err := s.ask(ctx, at, nil)
+func (s *scanner) bounds(ctx context.Context, at kafkaio.TopicPartition) (from, to int64, err error) {
+	first, last, err := s.offsets(ctx, at, nil)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -150,36 +154,41 @@ func (s *scanner) bounds(ctx context.Context, at place) (from, to int64, err err
 	return max(first, from), min(last, to), err
 }
 
-func (s *scanner) offset(ctx context.Context, at place, b Bound) (int64, error) {
+func (s *scanner) offset(ctx context.Context, at kafkaio.TopicPartition, b Bound) (int64, error) {
 	if b.At.IsZero() {
 		return b.Offset, nil
 	}
-	_, since, err := s.ask(ctx, at, &b.At)
+	_, since, err := s.offsets(ctx, at, &b.At)
 	return since, err
 }
 
-// ask asks for a partition's first and last stable offset; with a time, for the
+// offsets asks for a partition's first and last stable offset; with a time, for the
 // first offset of that time or later in the place of the last.
-func (s *scanner) ask(ctx context.Context, at place, t *time.Time) (first, last int64, err error) {
-	p := int(at.partition)
+func (s *scanner) offsets(ctx context.Context, at kafkaio.TopicPartition, t *time.Time) (first, last int64, err error) {
+	p := int(at.Partition)
 	want := []kafka.OffsetRequest{kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p)}
 	if t != nil {
 		want = append(want, kafka.TimeOffsetOf(p, *t))
 	}
-	got, err := listOffsets(ctx, s.admin.client, kafka.ReadCommitted, at.topic, want)
-	return got.FirstOffset, since(got, got.LastOffset), err
+	got, err := kafkaio.ListOffsets(ctx, s.admin.client, kafka.ReadCommitted, at.Topic, want)
+	return got.FirstOffset, kafkaio.OffsetOfTime(got, got.LastOffset), err
 }
 
 // fetch asks the leader of the moment.
-func (s *scanner) fetch(ctx context.Context, at place, from int64) (*kafkawire.FetchPartitionResponse, error) {
-	md, err := s.admin.metadata(ctx, []string{at.topic})
+func (s *scanner) fetch(
+	ctx context.Context, at kafkaio.TopicPartition, from int64,
+) (*kafkawire.FetchPartitionResponse, error) {
+	md, err := s.admin.metadata(ctx, []string{at.Topic})
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range md.Topics {
 		for _, p := range t.Partitions {
-			if p.ID == int(at.partition) && p.Leader.Host != "" {
-				return ask{int32(p.Leader.ID), at, from, maxScanBytes, kafkawire.ReadCommitted}.fetch(ctx, s.admin.client)
+			if p.ID == int(at.Partition) && p.Leader.Host != "" {
+				return kafkaio.FetchRequest{
+					Leader: int32(p.Leader.ID), Topic: at.Topic, Isolation: kafkawire.ReadCommitted, MaxBytes: maxScanBytes,
+					Partitions: []kafkaio.FetchFrom{{Partition: at.Partition, Offset: from, MaxBytes: maxScanBytes}},
+				}.FetchOne(ctx, s.admin.client)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package kafkaio
+package kafkaops
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"paylink/internal/kafkaio"
 )
 
 // Topics names the three topics of the service.
@@ -68,7 +70,7 @@ type admin struct {
 	close  func()
 }
 
-func newAdmin(c Connection, topics []string) (*admin, error) {
+func newAdmin(c kafkaio.Connection, topics []string) (*admin, error) {
 	tr, err := c.Transport(topics...)
 	if err != nil {
 		return nil, err
@@ -78,7 +80,7 @@ func newAdmin(c Connection, topics []string) (*admin, error) {
 
 // CreateTopics makes those of the three topics that do not exist, and reports
 // how those that do differ from the plan. It may be repeated at any time.
-func CreateTopics(ctx context.Context, c Connection, plan Plan) ([]TopicReport, error) {
+func CreateTopics(ctx context.Context, c kafkaio.Connection, plan Plan) ([]TopicReport, error) {
 	names := plan.Topics.all()
 	a, err := newAdmin(c, names)
 	if err != nil {
@@ -110,7 +112,7 @@ func CreateTopics(ctx context.Context, c Connection, plan Plan) ([]TopicReport, 
 }
 
 // DescribeTopics tells what the brokers know of the three topics.
-func DescribeTopics(ctx context.Context, c Connection, topics Topics) ([]TopicState, error) {
+func DescribeTopics(ctx context.Context, c kafkaio.Connection, topics Topics) ([]TopicState, error) {
 	a, err := newAdmin(c, topics.all())
 	if err != nil {
 		return nil, err
@@ -133,7 +135,7 @@ func (a *admin) metadata(ctx context.Context, topics []string) (*kafka.MetadataR
 			return md, nil
 		}
 		last = err
-		if ctx.Err() != nil || !pause(ctx, 200*time.Millisecond) {
+		if ctx.Err() != nil || !kafkaio.Sleep(ctx, 200*time.Millisecond) {
 			break
 		}
 	}
@@ -175,7 +177,7 @@ func (a *admin) await(ctx context.Context, names []string) ([]TopicState, error)
 		if !slices.ContainsFunc(states, func(s TopicState) bool { return !s.Exists || s.Leaderless > 0 }) {
 			return states, nil
 		}
-		if !pause(ctx, 200*time.Millisecond) {
+		if !kafkaio.Sleep(ctx, 200*time.Millisecond) {
 			return nil, fmt.Errorf("wait for the new topics: %w", context.Cause(ctx))
 		}
 	}
@@ -235,7 +237,8 @@ func stateOf(t kafka.Topic, settings map[string]string) TopicState {
 
 // settings asks for the settings of topics or of one broker, by resource. A
 // resource that we may not look at has none.
-func (a *admin) settings(ctx context.Context, kind kafka.ResourceType, names ...string) (map[string]map[string]string, error) {
+func (a *admin) settings(ctx context.Context, kind kafka.ResourceType,
+	names ...string) (map[string]map[string]string, error) {
 	out := map[string]map[string]string{}
 	if len(names) == 0 {
 		return out, nil
@@ -310,15 +313,3 @@ func differences(s TopicState, want kafka.TopicConfig) []string {
 }
 
 func brokersOf(a net.Addr) string { return strings.ReplaceAll(a.String(), ",", ", ") }
-
-// pause waits, unless ctx ends first; it reports whether it waited.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}

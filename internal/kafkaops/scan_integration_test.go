@@ -1,6 +1,6 @@
 //go:build integration
 
-package kafkaio_test
+package kafkaops_test
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package kafkaio
+package kafkaops
 
 import (
 	"os"

@@ -1,0 +1,98 @@
+package kafkaio
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"paylink/internal/kafkawire"
+)
+
+// beat sends heartbeats until ctx ends.
+func (m *member) beat(ctx context.Context) {
+	for Sleep(ctx, m.s.cfg.heartbeatEvery()) {
+		if err := m.heartbeat(ctx); err != nil && ctx.Err() == nil && !m.s.lease.live() {
+			m.s.log.WithError(err).Warn("no heartbeat for a session timeout: neither calling nor publishing until the group " +
+				"answers")
+		}
+	}
+}
+
+// heartbeat sends one heartbeat and acts on the answer: nil means that the group still
+// counts us in, with the partitions we own.
+func (m *member) heartbeat(ctx context.Context) error {
+	id, ok := m.identity()
+	if !ok {
+		return nil
+	}
+	sent := time.Now()
+	_, err := call(ctx, m.s.cfg.SessionTimeout/2, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, kafkawire.Heartbeat(ctx, m.s.tr, m.s.addr, id)
+	})
+	m.mu.Lock()
+	stale := m.id != id || m.joining && Code(err) == kafka.IllegalGeneration
+	m.mu.Unlock()
+	if stale {
+		return err // the answer to an older self
+	}
+	m.noteTrouble(err)
+	switch Code(err) {
+	case 0:
+		if err == nil {
+			m.alive(sent)
+		}
+	case kafka.RebalanceInProgress:
+		m.aliveInRebalance(sent)
+		m.mu.Lock()
+		if !m.joining { // else what the group asks for is on its way
+			m.wakeLocked(true)
+		}
+		m.mu.Unlock()
+		return nil
+	case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.GroupIdNotFound:
+		m.lose(fmt.Errorf("heartbeat: %w", err))
+	case kafka.FencedInstanceID:
+		m.replaced(fmt.Errorf("heartbeat: %w", err))
+	}
+	return err
+}
+
+// alive renews the lease: the coordinator counts us in, as of then at least.
+func (m *member) alive(sent time.Time) {
+	m.mu.Lock()
+	m.settled = sent
+	m.mu.Unlock()
+	m.s.lease.renew(sent)
+}
+
+// aliveInRebalance renews the lease, but for no longer than the coordinator
+// waits for members to join again: those that have not, it drops without a word,
+// however well their hearts beat.
+func (m *member) aliveInRebalance(sent time.Time) {
+	m.mu.Lock()
+	since := elapsed(m.settled, sent)
+	m.mu.Unlock()
+	if since < m.s.cfg.RebalanceTimeout {
+		m.s.lease.renew(sent)
+	}
+}
+
+// replaced is told that somebody joined under our instance id after us. The first
+// time it may have been ourselves, by a request that was late on its way: we join
+// again. Soon after that it is another process, and one of the two must end, or
+// each would end the other for ever.
+func (m *member) replaced(why error) {
+	now := time.Now()
+	m.mu.Lock()
+	if !m.replacedAt.IsZero() && now.Sub(m.replacedAt) < replacedAgain {
+		m.over = fatalError{fmt.Errorf("another member runs with the group instance id %q: %w", m.s.cfg.InstanceID, why)}
+	}
+	m.replacedAt = now
+	m.mu.Unlock()
+	m.lose(why)
+}
+
+// replacedAgain is how soon a second replacement shows that there are two of us.
+const replacedAgain = time.Minute

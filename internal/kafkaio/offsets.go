@@ -1,0 +1,67 @@
+package kafkaio
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// An offsetRange is what a partition has: its records are those from first to
+// before last, and those from since on are younger than the time asked for.
+type offsetRange struct{ first, since, last int64 }
+
+// offsetRange asks for the offsets of a partition, the end first: "nothing
+// younger" means since = last, and what is appended between the two requests is
+// then behind it. In one request kafka-go would ask both at once, in no order.
+func (s *Source) offsetRange(ctx context.Context, at TopicPartition, t time.Time) (offsetRange, error) {
+	p := int(at.Partition)
+	ends, err := s.offsets(ctx, at.Topic, kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p))
+	if err != nil {
+		return offsetRange{}, err
+	}
+	younger, err := s.offsets(ctx, at.Topic, kafka.TimeOffsetOf(p, t))
+	if err != nil {
+		return offsetRange{}, err
+	}
+	since := min(OffsetOfTime(younger, ends.LastOffset), ends.LastOffset)
+	return offsetRange{first: ends.FirstOffset, since: since, last: ends.LastOffset}, nil
+}
+
+// offsets asks for offsets of one partition.
+func (s *Source) offsets(
+	ctx context.Context, topic string, which ...kafka.OffsetRequest,
+) (kafka.PartitionOffsets, error) {
+	return call(ctx, 5*time.Second, func(ctx context.Context) (kafka.PartitionOffsets, error) {
+		return ListOffsets(ctx, s.client, kafka.ReadUncommitted, topic, which)
+	})
+}
+
+// ListOffsets asks for offsets of one partition. With read committed, the last
+// one is the last stable one.
+func ListOffsets(
+	ctx context.Context, c *kafka.Client, level kafka.IsolationLevel, topic string, which []kafka.OffsetRequest,
+) (kafka.PartitionOffsets, error) {
+	res, err := c.ListOffsets(ctx, &kafka.ListOffsetsRequest{
+		IsolationLevel: level, Topics: map[string][]kafka.OffsetRequest{topic: which},
+	})
+	if err != nil {
+		return kafka.PartitionOffsets{}, err
+	}
+	if len(res.Topics[topic]) != 1 {
+		return kafka.PartitionOffsets{}, errors.New("list offsets: empty answer")
+	}
+	return res.Topics[topic][0], res.Topics[topic][0].Error
+}
+
+// OffsetOfTime returns the offset that was found for the time that was asked
+// for; otherwise, if there is nothing so young.
+func OffsetOfTime(got kafka.PartitionOffsets, otherwise int64) int64 {
+	for offset := range got.Offsets {
+		if offset >= 0 { // -1: nothing
+			return offset
+		}
+	}
+	return otherwise
+}
