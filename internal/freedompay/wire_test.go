@@ -140,6 +140,8 @@ func TestEndpoint(t *testing.T) {
 		"https://u:p@host":             "",
 		"https://host/?a=b":            "",
 		"https://host/#a":              "",
+		"https://host?":                "",
+		"https://host#":                "",
 		"https://ho st":                "",
 	} {
 		got := ""
