@@ -120,9 +120,10 @@ func (s *service) build() error {
 	s.gateway = freedompay.New(freedompay.Config{
 		Merchant: s.book.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
+		BadLink: s.badLink,
 	})
 	s.nameless = s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants)
-	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.book.knows, Defaults: s.book.defaults}
+	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.book.knows, Defaults: s.book.defaults, Permit: s.book.permit}
 	encoder := event.EncoderConfig{Source: "/paylink/" + url.PathEscape(s.cfg.Kafka.Group)}
 	if err = s.connectRegistry(&decoder, &encoder); err != nil {
 		return err
@@ -138,6 +139,12 @@ func (s *service) build() error {
 		Log: s.deps.Log, Registerer: s.registry,
 	})
 	return nil
+}
+
+// badLink tells of a link that the gateway signed and that is not published.
+func (s *service) badLink(in payment.Intent, reason error) {
+	s.deps.Log.WithError(reason).WithField("intent_id", string(in.ID)).WithField("merchant_id", string(in.Merchant)).
+		Error("the gateway signed a link that must not be published: the intent waits, and is asked for again. Ask the gateway's people; if the host is theirs, add it to PAYLINK_GATEWAY_LINK_HOSTS")
 }
 
 var scopes = map[string]pace.Scope{"group": pace.Group, "partition": pace.Partition}
