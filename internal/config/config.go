@@ -108,12 +108,15 @@ type Topics struct {
 
 // Gateway is the payment gateway, and in whose name it is called.
 type Gateway struct {
-	URL           string         `name:"gateway-url" env:"PAYLINK_GATEWAY_URL" live:"" default:"https://api.freedompay.kz" help:"Scheme and host of the gateway, perhaps with a path prefix."`
+	URL           string         `name:"gateway-url" env:"PAYLINK_GATEWAY_URL" live:"" default:"https://api.freedompay.kz" help:"Scheme and host of the gateway, perhaps with a path prefix; no script name such as init_payment.php, which is added for each call. With http, which is for laptops and tests, links may be http too; with https they must be https."`
+	LinkHosts     []string       `name:"gateway-link-hosts" env:"PAYLINK_GATEWAY_LINK_HOSTS" live:"" placeholder:"HOST,…" help:"Hosts that payment pages may have, each a name, or *. and a name for all below it. A link elsewhere is never published, although the gateway signed it: its intent waits, and the log says so. Ask the gateway for its pages' hosts, those of payment systems too. Default: any host."`
 	Timeout       time.Duration  `name:"gateway-timeout" env:"PAYLINK_GATEWAY_TIMEOUT" default:"30s" help:"Limit for one call of the gateway, connecting included. A call that is cut off is repeated with the same idempotency key."`
 	MerchantID    string         `name:"merchant-id" env:"PAYLINK_MERCHANT_ID" must:"" placeholder:"DIGITS" help:"The gateway's number of the merchant; of the default merchant if a merchants file is given, where it is optional."`
 	Secret        payment.Secret `name:"merchant-secret" env:"PAYLINK_MERCHANT_SECRET" live:"" help:"The merchant's secret key for payments. Required, here or in its file, unless a merchants file is given."`
 	SecretFile    string         `name:"merchant-secret-file" env:"PAYLINK_MERCHANT_SECRET_FILE" live:"" placeholder:"FILE" help:"File that holds the merchant's secret key; one newline at its end is dropped."`
-	MerchantsFile string         `name:"merchants-file" env:"PAYLINK_MERCHANTS_FILE" live:"" placeholder:"FILE" help:"YAML list of several merchants: id, secret or secret_file, and perhaps rate, gateway_url, and defaults of Init fields such as result_url, language or testing_mode. Replaces the merchant's secret above."`
+	MerchantsFile string         `name:"merchants-file" env:"PAYLINK_MERCHANTS_FILE" live:"" placeholder:"FILE" help:"YAML list of several merchants: id, secret or secret_file, and perhaps rate, gateway_url, link_hosts, lock, allow_hosts, and defaults of Init fields such as result_url, language or testing_mode. Replaces the merchant's secret above; what an entry leaves out it has from the settings here."`
+	LockFields    []string       `name:"lock-fields" env:"PAYLINK_LOCK_FIELDS" live:"" placeholder:"FIELD,…" help:"Fields that an intent may not give, such as result_url, check_url or testing_mode: the merchant's default is in force, or the gateway's. An intent that gives one, other than with the merchant's default, fails with invalid_intent. All optional fields of Init but merchant_id can be locked. Default: none, so whoever may write intents decides where results go."`
+	AllowHosts    []string       `name:"allow-hosts" env:"PAYLINK_ALLOW_HOSTS" live:"" placeholder:"HOST,…" help:"Hosts that check_url, result_url, success_url, failure_url and site_url of an intent may have, each a name, or *. and a name for all below it; the merchant's own defaults may have any. An intent with another host fails with invalid_intent. Default: any host."`
 	Rate          Rate           `name:"rate" env:"PAYLINK_RATE" live:"" default:"1/1500ms" help:"Calls that a merchant may make, all replicas together: 40/s, 100/m, 1/1500ms; 40/s+10 allows bursts of 10. The gateway asks for 1.5 to 2 s between calls unless your contract says more."`
 	RateScope     string         `name:"rate-scope" env:"PAYLINK_RATE_SCOPE" default:"group" enum:"group,partition" help:"group: replicas share a merchant's rate by the partitions they own. partition: all intents of a merchant are in one partition, whose owner may use the whole rate."`
 }
@@ -167,6 +170,7 @@ type Merchant struct {
 	SecretFile string // that the secret was read from; empty: none
 	Rate       Rate
 	Defaults   []payment.Param // of Init fields that an intent does not give
+	Permit     payment.Permit  // what an intent may say
 }
 
 // HeartbeatInterval is a fifth of the session timeout, at most three seconds.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -33,8 +34,22 @@ func (g Gateway) LoadMerchants() ([]Merchant, error) {
 	if err := checkMerchantID("PAYLINK_MERCHANT_ID", g.MerchantID); err != nil {
 		return nil, err
 	}
-	m := payment.Merchant{ID: payment.MerchantID(g.MerchantID), Secret: secret, GatewayURL: g.URL}
-	return []Merchant{{Merchant: m, SecretFile: g.SecretFile, Rate: g.Rate}}, nil
+	m, err := g.common()
+	if err != nil {
+		return nil, err
+	}
+	m.ID, m.Secret, m.SecretFile = payment.MerchantID(g.MerchantID), secret, g.SecretFile
+	return []Merchant{m}, nil
+}
+
+// common is what a merchant has that says nothing else.
+func (g Gateway) common() (Merchant, error) {
+	m := Merchant{Merchant: payment.Merchant{GatewayURL: g.URL}, Rate: g.Rate}
+	var err, err2, err3 error
+	m.LinkHosts, err = parseHosts("PAYLINK_GATEWAY_LINK_HOSTS", g.LinkHosts)
+	m.Permit.Hosts, err2 = parseHosts("PAYLINK_ALLOW_HOSTS", g.AllowHosts)
+	m.Permit.Locked, err3 = parseLocks("PAYLINK_LOCK_FIELDS", g.LockFields)
+	return m, cmp.Or(err, err2, err3)
 }
 
 // Files are what the merchants are read from, and the settings file: what to
@@ -65,7 +80,11 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 	if err != nil {
 		return nil, problem("PAYLINK_MERCHANTS_FILE", "%v", err)
 	}
-	all, err := parseMerchants(g.MerchantsFile, data, Merchant{Merchant: payment.Merchant{GatewayURL: g.URL}, Rate: g.Rate})
+	common, err := g.common()
+	if err != nil {
+		return nil, err
+	}
+	all, err := parseMerchants(g.MerchantsFile, data, common)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +136,7 @@ func parseMerchant(path string, item ast.Node, m Merchant) (Merchant, error) {
 		if values[e.key], err = e.given(path); err != nil {
 			return m, err
 		}
-		if values[e.key].list != nil {
+		if values[e.key].list != nil && !listKeys[e.key] && merchantKeys()[e.key] {
 			return m, problem(values[e.key].from, "is a list; write one value")
 		}
 		if err := m.set(e, values[e.key], path); err != nil {
@@ -143,7 +162,9 @@ func (m *Merchant) set(e entry, g given, path string) error {
 		return nil
 	case "gateway_url":
 		m.GatewayURL = g.text
-		return checkURL(g.from, g.text)
+		return checkGateway(g.from, g.text)
+	case "link_hosts", "lock", "allow_hosts":
+		return m.setList(e.key, g)
 	case "rate":
 		if err := m.Rate.UnmarshalText([]byte(g.text)); err != nil {
 			return problem(g.from, "%q %v", g.text, err)
@@ -153,13 +174,19 @@ func (m *Merchant) set(e entry, g given, path string) error {
 	if f := payment.FieldNamed(e.key); f != nil && mayDefault(f) {
 		return m.setDefault(f, g)
 	}
+	return problem(e.at(path), "unknown key %s of a merchant; the nearest known one is %s", e.key, nearest(e.key, merchantKeys()))
+}
+
+// merchantKeys are the keys of a merchant's entry.
+func merchantKeys() map[string]bool {
 	known := map[string]bool{"id": true, "secret": true, "secret_file": true, "rate": true, "gateway_url": true}
+	maps.Copy(known, listKeys)
 	for i := range payment.Fields {
 		if mayDefault(&payment.Fields[i]) {
 			known[payment.Fields[i].Name] = true
 		}
 	}
-	return problem(e.at(path), "unknown key %s of a merchant; the nearest known one is %s", e.key, nearest(e.key, known))
+	return known
 }
 
 func beside(path, file string) string {

@@ -48,6 +48,50 @@ func TestMerchantsFile(t *testing.T) {
 	}
 }
 
+// TestWhatEmittersMaySay holds that the settings are those of every merchant that
+// does not say otherwise.
+func TestWhatEmittersMaySay(t *testing.T) {
+	rules := []string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_LOCK_FIELDS=testing_mode, result_url,result_url", "PAYLINK_ALLOW_HOSTS=*.Shop.example,shop.example", "PAYLINK_GATEWAY_LINK_HOSTS=customer.freedompay.kz"}
+	common := payment.Permit{Locked: []string{"result_url", "testing_mode"}, Hosts: payment.Hosts{"*.shop.example", "shop.example"}}
+	links := payment.Hosts{"customer.freedompay.kz"}
+	file := write(t, "merchants.yaml", `
+- {id: 1, secret: a}
+- id: 2
+  secret: b
+  lock: [lifetime]
+  allow_hosts:
+    - other.example
+  link_hosts: "pay.example, *.pay.example"
+- {id: 3, secret: c, lock: [], allow_hosts: [], link_hosts: []}
+`)
+	for _, c := range []struct {
+		environ []string
+		permits []payment.Permit
+		links   []payment.Hosts
+	}{
+		{[]string{"PAYLINK_MERCHANT_ID=1", "PAYLINK_MERCHANT_SECRET=a"}, []payment.Permit{common}, []payment.Hosts{links}},
+		{[]string{"PAYLINK_MERCHANTS_FILE=" + file},
+			[]payment.Permit{common, {Locked: []string{"lifetime"}, Hosts: payment.Hosts{"other.example"}}, {}},
+			[]payment.Hosts{links, {"*.pay.example", "pay.example"}, nil}},
+	} {
+		p, _, err := parse(append(rules, c.environ...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var permits []payment.Permit
+		var links []payment.Hosts
+		for _, m := range p.Run.Merchants {
+			permits, links = append(permits, m.Permit), append(links, m.LinkHosts)
+		}
+		if diff := cmp.Diff(c.permits, permits); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(c.links, links); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 func TestFilesOfOneMerchant(t *testing.T) {
 	secret, file := write(t, "secret", canary), write(t, "paylink.yaml", "rate: 2/s\n")
 	p, _, err := parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANT_ID=1", "PAYLINK_MERCHANT_SECRET_FILE=" + secret, "PAYLINK_CONFIG=" + file})
@@ -88,6 +132,16 @@ func TestBadMerchantsFiles(t *testing.T) {
 		{"- id: 1\n  secret: " + canary + "\n  rate: fast", "\"fast\" is no rate"},
 		{"- id: 1\n  secret: " + canary + "\n  gateway_url: ftp://x", "is no absolute URL"},
 		{"- id: 1\n  secret: [" + canary + "]", "is a list"},
+		{"- id: 1\n  secret: " + canary + "\n  gateway_url: https://x/init_payment.php", "merchants.yaml line 3, gateway_url: must not name a script"},
+		{"- id: 1\n  secret: " + canary + "\n  gateway_url: https://x?", "line 3, gateway_url: must not hold a login, a query or a fragment"},
+		{"- id: 1\n  secret: " + canary + "\n  lock: [result_urls]", "merchants.yaml line 3, lock: \"result_urls\" is no field of an intent; the nearest that can be locked is result_url"},
+		{"- id: 1\n  secret: " + canary + "\n  lock: description", "lock: description cannot be locked"},
+		{"- id: 1\n  secret: " + canary + "\n  lock:", "lock: is empty; write a list, or [] for none"},
+		{"- id: 1\n  secret: " + canary + "\n  lock: [[x]]", "must be a plain value"},
+		{"- id: 1\n  secret: " + canary + "\n  allow_hosts: [https://x]", "allow_hosts: \"https://x\" is no host"},
+		{"- id: 1\n  secret: " + canary + "\n  allow_hosts: [\"\"]", "allow_hosts: \"\" is no host"},
+		{"- id: 1\n  secret: " + canary + "\n  link_hosts: \"*\"", "link_hosts: \"*\" is no host; leave the setting out"},
+		{"- id: 1\n  secret: " + canary + "\n  locks: [x]", "unknown key locks of a merchant; the nearest known one is lock"},
 		{"- id: 1\n  secret_file: nowhere", "secret file: stat"},
 		{"- id: 1\n  secret: \"" + canary, "is not valid YAML"},
 		{"- id: 2\n  secret: " + canary, "merchant 1 is not in"}, // PAYLINK_MERCHANT_ID=1

@@ -7,10 +7,14 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"paylink/internal/payment"
 )
 
 // maxConcurrency bounds the memory and the sockets of one process.
@@ -153,7 +157,7 @@ func (r *Run) checkEvents() error {
 
 func (r *Run) checkAdmin() error { return checkAddr("PAYLINK_ADMIN_ADDR", r.Admin.Addr, true) }
 
-func (g Gateway) check() error { return checkURL("PAYLINK_GATEWAY_URL", g.URL) }
+func (g Gateway) check() error { return checkGateway("PAYLINK_GATEWAY_URL", g.URL) }
 
 // topicName is what Kafka allows.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
@@ -228,8 +232,29 @@ func checkURL(from, text string) error {
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return problem(from, "is no absolute URL; write https://host, perhaps with a path")
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case u.User != nil || strings.ContainsAny(text, "?#"):
 		return problem(from, "must not hold a login, a query or a fragment; write https://host, perhaps with a path")
+	}
+	return nil
+}
+
+// checkGateway accepts what checkURL does, but for script names: one is added for
+// each call, and all calls would go to a script that is not there.
+func checkGateway(from, text string) error {
+	if err := checkURL(from, text); err != nil {
+		return err
+	}
+	if rule := payment.URLRule(text); rule != "" {
+		return problem(from, "%s; write https://host, perhaps with a path", rule)
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return problem(from, "is no absolute URL; write https://host, perhaps with a path")
+	}
+	folder, script := path.Split(strings.TrimRight(u.Path, "/"))
+	if strings.Contains(strings.ToLower(script), ".php") || slices.Contains([]string{"init_payment", "get_status3"}, script) {
+		u.Path, u.RawPath = strings.TrimRight(folder, "/"), ""
+		return problem(from, "must not name a script, and ends in %.80q, since the script is added for each call; write %s", script, u)
 	}
 	return nil
 }

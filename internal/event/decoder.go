@@ -25,6 +25,10 @@ type DecoderConfig struct {
 	// They are no part of the digest. It is called concurrently. Nil: none.
 	Defaults func(payment.MerchantID) []payment.Param
 
+	// Permit is what the emitters of a merchant's intents may say. What they may
+	// not say is a violation. It is called concurrently. Nil: all.
+	Permit func(payment.MerchantID) payment.Permit
+
 	// Schemas looks up what intents were written with. Nil: there is no schema
 	// registry, and intents are plain JSON or CloudEvents.
 	Schemas Schemas

@@ -54,6 +54,7 @@ func (d *Decoder) checkID(dr *draft, text string) error {
 // judge lists every broken rule, in the order of payment.Fields.
 func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
 	var vs []payment.Violation
+	may := d.speakerOf(dr, text)
 	for i := range payment.Fields {
 		f, s := &payment.Fields[i], &dr.said[i]
 		if i == d.idField {
@@ -70,7 +71,11 @@ func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
 			}
 			continue
 		}
-		for _, rule := range d.rules(i, text, s) {
+		rules := d.rules(i, text, s)
+		if rule := may.rule(f, s, text); len(rules) == 0 && rule != "" {
+			rules = []string{rule}
+		}
+		for _, rule := range rules {
 			s.wrong = true
 			vs = append(vs, payment.Violation{Field: f.Name, Rule: rule})
 		}
@@ -79,6 +84,39 @@ func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
 		vs = append(vs, payment.Violation{Field: name, Rule: ruleRepeated})
 	}
 	return vs
+}
+
+// A speaker is who emits a merchant's intents: what it may say, and what the
+// merchant's settings say anyway.
+type speaker struct {
+	permit   payment.Permit
+	defaults []payment.Param
+}
+
+// speakerOf returns the speaker of a draft's merchant. Of one that is given twice,
+// or not as text, nobody knows what it may say: that is a violation already.
+func (d *Decoder) speakerOf(dr *draft, text string) (may speaker) {
+	s := &dr.said[merchantField]
+	if d.cfg.Permit == nil || s.wrong {
+		return may
+	}
+	merchant := d.cfg.DefaultMerchant
+	if s.given {
+		merchant = payment.MerchantID(text[s.text.from:s.text.to])
+	}
+	may.permit = d.cfg.Permit(merchant)
+	if d.cfg.Defaults != nil {
+		may.defaults = d.cfg.Defaults(merchant)
+	}
+	return may
+}
+
+// rule returns the rule that a field breaks by being given at all, or "".
+func (m *speaker) rule(f *payment.Field, s *said, text string) string {
+	if !s.given {
+		return ""
+	}
+	return m.permit.Rule(f, text[s.text.from:s.text.to], m.defaults)
 }
 
 // rules returns the rules that a field breaks.

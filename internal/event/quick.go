@@ -70,11 +70,12 @@ func (q *quick) keeps(f *payment.Field, v string) bool {
 	return false
 }
 
-// plain reports whether a text is ASCII and, if there is a pattern, matches it.
+// plain reports whether a text is printable ASCII and, if there is a pattern,
+// matches it.
 func (q *quick) plain(v string) bool {
 	if q.class == nil {
 		for i := range len(v) {
-			if v[i] >= 0x80 {
+			if v[i] < ' ' || v[i] >= 0x7f {
 				return false
 			}
 		}

@@ -37,7 +37,7 @@ const (
 	CausePending       = "pending"        // pg_status is "pending"
 	CauseUnknownStatus = "unknown_status" // pg_status is another word
 	CauseBadPaymentID  = "bad_payment_id" // signed, but the payment id is missing or no positive int64
-	CauseBadURL        = "bad_url"        // signed, but the link is missing or not http(s)
+	CauseBadURL        = "bad_url"        // signed, but the link is missing or none that may be published; Err says why
 	CauseBadURLType    = "bad_url_type"   // signed, but the kind of page is missing or unknown
 	CauseBadState      = "bad_state"      // signed, but the payment's status is missing
 	CauseOtherOrder    = "other_order"    // signed, but about another order

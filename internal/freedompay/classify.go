@@ -3,11 +3,9 @@ package freedompay
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"paylink/internal/payment"
 )
@@ -26,6 +24,7 @@ type reply struct {
 // A question is what was asked, as far as it matters to understand a reply.
 type question struct {
 	script string
+	links  links
 	intent payment.Intent // its order id, and what must not be quoted
 	secret payment.Secret
 	now    time.Time // what a date in Retry-After counts from, if the answer has none of its own
@@ -48,11 +47,14 @@ func (q question) link(r reply) (payment.Link, *payment.GatewayError) {
 		RedirectURLType: m.value("pg_redirect_url_type"),
 		RedirectQR:      m.value("pg_redirect_qr"),
 	}
+	wrong := q.links.rule(l.RedirectURL)
 	switch {
 	case l.PaymentID == 0:
 		return payment.Link{}, q.signedDoubt(r, CauseBadPaymentID)
-	case !isLink(l.RedirectURL):
-		return payment.Link{}, q.signedDoubt(r, CauseBadURL)
+	case wrong != "":
+		ge := q.signedDoubt(r, CauseBadURL)
+		ge.Err = errors.New("the link " + wrong)
+		return payment.Link{}, ge
 	case l.RedirectURLType != payment.URLNeedData && l.RedirectURLType != payment.URLPaymentSystem:
 		return payment.Link{}, q.signedDoubt(r, CauseBadURLType)
 	}
@@ -238,15 +240,6 @@ func paymentID(s string) int64 {
 		return 0
 	}
 	return id
-}
-
-// isLink reports whether a payer can be sent there.
-func isLink(s string) bool {
-	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
-		return false
-	}
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }
 
 // amount returns a plain decimal as it is written, or "".

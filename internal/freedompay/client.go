@@ -58,6 +58,12 @@ type Config struct {
 	// and may be called concurrently. nil: always.
 	MayWrite func() bool
 
+	// BadLink is told of a link that must not be published, although the answer's
+	// signature verified: of a gateway that went mad, or that speaks for somebody
+	// else. The reason holds no more of the link than its host. It must be quick
+	// and may be called concurrently. nil: nobody is told.
+	BadLink func(in payment.Intent, reason error)
+
 	Now func() time.Time // the clock for dates in Retry-After where the answer has no Date; time.Now
 
 	// Dial opens TCP connections. nil: net.Dialer.
@@ -91,6 +97,9 @@ func New(c Config) *Client {
 	c.MaxAnswer = cmp.Or(c.MaxAnswer, DefaultMaxAnswer)
 	if c.MayWrite == nil {
 		c.MayWrite = func() bool { return true }
+	}
+	if c.BadLink == nil {
+		c.BadLink = func(payment.Intent, error) {}
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -144,6 +153,9 @@ func (c *Client) Open(ctx context.Context, in payment.Intent) (payment.Link, err
 		return payment.Link{}, ge
 	}
 	link, ge := q.link(r)
+	if ge != nil && ge.Cause == CauseBadURL {
+		c.config.BadLink(in, ge.Err)
+	}
 	if ge != nil {
 		return payment.Link{}, ge
 	}
@@ -219,7 +231,7 @@ func (c *Client) ask(ctx context.Context, in payment.Intent, path string, fields
 		Method: http.MethodPost, URL: u, Header: headers(f.contentType),
 		Body: io.NopCloser(bytes.NewReader(f.body)), ContentLength: int64(len(f.body)),
 	})
-	return r, question{script: script, intent: in, secret: m.Secret, now: c.config.Now()}, ge
+	return r, question{script: script, links: linksOf(m, u), intent: in, secret: m.Secret, now: c.config.Now()}, ge
 }
 
 func (c *Client) merchant(id payment.MerchantID) (payment.Merchant, *payment.GatewayError) {

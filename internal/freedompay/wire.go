@@ -114,7 +114,7 @@ func encode(fields []Field) form {
 func endpoint(gatewayURL, path string) *url.URL {
 	u, err := url.Parse(strings.TrimRight(gatewayURL, "/") + path)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
-		u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		u.User != nil || strings.ContainsAny(gatewayURL, "?#") {
 		return nil
 	}
 	return u

@@ -6,6 +6,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"regexp"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -74,6 +75,26 @@ func TestFullIntentKeepsTheRulesOnTheWire(t *testing.T) {
 	}
 }
 
+// TestInitHasABound holds what payment.MaxInit promises: the longest Init that
+// the rules allow, in letters of four bytes, is no larger.
+func TestInitHasABound(t *testing.T) {
+	f := pairs("pg_payment_method", PaymentMethod, "pg_salt", newSalt(), "pg_sig", strings.Repeat("0", 32))
+	for _, field := range payment.Fields {
+		switch {
+		case !field.Init:
+		case field.MaxChars > 0:
+			f = append(f, Field{Name: "pg_" + field.Name, Value: strings.Repeat("😀", field.MaxChars)})
+		default: // bounded by its pattern, its words or its kind: see payment.TestEveryFieldHasABound
+			f = append(f, Field{Name: "pg_" + field.Name, Value: strings.Repeat("0", 64)})
+		}
+	}
+	if n := len(encode(f).body); n > payment.MaxInit {
+		t.Errorf("an Init may have %d bytes, more than payment.MaxInit (%d)", n, payment.MaxInit)
+	} else {
+		t.Logf("the longest Init has %d bytes", n)
+	}
+}
+
 func TestNothingEmptyIsSent(t *testing.T) {
 	in := payment.Intent{Merchant: "1", OrderID: "o", Amount: "10", Params: []payment.Param{
 		{Name: "description", Value: "d"}, {Name: "param1", Value: ""},
@@ -119,6 +140,8 @@ func TestEndpoint(t *testing.T) {
 		"https://u:p@host":             "",
 		"https://host/?a=b":            "",
 		"https://host/#a":              "",
+		"https://host?":                "",
+		"https://host#":                "",
 		"https://ho st":                "",
 	} {
 		got := ""

@@ -37,7 +37,7 @@ var mutants = []mutant{
 	{"a new key for every call", []edit{{"freedompay/wire.go", `"pg_idempotency_key", in.IdempotencyKey)`, `"pg_idempotency_key", in.IdempotencyKey+salt)`}}},
 	{"a wrong signature believed", []edit{{"freedompay/classify.go", "verified := claimed && Verify(q.script, m, q.secret)", "verified := claimed"}}},
 	{"an unsigned answer believed", []edit{{"freedompay/classify.go", "\tcase !verified:\n", "\tcase m == nil:\n"}}},
-	{"a link not looked at", []edit{{"freedompay/classify.go", "case !isLink(l.RedirectURL):", "case l.RedirectURL == \"\":"}}},
+	{"a link not looked at", []edit{{"freedompay/classify.go", "wrong := q.links.rule(l.RedirectURL)", "wrong := \"\""}}},
 	{"share of the rate kept when it is revoked", []edit{{"pace/limit.go", "l.stages[i].share = l.stages[i].share.and(s)", "_ = i"}}},
 	{"dead letter not waited for", []edit{{"kafkaio/claim.go",
 		"c.deadLetters.add(entry{rec: wireRecord(m), done: done})",

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -41,6 +42,26 @@ func TestTableOfFieldsIsSound(t *testing.T) {
 	}
 }
 
+// TestEveryFieldHasABound fails for a field that takes a value of any length.
+func TestEveryFieldHasABound(t *testing.T) {
+	counted := regexp.MustCompile(`\{(\d+,)?\d+\}\$$`)
+	for _, f := range Fields {
+		switch {
+		case f.MaxChars > 0, len(f.Enum) > 0, f.Pattern != nil && counted.MatchString(f.Pattern.String()):
+		case f.Kind == Flag, f.Kind == Integer, f.Kind == Number && f.MaxFrac > 0: // no leading zeros
+		case f.Kind == IP: // at most 45 characters, by its kind
+		case f.Kind == Pairs:
+		default:
+			t.Errorf("%s has no bound", f.Name)
+		}
+	}
+	for _, ip := range []string{"0000:0000:0000:0000:0000:ffff:255.255.255.2550", "00000::1", "203.0.113.0007"} {
+		if FieldNamed("user_ip").Check(ip) == nil {
+			t.Errorf("user_ip takes %q: then it needs a bound", ip)
+		}
+	}
+}
+
 // What is broken, in words.
 const (
 	noDecimal  = "must be a plain decimal number: no sign, exponent, leading zeros or spaces"
@@ -48,6 +69,11 @@ const (
 	noDigits   = "must be a positive whole number without leading zeros"
 	noFlag     = "must be true, false, 0 or 1"
 	noURL      = "must be an absolute http or https URL"
+	noUnseen   = "must not hold spaces, control or bidirectional characters"
+	noUser     = "must not hold a user name or password"
+	noPort     = "must have a port from 1 to 65535, or none"
+	noControl  = "must not hold control characters"
+	noLines    = "must not hold control characters other than tab and line ends"
 	noEmail    = "must be one bare e-mail address"
 	noIP       = "must be an IPv4 or IPv6 address"
 	noTime     = "must be an RFC 3339 time, like 2026-11-23T12:00:00Z"
@@ -84,6 +110,10 @@ func TestCheckNamesEveryBrokenRule(t *testing.T) {
 
 		{"order_id", strings.Repeat("ә", 50), nil},
 		{"order_id", strings.Repeat("ә", 51), []string{"must have at most 50 characters, has 51"}},
+		{"order_id", "a\x00b", []string{noControl}},
+		{"order_id", "a\tb", []string{noControl}},
+		{"order_id", "a\u0085b", []string{noControl}},
+		{"order_id", "a\x7f" + strings.Repeat("x", 50), []string{noControl, "must have at most 50 characters, has 52"}},
 
 		{"amount", "0.01", nil},
 		{"amount", "0.010", []string{"must have at most 2 digits after the point, has 3"}},
@@ -112,6 +142,11 @@ func TestCheckNamesEveryBrokenRule(t *testing.T) {
 		{"description", strings.Repeat("😀", 1024), nil},
 		{"description", strings.Repeat("😀", 1025), []string{"must have at most 1024 characters, has 1025"}},
 		{"description", "a\xff", []string{noUTF8}},
+		{"description", "first\tline\r\nsecond\n", nil},
+		{"description", "a\x00", []string{noLines}},
+		{"description", "a\x1b[2J", []string{noLines}},
+		{"description", "a\vb", []string{noLines}},
+		{"description", "\u202bعربي\u202c", nil},
 		{"description", strings.Repeat("\xff", 2000), []string{noUTF8}},
 
 		{"testing_mode", "0", nil},
@@ -153,8 +188,33 @@ func TestCheckNamesEveryBrokenRule(t *testing.T) {
 		{"user_contact_email", "Payer <a@b.example>", []string{noEmail}},
 		{"user_contact_email", "a@b.example, c@d.example", []string{noEmail}},
 		{"user_contact_email", "nobody", []string{noEmail}},
+		{"user_contact_email", "a@" + strings.Repeat("b", 252), nil},
+		{"user_contact_email", "a@" + strings.Repeat("b", 253), []string{"must have at most 254 characters, has 255"}},
+		{"user_contact_email", "a\u0085@b", []string{noEmail}},
+		{"user_contact_email", "a\u202e@b", []string{noEmail}},
 
 		{"check_url", "http://h", nil},
+		{"check_url", "http://h:8080/p", nil},
+		{"check_url", "http://[2001:db8::1]:65535/p", nil},
+		{"check_url", "http://h:0/", []string{noPort}},
+		{"check_url", "http://h:65536/", []string{noPort}},
+		{"check_url", "http://h:http/", []string{noPort}},
+		{"check_url", "http://h:-1", []string{noPort}},
+		{"check_url", "http://[2001:db8::1]:0", []string{noPort}},
+		{"check_url", "http://h:8a:9/", []string{noURL}},
+		{"check_url", "https://user@h/", []string{noUser}},
+		{"check_url", "https://user:word@h/", []string{noUser}},
+		{"check_url", "https://@h/", []string{noUser}},
+		{"check_url", "https://h\\@evil.example/", []string{noURL}},
+		{"check_url", "https://h/a b", []string{noUnseen}},
+		{"check_url", "https://h/a\u00a0b", []string{noUnseen}},
+		{"check_url", "https://h/a\nb", []string{noUnseen}},
+		{"check_url", "https://h/\x00", []string{noUnseen}},
+		{"check_url", "https://h/\u202egpj.exe", []string{noUnseen}},
+		{"check_url", "https://h/\u2066", []string{noUnseen}},
+		{"check_url", "https://h\u200b.example/", []string{noUnseen}},
+		{"check_url", "https://h%E2%80%AE.example/", []string{noUnseen}},
+		{"check_url", "https://h/%00", nil}, // its bytes are plain; what a server makes of them is its own
 		{"check_url", "HTTPS://h/p?q=1#f", nil},
 		{"check_url", "https://h/" + strings.Repeat("ә", 245), nil},
 		{"check_url", "https://h/" + strings.Repeat("ә", 246), []string{"must have at most 255 characters, has 256"}},
@@ -168,6 +228,8 @@ func TestCheckNamesEveryBrokenRule(t *testing.T) {
 
 		{"param1", strings.Repeat("ә", 255), nil},
 		{"param1", strings.Repeat("ә", 256), []string{"must have at most 255 characters, has 256"}},
+		{"param1", "a\x00", []string{noLines}},
+		{"param1", "{\n\t\"cart\": 42\n}", nil},
 		{"param2", strings.Repeat("e\u0301", 128), []string{"must have at most 255 characters, has 256"}},
 		{"param3", strings.Repeat("x", 256), []string{"must have at most 255 characters, has 256"}},
 
@@ -177,6 +239,8 @@ func TestCheckNamesEveryBrokenRule(t *testing.T) {
 		{"commission_discount_fix", "99999999.01", []string{ofFix}},
 		{"commission_discount_percentage", "1.125", nil},
 		{"commission_discount_percentage", "100", nil},
+		{"commission_discount_percentage", "1." + strings.Repeat("0", 30), nil},
+		{"commission_discount_percentage", "1." + strings.Repeat("0", 31), []string{"must have at most 32 characters, has 33"}},
 		{"commission_discount_percentage", "100.01", []string{ofPercent}},
 		{"commission_discount_percentage", "0", []string{ofPercent}},
 
@@ -184,6 +248,11 @@ func TestCheckNamesEveryBrokenRule(t *testing.T) {
 		{"idempotency_key", strings.Repeat("k", 256), []string{"must have at most 255 characters, has 256"}},
 
 		{"expires_at", "2026-11-23T12:00:00.5+05:00", nil},
+		{"idempotency_key", "k\x00", []string{noControl}},
+		{"idempotency_key", "k\n", []string{noControl}},
+
+		{"expires_at", "2026-11-23T12:00:00." + strings.Repeat("0", 43) + "Z", nil},
+		{"expires_at", "2026-11-23T12:00:00." + strings.Repeat("0", 44) + "Z", []string{"must have at most 64 characters, has 65"}},
 		{"expires_at", "2026-11-23 12:00:00Z", []string{noTime}},
 		{"expires_at", "2026-11-23T12:00:00", []string{noTime}},
 		{"created_at", "2026-02-30T12:00:00Z", []string{noTime}},

@@ -116,6 +116,7 @@ type Merchant struct {
 	ID         MerchantID
 	Secret     Secret
 	GatewayURL string // scheme and host, perhaps a path prefix
+	LinkHosts  Hosts  // of the payment pages that the gateway opens; empty: any
 }
 
 // A Secret is a text that does not print.

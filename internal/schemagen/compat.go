@@ -233,7 +233,7 @@ func (c *jsonChange) compareRule(at string, before, after node) {
 		{"pattern", before.Pattern, after.Pattern}, {"format", before.Format, after.Format},
 		{"multipleOf", before.MultipleOf.String(), after.MultipleOf.String()},
 	} {
-		if s.b != s.a && (c.outcome || s.a != "") {
+		if s.b != s.a && (c.outcome || s.a != "") && !c.narrowed(at, s.what, s.a) {
 			c.say(at, "changed its %s from %q to %q: what was good may be refused", s.what, s.b, s.a)
 		}
 	}
@@ -286,7 +286,7 @@ func (c *jsonChange) compareBound(at, what string, before, after json.Number, up
 	b, _ := before.Float64()
 	a, _ := after.Float64()
 	tighter := after != "" && (before == "" || upper && a < b || !upper && a > b)
-	if tighter || c.outcome {
+	if (tighter || c.outcome) && !c.narrowed(at, what, after.String()) {
 		c.say(at, "changed its %s from %q to %q: what was good may be refused", what, before, after)
 	}
 }

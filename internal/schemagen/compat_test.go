@@ -1,6 +1,8 @@
 package schemagen
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -38,6 +40,8 @@ func TestBreakSaysWhatBreaks(t *testing.T) {
 		{"a description", intentJSON, "Asks for one", "Wants one", ""},
 		{"a wider length", intentJSON, `"maxLength": 50`, `"maxLength": 60`, ""},
 		{"a shorter length", intentJSON, `"maxLength": 50`, `"maxLength": 40`, `order_id changed its maxLength from "50" to "40"`},
+		{"a length where there was none", intentJSON, `"pattern": "^[A-Z]{3}$"`, `"maxLength": 3, "pattern": "^[A-Z]{3}$"`, `currency changed its maxLength from "" to "3"`},
+		{"a length shorter than was meant to be", intentJSON, `"maxLength": 254`, `"maxLength": 253`, `user_contact_email changed its maxLength from "254" to "253"`},
 		{"a field more required", intentJSON, `"amount",`, `"amount", "currency",`, "currency is required now"},
 		{"a field renamed", intentJSON, `"order_id": {`, `"order_number": {`, "order_id is gone"},
 		{"another pattern", intentJSON, `"^[A-Z]{3}$"`, `"^[a-z]{3}$"`, "currency changed its pattern"},
@@ -79,5 +83,29 @@ func TestBreakOfAFileThatIsGone(t *testing.T) {
 	}
 	if _, err := Break(fstest.MapFS{}, now); err == nil {
 		t.Error("Break without released schemas: want an error")
+	}
+}
+
+// TestNarrowingsAreStillThere fails for one that nobody needs any more.
+func TestNarrowingsAreStillThere(t *testing.T) {
+	intent, err := intentFields()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range narrowings {
+		for name := range strings.FieldsSeq(n.fields) {
+			f := slices.IndexFunc(intent, func(f field) bool { return f.Name == name })
+			rules, err := json.Marshal(intent[f].schema())
+			if err != nil {
+				t.Fatal(err)
+			}
+			now, err := json.Marshal(n.now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(rules), `"`+n.what+`":`+strings.Trim(string(now), map[bool]string{true: `"`}[n.what == "maxLength"])) || n.why == "" {
+				t.Errorf("%s has no %s %s any more, or nobody says why", name, n.what, n.now)
+			}
+		}
 	}
 }

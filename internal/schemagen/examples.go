@@ -15,7 +15,7 @@ import (
 type Example struct {
 	Name  string // of its file, without extension
 	Field string
-	Rule  string // required, kind, type, max_chars, min, max, max_frac, pattern, enum, entries; or example
+	Rule  string // required, kind, type, max_chars, min, max, max_frac, pattern, enum, controls, user, port, spaces, entries; or example
 	Bad   bool
 	Value any // of the field as JSON; nil: the field is left out
 }
@@ -70,6 +70,18 @@ func (f field) examples() []Example {
 	}
 	if len(f.Enum) > 0 {
 		add("enum", f.Enum[len(f.Enum)-1], "none_of_them")
+	}
+	if f.Kind == payment.Text && f.Pattern == nil && len(f.Enum) == 0 {
+		good := "plain text"
+		if f.Lines {
+			good = "first\tline\r\nsecond line\n"
+		}
+		add("controls", good, "ends here\x00not here")
+	}
+	if f.Kind == payment.URL {
+		add("user", "https://shop.example/@user", "https://shop.example@user.example/")
+		add("port", "https://shop.example:65535/", "https://shop.example:65536/")
+		add("spaces", "https://shop.example/a%20b", "https://shop.example/a b")
 	}
 	if f.Kind == payment.Pairs {
 		add("entries", entries(payment.MaxMetadataEntries), entries(payment.MaxMetadataEntries+1))
@@ -129,7 +141,15 @@ func (f field) ofLength(n int) string {
 	head, fill := "", "я"
 	switch {
 	case f.Kind == payment.URL:
-		head, fill = "https://shop.example/", "я"
+		head = "https://shop.example/"
+	case f.Kind == payment.Email:
+		const head = "payer@" // one label of a host has at most 63 characters
+		return head + strings.Repeat("mailboxes.", n/10+1)[:n-len(head)]
+	case f.Kind == payment.Number:
+		head, fill = "1.", "0"
+	case f.Kind == payment.Time:
+		head := strings.TrimSuffix(f.Example, "Z") + "."
+		return head + strings.Repeat("0", n-len(head)-1) + "Z"
 	case f.Kind == payment.Digits || f.Pattern != nil:
 		fill = "7"
 	}

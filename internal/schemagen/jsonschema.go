@@ -85,11 +85,11 @@ func (f field) rules() []object {
 		return []object{s.with("pattern", digitsPattern(f.MaxChars)),
 			{{"type", "integer"}, {"minimum", 1}, {"maximum", json.Number(most)}}}
 	case payment.Integer, payment.Number:
-		return []object{s.with("pattern", decimalPattern(f)), f.numberRule()}
+		return []object{f.bounded(s.with("pattern", decimalPattern(f))), f.numberRule()}
 	case payment.Flag:
 		return []object{{{"enum", []any{true, false, 0, 1}}}}
 	case payment.URL:
-		s = s.with("pattern", `^[hH][tT][tT][pP][sS]?://([^/?#@]*@)?[^/?#@:]`)
+		s = s.with("pattern", urlPattern())
 	case payment.Email:
 		s = s.with("format", "email").with("pattern", `^[^\s@<>]+@[^\s@<>]+$`)
 	case payment.IP:
@@ -99,16 +99,22 @@ func (f field) rules() []object {
 	case payment.Pairs:
 		return []object{{{"type", "object"}, {"maxProperties", payment.MaxMetadataEntries}, {"additionalProperties", object{{"type", "string"}}}}}
 	}
-	if f.MaxChars > 0 {
-		s = s.with("maxLength", f.MaxChars)
-	}
-	if f.Pattern != nil {
-		s = s.with("pattern", f.Pattern.String())
+	s = f.bounded(s)
+	if p := f.textPattern(); p != "" {
+		s = s.with("pattern", p)
 	}
 	if len(f.Enum) > 0 {
 		s = s.with("enum", f.Enum)
 	}
 	return []object{s}
+}
+
+// bounded adds the bound of a text's length.
+func (f field) bounded(s object) object {
+	if f.MaxChars > 0 {
+		return s.with("maxLength", f.MaxChars)
+	}
+	return s
 }
 
 func (f field) numberRule() object {

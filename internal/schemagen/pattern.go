@@ -11,6 +11,35 @@ import (
 // digitsPattern matches whole numbers from 1 of at most n digits.
 func digitsPattern(n int) string { return fmt.Sprintf("^[1-9][0-9]{0,%d}$", n-1) }
 
+// textPattern is the pattern of a text: the table's, or the control characters
+// that it must not hold. Escapes beyond \xFF are not the same in all the dialects
+// of JSON Schema's readers, so what lies there is left to the service.
+func (f field) textPattern() string {
+	switch {
+	case f.Pattern != nil:
+		return f.Pattern.String()
+	case f.Kind != payment.Text || len(f.Enum) > 0:
+		return ""
+	case f.Lines:
+		return linesPattern
+	}
+	return controlsPattern
+}
+
+// Texts without control characters; the first may hold tab and line ends.
+const (
+	linesPattern    = `^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$`
+	controlsPattern = `^[^\x00-\x1f\x7f-\x9f]*$`
+)
+
+// urlPattern matches http and https URLs with a host, no user name and a port
+// that can be.
+func urlPattern() string {
+	const unseen = `\x00-\x20\x7f-\xa0`
+	port := "(:(0*(" + strings.Join(wholeRange("1", "65535"), "|") + "))?)?"
+	return `^[hH][tT][tT][pP][sS]?://(\[[0-9a-fA-F:.]+\]|[^/?#@:\[\]\\` + unseen + `]+)` + port + `([/?#][^` + unseen + `]*)?$`
+}
+
 // decimalPattern matches the plain decimals within a field's bounds, so that a
 // text is judged as a number is.
 func decimalPattern(f field) string {

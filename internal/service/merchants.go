@@ -62,6 +62,12 @@ func (ms *merchants) defaults(id payment.MerchantID) []payment.Param {
 	return m.Defaults
 }
 
+// permit is what an emitter may say, for the decoder.
+func (b *merchants) permit(id payment.MerchantID) payment.Permit {
+	m, _ := b.find(id)
+	return m.Permit
+}
+
 // terms is what the engine asks for.
 func (ms *merchants) terms(id payment.MerchantID) pipeline.Terms {
 	m, ok := ms.find(id)

@@ -155,6 +155,18 @@ func (s *service) merchantTold(m config.Merchant) (any bool) {
 		l.WithField("old", old.GatewayURL).WithField("new", m.GatewayURL).Info("merchant's gateway changed")
 		any = true
 	}
+	if !slices.Equal(old.LinkHosts, m.LinkHosts) {
+		l.WithField("old", old.LinkHosts.String()).WithField("new", m.LinkHosts.String()).Info("merchant's hosts of links changed")
+		any = true
+	}
+	if !slices.Equal(old.Permit.Locked, m.Permit.Locked) {
+		l.WithField("old", old.Permit.Locked).WithField("new", m.Permit.Locked).Info("merchant's locked fields changed: they apply to intents that are read from now on")
+		any = true
+	}
+	if !slices.Equal(old.Permit.Hosts, m.Permit.Hosts) {
+		l.WithField("old", old.Permit.Hosts.String()).WithField("new", m.Permit.Hosts.String()).Info("merchant's allowed hosts changed: they apply to intents that are read from now on")
+		any = true
+	}
 	if names := differing(old.Defaults, m.Defaults); len(names) > 0 {
 		l.WithField("fields", names).Info("merchant's defaults changed: they apply to calls from now on, also to repeats of intents called before")
 		any = true

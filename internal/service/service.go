@@ -120,9 +120,10 @@ func (s *service) build() error {
 	s.gateway = freedompay.New(freedompay.Config{
 		Merchant: s.merchants.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
+		BadLink: s.badLink,
 	})
 	s.nameless = s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants)
-	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.merchants.knows, Defaults: s.merchants.defaults}
+	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.merchants.knows, Defaults: s.merchants.defaults, Permit: s.merchants.permit}
 	encoder := event.EncoderConfig{Source: "/paylink/" + url.PathEscape(s.cfg.Kafka.Group)}
 	if err = s.connectRegistry(&decoder, &encoder); err != nil {
 		return err
@@ -144,6 +145,12 @@ func (s *service) build() error {
 // callMargin is how long a call may be on its way before its timeout counts, and
 // its answer after.
 const callMargin = 5 * time.Second
+
+// badLink tells of a link that the gateway signed and that is not published.
+func (s *service) badLink(in payment.Intent, reason error) {
+	s.deps.Log.WithError(reason).WithField("intent_id", string(in.ID)).WithField("merchant_id", string(in.Merchant)).
+		Error("the gateway signed a link that must not be published: the intent waits, and is asked for again. Ask the gateway's people; if the host is theirs, add it to PAYLINK_GATEWAY_LINK_HOSTS")
+}
 
 var scopes = map[string]pace.Scope{"group": pace.Group, "partition": pace.Partition}
 

@@ -33,9 +33,10 @@ type PaymentIntent struct {
 	// The gateway's number of the merchant. Default: the configured merchant. Optional; what is
 	// not set, or empty, is absent. Example: 540001.
 	MerchantId string `protobuf:"bytes,2,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
-	// The payment's id in the merchant's system, at most 50 characters; keep it unique. Default:
-	// the intent id if it fits, else a stable digest of it. Optional; what is not set, or empty,
-	// is absent. Example: 550e8400-e29b-41d4-a716-446655440000.
+	// The payment's id in the merchant's system, at most 50 characters, without control
+	// characters; keep it unique. Default: the intent id if it fits, else a stable digest of it.
+	// Optional; what is not set, or empty, is absent. Example:
+	// 550e8400-e29b-41d4-a716-446655440000.
 	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// Amount in currency, 0.01 to 99999999, at most two digits after the point; sent as written.
 	// Required. Example: 1500.00.
@@ -43,8 +44,8 @@ type PaymentIntent struct {
 	// ISO 4217 code, three capital letters. Default: the merchant's. Optional; what is not set,
 	// or empty, is absent. Example: KZT.
 	Currency string `protobuf:"bytes,5,opt,name=currency,proto3" json:"currency,omitempty"`
-	// What is paid for, at most 1024 characters; shown to the payer. Required. Example: Mobile
-	// balance top-up.
+	// What is paid for, at most 1024 characters, without control characters but tab and line
+	// ends; shown to the payer. Required. Example: Mobile balance top-up.
 	Description string `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
 	// Create the payment in test mode. Optional; what is not set, or empty, is absent. Example:
 	// 1.
@@ -65,28 +66,31 @@ type PaymentIntent struct {
 	// the gateway, shown nowhere. Optional; what is not set, or empty, is absent. Example:
 	// 77777777777.
 	UserPhone string `protobuf:"bytes,12,opt,name=user_phone,json=userPhone,proto3" json:"user_phone,omitempty"`
-	// The payer's e-mail address. Personal data: sent to the gateway, shown nowhere. Optional;
-	// what is not set, or empty, is absent. Example: payer@example.com.
+	// The payer's e-mail address, at most 254 characters. Personal data: sent to the gateway,
+	// shown nowhere. Optional; what is not set, or empty, is absent. Example: payer@example.com.
 	UserContactEmail string `protobuf:"bytes,13,opt,name=user_contact_email,json=userContactEmail,proto3" json:"user_contact_email,omitempty"`
 	// How the gateway calls the merchant's scripts. Optional; what is not set, or empty, is
 	// absent. Example: POST.
 	RequestMethod string `protobuf:"bytes,14,opt,name=request_method,json=requestMethod,proto3" json:"request_method,omitempty"`
 	// Called before the payment to ask whether it may be made. Absolute http(s), at most 255
-	// characters. Optional; what is not set, or empty, is absent. Example:
-	// https://shop.example/check.
+	// characters, without spaces, user name or control characters. Optional; what is not set, or
+	// empty, is absent. Example: https://shop.example/check.
 	CheckUrl string `protobuf:"bytes,15,opt,name=check_url,json=checkUrl,proto3" json:"check_url,omitempty"`
-	// Called after the payment with its result. Absolute http(s), at most 255 characters.
-	// Optional; what is not set, or empty, is absent. Example: https://shop.example/result.
+	// Called after the payment with its result. Absolute http(s), at most 255 characters,
+	// without spaces, user name or control characters. Optional; what is not set, or empty, is
+	// absent. Example: https://shop.example/result.
 	ResultUrl string `protobuf:"bytes,16,opt,name=result_url,json=resultUrl,proto3" json:"result_url,omitempty"`
-	// Where the payer goes after success. Absolute http(s), at most 255 characters. Optional;
-	// what is not set, or empty, is absent. Example: https://shop.example/success.
+	// Where the payer goes after success. Absolute http(s), at most 255 characters, without
+	// spaces, user name or control characters. Optional; what is not set, or empty, is absent.
+	// Example: https://shop.example/success.
 	SuccessUrl string `protobuf:"bytes,17,opt,name=success_url,json=successUrl,proto3" json:"success_url,omitempty"`
-	// Where the payer goes after failure. Absolute http(s), at most 255 characters. Optional;
-	// what is not set, or empty, is absent. Example: https://shop.example/failure.
+	// Where the payer goes after failure. Absolute http(s), at most 255 characters, without
+	// spaces, user name or control characters. Optional; what is not set, or empty, is absent.
+	// Example: https://shop.example/failure.
 	FailureUrl string `protobuf:"bytes,18,opt,name=failure_url,json=failureUrl,proto3" json:"failure_url,omitempty"`
 	// Where the payer waits for the payment system's answer. Absolute http(s), at most 255
-	// characters. Optional; what is not set, or empty, is absent. Example:
-	// https://shop.example/return.
+	// characters, without spaces, user name or control characters. Optional; what is not set, or
+	// empty, is absent. Example: https://shop.example/return.
 	SiteUrl string `protobuf:"bytes,19,opt,name=site_url,json=siteUrl,proto3" json:"site_url,omitempty"`
 	// Method of the button after success. Optional; what is not set, or empty, is absent.
 	// Example: GET.
@@ -94,36 +98,36 @@ type PaymentIntent struct {
 	// Method of the button after failure. Optional; what is not set, or empty, is absent.
 	// Example: GET.
 	FailureUrlMethod string `protobuf:"bytes,21,opt,name=failure_url_method,json=failureUrlMethod,proto3" json:"failure_url_method,omitempty"`
-	// Additional parameter, at most 255 characters. Optional; what is not set, or empty, is
-	// absent. Example: Additional information.
+	// Additional parameter, at most 255 characters, without control characters but tab and line
+	// ends. Optional; what is not set, or empty, is absent. Example: Additional information.
 	Param1 string `protobuf:"bytes,22,opt,name=param1,proto3" json:"param1,omitempty"`
-	// Additional parameter, at most 255 characters. Optional; what is not set, or empty, is
-	// absent. Example: Additional information.
+	// Additional parameter, at most 255 characters, without control characters but tab and line
+	// ends. Optional; what is not set, or empty, is absent. Example: Additional information.
 	Param2 string `protobuf:"bytes,23,opt,name=param2,proto3" json:"param2,omitempty"`
-	// Additional parameter, at most 255 characters. Optional; what is not set, or empty, is
-	// absent. Example: Additional information.
+	// Additional parameter, at most 255 characters, without control characters but tab and line
+	// ends. Optional; what is not set, or empty, is absent. Example: Additional information.
 	Param3 string `protobuf:"bytes,24,opt,name=param3,proto3" json:"param3,omitempty"`
 	// Use a discount on the commission. Optional; what is not set, or empty, is absent. Example:
 	// 1.
 	CommissionDiscount *bool `protobuf:"varint,25,opt,name=commission_discount,json=commissionDiscount,proto3,oneof" json:"commission_discount,omitempty"`
-	// A fixed discount amount, 1 to 99999999. Optional; what is not set, or empty, is absent.
-	// Example: 100.
+	// A fixed discount amount, 1 to 99999999, at most 32 characters. Optional; what is not set,
+	// or empty, is absent. Example: 100.
 	CommissionDiscountFix string `protobuf:"bytes,26,opt,name=commission_discount_fix,json=commissionDiscountFix,proto3" json:"commission_discount_fix,omitempty"`
-	// A discount in percent, 1 to 100. Optional; what is not set, or empty, is absent. Example:
-	// 5.
+	// A discount in percent, 1 to 100, at most 32 characters. Optional; what is not set, or
+	// empty, is absent. Example: 5.
 	CommissionDiscountPercentage string `protobuf:"bytes,27,opt,name=commission_discount_percentage,json=commissionDiscountPercentage,proto3" json:"commission_discount_percentage,omitempty"`
 	// Ask for a QR code of the link, base64. Optional; what is not set, or empty, is absent.
 	// Example: 1.
 	GenerateQr *bool `protobuf:"varint,28,opt,name=generate_qr,json=generateQr,proto3,oneof" json:"generate_qr,omitempty"`
-	// Unique per merchant, at most 255 characters. Default: a UUID made from merchant and intent
-	// id. Optional; what is not set, or empty, is absent. Example:
+	// Unique per merchant, at most 255 characters, without control characters. Default: a UUID
+	// made from merchant and intent id. Optional; what is not set, or empty, is absent. Example:
 	// 550e8400-e29b-41d4-a716-446655440000.
 	IdempotencyKey string `protobuf:"bytes,29,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// No link is made after this time. RFC 3339. Optional; what is not set, or empty, is absent.
-	// Example: 2026-11-23T12:00:00Z.
+	// No link is made after this time. RFC 3339, at most 64 characters. Optional; what is not
+	// set, or empty, is absent. Example: 2026-11-23T12:00:00Z.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,30,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// When the emitter made the intent. RFC 3339. Optional; what is not set, or empty, is
-	// absent. Example: 2026-11-23T11:00:00Z.
+	// When the emitter made the intent. RFC 3339, at most 64 characters. Optional; what is not
+	// set, or empty, is absent. Example: 2026-11-23T11:00:00Z.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,31,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// String to string, at most 16 entries and 2 KiB; echoed in the outcome, never sent to the
 	// gateway. Optional; what is not set, or empty, is absent. Example: {"cart":"42"}.
