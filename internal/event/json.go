@@ -265,16 +265,20 @@ func takesNumber(k payment.Kind) bool {
 
 // typeRule is the rule that a value of a wrong JSON type breaks.
 func typeRule(want payment.Kind, is jsontext.Kind) string {
-	rule := "must be a string"
+	return mustBe(want) + ", is " + kindName(is)
+}
+
+// mustBe is the rule about the type of a field.
+func mustBe(want payment.Kind) string {
 	switch {
 	case want == payment.Pairs:
-		rule = "must be an object of strings"
+		return "must be an object of strings"
 	case want == payment.Flag:
-		rule = "must be true, false, 0 or 1"
+		return "must be true, false, 0 or 1"
 	case takesNumber(want):
-		rule = "must be a number or a string"
+		return "must be a number or a string"
 	}
-	return rule + ", is " + kindName(is)
+	return "must be a string"
 }
 
 func kindName(k jsontext.Kind) string {

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -179,8 +178,8 @@ func (f *Field) checkKind(v string) string {
 			return "must be an IPv4 or IPv6 address"
 		}
 	case Time:
-		if _, err := time.Parse(time.RFC3339, v); err != nil {
-			return "must be an RFC 3339 time, like 2026-11-23T12:00:00Z"
+		if _, err := ParseTime(v); err != nil {
+			return "must be an RFC 3339 time from the years 1970 to 9999, like 2026-11-23T12:00:00Z"
 		}
 	}
 	return ""
