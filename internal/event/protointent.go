@@ -67,6 +67,8 @@ func (all protoIntents) read(k *desk, f *frame) error {
 	}
 	p, ok := all[indexKey(index)]
 	switch {
+	case f.alone && all.several():
+		return &Unreadable{UnknownSchema, fmt.Sprintf("%s has more than one message, and the record's headers do not say which it is", f.schemaName)}
 	case !ok:
 		return noSuchMessage(f)
 	case p.bad != nil:
@@ -75,6 +77,12 @@ func (all protoIntents) read(k *desk, f *frame) error {
 		return readProtobuf(k, body)
 	}
 	return p.read(&k.draft, body)
+}
+
+// several reports whether there is a second message at the top of the file.
+func (all protoIntents) several() bool {
+	_, ok := all[indexKey([]int{1})]
+	return ok
 }
 
 // read reads a message by the writer's descriptor.

@@ -379,11 +379,11 @@ func TestReferencesOfAWritersSchema(t *testing.T) {
 func TestWritersAreForgottenInTheEnd(t *testing.T) {
 	s := shelf{}
 	for id := range 3 * maxWriters {
-		s[id] = WriterSchema{Format: schemas.JSONSchema, Text: "{}"}
+		s[1+id] = WriterSchema{Format: schemas.JSONSchema, Text: "{}"}
 	}
 	d := NewDecoder(DecoderConfig{DefaultMerchant: "540001", Schemas: s})
 	for id := range 3 * maxWriters {
-		if _, err := d.Decode(t.Context(), Message{Value: framed(id, "{"+least+"}")}); err != nil {
+		if _, err := d.Decode(t.Context(), Message{Value: framed(1+id, "{"+least+"}")}); err != nil {
 			t.Fatal(err)
 		}
 	}
