@@ -167,9 +167,12 @@ func parseProto(path, text string) (*descriptorpb.FileDescriptorProto, error) {
 }
 
 // dropOptions takes the options out of a descriptor that somebody's extensions
-// brought, in everything that it holds.
+// brought, in everything that it holds, and names for JSON where they lack.
 func dropOptions(m protoreflect.Message) {
 	m.SetUnknown(nil)
+	if f, ok := m.Interface().(*descriptorpb.FieldDescriptorProto); ok && f.JsonName == nil {
+		f.JsonName = f.Name // of a descriptor; all that counts is that no two are the same
+	}
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case fd.IsExtension():
