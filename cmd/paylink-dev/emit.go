@@ -12,6 +12,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"paylink/internal/config"
 	"paylink/internal/devstack"
 	"paylink/internal/event"
 )
@@ -96,6 +97,7 @@ func runPrefix() string { return "ord-" + time.Now().UTC().Format("060102-150405
 // need not be JSON: it is published as it is, for the service to judge.
 func lines(r io.Reader, keyField string) func() (event.Message, error) {
 	in := bufio.NewReaderSize(r, 1<<20)
+	config.SkipMark(in)
 	return func() (event.Message, error) {
 		for {
 			line, err := in.ReadBytes('\n')

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
@@ -39,9 +40,19 @@ func readMarked(path string, most int64) ([]byte, error) {
 	return withoutMark(path, data)
 }
 
+// SkipMark skips a byte order mark of UTF-8 at the beginning of an input.
+func SkipMark(r *bufio.Reader) {
+	if first, _ := r.Peek(len(markUTF8)); string(first) == markUTF8 {
+		r.Discard(len(markUTF8))
+	}
+}
+
+// markUTF8 is what some editors put at the beginning of a file in UTF-8.
+const markUTF8 = "\xef\xbb\xbf"
+
 // withoutMark drops a byte order mark, and refuses what is no UTF-8 for certain.
 func withoutMark(path string, data []byte) ([]byte, error) {
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	data = bytes.TrimPrefix(data, []byte(markUTF8))
 	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
 		if bytes.HasPrefix(data, []byte(mark)) {
 			return nil, fmt.Errorf("%s is UTF-16; save it as UTF-8", path)
