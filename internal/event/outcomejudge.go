@@ -15,10 +15,7 @@ var (
 	neededFailed  = []string{"reason", "retryable", "payment_may_exist", "failed_at"}
 )
 
-var (
-	urlTypes = []string{payment.URLNeedData, payment.URLPaymentSystem}
-	reasons  = []payment.Reason{payment.InvalidIntent, payment.Refused, payment.Expired, payment.GaveUp, payment.Duplicate}
-)
+var reasons = []payment.Reason{payment.InvalidIntent, payment.Refused, payment.Expired, payment.GaveUp, payment.Duplicate}
 
 // judge lists every rule that the fields break.
 func (o *outcomeFields) judge() []payment.Violation {
@@ -48,9 +45,6 @@ func (o *outcomeFields) judge() []payment.Violation {
 	}
 	if o.kind != TypeCreated && o.kind != TypeFailed {
 		breaks("type", "must be "+TypeCreated+" or "+TypeFailed)
-	}
-	if o.has["redirect_url_type"] && !slices.Contains(urlTypes, o.created.RedirectURLType) {
-		breaks("redirect_url_type", "must be one of the words of the contract")
 	}
 	if o.has["reason"] && !slices.Contains(reasons, o.failed.Reason) {
 		breaks("reason", "must be one of the words of the contract")
