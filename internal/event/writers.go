@@ -29,6 +29,10 @@ type WriterSchema struct {
 	Format     schemas.Format
 	Text       string
 	References []SchemaReference // what the text refers to, each after what it refers to itself
+
+	// Unusable says why there is no text that could be read, as a predicate of
+	// the schema: "is larger than …". Empty: there is.
+	Unusable string
 }
 
 // A SchemaReference is a schema that another one refers to, by name.
@@ -90,7 +94,12 @@ func (w *writers[T]) fetch(ctx context.Context, name schemaName) (text WriterSch
 }
 
 func (w *writers[T]) make(text WriterSchema, name schemaName) (made writer[T]) {
-	if made.reader, made.bad = w.compile(text); made.bad != nil {
+	if text.Unusable != "" {
+		made.bad = &Unreadable{UnknownSchema, text.Unusable}
+	} else {
+		made.reader, made.bad = w.compile(text)
+	}
+	if made.bad != nil {
 		made.bad = &Unreadable{made.bad.Reason, name.String() + " " + made.bad.Text}
 	}
 	return made
