@@ -37,25 +37,23 @@ type avroField struct {
 var ourAvro = avro.MustParse(schemas.Text(schemas.Avro, schemas.Intent))
 
 // compileAvro makes the reader of a writer's schema.
-func compileAvro(w WriterSchema) (aw avroWriter, bad *Unreadable) {
+func compileAvro(w WriterSchema) (*avroWriter, *Unreadable) {
 	written, bad := parseAvro(w, avroMeanings...)
 	if bad != nil {
-		return aw, bad
+		return nil, bad
 	}
+	aw := &avroWriter{}
 	root := written.Root().ExpandReferences()
 	if aw.union = root.Type == "union"; !aw.union {
 		aw.plan = planAvro(root, ourAvro.Root())
 		aw.branches = []avroBranch{branchOf(root)}
 		return aw, aw.branches[0].bad
 	}
-	any := false
 	for i := range root.Branches {
-		b := branchOf(&root.Branches[i])
-		any = any || b.bad == nil
-		aw.branches = append(aw.branches, b)
+		aw.branches = append(aw.branches, branchOf(&root.Branches[i]))
 	}
-	if !any {
-		return aw, &Unreadable{UnknownSchema, "is an Avro union in which no record has a field intent_id"}
+	if !slices.ContainsFunc(aw.branches, func(b avroBranch) bool { return b.bad == nil }) {
+		return nil, &Unreadable{UnknownSchema, "is an Avro union in which no record has a field intent_id"}
 	}
 	return aw, nil
 }

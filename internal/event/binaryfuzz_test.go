@@ -122,7 +122,7 @@ func FuzzAvroPlanMeansWhatTheLibraryMeans(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		want, got := &desk{draft: newDraft()}, &desk{draft: newDraft()}
 		library := avroWriter{branches: w.branches}
-		alike(t, &want.draft, &got.draft, readAvro(want, &library, schemaName{}, body), readAvro(got, &w, schemaName{}, body))
+		alike(t, &want.draft, &got.draft, readAvro(want, &library, schemaName{}, body), readAvro(got, w, schemaName{}, body))
 	})
 }
 

@@ -96,7 +96,7 @@ func (d *Decoder) read(ctx context.Context, k *desk, m Message) (envelope, error
 	}
 	switch r.format {
 	case schemas.Avro:
-		return envelope{}, readAvro(k, &r.avro, f.schemaName, f.body)
+		return envelope{}, readAvro(k, r.avro, f.schemaName, f.body)
 	case schemas.Protobuf:
 		return envelope{}, r.proto.read(k, &f)
 	}
@@ -107,7 +107,7 @@ func (d *Decoder) read(ctx context.Context, k *desk, m Message) (envelope, error
 // An intentReader is what reads the intents of one writer's schema.
 type intentReader struct {
 	format schemas.Format
-	avro   avroWriter
+	avro   *avroWriter
 	proto  protoIntents
 }
 
