@@ -8,11 +8,11 @@ import (
 // errNoTime says that a text is no time. It never quotes the text.
 var errNoTime = errors.New("no RFC 3339 time")
 
-// The years that a time may have. Before them lie the zeros of others' clocks
-// and languages, which nobody means.
+// A time is of the years 1970 to 9999, in seconds. Before them lie the zeros of
+// others' clocks and languages, which nobody means.
 const (
-	firstYear = 1970
-	lastYear  = 9999
+	firstSecond = 0
+	lastSecond  = 253402300799
 )
 
 // ParseTime reads a time just as RFC 3339 writes it: two digits wherever it says
@@ -32,26 +32,34 @@ func ParseTime(s string) (time.Time, error) {
 	if !ok {
 		return time.Time{}, errNoTime
 	}
-	year, month, day := 100*two(s, 0)+two(s, 2), time.Month(two(s, 5)), two(s, 8)
+	year, month, day := 100*two(s, 0)+two(s, 2), two(s, 5), two(s, 8)
 	hour, minute, second := two(s, 11), two(s, 14), two(s, 17)
-	leap := second == 60
-	if leap {
-		second, nanos = 59, 0
+	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 60 {
+		return time.Time{}, errNoTime
 	}
-	t := time.Date(year, month, day, hour, minute, second, nanos, time.UTC)
-	if t.Year() != year || t.Month() != month || t.Day() != day || t.Hour() != hour || t.Minute() != minute || t.Second() != second {
-		return time.Time{}, errNoTime // some number is out of its range
+	if second == 60 {
+		nanos = 0
 	}
-	t = t.Add(-offset)
-	if leap {
-		if t = t.Add(time.Second); t.Day() != 1 || t.Hour() != 0 || t.Minute() != 0 || t.Second() != 0 {
-			return time.Time{}, errNoTime
-		}
+	t := time.Date(year, time.Month(month), day, hour, minute, second, nanos, time.UTC).Add(-offset)
+	if second == 60 && (t.Day() != 1 || t.Hour() != 0 || t.Minute() != 0) {
+		return time.Time{}, errNoTime
 	}
-	if t.Year() < firstYear || t.Year() > lastYear {
+	if sec := t.Unix(); sec < firstSecond || sec > lastSecond {
 		return time.Time{}, errNoTime
 	}
 	return t, nil
+}
+
+func daysIn(year, month int) int {
+	switch {
+	case month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0):
+		return 29
+	case month == 2:
+		return 28
+	case month == 4 || month == 6 || month == 9 || month == 11:
+		return 30
+	}
+	return 31
 }
 
 // shaped reports whether a text has a digit for every zero of the layout, and

@@ -66,3 +66,11 @@ func FuzzParseTime(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParseTime(b *testing.B) {
+	for b.Loop() {
+		if _, err := ParseTime("2026-11-23T12:00:00.123Z"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
