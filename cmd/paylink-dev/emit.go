@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"paylink/internal/config"
 	"paylink/internal/devstack"
 	"paylink/internal/event"
 )
@@ -93,6 +94,7 @@ func runPrefix() string { return "ord-" + time.Now().UTC().Format("060102-150405
 // need not be JSON: it is published as it is, for the service to judge.
 func lines(r io.Reader, keyField string) func() (event.Message, error) {
 	in := bufio.NewReaderSize(r, 1<<20)
+	config.SkipMark(in)
 	return func() (event.Message, error) {
 		for {
 			line, err := in.ReadBytes('\n')

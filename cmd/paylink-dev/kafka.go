@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"paylink/internal/config"
 	"paylink/internal/devstack"
 )
 
@@ -32,11 +32,11 @@ func (f clusterFlags) kafka() (devstack.Kafka, error) {
 	if f.SASL == "none" || f.SASL == "" {
 		return k, nil
 	}
-	pass, err := os.ReadFile(f.SASLPassFile)
+	pass, err := config.ReadSecretFile("--sasl-password-file", f.SASLPassFile)
 	if err != nil {
-		return k, fmt.Errorf("read password: %w", err)
+		return k, err
 	}
-	k.SASL = mechanism(f.SASL, f.SASLUser, strings.TrimSuffix(string(pass), "\n"))
+	k.SASL = mechanism(f.SASL, f.SASLUser, pass.Reveal())
 	return k, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"paylink/internal/config"
 	"paylink/internal/devstack"
 	"paylink/internal/gatewaysim"
 	"paylink/internal/payment"
@@ -176,11 +177,11 @@ func (c *gatewayCmd) merchants(env func(string) string) (map[string]payment.Secr
 	}
 	secrets := map[string]payment.Secret{}
 	for id, file := range files {
-		secret, err := os.ReadFile(file)
+		secret, err := config.ReadSecretFile("merchant "+id, file)
 		if err != nil {
-			return nil, fmt.Errorf("merchant %s: %w", id, err)
+			return nil, err
 		}
-		secrets[id] = payment.Secret(strings.TrimSuffix(string(secret), "\n"))
+		secrets[id] = secret
 	}
 	return secrets, nil
 }

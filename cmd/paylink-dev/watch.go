@@ -8,6 +8,9 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"paylink/internal/devstack"
 	"paylink/internal/event"
@@ -136,15 +139,15 @@ type seen struct {
 	Topic     string            `json:"topic"`
 	Partition int32             `json:"partition"`
 	Offset    int64             `json:"offset"`
-	Time      time.Time         `json:"time"`
+	Time      string            `json:"time"` // RFC 3339, but of any year
 	Key       *string           `json:"key"`
 	Headers   map[string]string `json:"headers"`
-	Value     json.RawMessage   `json:"value,omitempty"` // if it is JSON
+	Value     json.RawMessage   `json:"value,omitempty"` // if it is JSON in UTF-8
 	Bytes     []byte            `json:"bytes,omitempty"` // if it is not; base64
 }
 
 func jsonLine(r devstack.Record) string {
-	s := seen{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: r.Time.UTC(), Headers: map[string]string{}}
+	s := seen{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Time: r.Time.UTC().Format(time.RFC3339Nano), Headers: map[string]string{}}
 	if r.Key != nil {
 		key := string(r.Key)
 		s.Key = &key
@@ -152,7 +155,7 @@ func jsonLine(r devstack.Record) string {
 	for _, h := range r.Headers {
 		s.Headers[h.Key] = string(h.Value)
 	}
-	if json.Valid(r.Value) {
+	if json.Valid(r.Value) && utf8.Valid(r.Value) {
 		s.Value = r.Value
 	} else {
 		s.Bytes = r.Value
@@ -163,5 +166,27 @@ func jsonLine(r devstack.Record) string {
 	if err := enc.Encode(s); err != nil {
 		panic(err) // everything in it marshals
 	}
-	return strings.TrimSuffix(line.String(), "\n")
+	return escaped(strings.TrimSuffix(line.String(), "\n"))
 }
+
+// escaped writes what a terminal would obey and not show as JSON's escapes. In
+// a line of JSON it can only stand within a string.
+func escaped(line string) string {
+	if strings.IndexFunc(line, unprintable) < 0 {
+		return line
+	}
+	var b strings.Builder
+	for _, r := range line {
+		switch high, low := utf16.EncodeRune(r); {
+		case !unprintable(r):
+			b.WriteRune(r)
+		case high != unicode.ReplacementChar:
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
+}
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }

@@ -2,9 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"paylink/internal/devstack"
 	"paylink/internal/event"
@@ -51,4 +56,46 @@ func TestWatchReadsEveryFormat(t *testing.T) {
 			t.Errorf("%s: shown %q, want %q", f, out.String(), want)
 		}
 	}
+}
+
+// f10: whatever is in a record, a line of watch --json is JSON that reads back,
+// and no line holds a character that a terminal would obey.
+func TestWatchPrintsJSONWithoutControlCharacters(t *testing.T) {
+	values := []string{
+		"{\"description\":\"\xc3(\"}", "\xff\xfe", "{\"a\":\"\u0085\u009b31m\u202e\u007f\U000e0001\"}", "\x1b[31m", "{\n \"a\": [1,\r\n\t2]\n}", "null", "", `"\u001b"`,
+		"{\"a\":\"\u2028 ә \U0001f600\"}", "[1",
+	}
+	for _, value := range values {
+		r := devstack.Record{Place: event.Place{Topic: "t"}, Message: event.Message{Key: []byte("k\x1b\xff"), Value: []byte(value), Time: time.UnixMilli(1795853023000000),
+			Headers: []event.Header{{Key: "h\u009b", Value: []byte("\x00\xff\u0085")}, {Key: "ce_subject", Value: []byte("\x1b[2J\u009b")}}}}
+		line := jsonLine(r)
+		var got seen
+		if err := json.Unmarshal([]byte(line), &got); err != nil || !utf8.ValidString(line) {
+			t.Fatalf("%q: %v, line %q", value, err, line)
+		}
+		if json.Valid([]byte(value)) && utf8.ValidString(value) {
+			var want, have any
+			if json.Unmarshal([]byte(value), &want) != nil || json.Unmarshal(got.Value, &have) != nil || !cmp.Equal(want, have) {
+				t.Errorf("%q: value %s", value, got.Value)
+			}
+		} else if string(got.Bytes) != value {
+			t.Errorf("%q: bytes %q", value, got.Bytes)
+		}
+		for _, line := range []string{line, humanLine(r)} {
+			if i := strings.IndexFunc(line, func(c rune) bool { return !unicode.IsPrint(c) }); i >= 0 {
+				t.Errorf("%q: line %q holds a control character at %d", value, line, i)
+			}
+		}
+	}
+}
+
+// FuzzWatchJSON holds for any bytes: a line is JSON.
+func FuzzWatchJSON(f *testing.F) {
+	f.Add([]byte("{\"a\":\"\xc3(\"}"), []byte("\xff"))
+	f.Fuzz(func(t *testing.T, value, key []byte) {
+		line := jsonLine(devstack.Record{Message: event.Message{Key: key, Value: value, Headers: []event.Header{{Key: string(key), Value: value}}}})
+		if !json.Valid([]byte(line)) || !utf8.ValidString(line) || strings.IndexFunc(line, unicode.IsControl) >= 0 {
+			t.Errorf("line %q", line)
+		}
+	})
 }

@@ -153,6 +153,7 @@ func (v *validator) validate(ctx context.Context, from source) error {
 // mistake; a range of a topic without any is a quiet hour.
 func eachRecord(in io.Reader, do func(place string, m event.Message) error) error {
 	r := bufio.NewReaderSize(in, 64<<10)
+	config.SkipMark(r)
 	whole, err := io.ReadAll(io.LimitReader(r, maxRecord))
 	if err != nil {
 		return fmt.Errorf("validate: %w", err)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -76,7 +75,7 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 	if g.Secret != "" || g.SecretFile != "" {
 		return nil, problem("PAYLINK_MERCHANTS_FILE", "is given together with PAYLINK_MERCHANT_SECRET or its file; write the secret into the merchants file and unset the other")
 	}
-	data, err := os.ReadFile(g.MerchantsFile)
+	data, err := readText(g.MerchantsFile, maxFile)
 	if err != nil {
 		return nil, problem("PAYLINK_MERCHANTS_FILE", "%v", err)
 	}

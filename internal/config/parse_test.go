@@ -155,12 +155,20 @@ func TestHelpTellsEverySetting(t *testing.T) {
 }
 
 func TestUnknownVariablesAreWarnedOf(t *testing.T) {
-	_, parsed, err := parse(good("PAYLINK_CONCURENCY=5", "PAYLINK_PORT_8080_TCP_ADDR=10.0.0.1"))
+	_, parsed, err := parse(good("PAYLINK_CONCURENCY=5",
+		"PAYLINK_SERVICE_HOST=10.0.0.1", "PAYLINK_SERVICE_PORT=8080", "PAYLINK_SERVICE_PORT_METRICS=8080", "PAYLINK_PORT=tcp://10.0.0.1:8080",
+		"PAYLINK_PORT_8080_TCP=tcp://10.0.0.1:8080", "PAYLINK_PORT_8080_TCP_PROTO=tcp", "PAYLINK_PORT_8080_TCP_PORT=8080", "PAYLINK_PORT_8080_TCP_ADDR=10.0.0.1",
+		"PAYLINK_ADMIN_SERVICE_HOST=10.0.0.2", "PAYLINK_ADMIN_PORT=tcp://10.0.0.2:80", "PAYLINK_ADMIN_PORT_53_UDP_ADDR=10.0.0.2"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(parsed.Warnings) != 2 || !strings.Contains(parsed.Warnings[0], "unknown variable PAYLINK_CONCURENCY is ignored; the nearest known one is PAYLINK_CONCURRENCY") {
+	if len(parsed.Warnings) != 1 || !strings.Contains(parsed.Warnings[0], "unknown variable PAYLINK_CONCURENCY is ignored; the nearest known one is PAYLINK_CONCURRENCY") {
 		t.Errorf("warnings = %q", parsed.Warnings)
+	}
+	for _, meant := range []string{"PAYLINK_ADMIN_PORT=8080", "PAYLINK_PORTS=1", "PAYLINK_KAFKA_SERVICE=a"} {
+		if _, parsed, err := parse(good(meant)); err != nil || len(parsed.Warnings) != 1 {
+			t.Errorf("%s: warnings = %q, %v, want one", meant, parsed.Warnings, err)
+		}
 	}
 	_, parsed, err = parse([]string{"PAYLINK_KAFKA_BROKER=one:9092"})
 	if err == nil || len(parsed.Warnings) != 1 {
@@ -186,9 +194,75 @@ func TestDoubtfulSettingsAreWarnedOf(t *testing.T) {
 	}
 }
 
+// mark is what editors put at the beginning of a file in UTF-8.
+const mark = "\xef\xbb\xbf"
+
+func TestSettingsInAnyCase(t *testing.T) {
+	p, _, err := parse(good("PAYLINK_LOG_LEVEL=WARN", "PAYLINK_LOG_FORMAT=Json", "PAYLINK_KAFKA_SASL_MECHANISM=SCRAM-SHA-512", "PAYLINK_KAFKA_SASL_USERNAME=u",
+		"PAYLINK_KAFKA_SASL_PASSWORD="+canary, "PAYLINK_OUTCOME_FORMAT=AVRO", "PAYLINK_SCHEMA_REGISTRY_URL=http://registry:8081", "PAYLINK_KAFKA_START=Latest",
+		"PAYLINK_SUBJECT_NAMING=Topic-Record"), "--rate-scope=GROUP")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{p.Run.Log.Level, p.Run.Log.Format, p.Run.Kafka.SASL.Mechanism, p.Run.Events.Format, p.Run.Kafka.Start, p.Run.Events.Naming, p.Run.Gateway.RateScope}
+	want := []string{"warn", "json", "scram-sha-512", "avro", "latest", "topic-record", "group"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+func TestEmptyBrokersAreSkipped(t *testing.T) {
+	for _, text := range []string{"one:1,two:1,", " one:1 , ,two:1", ",one:1,,two:1,"} {
+		p, _, err := parse(good("PAYLINK_KAFKA_BROKERS=" + text))
+		if diff := cmp.Diff([]string{"one:1", "two:1"}, p.Run.Kafka.Brokers); err != nil || diff != "" {
+			t.Errorf("%q: %v (-want +got):\n%s", text, err, diff)
+		}
+	}
+}
+
+// Files that others' editors saved: settings, merchants, secrets.
+func TestFilesWithMarksAndCarriageReturns(t *testing.T) {
+	settings := "kafka_brokers: one:1\nmerchant_id: 540001\nmerchant_secret: 0012345678\nrate: 40/s\n"
+	merchants := "- id: 540001\n  secret: 0012345678\n  rate: 40/s\n"
+	for name, as := range map[string]func(string) string{
+		"mark":                      func(s string) string { return mark + s },
+		"CRLF":                      func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") },
+		"mark and CRLF":             func(s string) string { return mark + strings.ReplaceAll(s, "\n", "\r\n") },
+		"carriage returns":          func(s string) string { return strings.ReplaceAll(s, "\n", "\r") },
+		"no newline at the end":     func(s string) string { return strings.TrimSuffix(s, "\n") },
+		"mark, comment, blank line": func(s string) string { return mark + "# ours\r\n\r\n" + s },
+	} {
+		p, _, err := parse([]string{"PAYLINK_CONFIG=" + write(t, "paylink.yaml", as(settings))})
+		if err != nil || p.Run.Merchants[0].Secret.Reveal() != "0012345678" || p.Run.Gateway.Rate.String() != "40/s" {
+			t.Errorf("settings, %s: %v, %+v", name, err, p.Run.Gateway)
+		}
+		p, _, err = parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANTS_FILE=" + write(t, "merchants.yaml", as(merchants))})
+		if err != nil || p.Run.Merchants[0].Secret.Reveal() != "0012345678" {
+			t.Errorf("merchants, %s: %v", name, err)
+		}
+	}
+	for _, c := range []struct{ variable, text, want string }{
+		{"CONFIG", "\xff\xfer\x00", " is UTF-16; save it as UTF-8"},
+		{"CONFIG", "\xfe\xff\x00r", " is UTF-16; save it as UTF-8"},
+		{"CONFIG", "r\x00a\x00", "holds zero bytes"},
+		{"MERCHANTS_FILE", "\xff\xfe-\x00", " is UTF-16; save it as UTF-8"},
+		{"MERCHANT_SECRET_FILE", "\xff\xfes\x00", " is UTF-16; save it as UTF-8"},
+		{"MERCHANT_SECRET_FILE", "a\rb", "holds a carriage return"},
+		{"MERCHANT_SECRET_FILE", mark, "the secret is empty"},
+		{"MERCHANT_SECRET_FILE", mark + "\r\n", "the secret is empty"},
+	} {
+		_, _, err := parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANT_ID=1", "PAYLINK_" + c.variable + "=" + write(t, "file", c.text)})
+		var bad *Error
+		if !errors.As(err, &bad) || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "PAYLINK_") {
+			t.Errorf("%s of %q: %v, want … %s", c.variable, c.text, err, c.want)
+		}
+	}
+}
+
 func TestSecretsComeFromAFileLessOneNewline(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{canary, canary}, {canary + "\n", canary}, {canary + "\r\n", canary}, {canary + "\n\n", canary + "\n"}, {" " + canary, " " + canary},
+		{mark + canary, canary}, {mark + canary + "\r\n", canary}, {canary + "\r", canary},
 	} {
 		file := write(t, "secret", c.text)
 		p, _, err := parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANT_ID=1", "PAYLINK_MERCHANT_SECRET_FILE=" + file})
@@ -236,9 +310,42 @@ func TestTLSFiles(t *testing.T) {
 		{"PAYLINK_KAFKA_TLS_CA_FILE=" + keyFile, "holds no PEM certificate"},
 		{"PAYLINK_KAFKA_TLS_CERT_FILE=" + cert, "give both or none"},
 		{"PAYLINK_KAFKA_TLS_KEY_FILE=" + keyFile, "give both or none"},
+		{"PAYLINK_KAFKA_TLS_CA_FILE=" + write(t, "utf16.pem", "\xff\xfe-\x00"), "is UTF-16"},
 	} {
 		if _, _, err := parse(good(on, bad.set)); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%s: %v, want %s", bad.set, err, bad.want)
+		}
+	}
+}
+
+// Certificates and keys as others' editors save them, and keys that need a passphrase.
+func TestTLSFilesOfOthers(t *testing.T) {
+	web := httptest.NewTLSServer(nil)
+	defer web.Close()
+	pair := web.TLS.Certificates[0]
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(b *pem.Block) string { return string(pem.EncodeToMemory(b)) }
+	cert, key := text(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), text(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	for _, end := range []string{"\n", "\r\n", "\r"} {
+		as := func(s string) string { return write(t, "file.pem", mark+strings.ReplaceAll(s, "\n", end)) }
+		p, _, err := parse(good("PAYLINK_KAFKA_TLS_ENABLED=TRUE", "PAYLINK_KAFKA_TLS_CA_FILE="+as(cert), "PAYLINK_KAFKA_TLS_CERT_FILE="+as(cert), "PAYLINK_KAFKA_TLS_KEY_FILE="+as(key)))
+		if err != nil || len(p.Run.Kafka.TLS.Config().Certificates) != 1 {
+			t.Errorf("lines that end in %q: %v", end, err)
+		}
+	}
+	for _, locked := range []*pem.Block{
+		{Type: "ENCRYPTED PRIVATE KEY", Bytes: der},
+		{Type: "RSA PRIVATE KEY", Bytes: der, Headers: map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "AES-256-CBC,00"}},
+	} {
+		file := write(t, "locked.pem", text(locked))
+		for _, prefix := range []string{"PAYLINK_KAFKA_TLS_", "PAYLINK_SCHEMA_REGISTRY_"} {
+			_, _, err := parse(good("PAYLINK_KAFKA_TLS_ENABLED=true", "PAYLINK_SCHEMA_REGISTRY_URL=https://registry", prefix+"CERT_FILE="+write(t, "cert.pem", cert), prefix+"KEY_FILE="+file))
+			if want := prefix + "KEY_FILE: the private key in " + file + " is encrypted"; err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", locked.Type, err, want)
+			}
 		}
 	}
 }

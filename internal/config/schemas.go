@@ -2,9 +2,7 @@ package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"math"
-	"os"
 	"strconv"
 	"time"
 
@@ -63,23 +61,16 @@ func (r Registry) TLS() (*tls.Config, error) {
 		return nil, nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	var err error
 	if r.CAFile != "" {
-		pem, err := os.ReadFile(r.CAFile)
-		if err != nil {
-			return nil, problem("PAYLINK_SCHEMA_REGISTRY_CA_FILE", "%v", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, problem("PAYLINK_SCHEMA_REGISTRY_CA_FILE", "%s holds no PEM certificate", r.CAFile)
+		if c.RootCAs, err = readAuthorities("PAYLINK_SCHEMA_REGISTRY_CA_FILE", r.CAFile); err != nil {
+			return nil, err
 		}
 	}
-	if (r.CertFile == "") != (r.KeyFile == "") {
-		return nil, problem("PAYLINK_SCHEMA_REGISTRY_CERT_FILE", "and PAYLINK_SCHEMA_REGISTRY_KEY_FILE go together; give both or none")
-	}
-	if r.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(r.CertFile, r.KeyFile)
+	if r.CertFile != "" || r.KeyFile != "" {
+		pair, err := readPair("PAYLINK_SCHEMA_REGISTRY_CERT_FILE", r.CertFile, r.KeyFile)
 		if err != nil {
-			return nil, problem("PAYLINK_SCHEMA_REGISTRY_CERT_FILE", "%v", err)
+			return nil, err
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -16,24 +16,36 @@ func readSecret(from string, text payment.Secret, file string) (payment.Secret, 
 	if text != "" && file != "" {
 		return "", problem(from, "is given twice, as a value and as a file; leave one out")
 	}
-	s := text.Reveal()
-	if file != "" {
-		info, err := os.Stat(file)
-		if err != nil {
-			return "", problem(from, "secret file: %v", err)
-		}
-		if info.Size() > maxSecret {
-			return "", problem(from, "secret file %s holds %d bytes, which is no secret; name the right file", file, info.Size())
-		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return "", problem(from, "secret file: %v", err)
-		}
-		s = string(data)
+	if file == "" {
+		return checkSecret(from, text.Reveal())
 	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return "", problem(from, "secret file: %v", err)
+	}
+	if info.Size() > maxSecret {
+		return "", problem(from, "secret file %s holds %d bytes, which is no secret; name the right file", file, info.Size())
+	}
+	data, err := readMarked(file, maxSecret)
+	if err != nil {
+		return "", problem(from, "secret file: %v", err)
+	}
+	return checkSecret(from, string(data))
+}
+
+// ReadSecretFile returns the secret that a file holds, just as a setting's.
+func ReadSecretFile(from, file string) (payment.Secret, error) { return readSecret(from, "", file) }
+
+// checkSecret cleans a secret of what editors and shells leave around it. A
+// carriage return within is left by neither, and by no gateway's key.
+func checkSecret(from, s string) (payment.Secret, error) {
+	s = strings.TrimPrefix(s, "\uFEFF")
 	s = strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
 	if strings.TrimSpace(s) == "" {
 		return "", problem(from, "the secret is empty; give it, or its file")
+	}
+	if strings.ContainsAny(s, "\r\x00") {
+		return "", problem(from, "the secret holds a carriage return or a zero byte; give it in one line")
 	}
 	return payment.Secret(s), nil
 }

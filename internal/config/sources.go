@@ -3,7 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
-	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -97,7 +97,7 @@ func (s *sources) readFile(ctx *kong.Context) error {
 	if path == "" {
 		return nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := readText(path, maxFile)
 	if err != nil {
 		return problem(from, "%v", err)
 	}
@@ -110,12 +110,25 @@ func (s *sources) readFile(ctx *kong.Context) error {
 func (s *sources) unknownVariables() []string {
 	var warnings []string
 	for _, name := range slices.Sorted(maps.Keys(s.environ)) {
-		if !s.known[name] {
+		if !s.known[name] && !ofKubernetes(name, s.environ[name]) {
 			warnings = append(warnings, fmt.Sprintf("unknown variable %s is ignored; the nearest known one is %s", name, nearest(name, s.known)))
 		}
 	}
 	return warnings
 }
+
+// serviceVariable is what Kubernetes calls variables that it makes of a service
+// whose name begins with paylink.
+var serviceVariable = regexp.MustCompile(`^PAYLINK_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+// ofKubernetes reports whether a variable was made by Kubernetes. Those called
+// PORT hold a URL; with anything else, somebody meant a setting.
+func ofKubernetes(name, value string) bool {
+	return serviceVariable.MatchString(name) && (!strings.HasSuffix(name, "_PORT") || strings.Contains(name, "_SERVICE_") || portPart.MatchString(name) || strings.Contains(value, "://"))
+}
+
+// portPart is the variable of a service's port that is a number indeed.
+var portPart = regexp.MustCompile(`_PORT_[0-9]+_(TCP|UDP|SCTP)_PORT$`)
 
 // nearest returns the known word with the least edits to it.
 func nearest(word string, known map[string]bool) string {

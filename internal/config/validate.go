@@ -2,11 +2,9 @@ package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -186,23 +184,16 @@ func (t *TLS) prepare() error {
 		return nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
+	var err error
 	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return problem("PAYLINK_KAFKA_TLS_CA_FILE", "%v", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return problem("PAYLINK_KAFKA_TLS_CA_FILE", "%s holds no PEM certificate", t.CAFile)
+		if c.RootCAs, err = readAuthorities("PAYLINK_KAFKA_TLS_CA_FILE", t.CAFile); err != nil {
+			return err
 		}
 	}
-	if (t.CertFile == "") != (t.KeyFile == "") {
-		return problem("PAYLINK_KAFKA_TLS_CERT_FILE", "and PAYLINK_KAFKA_TLS_KEY_FILE go together; give both or none")
-	}
-	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	if t.CertFile != "" || t.KeyFile != "" {
+		pair, err := readPair("PAYLINK_KAFKA_TLS_CERT_FILE", t.CertFile, t.KeyFile)
 		if err != nil {
-			return problem("PAYLINK_KAFKA_TLS_CERT_FILE", "%v", err)
+			return err
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -71,8 +71,13 @@ func decodeText(ctx *kong.DecodeContext, target reflect.Value) error {
 	if target.Type() == reflect.TypeFor[payment.Secret]() && strings.HasPrefix(g.from, "--") {
 		return problem(g.from, "secrets are not taken from the command line, where others can read them; set the variable %s or %[1]s_FILE", ctx.Value.Tag.Get(envTag))
 	}
-	if allowed := ctx.Value.EnumSlice(); ctx.Value.Enum != "" && !slices.Contains(allowed, g.text) {
-		return problem(g.from, "%q is not known; use %s", g.text, choices(allowed))
+	if ctx.Value.Enum != "" {
+		allowed := ctx.Value.EnumSlice()
+		i := slices.IndexFunc(allowed, func(word string) bool { return strings.EqualFold(word, g.text) })
+		if i < 0 {
+			return problem(g.from, "%q is not known; use %s", g.text, choices(allowed))
+		}
+		g.text = allowed[i]
 	}
 	target.SetString(g.text)
 	return nil
@@ -108,7 +113,9 @@ func decodeList(ctx *kong.DecodeContext, target reflect.Value) error {
 		items = strings.Split(g.text, ",")
 	}
 	for _, item := range items {
-		target.Set(reflect.Append(target, reflect.ValueOf(strings.TrimSpace(item))))
+		if item = strings.TrimSpace(item); item != "" { // a comma too many names nothing
+			target.Set(reflect.Append(target, reflect.ValueOf(item)))
+		}
 	}
 	return nil
 }

@@ -4,44 +4,53 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/twmb/avro"
 
 	"paylink/schemas"
 )
 
+// parseAvro reads a writer's schema, with what it refers to.
+func parseAvro(w WriterSchema, opts ...avro.SchemaOpt) (*avro.Schema, *Unreadable) {
+	opts = append(opts, avro.WithLaxNames(nil)) // others allow hyphens; to read, a name is a name
+	var cache avro.SchemaCache
+	for _, ref := range w.References {
+		if _, err := cache.Parse(ref.Text, opts...); err != nil {
+			return nil, &Unreadable{UnknownSchema, "refers to an Avro schema that cannot be read"}
+		}
+	}
+	written, err := cache.Parse(w.Text, opts...)
+	if err != nil {
+		return nil, &Unreadable{UnknownSchema, "is no Avro schema that can be read"}
+	}
+	return written, nil
+}
+
 // resolveAvro returns a schema that reads what a writer's schema wrote as a
 // record of ours: fields are matched by name, what we do not know is skipped,
 // what the writer does not know is absent. The writer's record may have any name.
-// Of a writer that has our fields it makes a plan, too.
-func resolveAvro(w WriterSchema, r schemas.Record) (*avro.Schema, avroPlan, *Unreadable) {
-	var cache avro.SchemaCache
-	for _, ref := range w.References {
-		if _, err := cache.Parse(ref.Text); err != nil {
-			return nil, nil, &Unreadable{UnknownSchema, "refers to an Avro schema that cannot be read"}
-		}
-	}
-	written, err := cache.Parse(w.Text)
-	if err != nil {
-		return nil, nil, &Unreadable{UnknownSchema, "is no Avro schema that can be read"}
+// It is for outcomes, whose writers have our schemas, perhaps later ones.
+func resolveAvro(w WriterSchema, r schemas.Record) (*avro.Schema, *Unreadable) {
+	written, bad := parseAvro(w)
+	if bad != nil {
+		return nil, bad
 	}
 	root := written.Root()
 	if root.Type != "record" {
-		return nil, nil, &Unreadable{UnknownSchema, "is an Avro " + cut(root.Type) + ", not a record"}
+		return nil, &Unreadable{UnknownSchema, "is an Avro " + cut(root.Type) + ", not a record"}
 	}
 	reader, err := avroReader(r, fullName(root))
 	if err != nil {
-		return nil, nil, &Unreadable{UnknownSchema, "has a name that no Avro record can have"}
+		return nil, &Unreadable{UnknownSchema, "has a name that no Avro record can have"}
 	}
 	if bad := sameMeaning(root, reader.Root()); bad != nil {
-		return nil, nil, bad
+		return nil, bad
 	}
 	resolved, err := avro.Resolve(written, reader)
 	if err != nil {
-		return nil, nil, &Unreadable{UnknownSchema, fmt.Sprintf("cannot be read as %s: %s", r.FullName(), cut(err.Error()))}
+		return nil, &Unreadable{UnknownSchema, fmt.Sprintf("cannot be read as %s: %s", r.FullName(), cut(err.Error()))}
 	}
-	return resolved, planAvro(root, reader.Root()), nil
+	return resolved, nil
 }
 
 func fullName(n *avro.SchemaNode) string {
@@ -82,7 +91,7 @@ func sameMeaning(written, ours *avro.SchemaNode) *Unreadable {
 			continue
 		}
 		if has(&w.Type, "bytes") || has(&w.Type, "fixed") {
-			return &Unreadable{UnknownSchema, fmt.Sprintf("has bytes for field %s: write it as %s has it, decimals as plain text", w.Name, schemas.Intent.FullName())}
+			return &Unreadable{UnknownSchema, fmt.Sprintf("has bytes for field %s: write it as our schema has it, decimals as plain text", w.Name)}
 		}
 		if want, got := logical(&ours.Fields[i].Type), logical(&w.Type); want != got {
 			return &Unreadable{UnknownSchema, fmt.Sprintf("has logical type %q for field %s, want %q", cut(got), w.Name, want)}
@@ -117,25 +126,6 @@ func cut(s string) string {
 	return s
 }
 
-// readAvro reads the one record that a body must hold into the draft.
-func readAvro(k *desk, s *avro.Schema, plan avroPlan, body []byte) error {
-	if plan != nil && plan.read(&k.draft, body) {
-		return nil
-	}
-	k.draft.restart()
-	in := &k.avro
-	rest, err := s.Decode(body, in)
-	if err != nil {
-		return &Unreadable{NotJSON, "the body is not what its Avro schema says"}
-	}
-	if len(rest) > 0 {
-		return &Unreadable{NotJSON, fmt.Sprintf("there are %d bytes more after the Avro record", len(rest))}
-	}
-	in.Texts(k.draft.putText)
-	k.draft.putPairs(in.Metadata)
-	return nil
-}
-
 // putText is put for a format whose fields come once each, as text.
 func (dr *draft) putText(field int, value string) {
 	dr.said[field].met = true
@@ -146,21 +136,7 @@ func (dr *draft) putText(field int, value string) {
 
 // putPairs is pair for metadata that was read as a whole.
 func (dr *draft) putPairs(m map[string]string) {
-	if len(m) == 0 {
-		return
-	}
-	dr.said[metadataField].met = true
 	for key, value := range m {
-		if !utf8.ValidString(key) || !utf8.ValidString(value) {
-			dr.breaks(metadataField, "must be valid UTF-8")
-			continue
-		}
-		p := pair{key: span{from: len(dr.text)}}
-		dr.text = append(dr.text, key...)
-		p.key.to = len(dr.text)
-		p.value.from = len(dr.text)
-		dr.text = append(dr.text, value...)
-		p.value.to = len(dr.text)
-		dr.pair(metadataField, p)
+		dr.putPair(metadataField, key, value)
 	}
 }

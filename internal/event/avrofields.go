@@ -16,7 +16,7 @@ import (
 // An avroPlan reads records of a writer whose fields are just ours, in the
 // writer's order, from the bytes into the draft: half of the work is the struct
 // that the library fills. Nil: the writer has other fields or types than we do,
-// and the library resolves them.
+// and the library reads them.
 type avroPlan []avroStep
 
 // An avroStep is one field of the writer.
@@ -105,9 +105,7 @@ func (r *avroReaderOf) field(dr *draft, s avroStep) {
 		r.bad = r.bad || n < math.MinInt32 || n > math.MaxInt32
 		dr.putText(s.field, strconv.FormatInt(n, 10))
 	case "long":
-		if t := time.UnixMilli(r.long()).UTC(); !t.IsZero() {
-			dr.putText(s.field, t.Format(time.RFC3339Nano))
-		}
+		dr.putText(s.field, time.UnixMilli(r.long()).UTC().Format(time.RFC3339Nano))
 	case "map":
 		dr.putPairs(r.pairs())
 	}

@@ -105,8 +105,8 @@ func FuzzProtobufMeansWhatItsCodeMeans(f *testing.F) {
 
 // FuzzAvroPlanMeansWhatTheLibraryMeans holds the plan against the library.
 func FuzzAvroPlanMeansWhatTheLibraryMeans(f *testing.F) {
-	schema, plan, bad := resolveAvro(WriterSchema{Format: schemas.Avro, Text: schemas.Text(schemas.Avro, schemas.Intent)}, schemas.Intent)
-	if bad != nil || plan == nil {
+	w, bad := compileAvro(WriterSchema{Format: schemas.Avro, Text: schemas.Text(schemas.Avro, schemas.Intent)})
+	if bad != nil || w.plan == nil {
 		f.Fatalf("no plan of our own schema: %v", bad)
 	}
 	for _, in := range []*contract.AvroPaymentIntent{fullAvro(), {IntentId: "i"}, {Metadata: map[string]string{"\xff": "", "a": "\xff"}}} {
@@ -121,14 +121,15 @@ func FuzzAvroPlanMeansWhatTheLibraryMeans(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f}) // a length of gigabytes
 	f.Fuzz(func(t *testing.T, body []byte) {
 		want, got := &desk{draft: newDraft()}, &desk{draft: newDraft()}
-		alike(t, &want.draft, &got.draft, readAvro(want, schema, nil, body), readAvro(got, schema, plan, body))
+		library := avroWriter{branches: w.branches}
+		alike(t, &want.draft, &got.draft, readAvro(want, &library, schemaName{}, body), readAvro(got, w, schemaName{}, body))
 	})
 }
 
 // TestAvroPlanIsOnlyForOurFields: other writers are the library's.
 func TestAvroPlanIsOnlyForOurFields(t *testing.T) {
 	const record = `{"type":"record","name":"Order","fields":[{"name":"intent_id","type":"string"},{"name":"amount","type":"string"},{"name":"description","type":"string"}]}`
-	if _, plan, bad := resolveAvro(WriterSchema{Format: schemas.Avro, Text: record}, schemas.Intent); plan != nil || bad != nil {
-		t.Errorf("plan %v, %v, want none", plan, bad)
+	if w, bad := compileAvro(WriterSchema{Format: schemas.Avro, Text: record}); w.plan != nil || bad != nil {
+		t.Errorf("plan %v, %v, want none", w.plan, bad)
 	}
 }

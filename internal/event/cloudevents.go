@@ -35,16 +35,38 @@ type envelope struct {
 	traceState  []byte        // raw JSON
 }
 
+// The content types of structured mode, and of others than JSON.
+const (
+	typeStructured = "application/cloudevents+json"
+	typeBatch      = "application/cloudevents-batch"
+	typeEvent      = "application/cloudevents"
+)
+
 // declaresEnvelope reports whether a record's content type says structured mode.
-func declaresEnvelope(m Message) bool {
-	const structured = "application/cloudevents+json"
+func declaresEnvelope(m Message) bool { return contentTypeIs(m, typeStructured) }
+
+// contentTypeIs reports whether a record's content type begins so.
+func contentTypeIs(m Message, kind string) bool {
 	for _, h := range m.Headers {
-		if strings.EqualFold(h.Key, "content-type") && len(h.Value) >= len(structured) &&
-			strings.EqualFold(string(h.Value[:len(structured)]), structured) {
+		if strings.EqualFold(h.Key, "content-type") && len(h.Value) >= len(kind) &&
+			strings.EqualFold(string(h.Value[:len(kind)]), kind) {
 			return true
 		}
 	}
 	return false
+}
+
+// noEnvelope names a value that is a CloudEvent, but none in JSON.
+func noEnvelope(m Message) error {
+	switch first := bytes.TrimLeft(m.Value, " \t\r\n"); {
+	case len(first) == 0 || first[0] == '{' || !contentTypeIs(m, typeEvent):
+		return nil
+	case contentTypeIs(m, typeBatch):
+		return &Unreadable{NotJSON, "the value is a batch of CloudEvents; emit every event as a record of its own"}
+	case !declaresEnvelope(m):
+		return &Unreadable{NotJSON, "the value is a CloudEvent in another format than JSON; emit application/cloudevents+json"}
+	}
+	return nil
 }
 
 // note takes a member that is no field of an intent.

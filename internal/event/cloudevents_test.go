@@ -40,6 +40,9 @@ func TestDecodeCloudEvents(t *testing.T) {
 		{"structured, an attribute like the id", envelope1(`"intent_id":"other","data":` + intent), []Header{structured}},
 		{"structured, base64", envelope1(`"data_base64":"` + in64 + `"`), []Header{structured}},
 		{"structured, data null and base64", envelope1(`"data":null,"data_base64":"` + in64 + `"`), []Header{structured}},
+		{"structured, data in base64 with the names of attributes", envelope1(`"data_base64":"` + base64.StdEncoding.EncodeToString([]byte(with(`"source":"web","id":"7"`))) + `"`), []Header{structured}},
+		{"f01, data with the names of attributes", envelope1(`"data":` + with(`"source":"web","type":"top-up","id":"7","specversion":"x","data":[]`)), []Header{structured}},
+		{"f01, an extension of the same name", envelope1(`"tenant":"a","data":` + with(`"tenant":"a"`)), nil},
 		{"by its looks", envelope1(`"data":` + intent), nil},
 		{"by its looks, base64", envelope1(`"data_base64":"` + in64 + `"`), nil},
 		{"by its looks, though another content type", envelope1(`"data":` + intent), []Header{header("content-type", "application/json")}},
@@ -86,6 +89,31 @@ func TestDecodeBadCloudEvents(t *testing.T) {
 				t.Errorf("Decode(%s) = %v, want %s", tt.value, err, tt.want)
 			}
 		})
+	}
+}
+
+// What is a CloudEvent, but not one in JSON, is called so.
+func TestDecodeNamesOtherFormsOfCloudEvents(t *testing.T) {
+	for _, tt := range []struct{ contentType, value, want string }{
+		{"application/cloudevents-batch+json; charset=UTF-8", "[" + envelope1(`"data":{}`) + "]", "the value is a batch of CloudEvents; emit every event as a record of its own"},
+		{"application/cloudevents-batch+json", " []", "the value is a batch of CloudEvents; emit every event as a record of its own"},
+		{"application/cloudevents+avro", "\x02\x04", "the value is a CloudEvent in another format than JSON; emit application/cloudevents+json"},
+		{"application/cloudevents+protobuf", "\x0a\x01a", "the value is a CloudEvent in another format than JSON; emit application/cloudevents+json"},
+	} {
+		m := Message{Value: []byte(tt.value), Headers: []Header{header("content-type", tt.contentType)}}
+		_, err := NewDecoder(DecoderConfig{}).Decode(t.Context(), m)
+		var un *Unreadable
+		if !errors.As(err, &un) || un.Reason != NotJSON || un.Text != tt.want {
+			t.Errorf("Decode(%s) = %v, want %s", tt.contentType, err, tt.want)
+		}
+	}
+}
+
+// A name that comes twice within one of the two scopes is a violation, still.
+func TestDecodeRepeatedNamesWithinTheData(t *testing.T) {
+	vs := decoded(t, envelope1(`"data":`+with(`"source":"a","source":"b"`))).Violations
+	if len(vs) != 1 || vs[0].Field != "source" {
+		t.Errorf("violations = %v, want one of source", vs)
 	}
 }
 

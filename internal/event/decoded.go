@@ -33,6 +33,14 @@ type Unreadable struct {
 // Error returns reason and sentence.
 func (u *Unreadable) Error() string { return fmt.Sprintf("%s: %s", u.Reason, u.Text) }
 
+// of returns it with the schema that its sentence is about as the subject.
+func (u *Unreadable) of(n schemaName) *Unreadable {
+	if u.Reason != UnknownSchema {
+		return u
+	}
+	return &Unreadable{u.Reason, n.String() + " " + u.Text}
+}
+
 // A DeadReason is why a record went to the dead letters; header "paylink-reason".
 type DeadReason string
 

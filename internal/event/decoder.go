@@ -4,11 +4,8 @@ import (
 	"context"
 	"sync"
 
-	"github.com/twmb/avro"
-
 	"paylink/internal/payment"
 	"paylink/schemas"
-	"paylink/schemas/contract"
 )
 
 // A DecoderConfig says which merchants there are.
@@ -51,7 +48,6 @@ type Decoder struct {
 type desk struct {
 	draft draft
 	json  jsonReader
-	avro  contract.AvroPaymentIntent
 }
 
 // NewDecoder returns a Decoder.
@@ -104,13 +100,9 @@ func (d *Decoder) read(ctx context.Context, k *desk, m Message) (envelope, error
 	}
 	switch r.format {
 	case schemas.Avro:
-		return envelope{}, readAvro(k, r.avro, r.plan, f.body)
+		return envelope{}, readAvro(k, r.avro, f.schemaName, f.body)
 	case schemas.Protobuf:
-		body, err := r.proto.bodyOf(&f)
-		if err != nil {
-			return envelope{}, err
-		}
-		return envelope{}, readProtobuf(k, body)
+		return envelope{}, r.proto.read(k, &f)
 	}
 	m.Value = f.body
 	return d.readJSON(k, m)
@@ -119,18 +111,17 @@ func (d *Decoder) read(ctx context.Context, k *desk, m Message) (envelope, error
 // An intentReader is what reads the intents of one writer's schema.
 type intentReader struct {
 	format schemas.Format
-	avro   *avro.Schema
-	plan   avroPlan
-	proto  protoWriter
+	avro   *avroWriter
+	proto  protoIntents
 }
 
 func compileIntent(w WriterSchema) (r intentReader, bad *Unreadable) {
 	r.format = w.Format
 	switch w.Format {
 	case schemas.Avro:
-		r.avro, r.plan, bad = resolveAvro(w, schemas.Intent)
+		r.avro, bad = compileAvro(w)
 	case schemas.Protobuf:
-		r.proto, bad = resolveProtobuf(w, (&contract.PaymentIntent{}).ProtoReflect().Descriptor())
+		r.proto, bad = compileProtoIntents(w)
 	}
 	return r, bad
 }
@@ -139,6 +130,5 @@ func compileIntent(w WriterSchema) (r intentReader, bad *Unreadable) {
 func (d *Decoder) putBack(k *desk) {
 	k.draft.reset()
 	k.json.release()
-	k.avro = contract.AvroPaymentIntent{}
 	d.desks.Put(k)
 }

@@ -58,6 +58,11 @@ func newDraft() draft { return draft{said: make([]said, len(payment.Fields))} }
 func (dr *draft) reset() {
 	dr.restart()
 	dr.repeats = dr.repeats[:0]
+	dr.forgetOthers()
+}
+
+// forgetOthers forgets the names that are no field of ours: another object begins.
+func (dr *draft) forgetOthers() {
 	if len(dr.others) > keepOthers {
 		dr.others = nil
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -194,9 +193,9 @@ func assign(in *payment.Intent, f *payment.Field, v string) {
 	case "currency":
 		in.Currency = v
 	case "expires_at":
-		in.ExpiresAt, _ = time.Parse(time.RFC3339, v)
+		in.ExpiresAt, _ = payment.ParseTime(v)
 	case "created_at":
-		in.CreatedAt, _ = time.Parse(time.RFC3339, v)
+		in.CreatedAt, _ = payment.ParseTime(v)
 	}
 }
 

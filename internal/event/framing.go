@@ -1,7 +1,10 @@
 package event
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -26,6 +29,24 @@ const (
 	maxIndex = 8
 )
 
+// The headers in which Apicurio's serializers name the schema of a value, by an
+// id of 8 bytes: names from KafkaSerdeHeaders (apicurio/apicurio-registry). The
+// registry's Confluent API knows schemas by their content id.
+const (
+	headerContentID   = "apicurio.value.contentId"
+	headerGlobalID    = "apicurio.value.globalId"
+	headerContentHash = "apicurio.value.contentHash"
+	headerArtifactID  = "apicurio.value.artifactId"
+)
+
+// Beginnings of values that other registries' serializers write.
+const (
+	magicGlue  = 3 // AWS Glue: then the compression, and a UUID
+	glueSize   = 1 + 1 + 16
+	longIDSize = 1 + 8 // Apicurio's ids of 8 bytes
+	azureType  = "avro/binary+"
+)
+
 // A schemaName names a schema as a record does.
 type schemaName struct {
 	id   int
@@ -36,6 +57,7 @@ type schemaName struct {
 type frame struct {
 	schemaName
 	head  bool   // named in the header: index is there, too
+	alone bool   // in a header that has no index: the file must have one message
 	index []byte // what follows the name in the header
 	body  []byte // the value; with its message index, unless that is in the header
 }
@@ -47,6 +69,12 @@ func frameOf(m *Message) (frame, bool, error) {
 		f.body = m.Value
 		return f, true, err
 	}
+	if f, framed, err := frameOfApicurio(m); framed || err != nil {
+		return f, framed, err
+	}
+	if text := foreignFrame(m); text != "" {
+		return frame{}, false, &Unreadable{UnknownSchema, text}
+	}
 	if len(m.Value) < idSize || m.Value[0] != magicID {
 		return frame{}, false, nil
 	}
@@ -54,6 +82,40 @@ func frameOf(m *Message) (frame, bool, error) {
 	var err error
 	f.id, f.body, err = (*sr.ConfluentHeader)(nil).DecodeID(m.Value)
 	return f, err == nil, nil
+}
+
+// frameOfApicurio returns the frame of a record whose schema Apicurio's headers
+// name. JSON needs no schema to be read.
+func frameOfApicurio(m *Message) (frame, bool, error) {
+	if len(m.Headers) == 0 || m.Value[0] == '{' {
+		return frame{}, false, nil
+	}
+	if h := m.Header(headerContentID); len(h) == 8 {
+		if id := binary.BigEndian.Uint64(h); id <= math.MaxInt32 {
+			return frame{schemaName: schemaName{id: int(id)}, head: true, alone: true, body: m.Value}, true, nil
+		}
+	}
+	for _, name := range []string{headerContentID, headerGlobalID, headerContentHash, headerArtifactID} {
+		if m.Header(name) != nil {
+			return frame{}, false, &Unreadable{UnknownSchema, "header " + name + " names the schema, which the registry's Confluent API cannot look up by; let the serializer use the content id (apicurio.registry.use-id=contentId)"}
+		}
+	}
+	return frame{}, false, nil
+}
+
+// foreignFrame is a sentence about a value that another registry's serializer
+// wrote, or "".
+func foreignFrame(m *Message) string {
+	v := m.Value
+	switch {
+	case len(v) >= glueSize && v[0] == magicGlue && (v[1] == 0 || v[1] == 5):
+		return "the value has the framing of AWS Glue (schema version " + uuid.UUID(v[2:glueSize]).String() + "), which this service cannot look up; use a serializer of Confluent's format"
+	case len(v) >= longIDSize && bytes.Equal(v[:idSize], make([]byte, idSize)):
+		return "the value starts with a schema id of 8 bytes, as some of Apicurio's serializers write; let them write 4 bytes of the content id (Default4ByteIdHandler and apicurio.registry.use-id=contentId)"
+	case v[0] != '{' && contentTypeIs(*m, azureType):
+		return "content type " + azureType + "… names a schema of Azure's registry, which this service cannot look up; use a serializer of Confluent's format"
+	}
+	return ""
 }
 
 func frameOfHeader(h []byte) (frame, error) {

@@ -36,6 +36,9 @@ func (r *jsonReader) release() { r.start(nil) }
 // readJSON reads a record's value: the intent itself, or a CloudEvents envelope
 // that holds it. The envelope is returned, zero if there is none.
 func (d *Decoder) readJSON(k *desk, m Message) (envelope, error) {
+	if err := noEnvelope(m); err != nil {
+		return envelope{}, err
+	}
 	env := envelope{declared: declaresEnvelope(m)}
 	if err := d.readObject(k, m.Value, &env); err != nil {
 		return envelope{}, err
@@ -48,6 +51,7 @@ func (d *Decoder) readJSON(k *desk, m Message) (envelope, error) {
 		return envelope{}, err
 	}
 	k.draft.restart()
+	k.draft.forgetOthers() // the envelope and its data are two scopes
 	return env, d.readObject(k, data, nil)
 }
 
@@ -221,14 +225,27 @@ func (r *jsonReader) skip() error {
 	}
 }
 
+// beginnings are those of values that are something else than JSON.
+var beginnings = []struct{ prefix, is string }{
+	{"\xef\xbb\xbf", "the value starts with a byte order mark; emit UTF-8 without it"},
+	{"\xff\xfe", "the value is UTF-16; emit JSON in UTF-8"},
+	{"\xfe\xff", "the value is UTF-16; emit JSON in UTF-8"},
+	{"\x00", "the value starts with a zero byte, as the framing of a schema registry does; emit plain JSON"},
+	{"\xc3\x01", "the value is in Avro's single-object encoding, which names no schema of the registry; use a serializer of Confluent's format, or emit plain JSON"},
+	{"Obj\x01", "the value is an Avro file; use a serializer of Confluent's format, or emit plain JSON"},
+	{"\x1f\x8b", "the value is compressed with gzip; emit plain JSON, and let the producer's compression.type compress"},
+	{"<", "the value is XML or HTML; emit JSON"},
+}
+
 // notObject says what else than an object the record holds.
 func (r *jsonReader) notObject() error {
+	for _, b := range beginnings {
+		if bytes.HasPrefix(r.src, []byte(b.prefix)) {
+			return &Unreadable{NotJSON, b.is}
+		}
+	}
 	kind, _, err := r.raw()
 	switch {
-	case bytes.HasPrefix(r.src, []byte("\xef\xbb\xbf")):
-		return &Unreadable{NotJSON, "the value starts with a byte order mark; emit UTF-8 without it"}
-	case len(r.src) > 0 && r.src[0] == 0:
-		return &Unreadable{NotJSON, "the value starts with a zero byte, as the framing of a schema registry does; emit plain JSON"}
 	case errors.Is(err, io.EOF):
 		return &Unreadable{NotJSON, "the value holds nothing but white space"}
 	case err != nil:
@@ -265,16 +282,20 @@ func takesNumber(k payment.Kind) bool {
 
 // typeRule is the rule that a value of a wrong JSON type breaks.
 func typeRule(want payment.Kind, is jsontext.Kind) string {
-	rule := "must be a string"
+	return mustBe(want) + ", is " + kindName(is)
+}
+
+// mustBe is the rule about the type of a field.
+func mustBe(want payment.Kind) string {
 	switch {
 	case want == payment.Pairs:
-		rule = "must be an object of strings"
+		return "must be an object of strings"
 	case want == payment.Flag:
-		rule = "must be true, false, 0 or 1"
+		return "must be true, false, 0 or 1"
 	case takesNumber(want):
-		rule = "must be a number or a string"
+		return "must be a number or a string"
 	}
-	return rule + ", is " + kindName(is)
+	return "must be a string"
 }
 
 func kindName(k jsontext.Kind) string {

@@ -64,7 +64,7 @@ func compileOutcome(w WriterSchema) (r boundReader, bad *Unreadable) {
 	r.format = w.Format
 	switch w.Format {
 	case schemas.Avro:
-		r.avro, _, bad = resolveAvro(w, schemas.Outcome)
+		r.avro, bad = resolveAvro(w, schemas.Outcome)
 	case schemas.Protobuf:
 		r.proto, bad = resolveProtobuf(w, (&contract.PaymentOutcome{}).ProtoReflect().Descriptor())
 	}

@@ -1,15 +1,14 @@
 package event
 
 import (
-	"context"
 	"fmt"
 
-	"github.com/bufbuild/protocompile"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // A protoWriter is a writer's Protobuf file: for each message in it, by its
-// index, why it cannot be read as a record of ours, or nil.
+// index, why it cannot be read as a record of ours, or nil. It is for outcomes,
+// whose writers have our schemas, perhaps later ones.
 type protoWriter map[string]*Unreadable
 
 // maxMessages bounds how many messages of a file are looked at.
@@ -17,33 +16,35 @@ const maxMessages = 256
 
 // resolveProtobuf compares the messages of a writer's file with ours. Protobuf
 // finds fields by their numbers alone, so a message in which number 4 is
-// something else than an amount must not be read as an intent.
+// something else than an amount must not be read as ours.
 func resolveProtobuf(w WriterSchema, ours protoreflect.MessageDescriptor) (protoWriter, *Unreadable) {
-	const name = "writer.proto"
-	sources := map[string]string{name: w.Text}
-	for _, ref := range w.References {
-		sources[ref.Name] = ref.Text
-	}
-	c := protocompile.Compiler{Resolver: protocompile.WithStandardImports(
-		&protocompile.SourceResolver{Accessor: protocompile.SourceAccessorFromMap(sources)})}
-	files, err := c.Compile(context.Background(), name)
-	if err != nil {
-		return nil, &Unreadable{UnknownSchema, "is no Protobuf schema that can be read"}
+	file, bad := compileProtobuf(w)
+	if bad != nil {
+		return nil, bad
 	}
 	pw := protoWriter{}
-	pw.add(nil, files[0].Messages(), ours)
+	eachMessage(file, func(key string, m protoreflect.MessageDescriptor) {
+		pw[key] = readsAs(m, ours)
+	})
 	return pw, nil
 }
 
-func (pw protoWriter) add(above []int, messages protoreflect.MessageDescriptors, ours protoreflect.MessageDescriptor) {
-	for i := range messages.Len() {
-		if len(pw) == maxMessages || len(above) == maxIndex {
-			return
+// eachMessage calls do with the messages of a file, by their index.
+func eachMessage(file protoreflect.FileDescriptor, do func(key string, m protoreflect.MessageDescriptor)) {
+	left := maxMessages
+	var walk func(above []int, messages protoreflect.MessageDescriptors)
+	walk = func(above []int, messages protoreflect.MessageDescriptors) {
+		for i := range messages.Len() {
+			if left == 0 || len(above) == maxIndex {
+				return
+			}
+			left--
+			index := append(above[:len(above):len(above)], i)
+			do(indexKey(index), messages.Get(i))
+			walk(index, messages.Get(i).Messages())
 		}
-		index := append(above[:len(above):len(above)], i)
-		pw[indexKey(index)] = readsAs(messages.Get(i), ours)
-		pw.add(index, messages.Get(i).Messages(), ours)
 	}
+	walk(nil, file.Messages())
 }
 
 func indexKey(index []int) string {
@@ -96,11 +97,7 @@ func sameWire(a, b protoreflect.FieldDescriptor) bool {
 	if a.Kind() == protoreflect.MessageKind && b.Kind() == protoreflect.MessageKind {
 		return a.Message().FullName() == b.Message().FullName() || a.Message().FullName().Parent() != "google.protobuf"
 	}
-	return a.Kind() == b.Kind() || varint(a.Kind()) && varint(b.Kind())
-}
-
-func varint(k protoreflect.Kind) bool {
-	return k == protoreflect.Int32Kind || k == protoreflect.Int64Kind || k == protoreflect.Uint32Kind || k == protoreflect.Uint64Kind
+	return a.Kind() == b.Kind()
 }
 
 // bodyOf returns the body of a frame whose message can be read.
@@ -111,10 +108,14 @@ func (pw protoWriter) bodyOf(f *frame) ([]byte, error) {
 	}
 	bad, ok := pw[indexKey(index)]
 	if !ok {
-		return nil, &Unreadable{UnknownSchema, fmt.Sprintf("%s has no message with the index that the record names", f.schemaName)}
+		return nil, noSuchMessage(f)
 	}
 	if bad != nil {
-		return nil, &Unreadable{bad.Reason, f.String() + " " + bad.Text}
+		return nil, bad.of(f.schemaName)
 	}
 	return body, nil
+}
+
+func noSuchMessage(f *frame) *Unreadable {
+	return &Unreadable{UnknownSchema, fmt.Sprintf("%s has no message with the index that the record names", f.schemaName)}
 }

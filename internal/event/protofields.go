@@ -21,7 +21,7 @@ import (
 func readProtobuf(k *desk, body []byte) error {
 	r := protoReader{draft: &k.draft}
 	if err := r.read(body); err != nil {
-		return &Unreadable{NotJSON, "the body is no Protobuf message, or holds text that is not UTF-8"}
+		return errNoMessage
 	}
 	for i, field := range protoTimes {
 		if t := r.times[i]; t.given {
@@ -63,7 +63,10 @@ type protoTime struct {
 	nanos   int32
 }
 
-var errProto = errors.New("no Protobuf message")
+var (
+	errProto     = errors.New("no Protobuf message")
+	errNoMessage = &Unreadable{NotJSON, "the body is no Protobuf message, or holds text that is not UTF-8"}
+)
 
 // read reads the fields of an intent.
 func (r *protoReader) read(body []byte) error {

@@ -29,6 +29,10 @@ type WriterSchema struct {
 	Format     schemas.Format
 	Text       string
 	References []SchemaReference // what the text refers to, each after what it refers to itself
+
+	// Unusable says why there is no text that could be read, as a predicate of
+	// the schema: "is larger than …". Empty: there is.
+	Unusable string
 }
 
 // A SchemaReference is a schema that another one refers to, by name.
@@ -91,7 +95,12 @@ func (rs *readers[T]) fetch(ctx context.Context, name schemaName) (text WriterSc
 }
 
 func (rs *readers[T]) make(text WriterSchema, name schemaName) (made compiled[T]) {
-	if made.reader, made.bad = rs.compile(text); made.bad != nil {
+	if text.Unusable != "" {
+		made.bad = &Unreadable{UnknownSchema, text.Unusable}
+	} else {
+		made.reader, made.bad = rs.compile(text)
+	}
+	if made.bad != nil {
 		made.bad = &Unreadable{made.bad.Reason, name.String() + " " + made.bad.Text}
 	}
 	return made

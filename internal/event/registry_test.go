@@ -237,18 +237,14 @@ func TestDecodeResolvesTheWritersSchema(t *testing.T) {
 			record + `{"name":"description","type":"string"},{"name":"cart","type":{"type":"array","items":"long"}},{"name":"amount","type":"string"},{"name":"intent_id","type":"string"}]}`,
 			o{"description": "d", "cart": []int64{1, 2}, "amount": "10", "intent_id": "ord-1"}},
 		{"unions the other way round, and a null",
-			record + `{"name":"intent_id","type":["string","null"]},{"name":"amount","type":["null","string"]},{"name":"description","type":"string"},{"name":"currency","type":"null"}]}`, nil},
+			record + `{"name":"intent_id","type":["string","null"]},{"name":"amount","type":["null","string"]},{"name":"description","type":"string"},{"name":"currency","type":"null"}]}`,
+			o{"intent_id": "ord-1", "amount": "10", "description": "d", "currency": nil}},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := ours()
 			s[20] = WriterSchema{Format: schemas.Avro, Text: tt.schema}
 			d := NewDecoder(DecoderConfig{DefaultMerchant: "540001", Schemas: s})
-			if tt.value == nil { // Avro cannot make a required string of a union with null
-				_, err := d.Decode(t.Context(), Message{Value: framed(20, "")})
-				wantReason(t, err, UnknownSchema)
-				return
-			}
 			got, err := d.Decode(t.Context(), Message{Value: framed(20, avroBody(t, tt.schema, tt.value))})
 			if diff := cmp.Diff(decoded(t, "{"+least+"}"), got, asWritten); err != nil || diff != "" {
 				t.Errorf("case %d: %v (-want +got):\n%s", i, err, diff)
@@ -278,16 +274,15 @@ func TestDecodeUnreadableFrames(t *testing.T) {
 	const ids = `{"name":"intent_id","type":"string"},{"name":"description","type":"string"},`
 	s := ours()
 	s[30] = avroOf(ids + `{"name":"amount","type":{"type":"bytes","logicalType":"decimal","precision":10,"scale":2}}`)
-	s[31] = avroOf(ids + `{"name":"amount","type":"double"}`)
-	s[32] = avroOf(ids + `{"name":"amount","type":"string"},{"name":"expires_at","type":["null",{"type":"long","logicalType":"timestamp-micros"}],"default":null}`)
 	s[33] = WriterSchema{Format: schemas.Avro, Text: `"string"`}
 	s[34] = WriterSchema{Format: schemas.Avro, Text: `{"type":"recor`}
 	s[35] = avroOf(`{"name":"amount","type":"string"}`)
+	s[36] = WriterSchema{Format: schemas.Avro, Text: `["null","string",{"type":"record","name":"A","fields":[]}]`}
+	s[37] = WriterSchema{Format: schemas.Avro, Text: `["null",{"type":"record","name":"A","fields":[]},{"type":"record","name":"B","fields":[{"name":"intent_id","type":"string"}]}]`}
 	s[40] = protoOf("message A { string intent_id = 1; string total = 4; string amount = 5; }")
-	s[41] = protoOf("message A { string intent_id = 1; double amount = 4; }")
 	s[42] = protoOf("message A { int64 x = 100; }")
 	s[43] = protoOf("message A {")
-	s[44] = protoOf("message A { string intent_id = 1; int64 expires_at = 30; }")
+	s[44] = protoOf("import \"shop/other.proto\"; message A { string intent_id = 1; shop.Other amount = 4; }")
 	ourAvro, ourProto := avroBody(t, s[5].Text, fullAvro()), protoBody(t, fullProtobuf())
 	long := string([]byte{0xfe, 0xff, 0xff, 0xff, 0x0f}) // an Avro length of 2 GiB
 	tests := []struct {
@@ -300,19 +295,22 @@ func TestDecodeUnreadableFrames(t *testing.T) {
 		{"unknown GUID", Message{Value: []byte("{}"), Headers: []Header{{headerValueSchema, []byte("\x010123456789abcdef")}}}, UnknownSchema},
 		{"GUID cut short", Message{Value: []byte("{}"), Headers: []Header{{headerValueSchema, []byte("\x010123")}}}, UnknownSchema},
 		{"empty header", Message{Value: []byte("{}"), Headers: []Header{{headerValueSchema, []byte{}}}}, UnknownSchema},
-		{"amount as a decimal in bytes", Message{Value: framed(30, "")}, UnknownSchema},
-		{"amount as a double", Message{Value: framed(31, "")}, UnknownSchema},
-		{"time in microseconds", Message{Value: framed(32, "")}, UnknownSchema},
+		{"a decimal cut short", Message{Value: framed(30, "\x02a\x02d\x08\x01")}, NotJSON},
+		{"a union without an intent", Message{Value: framed(36, "\x04")}, UnknownSchema},
+		{"the null of a union", Message{Value: framed(37, "\x00")}, Empty},
+		{"another type of a union", Message{Value: framed(37, "\x02")}, UnknownSchema},
+		{"no branch of a union", Message{Value: framed(37, "\x06")}, NotJSON},
+		{"a union without its branch", Message{Value: framed(37, "")}, NotJSON},
 		{"Avro that is no record", Message{Value: framed(33, "")}, UnknownSchema},
 		{"a schema that is none", Message{Value: framed(34, "")}, UnknownSchema},
 		{"Avro without intent id", Message{Value: framed(35, "")}, UnknownSchema},
-		{"number 4 is another field", Message{Value: framed(40, "\x00")}, UnknownSchema},
-		{"amount as a Protobuf double", Message{Value: framed(41, "\x00")}, UnknownSchema},
+		{"numbers of another message, cut short", Message{Value: framed(40, "\x00\x0a\x05a")}, NotJSON},
 		{"a message without intent id", Message{Value: framed(42, "\x00")}, UnknownSchema},
 		{"Protobuf that does not compile", Message{Value: framed(43, "\x00")}, UnknownSchema},
-		{"a time as a number", Message{Value: framed(44, "\x00")}, UnknownSchema},
+		{"an import that nobody knows", Message{Value: framed(44, "\x00")}, UnknownSchema},
 		{"no such message index", Message{Value: framed(9, "\x02\x06"+ourProto)}, UnknownSchema},
 		{"outcome in the intent topic", Message{Value: framed(10, "\x00")}, UnknownSchema},
+		{"outcome in the intent topic, Avro", Message{Value: framed(6, "")}, UnknownSchema},
 		{"message index cut short", Message{Value: framed(9, "\x04\x02")}, NotJSON},
 		{"message index of a billion", Message{Value: framed(9, "\xfe\xff\xff\xff\x0f")}, NotJSON},
 		{"message index below zero", Message{Value: framed(9, "\x01")}, NotJSON},
@@ -381,11 +379,11 @@ func TestReferencesOfAWritersSchema(t *testing.T) {
 func TestWritersAreForgottenInTheEnd(t *testing.T) {
 	s := shelf{}
 	for id := range 3 * maxReaders {
-		s[id] = WriterSchema{Format: schemas.JSONSchema, Text: "{}"}
+		s[1+id] = WriterSchema{Format: schemas.JSONSchema, Text: "{}"}
 	}
 	d := NewDecoder(DecoderConfig{DefaultMerchant: "540001", Schemas: s})
 	for id := range 3 * maxReaders {
-		if _, err := d.Decode(t.Context(), Message{Value: framed(id, "{"+least+"}")}); err != nil {
+		if _, err := d.Decode(t.Context(), Message{Value: framed(1+id, "{"+least+"}")}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,24 +18,26 @@ const (
 var (
 	errEmpty  = errors.New("the answer is empty")
 	errHTML   = errors.New("the answer is HTML")
-	errBroken = errors.New("the answer is no well-formed XML message in UTF-8")
+	errBroken = errors.New("the answer is no well-formed XML message")
 )
 
 // A message is the top-level fields of an answer.
 type message []Field
 
-// parse reads an XML message in UTF-8, whatever its root is called. Values are
+// parse reads an XML message, whatever its root is called, in UTF-8 or in the
+// charset that its declaration names. Values are
 // kept as they are, blanks included, since they are hashed. Attributes,
 // comments and namespaces are ignored; a document type, text between elements
 // and anything after the root make the message broken.
 func parse(body []byte) (message, error) {
-	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
+	body = bytes.TrimPrefix(body, []byte(markUTF8))
 	if start := bytes.TrimLeft(body, " \t\r\n"); len(start) == 0 {
 		return nil, errEmpty
 	} else if looksLikeHTML(start) {
 		return nil, errHTML
 	}
 	d := xml.NewDecoder(bytes.NewReader(body))
+	d.CharsetReader = charsetReader
 	var t tree
 	for {
 		tok, err := d.Token()

@@ -13,7 +13,8 @@ const (
 	CauseDNS            = "dns"             // the gateway's name does not resolve
 	CauseConnect        = "connect"         // refused or unreachable
 	CauseConnectTimeout = "connect_timeout" // no connection in time
-	CauseTLS            = "tls"             // the handshake failed, or a proxy's CONNECT did
+	CauseTLS            = "tls"             // the handshake failed
+	CauseProxy          = "proxy"           // a proxy refused to connect us
 	CauseStale          = "stale"           // a kept connection was closed before the call was written
 	CauseTimeout        = "timeout"         // sent, but no whole answer in time
 	CauseCut            = "cut"             // sent, and the connection ended before the whole answer
@@ -26,6 +27,7 @@ const (
 	CauseHTTP5xx   = "http_5xx"   // HTTP 5xx
 	CauseHTTPOdd   = "http_odd"   // any other HTTP status that is not 2xx
 	CauseTooLarge  = "too_large"  // larger than Config.MaxAnswer
+	CauseEncoding  = "encoding"   // compressed in a way that is not known, or broken
 	CauseEmpty     = "empty"      // no body
 	CauseHTML      = "html"       // HTML instead of XML
 	CauseBrokenXML = "broken_xml" // anything else that is no well-formed XML
@@ -38,7 +40,7 @@ const (
 	CauseUnknownStatus = "unknown_status" // pg_status is another word
 	CauseBadPaymentID  = "bad_payment_id" // signed, but the payment id is missing or no positive int64
 	CauseBadURL        = "bad_url"        // signed, but the link is missing or none that may be published; Err says why
-	CauseBadURLType    = "bad_url_type"   // signed, but the kind of page is missing or unknown
+	CauseBadURLType    = "bad_url_type"   // signed, but the kind of page is missing, or no word
 	CauseBadState      = "bad_state"      // signed, but the payment's status is missing
 	CauseOtherOrder    = "other_order"    // signed, but about another order
 

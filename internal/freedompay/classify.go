@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"paylink/internal/payment"
 )
@@ -19,6 +20,7 @@ type reply struct {
 	header   http.Header
 	body     []byte
 	tooLarge bool // the body was longer than we read
+	packed   bool // the body is compressed, and cannot be unpacked
 }
 
 // A question is what was asked, as far as it matters to understand a reply.
@@ -31,11 +33,8 @@ type question struct {
 }
 
 // link understands the reply to Init. The error is nil only for a signed "ok"
-// with payment id, link and kind of page.
-//
-// A kind of page that the gateway's page does not name is in doubt, although
-// the link is proven: consumers choose by the kind, and we would not know what
-// we publish.
+// with payment id, link and kind of page. The kind is passed on in the gateway's
+// own words, also those that its page does not name: a signed link is a link.
 func (q question) link(r reply) (payment.Link, *payment.GatewayError) {
 	m, ge := q.signedOK(r)
 	if ge != nil {
@@ -55,7 +54,7 @@ func (q question) link(r reply) (payment.Link, *payment.GatewayError) {
 		ge := q.signedDoubt(r, CauseBadURL)
 		ge.Err = errors.New("the link " + wrong)
 		return payment.Link{}, ge
-	case l.RedirectURLType != payment.URLNeedData && l.RedirectURLType != payment.URLPaymentSystem:
+	case !isWord(l.RedirectURLType):
 		return payment.Link{}, q.signedDoubt(r, CauseBadURLType)
 	}
 	return l, nil
@@ -169,10 +168,13 @@ func (q question) signedDoubt(r reply, cause string) *payment.GatewayError {
 
 // message parses the body.
 func (r reply) message() (message, error) {
-	if r.tooLarge {
+	switch {
+	case r.tooLarge:
 		return nil, errTooLarge
+	case r.packed:
+		return nil, errEncoding
 	}
-	return parse(r.body)
+	return parse(inUTF8(r.header, r.body))
 }
 
 var errTooLarge = errors.New("the answer is too large")
@@ -183,6 +185,8 @@ func (r reply) cause(err error) string {
 	switch err {
 	case errTooLarge:
 		return CauseTooLarge
+	case errEncoding:
+		return httpCause(r.status, CauseEncoding)
 	case errEmpty:
 		return httpCause(r.status, CauseEmpty)
 	case errHTML:
@@ -241,6 +245,13 @@ func paymentID(s string) int64 {
 	}
 	return id
 }
+
+// isWord reports whether a text can be passed on as a word of the gateway's.
+func isWord(s string) bool {
+	return strings.TrimSpace(s) != "" && len(s) <= maxWord && strings.IndexFunc(s, unicode.IsControl) < 0
+}
+
+const maxWord = 100
 
 // amount returns a plain decimal as it is written, or "".
 func amount(s string) payment.Money {

@@ -108,7 +108,9 @@ func TestLink(t *testing.T) {
 		{"link with blank", 200, signedInit(with(ok, "pg_redirect_url", "https://h/a b")...), verdict{doubt, CauseBadURL, true, ""}},
 		{"link with line end", 200, signedInit(with(ok, "pg_redirect_url", "https://h/a\n")...), verdict{doubt, CauseBadURL, true, ""}},
 		{"no kind of page", 200, signedInit(with(ok, "pg_redirect_url_type", "")...), verdict{doubt, CauseBadURLType, true, ""}},
-		{"unknown kind of page", 200, signedInit(with(ok, "pg_redirect_url_type", "Need Data")...), verdict{doubt, CauseBadURLType, true, ""}},
+		{"blank kind of page", 200, signedInit(with(ok, "pg_redirect_url_type", " ")...), verdict{doubt, CauseBadURLType, true, ""}},
+		{"kind of page with a line end", 200, signedInit(with(ok, "pg_redirect_url_type", "a\nb")...), verdict{doubt, CauseBadURLType, true, ""}},
+		{"a book for a kind of page", 200, signedInit(with(ok, "pg_redirect_url_type", strings.Repeat("a", maxWord+1))...), verdict{doubt, CauseBadURLType, true, ""}},
 
 		// Neither ok nor error.
 		{"signed pending", 200, signedInit(with(ok, "pg_status", "pending")...), verdict{doubt, CausePending, false, ""}},
@@ -161,7 +163,7 @@ func TestLink(t *testing.T) {
 		{"200 HTML", 200, "<!doctype html><title>hello</title>", verdict{doubt, CauseHTML, false, ""}},
 		{"200 JSON", 200, `{"pg_status":"ok"}`, verdict{doubt, CauseBrokenXML, false, ""}},
 		{"200 cut XML", 200, signedInit(ok...)[:150], verdict{doubt, CauseBrokenXML, false, ""}},
-		{"200 other charset", 200, strings.Replace(signedInit(ok...), "utf-8", "koi8-r", 1), verdict{doubt, CauseBrokenXML, false, ""}},
+		{"200 other charset", 200, strings.Replace(signedInit(ok...), "utf-8", "x-nobody-knows", 1), verdict{doubt, CauseBrokenXML, false, ""}},
 		{"200 empty", 200, "", verdict{doubt, CauseEmpty, false, ""}},
 		{"204", 204, "", verdict{doubt, CauseEmpty, false, ""}},
 		{"101", 101, "", verdict{doubt, CauseHTTPOdd, false, ""}},

@@ -132,7 +132,8 @@ func newTransport(c Config) *http.Transport {
 		TLSClientConfig:        tlsConfig,
 		TLSHandshakeTimeout:    c.ConnectTimeout,
 		Protocols:              http1,
-		DisableCompression:     true, // answers are small, and bounded as they come
+		DisableCompression:     true, // answers are small, and unpacked by us if they come packed
+		OnProxyConnectResponse: refusedConnect,
 		MaxIdleConnsPerHost:    c.Concurrency,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeader,
@@ -246,7 +247,7 @@ func (c *Client) merchant(id payment.MerchantID) (payment.Merchant, *payment.Gat
 }
 
 func headers(contentType string) http.Header {
-	h := http.Header{"User-Agent": {"paylink"}, "Accept": {"application/xml, */*;q=0.1"}}
+	h := http.Header{"User-Agent": {"paylink"}, "Accept": {"application/xml, */*;q=0.1"}, "Accept-Encoding": {"identity"}}
 	if contentType != "" {
 		h["Content-Type"] = []string{contentType}
 	}
@@ -291,6 +292,11 @@ func (c *Client) read(resp *http.Response) (reply, error) {
 	}
 	body, err := readAll(io.LimitReader(resp.Body, c.config.MaxAnswer+1), resp.ContentLength)
 	r.body, r.tooLarge = body, int64(len(body)) > c.config.MaxAnswer
+	if err == nil && !r.tooLarge {
+		r.body, err = unpack(resp.Header, body, c.config.MaxAnswer)
+		r.tooLarge, r.packed = err == errTooLarge, err == errEncoding
+		return r, nil
+	}
 	return r, err
 }
 

@@ -5,9 +5,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptrace"
+	"net/url"
+	"strings"
 	"syscall"
 
 	"paylink/internal/payment"
@@ -70,6 +74,7 @@ func (e extent) failure(err error) *payment.GatewayError {
 func (e extent) cause(err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
+	var refused proxyRefusal
 	switch {
 	case e.refused || errors.Is(err, errNoLease):
 		return CauseNoLease
@@ -83,6 +88,8 @@ func (e extent) cause(err error) string {
 		return CauseTimeout
 	case e.connected:
 		return CauseStale
+	case errors.As(err, &refused):
+		return CauseProxy
 	case errors.As(err, &dns):
 		return CauseDNS
 	case isTimeout(err):
@@ -91,6 +98,22 @@ func (e extent) cause(err error) string {
 		return CauseConnect
 	}
 	return CauseTLS
+}
+
+// A proxyRefusal is the HTTP status with which a proxy refused to connect us.
+type proxyRefusal int
+
+func (status proxyRefusal) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("the proxy answered CONNECT with %d %s", int(status), http.StatusText(int(status))))
+}
+
+// refusedConnect tells a refusal by its status; the transport itself would only
+// give the proxy's words.
+func refusedConnect(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode != http.StatusOK {
+		return proxyRefusal(answer.StatusCode)
+	}
+	return nil
 }
 
 func isTimeout(err error) bool {
@@ -106,6 +129,9 @@ func shown(err error) error {
 		if errors.Is(err, plain) {
 			return plain
 		}
+	}
+	if e, ok := errors.AsType[proxyRefusal](err); ok {
+		return e
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		return e

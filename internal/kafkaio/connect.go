@@ -11,7 +11,6 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
-	"github.com/segmentio/kafka-go/sasl/scram"
 
 	"paylink/internal/payment"
 )
@@ -109,10 +108,8 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 	switch s.Mechanism {
 	case SASLPlain:
 		return plain.Mechanism{Username: s.Username, Password: s.Password.Reveal()}, nil
-	case SASLScram256:
-		return scram.Mechanism(scram.SHA256, s.Username, s.Password.Reveal())
-	case SASLScram512:
-		return scram.Mechanism(scram.SHA512, s.Username, s.Password.Reveal())
+	case SASLScram256, SASLScram512:
+		return newScram(s.Mechanism, s.Username, s.Password)
 	}
 	return nil, fmt.Errorf("unknown SASL mechanism %q: want %s, %s or %s", s.Mechanism, SASLPlain, SASLScram256,
 		SASLScram512)

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -197,8 +196,8 @@ func (f *Field) checkKind(v string) string {
 			return "must be an IPv4 or IPv6 address"
 		}
 	case Time:
-		if _, err := time.Parse(time.RFC3339, v); err != nil {
-			return "must be an RFC 3339 time, like 2026-11-23T12:00:00Z"
+		if _, err := ParseTime(v); err != nil {
+			return "must be an RFC 3339 time from the years 1970 to 9999, like 2026-11-23T12:00:00Z"
 		}
 	}
 	return ""

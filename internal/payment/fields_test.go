@@ -76,7 +76,7 @@ const (
 	noLines    = "must not hold control characters other than tab and line ends"
 	noEmail    = "must be one bare e-mail address"
 	noIP       = "must be an IPv4 or IPv6 address"
-	noTime     = "must be an RFC 3339 time, like 2026-11-23T12:00:00Z"
+	noTime     = "must be an RFC 3339 time from the years 1970 to 9999, like 2026-11-23T12:00:00Z"
 	noUTF8     = "must be valid UTF-8"
 	ofAmount   = "must be between 0.01 and 99999999"
 	ofLifetime = "must be between 300 and 604800"

@@ -84,7 +84,7 @@ func (Failed) outcome()  {}
 type Link struct {
 	PaymentID       int64 // beyond 2³¹ soon
 	RedirectURL     string
-	RedirectURLType string // URLNeedData or URLPaymentSystem
+	RedirectURLType string // in the gateway's words: URLNeedData, URLPaymentSystem or another
 	RedirectQR      string // base64; empty unless the intent asked for it
 }
 

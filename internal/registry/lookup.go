@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,6 +73,9 @@ func (r *Registry) remembered(ctx context.Context, key string, ask func(context.
 
 func (r *Registry) fetch(ctx context.Context, ask func(context.Context) (sr.Schema, error)) (event.WriterSchema, error) {
 	s, err := ask(ctx)
+	if why := unusable(err); why != "" {
+		return event.WriterSchema{Unusable: why}, nil
+	}
 	if err != nil {
 		return event.WriterSchema{}, unknownOr(err)
 	}
@@ -80,7 +84,28 @@ func (r *Registry) fetch(ctx context.Context, ask func(context.Context) (sr.Sche
 		return event.WriterSchema{}, err
 	}
 	w := event.WriterSchema{Format: f, Text: s.Schema}
-	return w, r.addReferences(ctx, &w, s.References, map[string]bool{})
+	err = r.addReferences(ctx, &w, s.References, map[string]bool{})
+	if why := unusable(err); why != "" {
+		return event.WriterSchema{Unusable: why}, nil
+	}
+	return w, err
+}
+
+var errManyReferences = fmt.Errorf("refers to more than %d other schemas", maxReferences)
+
+// unusable says why this version will never read a schema, although the registry
+// has it: asking again would hold its records, and all behind them, for ever. As
+// dead letters they can be redriven. Empty: err says no such thing.
+func unusable(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, errManyReferences):
+		return errManyReferences.Error()
+	case strings.Contains(err.Error(), "unknown schema type"): // sr has no other word for it; without this one we only ask again
+		return "is of a type that this service cannot read: neither Avro, Protobuf nor JSON Schema"
+	}
+	return ""
 }
 
 // addReferences adds what a schema refers to, each after its own references.
@@ -90,7 +115,7 @@ func (r *Registry) addReferences(ctx context.Context, w *event.WriterSchema, ref
 			continue
 		}
 		if seen[ref.Name] = true; len(seen) > maxReferences {
-			return fmt.Errorf("the schema refers to more than %d others", maxReferences)
+			return errManyReferences
 		}
 		s, err := r.cl.SchemaByVersion(ctx, ref.Subject, ref.Version)
 		if err != nil {

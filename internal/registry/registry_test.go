@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"paylink/internal/event"
+	"paylink/internal/payment"
 	"paylink/schemas"
 )
 
@@ -111,7 +112,6 @@ func TestOnlyTheRegistrysWordSaysUnknown(t *testing.T) {
 		"too many requests":      {429, ``},
 		"redirect":               {302, ``},
 		"no JSON":                {200, "hello"},
-		"a type of later":        {200, `{"schemaType":"THRIFT","schema":"x"}`},
 		"a reference that hangs": {200, `{"schema":"x","references":[{"name":"a","subject":"a","version":1}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,6 +137,70 @@ func TestOnlyTheRegistrysWordSaysUnknown(t *testing.T) {
 				t.Error("the error was remembered")
 			}
 		})
+	}
+}
+
+// TestSchemasThatCannotBeUsedAreSaidSo: the registry has them, and nothing
+// changes by asking again.
+func TestSchemasThatCannotBeUsedAreSaidSo(t *testing.T) {
+	refs := func(from int) string {
+		var all []string
+		for i := range maxReferences + 1 {
+			all = append(all, fmt.Sprintf(`{"name":"r%d","subject":"s","version":1}`, from+i))
+		}
+		return "[" + strings.Join(all, ",") + "]"
+	}
+	for name, tt := range map[string]struct{ body, want string }{
+		"a type of later":     {`{"schemaType":"THRIFT","schema":"x"}`, "is of a type that this service cannot read"},
+		"too many references": {`{"schema":"x","references":` + refs(0) + `}`, "refers to more than 32 other schemas"},
+	} {
+		var asked atomic.Int64
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if strings.HasPrefix(req.URL.Path, "/subjects") {
+				_, _ = w.Write([]byte(`{"subject":"s","version":1,"id":1,"schema":"x"}`))
+				return
+			}
+			asked.Add(1)
+			_, _ = w.Write([]byte(tt.body))
+		}))
+		r := newRegistry(t, Config{URL: srv.URL})
+		d := event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001", Schemas: r})
+		for range 2 {
+			_, err := d.Decode(t.Context(), event.Message{Value: []byte("\x00\x00\x00\x00\x07x")})
+			var un *event.Unreadable
+			if !errors.As(err, &un) || un.Reason != event.UnknownSchema || !strings.HasPrefix(un.Text, "schema id 7 "+tt.want) {
+				t.Errorf("%s: Decode = %v, want a dead letter that says it %s", name, err, tt.want)
+			}
+		}
+		if srv.Close(); asked.Load() != 1 {
+			t.Errorf("%s: asked %d times, want once", name, asked.Load())
+		}
+	}
+}
+
+// TestForeignIntentsThroughTheRegistry reads what others wrote, with references,
+// by what a registry gives back.
+func TestForeignIntentsThroughTheRegistry(t *testing.T) {
+	r, inner, _ := fake(t, Config{})
+	const intent = `{"type":"record","name":"Intent","namespace":"shop","fields":[{"name":"intent_id","type":["null","string"]},{"name":"amount","type":"long"},{"name":"description","type":"string"},{"name":"metadata","type":["null",{"type":"map","values":"string"}]}]}`
+	inner.SeedSchema("intent", 1, 1, sr.Schema{Schema: intent, Type: sr.TypeAvro})
+	inner.SeedSchema("other", 1, 2, sr.Schema{Schema: strings.ReplaceAll(one, "One", "Other"), Type: sr.TypeAvro})
+	inner.SeedSchema("several", 1, 3, sr.Schema{Schema: `["Other","shop.Intent"]`, Type: sr.TypeAvro, References: []sr.SchemaReference{
+		{Name: "Other", Subject: "other", Version: 1}, {Name: "shop.Intent", Subject: "intent", Version: 1}}})
+	inner.SeedSchema("lang", 1, 4, sr.Schema{Schema: `syntax = "proto3"; package shop; enum Lang { NONE = 0; kz = 1; }`, Type: sr.TypeProtobuf})
+	inner.SeedSchema("proto", 1, 5, sr.Schema{Type: sr.TypeProtobuf, References: []sr.SchemaReference{{Name: "shop/lang.proto", Subject: "lang", Version: 1}},
+		Schema: `syntax = "proto3"; package shop.v1; import "shop/lang.proto"; import "google/type/money.proto";
+			message Intent { google.type.Money amount = 1; string intent_id = 2; string description = 3; .shop.Lang language = 4; }`})
+	d := event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001", Schemas: r})
+	for name, value := range map[string]string{
+		"Avro, one of several types": "\x00\x00\x00\x00\x03\x02\x02\x02a\xb8\x17\x02d\x00",
+		"Avro":                       "\x00\x00\x00\x00\x01\x02\x02a\xb8\x17\x02d\x00",
+		"Protobuf":                   "\x00\x00\x00\x00\x05\x00\x0a\x08\x0a\x03KZT\x10\xdc\x0b\x12\x01a\x1a\x01d\x20\x01",
+	} {
+		out, err := d.Decode(t.Context(), event.Message{Value: []byte(value)})
+		if err != nil || len(out.Violations) > 0 || out.Intent.ID != "a" || payment.CompareDecimals(string(out.Intent.Amount), "1500") != 0 {
+			t.Errorf("%s: %+v, %v", name, out, err)
+		}
 	}
 }
 

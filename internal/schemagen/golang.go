@@ -122,7 +122,11 @@ func avroTypes(intent []field) ([]byte, error) {
 	fmt.Fprintf(&b, "// %s\n\npackage contract\n\nimport (\n\t\"strconv\"\n\t\"time\"\n)\n\n", generatedBy)
 	fmt.Fprintf(&b, "// Avro%s is the Avro record %s.%s.\ntype Avro%s struct {\n", nameIntent, namespace, nameIntent, nameIntent)
 	for _, f := range intent {
-		fmt.Fprintf(&b, "\t%s %s `avro:%q`\n", goName(f.Name), f.avroGo(), f.Name)
+		tag := f.Name
+		if f.Kind == payment.Time {
+			tag += ",omitzero" // or the zero time would be written as the year 1
+		}
+		fmt.Fprintf(&b, "\t%s %s `avro:%q`\n", goName(f.Name), f.avroGo(), tag)
 	}
 	b.WriteString("}\n\n")
 	eachText(&b, "Avro"+nameIntent, intent)

@@ -38,8 +38,8 @@ type AvroPaymentIntent struct {
 	CommissionDiscountPercentage string            `avro:"commission_discount_percentage"`
 	GenerateQr                   *bool             `avro:"generate_qr"`
 	IdempotencyKey               string            `avro:"idempotency_key"`
-	ExpiresAt                    time.Time         `avro:"expires_at"`
-	CreatedAt                    time.Time         `avro:"created_at"`
+	ExpiresAt                    time.Time         `avro:"expires_at,omitzero"`
+	CreatedAt                    time.Time         `avro:"created_at,omitzero"`
 	Metadata                     map[string]string `avro:"metadata"`
 }
 

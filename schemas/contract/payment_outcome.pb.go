@@ -52,8 +52,8 @@ type PaymentOutcome struct {
 	// The payment link: where to send the payer. It comes from an answer whose signature
 	// verified.
 	RedirectUrl string `protobuf:"bytes,10,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
-	// What the link leads to: a page that asks for data, or the payment system. One of: need
-	// data, payment system.
+	// What the link leads to, in the gateway's words: "need data" is a page that asks for data,
+	// "payment system" the payment system. Other words may come; the link is good all the same.
 	RedirectUrlType string `protobuf:"bytes,11,opt,name=redirect_url_type,json=redirectUrlType,proto3" json:"redirect_url_type,omitempty"`
 	// QR code of the link, base64; there if the intent asked for it with generate_qr.
 	RedirectQr string `protobuf:"bytes,12,opt,name=redirect_qr,json=redirectQr,proto3" json:"redirect_qr,omitempty"`
@@ -306,8 +306,8 @@ type PaymentCreated struct {
 	// The payment link: where to send the payer. It comes from an answer whose signature
 	// verified.
 	RedirectUrl string `protobuf:"bytes,10,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
-	// What the link leads to: a page that asks for data, or the payment system. One of: need
-	// data, payment system.
+	// What the link leads to, in the gateway's words: "need data" is a page that asks for data,
+	// "payment system" the payment system. Other words may come; the link is good all the same.
 	RedirectUrlType string `protobuf:"bytes,11,opt,name=redirect_url_type,json=redirectUrlType,proto3" json:"redirect_url_type,omitempty"`
 	// QR code of the link, base64; there if the intent asked for it with generate_qr.
 	RedirectQr string `protobuf:"bytes,12,opt,name=redirect_qr,json=redirectQr,proto3" json:"redirect_qr,omitempty"`

@@ -16,10 +16,7 @@ var (
 	neededFailed  = []string{"reason", "retryable", "payment_may_exist", "failed_at"}
 )
 
-var (
-	urlTypes = []string{payment.URLNeedData, payment.URLPaymentSystem}
-	reasons  = []payment.Reason{payment.InvalidIntent, payment.Refused, payment.Expired, payment.GaveUp, payment.Duplicate}
-)
+var reasons = []payment.Reason{payment.InvalidIntent, payment.Refused, payment.Expired, payment.GaveUp, payment.Duplicate}
 
 // judge lists every rule that the fields break.
 func (o *fields) judge() []payment.Violation {
@@ -49,9 +46,6 @@ func (o *fields) judge() []payment.Violation {
 	}
 	if o.kind != event.TypeCreated && o.kind != event.TypeFailed {
 		breaks("type", "must be "+event.TypeCreated+" or "+event.TypeFailed)
-	}
-	if o.has["redirect_url_type"] && !slices.Contains(urlTypes, o.created.RedirectURLType) {
-		breaks("redirect_url_type", "must be one of the words of the contract")
 	}
 	if o.has["reason"] && !slices.Contains(reasons, o.failed.Reason) {
 		breaks("reason", "must be one of the words of the contract")

@@ -1,0 +1,75 @@
+package event
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+	"testing"
+
+	"paylink/schemas"
+)
+
+func longID(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
+
+// TestDecodeByApicuriosHeaders: the content id is what the Confluent API knows.
+func TestDecodeByApicuriosHeaders(t *testing.T) {
+	s := ours()
+	s[21] = WriterSchema{Format: schemas.Protobuf, Text: protoFile("", "") + "message Other { string x = 1; }"}
+	d := NewDecoder(DecoderConfig{DefaultMerchant: "540001", Schemas: s})
+	avroText, message := avroBody(t, s[5].Text, fullAvro()), protoBody(t, fullProtobuf())
+	for name, m := range map[string]Message{
+		"Avro":     {Value: []byte(avroText), Headers: []Header{{headerContentID, longID(5)}}},
+		"Protobuf": {Value: []byte(message), Headers: []Header{{headerContentID, longID(9)}, {headerGlobalID, longID(77)}}},
+		"JSON":     {Value: []byte(fullIntent(nil)), Headers: []Header{{headerGlobalID, longID(1)}}},
+	} {
+		if out, err := d.Decode(t.Context(), m); err != nil || len(out.Violations) > 0 || out.Intent.ID != decodedFull().ID {
+			t.Errorf("%s: %+v, %v", name, out, err)
+		}
+	}
+	_, err := d.Decode(t.Context(), Message{Value: []byte(message), Headers: []Header{{headerContentID, longID(21)}}})
+	if wantReason(t, err, UnknownSchema); !strings.Contains(err.Error(), "more than one message") {
+		t.Errorf("a file with two messages = %v", err)
+	}
+}
+
+// TestDecodeNamesOtherFramings: what cannot be read is called by its name, with
+// and without a registry.
+func TestDecodeNamesOtherFramings(t *testing.T) {
+	glue := "\x03\x00\x89\x79\x17\x62\x23\x36\x41\x86\x96\x74\x29\x9b\x90\xa8\x02\xe2body"
+	apicurio := "which the registry's Confluent API cannot look up by; let the serializer use the content id (apicurio.registry.use-id=contentId)"
+	for _, tt := range []struct {
+		name string
+		m    Message
+		want DeadReason
+		says string
+	}{
+		{"AWS Glue", Message{Value: []byte(glue)}, UnknownSchema, "the framing of AWS Glue (schema version " + guidOf5 + ")"},
+		{"AWS Glue, compressed", Message{Value: []byte("\x03\x05" + glue[2:])}, UnknownSchema, "the framing of AWS Glue"},
+		{"Azure", Message{Value: []byte("\x0aord-1"), Headers: []Header{header("content-type", "avro/binary+4b8f9c")}}, UnknownSchema, "Azure's registry"},
+		{"Apicurio's ids of 8 bytes", Message{Value: append([]byte{0}, append(longID(5), "body"...)...)}, UnknownSchema, "a schema id of 8 bytes"},
+		{"Apicurio's global id", Message{Value: []byte("\x0aord-1"), Headers: []Header{{headerGlobalID, longID(5)}}}, UnknownSchema, headerGlobalID + " names the schema, " + apicurio},
+		{"Apicurio's hash", Message{Value: []byte("\x0aord-1"), Headers: []Header{header(headerContentHash, "ab")}}, UnknownSchema, headerContentHash + " names"},
+		{"Apicurio's artifact", Message{Value: []byte("\x0aord-1"), Headers: []Header{header(headerArtifactID, "a")}}, UnknownSchema, headerArtifactID + " names"},
+		{"Apicurio's content id that is none", Message{Value: []byte("\x0aord-1"), Headers: []Header{{headerContentID, longID(1 << 40)}}}, UnknownSchema, headerContentID + " names"},
+		{"single-object Avro", Message{Value: []byte("\xc3\x0112345678x")}, NotJSON, "Avro's single-object encoding"},
+		{"Avro file", Message{Value: []byte("Obj\x01x")}, NotJSON, "an Avro file"},
+		{"gzip", Message{Value: []byte("\x1f\x8b\x08")}, NotJSON, "compressed with gzip"},
+		{"UTF-16", Message{Value: []byte("\xff\xfe{\x00")}, NotJSON, "UTF-16"},
+		{"a mark of UTF-8", Message{Value: []byte("\xef\xbb\xbf{}")}, NotJSON, "a byte order mark"},
+		{"XML", Message{Value: []byte("<intent/>")}, NotJSON, "XML or HTML"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, s := range []Schemas{nil, ours()} {
+				cfg := DecoderConfig{}
+				if s != nil {
+					cfg.Schemas = s
+				}
+				_, err := NewDecoder(cfg).Decode(t.Context(), tt.m)
+				var un *Unreadable
+				if wantReason(t, err, tt.want); errors.As(err, &un) && !strings.Contains(un.Text, tt.says) {
+					t.Errorf("says %q, want it to hold %q", un.Text, tt.says)
+				}
+			}
+		})
+	}
+}

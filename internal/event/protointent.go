@@ -1,0 +1,284 @@
+package event
+
+import (
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	"github.com/twmb/avro"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	"paylink/schemas/contract"
+)
+
+// protoIntents reads the intents of one writer: what each message of the
+// writer's file means, by its index.
+type protoIntents map[string]protoMessage
+
+// A protoMessage is one type that a record can be. Its fields are known by their
+// names, with the numbers and types that the writer gave them.
+type protoMessage struct {
+	bad    *Unreadable // why it is no intent
+	ours   bool        // fields, numbers and types are as in our schema
+	desc   protoreflect.MessageDescriptor
+	fields map[protowire.Number]int // index in payment.Fields
+}
+
+// ourProto is our own schema of an intent.
+var ourProto = (&contract.PaymentIntent{}).ProtoReflect().Descriptor()
+
+// compileProtoIntents makes the reader of a writer's file.
+func compileProtoIntents(w WriterSchema) (protoIntents, *Unreadable) {
+	file, bad := compileProtobuf(w)
+	if bad != nil {
+		return nil, bad
+	}
+	all := protoIntents{}
+	eachMessage(file, func(key string, m protoreflect.MessageDescriptor) { all[key] = protoMessageOf(m) })
+	return all, nil
+}
+
+func protoMessageOf(m protoreflect.MessageDescriptor) protoMessage {
+	if bad := notIntent(string(m.FullName())); bad != nil {
+		return protoMessage{bad: bad}
+	}
+	if m.Fields().ByName("intent_id") == nil {
+		return protoMessage{bad: &Unreadable{UnknownSchema, fmt.Sprintf("has message %s there, which has no field intent_id", cut(string(m.FullName())))}}
+	}
+	p := protoMessage{desc: m, ours: readsAs(m, ourProto) == nil, fields: map[protowire.Number]int{}}
+	for i := range m.Fields().Len() {
+		f := m.Fields().Get(i)
+		if j := fieldIndex(string(f.Name())); j >= 0 {
+			p.fields[f.Number()] = j
+		}
+	}
+	return p
+}
+
+// read reads a frame's message into the draft.
+func (all protoIntents) read(k *desk, f *frame) error {
+	index, body, err := f.split()
+	if err != nil {
+		return &Unreadable{NotJSON, "the message index of the Protobuf framing is broken"}
+	}
+	p, ok := all[indexKey(index)]
+	switch {
+	case f.alone && all.several():
+		return &Unreadable{UnknownSchema, fmt.Sprintf("%s has more than one message, and the record's headers do not say which it is", f.schemaName)}
+	case !ok:
+		return noSuchMessage(f)
+	case p.bad != nil:
+		return p.bad.of(f.schemaName)
+	case p.ours:
+		return readProtobuf(k, body)
+	}
+	return p.read(&k.draft, body)
+}
+
+// several reports whether there is a second message at the top of the file.
+func (all protoIntents) several() bool {
+	_, ok := all[indexKey([]int{1})]
+	return ok
+}
+
+// read reads a message by the writer's descriptor.
+func (p *protoMessage) read(dr *draft, body []byte) error {
+	known, err := p.known(body)
+	m := dynamicpb.NewMessage(p.desc)
+	if err == nil {
+		err = proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true, RecursionLimit: maxDepth}.Unmarshal(known, m)
+	}
+	if err != nil {
+		return errNoMessage
+	}
+	var currency string
+	for number, i := range p.fields {
+		fd := p.desc.Fields().ByNumber(number)
+		if fd.HasPresence() && !m.Has(fd) {
+			continue
+		}
+		v := ofProto(fd, m.Get(fd))
+		if paid, ok := v.(moneyOf); ok && i == amountField {
+			v, currency = paid.amount, paid.currency
+		}
+		if fd.HasPresence() || !unset(v) {
+			dr.putForeign(i, v)
+		}
+	}
+	dr.putCurrency(currency)
+	return nil
+}
+
+// unset reports whether a value is the zero that a field without presence has
+// when nobody has set it.
+func unset(v any) bool {
+	switch v := v.(type) {
+	case bool:
+		return !v
+	case int64:
+		return v == 0
+	case uint64:
+		return v == 0
+	case float32:
+		return v == 0
+	case float64:
+		return v == 0
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	}
+	return false
+}
+
+// known returns the fields of a message that an intent has. The others are not
+// even read: whatever is in them is none of our business.
+func (p *protoMessage) known(body []byte) ([]byte, error) {
+	var known []byte
+	for rest := body; len(rest) > 0; {
+		number, kind, size := protowire.ConsumeTag(rest)
+		if size < 0 {
+			return nil, errProto
+		}
+		value := protowire.ConsumeFieldValue(number, kind, rest[size:])
+		if value < 0 {
+			return nil, errProto
+		}
+		if _, ok := p.fields[number]; ok {
+			known = append(known, rest[:size+value]...)
+		}
+		rest = rest[size+value:]
+	}
+	return known, nil
+}
+
+// A moneyOf is a google.type.Money: an amount with its currency.
+type moneyOf struct {
+	amount   plainDecimal
+	currency string
+}
+
+// putCurrency puts the currency that came with the amount. If the record gives
+// another one, too, which is meant cannot be known.
+func (dr *draft) putCurrency(currency string) {
+	s := dr.said[currencyField]
+	switch {
+	case currency == "":
+	case !s.given:
+		dr.putText(currencyField, currency)
+	case string(dr.text[s.text.from:s.text.to]) != currency:
+		dr.breaks(currencyField, "must be the currency of the amount")
+	}
+}
+
+// Indexes in payment.Fields.
+var (
+	amountField   = fieldIndex("amount")
+	currencyField = fieldIndex("currency")
+)
+
+// ofProto gives a field's value one of the types that putForeign knows.
+func ofProto(fd protoreflect.FieldDescriptor, v protoreflect.Value) any {
+	switch {
+	case fd.IsMap():
+		all := map[string]any{}
+		v.Map().Range(func(key protoreflect.MapKey, v protoreflect.Value) bool {
+			all[key.String()] = ofProtoValue(fd.MapValue(), v)
+			return true
+		})
+		return all
+	case fd.IsList():
+		var all []any
+		for i := range v.List().Len() {
+			all = append(all, ofProtoValue(fd, v.List().Get(i)))
+		}
+		return all
+	}
+	return ofProtoValue(fd, v)
+}
+
+func ofProtoValue(fd protoreflect.FieldDescriptor, v protoreflect.Value) any {
+	switch fd.Kind() {
+	case protoreflect.EnumKind:
+		return ofEnum(fd.Enum(), v.Enum())
+	case protoreflect.MessageKind, protoreflect.GroupKind:
+		return ofMessage(v.Message())
+	}
+	switch v := v.Interface().(type) {
+	case int32:
+		return int64(v)
+	case uint32:
+		return uint64(v)
+	default: // bool, int64, uint64, float32, float64, string, []byte
+		return v
+	}
+}
+
+// ofEnum is the symbol of an enum. Zero is by custom the symbol for "not said".
+func ofEnum(e protoreflect.EnumDescriptor, n protoreflect.EnumNumber) any {
+	switch symbol := e.Values().ByNumber(n); {
+	case symbol == nil:
+		return int64(n)
+	case n == 0 && strings.HasSuffix(string(symbol.Name()), "UNSPECIFIED"):
+		return nil
+	default:
+		return string(symbol.Name())
+	}
+}
+
+// ofMessage unwraps the messages that everybody knows; of another one its fields
+// are taken, by name.
+func ofMessage(m protoreflect.Message) any {
+	field := func(name protoreflect.Name) protoreflect.Value { return m.Get(m.Descriptor().Fields().ByName(name)) }
+	switch name := m.Descriptor().FullName(); name {
+	case "google.protobuf.Timestamp":
+		return time.Unix(field("seconds").Int(), field("nanos").Int()).UTC()
+	case "google.protobuf.Duration":
+		return nanosText(field("seconds").Int(), field("nanos").Int())
+	case "google.type.Money":
+		return moneyOf{nanosText(field("units").Int(), field("nanos").Int()), field("currency_code").String()}
+	case "google.type.Decimal":
+		return field("value").String()
+	case "confluent.type.Decimal":
+		return confluentDecimal(field("value").Bytes(), int(field("scale").Int()))
+	case "google.type.Date":
+		return oddity("a date without a time of day")
+	case "google.protobuf.Struct":
+		fd := m.Descriptor().Fields().ByName("fields")
+		return ofProto(fd, m.Get(fd))
+	case "google.protobuf.Value":
+		fd := m.WhichOneof(m.Descriptor().Oneofs().ByName("kind"))
+		if fd == nil || fd.Name() == "null_value" {
+			return nil
+		}
+		return ofProto(fd, m.Get(fd))
+	default:
+		if name.Parent() == "google.protobuf" && strings.HasSuffix(string(name), "Value") { // a wrapper
+			fd := m.Descriptor().Fields().ByName("value")
+			return ofProto(fd, m.Get(fd))
+		}
+	}
+	all := map[string]any{}
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		all[string(fd.Name())] = ofProto(fd, v)
+		return true
+	})
+	return all
+}
+
+// nanosText is a number of billionths as an exact decimal.
+func nanosText(units, nanos int64) plainDecimal {
+	r := new(big.Rat).SetFrac64(nanos, 1e9)
+	return decimalText(r.Add(r, new(big.Rat).SetInt64(units)), 9)
+}
+
+func confluentDecimal(value []byte, scale int) any {
+	if scale < 0 || scale > 100 {
+		return oddity("a decimal with a scale of its own")
+	}
+	return decimalText(avro.RatFromBytes(value, scale), scale)
+}
