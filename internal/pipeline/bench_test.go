@@ -27,7 +27,7 @@ func benchmark(b *testing.B, f pipeline.Known) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	e := pipeline.New(pipeline.Config{
-		Gateway: prompt{}, Decoder: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Encoder: event.NewEncoder(event.EncoderConfig{}),
+		Gateway: prompt{new(atomic.Int64)}, Decoder: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Encoder: event.NewEncoder(event.EncoderConfig{}),
 		Group: "paylink", Topic: "payment-intents", Concurrency: 256, GiveUpAfter: time.Hour, Log: log, Registerer: prometheus.NewRegistry(),
 	})
 	c := &flood{n: int64(b.N), known: f, done: make(chan struct{}), at: time.Now()}
@@ -42,10 +42,10 @@ func benchmark(b *testing.B, f pipeline.Known) {
 }
 
 // prompt is a gateway that answers at once.
-type prompt struct{}
+type prompt struct{ next *atomic.Int64 }
 
-func (prompt) Open(_ context.Context, in payment.Intent) (payment.Link, error) {
-	return payment.Link{PaymentID: 1 << 32, RedirectURL: "https://pay.example/p", RedirectURLType: payment.URLNeedData}, nil
+func (p prompt) Open(_ context.Context, in payment.Intent) (payment.Link, error) {
+	return payment.Link{PaymentID: p.next.Add(1), RedirectURL: "https://pay.example/p", RedirectURLType: payment.URLNeedData}, nil
 }
 
 func (prompt) Find(context.Context, payment.Intent) (payment.Status, error) {

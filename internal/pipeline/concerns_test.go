@@ -292,3 +292,28 @@ func TestNotFoundTooEarlyClearsNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestAPaymentOfAnotherIsNotPublished: the gateway answers two intents with one
+// payment. The first has its link; the second waits, in doubt, and somebody is told.
+func TestAPaymentOfAnotherIsNotPublished(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m, p, _ := l.one(func(c *pipeline.Config) { c.GiveUpAfter = 10 * time.Minute })
+		p.emit("", intent("first"))
+		after(time.Second)
+		l.gate.mu.Lock()
+		l.gate.made["second"] = l.gate.made["first"]
+		l.gate.mu.Unlock()
+		p.emit("", intent("second"))
+		p.emit("", intent("third"))
+		after(time.Second)
+		l.created(p, "first", 1)
+		l.created(p, "third", 1)
+		if n := m.metric(t, "paylink_shared_payments_total"); n == 0 {
+			t.Error("nothing to alarm on")
+		}
+		l.settles(20 * time.Minute)
+		if f, ok := p.views()["second"].Outcome.(payment.Failed); !ok || !f.PaymentMayExist || f.Reason != payment.GaveUp {
+			t.Errorf("second: %+v, want given up, and a payment may exist", p.views()["second"].Outcome)
+		}
+	})
+}

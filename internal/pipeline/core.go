@@ -29,6 +29,7 @@ type core struct {
 	full    bool    // some worker has no room because of going
 	expiry  time.Time
 	total   int // partitions of the intent topic, as the scheduler has them
+	links   links
 	todo    *todo
 }
 
@@ -285,6 +286,10 @@ func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 		early := now.Before(t.worker.opened.Add(c.cfg.CallTimeout))
 		t.try, d = t.try.Found(a.status, a.err, early, now)
 	} else {
+		if a.err == nil && !c.links.take(t.work.Lane().Endpoint(), a.link.PaymentID, t.rec.ID) {
+			a.err = errShared
+			c.todo.shared = append(c.todo.shared, t)
+		}
 		t.try, d = t.try.Opened(a.link, a.err, now)
 	}
 	r := a.result(d)

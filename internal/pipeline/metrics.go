@@ -17,6 +17,7 @@ type metrics struct {
 	vanished *tally
 	unread   *tally
 	second   *tally
+	shared   *tally
 	inFlight prometheus.Gauge
 	held     prometheus.Gauge
 	down     *prometheus.GaugeVec
@@ -36,6 +37,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		repeats:  newTally("gateway_repeats_total", "Calls that have to be made again."),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts(opts("gateway_calls_in_flight", "Calls of the gateway in flight."))),
 		held:     prometheus.NewGauge(prometheus.GaugeOpts(opts("merchants_on_hold", "Merchants that are not called because our credentials or set-up are wrong. Alarm if above 0."))),
+		shared:   newTally("shared_payments_total", "Answers with a payment that another intent's link has already; their links are not published. Alarm if it rises."),
 		second:   newTally("second_payments_total", "Intents whose order shows another payment at the gateway than the published link's. Reconcile them."),
 		down:     prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("gateway_down", "1 while a gateway host fails broadly and is only probed. Alarm if above 0.")), []string{"gateway"}),
 		vanished: newTally("intents_vanished_total", "Intents that waited so long that the topic's retention deleted them. Alarm if it rises."),
@@ -48,7 +50,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, known := range []Known{Answered, Repeated} {
 		m.skipped.add(0, known.String())
 	}
-	for _, t := range []*tally{m.intents, m.skipped, m.dead, m.calls, m.repeats, m.vanished, m.unread, m.second} {
+	for _, t := range []*tally{m.intents, m.skipped, m.dead, m.calls, m.repeats, m.vanished, m.unread, m.second, m.shared} {
 		reg.MustRegister(t.vec)
 	}
 	reg.MustRegister(m.inFlight, m.held, m.down, m.took, m.callTook)

@@ -31,6 +31,11 @@ func (e *Engine) report(d *todo) {
 		e.log.WithFields(t.fields()).WithField("payment_id", linked.Linked).
 			Warn("the gateway shows another payment than the published link's for this order: reconcile")
 	}
+	for _, t := range d.shared {
+		e.metrics.shared.inc()
+		e.log.WithFields(t.fields()).
+			Error("the gateway answers with a payment that another intent's link has already: this link is not published, the intent waits. Ask the gateway about both orders")
+	}
 	for _, p := range d.vanished {
 		e.metrics.vanished.inc()
 		e.log.WithField("partition", p.partition).WithField("offset", p.offset).

@@ -34,6 +34,7 @@ type Counts struct {
 	Calls    []Count // of the gateway, by kind and result
 	Repeats  uint64
 	Second   uint64 // payments beside the one whose link is published
+	Shared   uint64 // answers with a payment that another intent's link has
 	Vanished uint64 // intents that retention deleted while they waited
 }
 
@@ -114,7 +115,7 @@ func (e *Engine) State() State {
 	m := e.metrics
 	s := State{Started: e.started, Recent: e.recent.list(), Counts: Counts{
 		Settled: m.intents.counts(), Skipped: m.skipped.counts(), Dead: m.dead.counts(), Calls: m.calls.counts(),
-		Repeats: m.repeats.total(), Second: m.second.total(), Vanished: m.vanished.total(),
+		Repeats: m.repeats.total(), Second: m.second.total(), Shared: m.shared.total(), Vanished: m.vanished.total(),
 	}}
 	e.mu.Lock()
 	defer e.mu.Unlock()

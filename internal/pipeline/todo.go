@@ -22,6 +22,7 @@ type todo struct {
 	repeated []repetition
 	vanished []place
 	second   []*task
+	shared   []*task
 	skipped  [Differs]int
 }
 

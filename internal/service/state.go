@@ -141,6 +141,9 @@ func rises(c pipeline.Counts, k kafkaio.Counters) []console.Alarm {
 		{c.Second, "The gateway holds another payment than the published link's: it did not honour the " +
 			"idempotency key", "Reconcile these orders with the gateway; the log names each, with \"reconcile\". Their payers " +
 			"have one link only."},
+		{c.Shared, "The gateway answered intents with a payment that another intent's link has already: those links are not " +
+			"published", "Ask the gateway about both orders; the log names the intents. They wait, and are given up when their " +
+			"time is up."},
 		{c.Vanished, "Retention deleted intents that waited for their turn: they get no outcome",
 			"Raise the retention of the intent topic above the longest wait, and have the emitter publish them again; the log " +
 				"names partition and offset of each."},
