@@ -181,5 +181,12 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // perSecond is a rate.
 func perSecond(n int) pace.Rate { return pace.Rate{Events: n, Per: time.Second} }
