@@ -13,6 +13,7 @@ import (
 type occurrence struct {
 	name   string
 	err    error // of the call; nil: a link, or a payment that a look-up finds
+	early  bool  // a call of an owner before us can still be at the gateway
 	why    payment.Reason
 	proven bool // of time that is up
 }
@@ -29,6 +30,7 @@ var occurrences = []occurrence{
 	{name: "our set-up, unsigned", err: said(payment.Misconfigured, false)},
 	{name: "removed", err: payment.ErrUnknownMerchant},
 	{name: "not found", err: payment.ErrNotFound}, // to Init: an error of no class
+	{name: "not found, early", err: payment.ErrNotFound, early: true},
 	{name: "old", why: payment.GaveUp, proven: true},
 	{name: "old, not proven", why: payment.GaveUp},
 	{name: "expired", why: payment.Expired, proven: true},
@@ -43,6 +45,7 @@ type history struct {
 	standing  bool // a call may have made a payment, or a look-up found one
 	inherited bool // calls before us may have, and no look-up has answered
 	open      bool // the gateway said refused or duplicate, and no look-up has explained it
+	denied    bool // its newest error speaks of our credentials
 }
 
 // TestEverySequence goes through every sequence of up to four occurrences from
@@ -79,12 +82,12 @@ func (h history) with(o occurrence) (history, Decision) {
 	case o.why != "":
 		h.state, d = h.state.Over(o.why, o.proven, noon)
 	case h.state.IsLookUp():
-		h.found(o.err)
+		h.found(o)
 		var st payment.Status
 		if o.err == nil {
 			st.PaymentID = 7
 		}
-		h.state, d = h.state.Found(st, o.err, noon)
+		h.state, d = h.state.Found(st, o.err, o.early, noon)
 	default:
 		h.opened(o.err)
 		h.state, d = h.state.Opened(link, o.err, noon)
@@ -101,7 +104,9 @@ func (h *history) opened(err error) {
 	if err == nil {
 		return
 	}
-	switch ge := payment.AsGatewayError(err); ge.Class {
+	ge := payment.AsGatewayError(err)
+	h.denied = ge.Class == payment.Misconfigured
+	switch ge.Class {
 	case payment.NotSent:
 	case payment.RefusedForGood:
 		h.open = !ge.Signed
@@ -115,15 +120,18 @@ func (h *history) opened(err error) {
 }
 
 // found notes what the answer to a look-up shows.
-func (h *history) found(err error) {
+func (h *history) found(o occurrence) {
 	switch {
-	case err == nil:
+	case o.err == nil:
 		h.standing, h.inherited, h.open = true, false, false
-	case errors.Is(err, payment.ErrNotFound): // also "not yet": it clears up no call of ours
+	case errors.Is(o.err, payment.ErrNotFound): // also "not yet": it clears up no call of ours
+		h.standing = h.standing || h.inherited && o.early
 		h.inherited, h.open = false, false
-	case errors.Is(err, payment.ErrUnknownMerchant), payment.AsGatewayError(err).Class == payment.Misconfigured:
-	case h.inherited && h.state.Next == Next(LastLook{}):
-		h.standing = true // it is the only one of its kind: nothing clears that up any more
+	case errors.Is(o.err, payment.ErrUnknownMerchant):
+	case h.state.Next == Next(LastLook{}):
+		h.standing = h.standing || h.inherited // it is the only one of its kind: nothing clears that up any more
+	default:
+		h.denied = payment.AsGatewayError(o.err).Class == payment.Misconfigured
 	}
 }
 
@@ -139,7 +147,7 @@ func (h history) isOver(t *testing.T, d Decision, o occurrence) bool {
 			}
 			return true
 		}
-		h.judge(t, d.Outcome.(payment.Failed))
+		h.judge(t, d.Outcome.(payment.Failed), o.proven)
 		return true
 	case Compared:
 		t.Errorf("%v: compared, and nothing was linked", h)
@@ -152,9 +160,9 @@ func (h history) isOver(t *testing.T, d Decision, o occurrence) bool {
 		if o.why != "" {
 			t.Errorf("%v: repeats for its time is up", h)
 		}
-	case Hold:
+	case PutAside:
 		if ge := payment.AsGatewayError(o.err); ge.Class != payment.Misconfigured {
-			t.Errorf("%v: holds the merchant", h)
+			t.Errorf("%v: it is put aside", h)
 		}
 	default:
 		t.Errorf("%v: decision %T", h, d)
@@ -162,13 +170,14 @@ func (h history) isOver(t *testing.T, d Decision, o occurrence) bool {
 	return false
 }
 
-// judge holds an outcome that is no link against what is known.
-func (h history) judge(t *testing.T, f payment.Failed) {
+// judge holds an outcome that is no link against what is known. proven says that
+// others of its merchant were accepted: then nobody knows what a denial meant.
+func (h history) judge(t *testing.T, f payment.Failed, proven bool) {
 	t.Helper()
 	if f.Attempts != h.calls {
 		t.Errorf("%v: %d attempts, want the %d calls of Init", h, f.Attempts, h.calls)
 	}
-	want := h.standing || h.inherited || h.open || f.Reason == payment.Duplicate
+	want := h.standing || h.inherited || h.open || f.Reason == payment.Duplicate || h.denied && proven
 	if f.PaymentMayExist != want {
 		t.Errorf("%v: %s, payment_may_exist %v, want %v", h, f.Reason, f.PaymentMayExist, want)
 	}
@@ -179,7 +188,7 @@ func (h history) judge(t *testing.T, f payment.Failed) {
 
 // judgeAll holds every end that the intent could take now against what is known.
 func (h history) judgeAll(t *testing.T) {
-	h.judge(t, h.state.Dismissed(noon))
+	h.judge(t, h.state.Dismissed(noon), false)
 	if h.state.Calls != h.calls {
 		t.Errorf("%v: Calls = %d, want %d", h, h.state.Calls, h.calls)
 	}
@@ -192,7 +201,7 @@ func (h history) judgeAll(t *testing.T) {
 			if f.Reason != why || f.Retryable != (why == payment.GaveUp) {
 				t.Errorf("%v: Over(%s) = %s, retryable %v", h, why, f.Reason, f.Retryable)
 			}
-			h.judge(t, f)
+			h.judge(t, f, true)
 		}
 	}
 }
