@@ -136,7 +136,7 @@ func TestQueuedDeadlinesAreOfTheWallClock(t *testing.T) {
 
 func TestTheClockIsSetBackOnHold(t *testing.T) {
 	c := beginClocked(t, 10)
-	c.call("1", "a", denied)
+	c.hold("1")
 	c.queue("1", "probe")
 	c.wantRun(5 * time.Second)
 	c.set(-time.Hour)

@@ -95,7 +95,7 @@ func (c *chaos) lane(m payment.MerchantID) *schedule.Lane {
 
 // newWork makes work of a record that is young, old, or of the future.
 func (c *chaos) newWork(m payment.MerchantID) *schedule.Work {
-	w := &schedule.Work{At: c.now.Add(time.Duration(c.IntN(90)-80) * time.Minute), Owner: len(c.all), Endless: c.IntN(20) == 0}
+	w := &schedule.Work{ID: payment.IntentID(fmt.Sprint(len(c.all))), At: c.now.Add(time.Duration(c.IntN(90)-80) * time.Minute), Owner: len(c.all), Endless: c.IntN(20) == 0}
 	if c.IntN(3) == 0 {
 		w.ExpiresAt = c.now.Add(time.Duration(c.IntN(100)-10) * time.Minute)
 	}
@@ -163,15 +163,13 @@ func (c *chaos) bind(m payment.MerchantID) {
 
 // end ends a call, and has its work called for again, or be done.
 func (c *chaos) end(w *schedule.Work) {
-	results := []schedule.Result{answered, answered, unanswered, unanswered, denied, muttered, {How: schedule.Unasked}, {How: schedule.Denied, Hold: true, Late: true}}
+	results := []schedule.Result{answered, answered, unanswered, unanswered, denied, denied, {How: schedule.Unasked}, {How: schedule.Denied, Late: true}}
 	r := results[c.IntN(len(results))]
-	held := c.s.End(w, r, c.now)
-	c.note("end %v with %+v: held %v", w.Owner, r, held)
-	switch {
-	case held:
-		c.at[w] = inside
-		c.s.Queue(w, schedule.First, c.now)
-	case r.How == schedule.Answered:
+	r.LookUp = c.IntN(4) == 0
+	c.note("end %v with %+v", w.Owner, r)
+	c.s.End(w, r, c.now)
+	switch r.How {
+	case schedule.Answered:
 		c.at[w] = outside
 	default:
 		c.at[w] = inside

@@ -19,8 +19,7 @@ const giveUp = time.Hour
 var (
 	answered   = schedule.Result{How: schedule.Answered, Proves: true}
 	unanswered = schedule.Result{How: schedule.Unanswered, Error: "in doubt: timeout"}
-	denied     = schedule.Result{How: schedule.Denied, Hold: true, Code: "401", Cause: "signed"}
-	muttered   = schedule.Result{How: schedule.Denied, Code: "401", Cause: "unsigned"} // a denial that nobody signed
+	denied     = schedule.Result{How: schedule.Denied, Code: "401", Cause: "signature", Error: "misconfigured: signature"}
 )
 
 // A story plays a Scheduler. Its clock is moved by the test alone; its work has
@@ -51,7 +50,7 @@ func (st *story) lane(m payment.MerchantID) *schedule.Lane {
 
 // make gives a merchant new work, of a record of now.
 func (st *story) make(m payment.MerchantID, name string) *schedule.Work {
-	w := &schedule.Work{At: st.now, Owner: name}
+	w := &schedule.Work{ID: payment.IntentID(name), At: st.now, Owner: name}
 	w.Own(st.lane(m))
 	st.works[name] = w
 	return w
@@ -73,17 +72,29 @@ func (st *story) expiring(m payment.MerchantID, name string, d time.Duration) *s
 }
 
 // end ends a call.
-func (st *story) end(name string, r schedule.Result) (held bool) {
+func (st *story) end(name string, r schedule.Result) {
 	st.Helper()
-	return st.s.End(st.works[name], r, st.now)
+	st.s.End(st.works[name], r, st.now)
 }
 
 // call queues work, starts it, and ends it so at once.
-func (st *story) call(m payment.MerchantID, name string, r schedule.Result) (held bool) {
+func (st *story) call(m payment.MerchantID, name string, r schedule.Result) {
 	st.Helper()
 	st.queue(m, name)
 	st.want("start " + name)
-	return st.end(name, r)
+	st.end(name, r)
+}
+
+// hold has a merchant be on hold: two intents are denied.
+func (st *story) hold(m payment.MerchantID) {
+	st.Helper()
+	for i := range 2 {
+		st.call(m, fmt.Sprint("denied ", i), denied)
+	}
+	if !st.lane(m).IsHeld() {
+		st.Errorf("at %v: merchant %s is not held", st.clock(), m)
+	}
+	st.s.Changes()
 }
 
 // next is all that is to be done now, in words.

@@ -18,7 +18,7 @@ func TestViewSaysWhyALaneWaits(t *testing.T) {
 	}{
 		{"nothing to do", func(*story) {}, schedule.Wait{State: "free"}, ""},
 		{"free", func(st *story) { st.queue("1", "a", "b") }, schedule.Wait{State: "free"}, "a"},
-		{"on hold", func(st *story) { st.call("1", "x", denied); st.queue("1", "a") },
+		{"on hold", func(st *story) { st.hold("1"); st.queue("1", "a") },
 			schedule.Wait{State: "held", Since: noon, Until: noon.Add(10 * time.Second), LastError: "misconfigured: 401"}, "a"},
 		{"the gateway is down", func(st *story) { st.breakDown(); st.queue("1", "a") },
 			schedule.Wait{State: "breaker open", Since: noon, Until: noon.Add(time.Second), LastError: "in doubt: timeout"}, "a"},
