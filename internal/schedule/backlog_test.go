@@ -253,3 +253,74 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingOvertakes: what arrives is put behind what must be settled before it,
+// or at the same time, also when there is room.
+func TestNothingOvertakes(t *testing.T) {
+	st := begin(t, 10)
+	b := backlogOf(st, 5)
+	put(b, 1, 30, false)
+	for minutes, want := range map[int]bool{29: true, 30: false, 31: false} {
+		a := schedule.Arrival{By: noon.Add(time.Duration(minutes) * time.Minute)}
+		if got := b.Admits(roomy, a, noon); got != want {
+			t.Errorf("Admits what must be settled after %d minutes = %v, want %v: after 30 another must", minutes, got, want)
+		}
+	}
+}
+
+// TestWhatCanOnlyBeLookedUpIsInNobodysWay: four such are loaded at a time, besides
+// the others, and those of their keys stay behind them.
+func TestWhatCanOnlyBeLookedUpIsInNobodysWay(t *testing.T) {
+	st := begin(t, 10)
+	b := backlogOf(st, 0)
+	late := schedule.Arrival{By: noon.Add(-time.Minute), Inherited: true}
+	for slot := range int64(10) {
+		b.Put(schedule.Entry{Slot: slot, Key: 7}, late, noon)
+	}
+	b.Put(schedule.Entry{Slot: 10, Key: 7}, schedule.Arrival{By: noon.Add(time.Minute)}, noon) // behind them by its key
+	for slot := int64(100); slot < 200; slot++ {
+		put(b, slot, 30, false)
+	}
+	got := slotsOf(b.Read(roomy, noon))
+	if len(got) != 36 || got[0] != 100 || !slices.Equal(got[32:], []int64{0, 1, 2, 3}) {
+		t.Fatalf("Read = %v, want 32 that can be called for, and the first four that cannot", got)
+	}
+	for range got {
+		b.Load(100)
+	}
+	b.Looks(4)
+	b.Done()
+	if got := b.Read(roomy, noon); got != nil {
+		t.Errorf("Read = %v, want none: four wait for their look", slotsOf(got))
+	}
+	if b.Admits(roomy, late, noon) {
+		t.Error("a fifth is admitted")
+	}
+	for range 4 {
+		b.Looks(-1)
+		b.Unload(100)
+	}
+	if got, want := slotsOf(b.Read(roomy, noon)), []int64{4, 5, 6, 7}; !slices.Equal(got, want) {
+		t.Errorf("Read = %v, want %v", got, want)
+	}
+	b.Done()
+	if got, want := slotsOf(b.Read(roomy, noon)), []int64{8, 9, 10}; !slices.Equal(got, want) {
+		t.Errorf("Read = %v, want %v: the last keeps its place in its key", got, want)
+	}
+}
+
+// TestWhatHasWaitedTooLongCanOnlyBeLookedUp, if an owner before us may have called
+// for it: its time is up while it waits.
+func TestWhatHasWaitedTooLongCanOnlyBeLookedUp(t *testing.T) {
+	st := begin(t, 10)
+	b := backlogOf(st, 32)
+	for slot := range int64(10) {
+		b.Put(schedule.Entry{Slot: slot}, schedule.Arrival{By: noon.Add(time.Minute), Inherited: slot < 6}, noon)
+	}
+	if got := b.Read(roomy, noon); got != nil {
+		t.Errorf("Read = %v, want none: enough is loaded", slotsOf(got))
+	}
+	if got, want := slotsOf(b.Read(roomy, noon.Add(time.Minute))), []int64{0, 1, 2, 3}; !slices.Equal(got, want) {
+		t.Errorf("Read = %v when their time is up, want %v", got, want)
+	}
+}

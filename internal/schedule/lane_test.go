@@ -379,3 +379,30 @@ func TestQueuedIsAllThatStandsInALane(t *testing.T) {
 		t.Errorf("BackingOff = %d, want 1", got)
 	}
 }
+
+// TestLastLooksTakeATenthOfTheRate, and go only when nothing else may.
+func TestLastLooksTakeATenthOfTheRate(t *testing.T) {
+	st := begin(t, 1000)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Host: "gateway"}, false, st.now)
+	st.pass(time.Second)
+	for i := range 30 {
+		st.s.Queue(st.make("1", fmt.Sprint("looks ", i)), schedule.Last, st.now)
+	}
+	for i := range 20 {
+		st.queue("1", fmt.Sprint("first ", i))
+	}
+	var calls, looks int
+	for _, step := range st.play(12 * time.Second) {
+		var at, kind, class string
+		if fmt.Sscan(step, &at, &kind, &class); class == "first" {
+			if calls++; looks > 0 {
+				t.Errorf("%s: after %d last looks", step, looks)
+			}
+			continue
+		}
+		looks++
+	}
+	if calls != 20 || looks < 9 || looks > 11 {
+		t.Errorf("%d calls and %d looks in 12 s at 10/s, want 20 in two, and ten in the other ten", calls, looks)
+	}
+}
