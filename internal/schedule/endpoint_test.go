@@ -1,0 +1,178 @@
+package schedule_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"paylink/internal/schedule"
+)
+
+// breakDown has a gateway fail until it is not called any more.
+func (st *story) breakDown() {
+	st.Helper()
+	for i := range 8 {
+		st.call("1", fmt.Sprint("broken ", i), unanswered)
+	}
+}
+
+func TestAGatewayThatFailsBroadlyIsProbed(t *testing.T) {
+	st := begin(t, 10)
+	st.breakDown()
+	if c := st.wantChanges(schedule.EndpointDown); len(c) == 1 && (c[0].Endpoint != "gateway" || c[0].State != "open") {
+		t.Errorf("change %+v, want gateway open", c[0])
+	}
+	st.queue("1", "a", "b", "c")
+	st.queue("2", "of another merchant") // they share the gateway's fate
+	st.wantPlay(999 * time.Millisecond)
+	got := st.play(4 * time.Second)
+	if len(got) != 2 {
+		t.Fatalf("%q, want a probe after a second, and one two seconds later", got)
+	}
+	for i, want := range []string{"1s start ", "3s start "} {
+		if got[i][:len(want)] != want {
+			t.Errorf("probe %d is %q, want %s…", i, got[i], want)
+		}
+	}
+	st.end(got[0][len("1s start "):], answered)
+	st.wantChanges(schedule.EndpointBack)
+	if got := st.play(time.Second); len(got) != 2 {
+		t.Errorf("%q, want all others as it answers", got)
+	}
+}
+
+func TestAGatewayThatIsDownConcernsNoOther(t *testing.T) {
+	st := begin(t, 10)
+	st.s.Bind("2", schedule.Terms{Host: "another gateway"}, false, st.now)
+	st.breakDown()
+	st.queue("1", "a")
+	st.queue("2", "b")
+	st.want("start b")
+	st.wantChanges(schedule.EndpointDown)
+	if l := st.lane("1"); !l.IsPaced() {
+		t.Error("what waits for the gateway takes room from others")
+	}
+	if l := st.lane("2"); l.IsPaced() {
+		t.Error("what waits for nothing takes no room")
+	}
+}
+
+func TestDown(t *testing.T) {
+	st := begin(t, 10)
+	down := func(all int) bool { return st.s.IsDown(all, st.now) }
+	if down(0) || down(1) {
+		t.Error("down, and there is no gateway yet")
+	}
+	st.breakDown()
+	if !down(1) {
+		t.Error("not down after eight failures")
+	}
+	if down(2) || down(0) {
+		t.Error("down, and not all gateways are known")
+	}
+	st.now = noon.Add(time.Second)
+	if down(1) {
+		t.Error("down, and a probe is due")
+	}
+	st.call("1", "probe", unanswered)
+	if !down(1) {
+		t.Error("not down after a probe that failed")
+	}
+	st.s.Bind("2", schedule.Terms{Host: "another gateway"}, false, st.now)
+	if down(2) {
+		t.Error("down, and one of two gateways works")
+	}
+}
+
+// TestACredentialErrorIsAnAnswerOfAGatewayThatIsDown, but no more than that.
+func TestACredentialErrorIsAnAnswerOfAGatewayThatIsDown(t *testing.T) {
+	st := begin(t, 10)
+	for i := range 20 {
+		st.s.End(st.started(fmt.Sprint(i)), schedule.Result{How: schedule.Unasked}, st.now)
+	}
+	st.wantChanges()
+	st.breakDown()
+	st.wantChanges(schedule.EndpointDown)
+	st.queue("1", "probe")
+	st.wantPlay(time.Second, "1s start probe")
+	st.end("probe", denied)
+	if c := st.wantChanges(schedule.EndpointBack, schedule.Suspected); len(c) > 0 && c[0].State == "open" {
+		t.Error("still open after an answer")
+	}
+}
+
+// started queues work, and starts it.
+func (st *story) started(name string) *schedule.Work {
+	st.Helper()
+	st.queue("1", name)
+	st.want("start " + name)
+	return st.works[name]
+}
+
+// slowDown has a gateway answer slowly until it takes half as many calls at once.
+func (st *story) slowDown() {
+	st.Helper()
+	for i := range 40 {
+		took := 50 * time.Millisecond
+		if i >= 20 {
+			took = 5 * time.Second
+		}
+		name := fmt.Sprint("sample ", i)
+		st.queue("1", name)
+		st.want("start " + name)
+		st.now = st.now.Add(took)
+		st.end(name, answered)
+	}
+}
+
+func TestLanesWaitForACallOfAFullGatewayToEnd(t *testing.T) {
+	st := begin(t, 8)
+	st.s.Bind("other", schedule.Terms{Host: "another gateway"}, false, st.now)
+	st.slowDown()
+	st.queue("1", "a1", "a2", "a3", "a4", "a5", "a6")
+	st.want("start a1", "start a2", "start a3", "start a4")
+	st.queue("2", "b1", "b2")
+	st.queue("other", "o1")
+	st.want("start o1")
+	st.queue("3", "c1")
+	st.pass(time.Minute)
+	for _, step := range []struct{ ends, starts string }{ // in the order in which they found it full
+		{"a1", "start a5"}, {"a2", "start b1"}, {"a3", "start c1"}, {"a4", "start a6"}, {"b1", "start b2"}, {"a5", ""},
+	} {
+		st.end(step.ends, answered)
+		if step.starts == "" {
+			st.want()
+			continue
+		}
+		st.want(step.starts)
+	}
+}
+
+// TestRoomForACallIsNotLostOnWhoMakesNone: whoever it was given to is overdue, or
+// taken away, and makes no call.
+func TestRoomForACallIsNotLostOnWhoMakesNone(t *testing.T) {
+	for name, vanish := range map[string]func(*story){
+		"removed": func(st *story) { st.s.Remove(st.works["b"], st.now) },
+		"overdue": func(st *story) {
+			st.now = st.now.Add(2 * time.Minute)
+			st.s.Next(st.now)
+		},
+		"gone": func(st *story) {
+			st.s.Bind("2", schedule.Terms{}, true, st.now)
+			st.s.Next(st.now)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := begin(t, 8)
+			st.slowDown()
+			st.queue("1", "a1", "a2", "a3", "a4")
+			st.want("start a1", "start a2", "start a3", "start a4")
+			st.expiring("2", "b", time.Minute)
+			st.queue("3", "c")
+			st.want()
+			st.end("a1", answered) // b may go
+			vanish(st)
+			st.want("start c")
+		})
+	}
+}
