@@ -225,10 +225,11 @@ func (s State) duplicate(ge *payment.GatewayError, id int64, now time.Time) paym
 }
 
 // Over is what to do with an intent whose time is up, for the reason Expired or
-// GaveUp. proven says that a call has shown whether the merchant's credentials
-// work. Where they are not, the merchant may be on hold without our knowing, as
-// we have just taken over: then nothing is given up. And an owner before us may
-// have left a payment. Both are looked up first, once.
+// GaveUp. proven says that calls for the merchant have had answers that did not
+// speak of our credentials. Where none had, the merchant may be on hold without our
+// knowing, as we have just taken over: then nothing is given up. And an owner before
+// us may have left a payment. Both are looked up first, once. Where others are
+// accepted, nobody knows what a denial of this one meant: a payment may exist.
 func (s State) Over(why payment.Reason, proven bool, now time.Time) (State, Decision) {
 	switch s.Next.(type) {
 	case nil, Init:
@@ -239,15 +240,14 @@ func (s State) Over(why payment.Reason, proven bool, now time.Time) (State, Deci
 	case LastLook:
 		return s, Proceed{} // it is about to be made
 	}
-	f := payment.Failed{Reason: why, Retryable: why == payment.GaveUp, PaymentMayExist: s.MayExist() || proven && s.IsDenied(), PaymentID: s.Payment, Attempts: s.Calls, At: now}
+	f := payment.Failed{Reason: why, Retryable: why == payment.GaveUp, PaymentMayExist: s.MayExist() || proven && s.Denials > 0, PaymentID: s.Payment, Attempts: s.Calls, At: now}
 	if ge := s.Last; ge != nil {
 		f.ErrorCode, f.ErrorDescription = ge.Code, ge.Description
 	}
 	return s, Settle{f}
 }
 
-// IsDenied reports whether its newest answer speaks of our credentials. Where others
-// of its merchant are accepted, nobody knows what that answer meant.
+// IsDenied reports whether its newest answer speaks of our credentials.
 func (s State) IsDenied() bool { return s.Last != nil && s.Last.Class == payment.Misconfigured }
 
 // Dismissed is the outcome of an intent whose merchant was removed while it

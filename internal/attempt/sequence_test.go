@@ -45,7 +45,7 @@ type history struct {
 	standing  bool // a call may have made a payment, or a look-up found one
 	inherited bool // calls before us may have, and no look-up has answered
 	open      bool // the gateway said refused or duplicate, and no look-up has explained it
-	denied    bool // its newest error speaks of our credentials
+	denied    bool // an Init of it was refused for our credentials
 }
 
 // TestEverySequence goes through every sequence of up to four occurrences from
@@ -105,7 +105,7 @@ func (h *history) opened(err error) {
 		return
 	}
 	ge := payment.AsGatewayError(err)
-	h.denied = ge.Class == payment.Misconfigured
+	h.denied = h.denied || ge.Class == payment.Misconfigured
 	switch ge.Class {
 	case payment.NotSent:
 	case payment.RefusedForGood:
@@ -130,8 +130,6 @@ func (h *history) found(o occurrence) {
 	case errors.Is(o.err, payment.ErrUnknownMerchant):
 	case h.state.Next == Next(LastLook{}):
 		h.standing = h.standing || h.inherited // it is the only one of its kind: nothing clears that up any more
-	default:
-		h.denied = payment.AsGatewayError(o.err).Class == payment.Misconfigured
 	}
 }
 

@@ -96,7 +96,7 @@ func TestACredentialErrorIsAnAnswerOfAGatewayThatIsDown(t *testing.T) {
 	st.queue("1", "probe")
 	st.wantPlay(time.Second, "1s start probe")
 	st.end("probe", denied)
-	if c := st.wantChanges(schedule.EndpointBack, schedule.Suspected); len(c) > 0 && c[0].State == "open" {
+	if c := st.wantChanges(schedule.EndpointBack, schedule.HoldBegan); len(c) > 0 && c[0].State == "open" {
 		t.Error("still open after an answer")
 	}
 }

@@ -59,8 +59,11 @@ func (h *hold) probe(now time.Time) {
 // may have lasted since before we came, and no age counts.
 func (h *hold) begin(since time.Time, proven bool, now time.Time) {
 	h.on, h.believed, h.began, h.since, h.probes, h.probeAt = true, false, now, since, 0, now
-	if !proven {
+	if !proven { // since the last one at the earliest: no time counts twice
 		h.since = time.Time{}
+		if n := len(h.past); n > 0 {
+			h.since = h.past[n-1].to
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ type Lane struct {
 	hold hold
 	evidence
 	gone      bool      // its merchant is not configured any more: nothing is called for it
+	crowded   bool      // it waits until there is room for a call at all
 	blockedAt time.Time // since when it waits for a call of its endpoint to end; zero: it does not
 }
 
@@ -37,7 +38,8 @@ type pacing struct {
 
 // evidence is what calls have shown of a merchant.
 type evidence struct {
-	proven  bool             // one has shown whether our credentials work
+	proven  bool             // one has shown that our credentials work
+	heard   bool             // one has ended in any way but with a denial of them
 	proofs  uint64           // Inits that have shown that they do
 	suspect payment.IntentID // the first that was refused for our credentials or set-up since the newest proof
 	since   time.Time        // when that was; zero: none was
@@ -54,8 +56,9 @@ func newLane(m payment.MerchantID) *Lane {
 	return l
 }
 
-// Proven reports whether a call has shown whether the merchant's credentials work.
-func (l *Lane) Proven() bool { return l.proven }
+// Heard reports whether a call has ended in any way but with a refusal of the
+// merchant's credentials or set-up.
+func (l *Lane) Heard() bool { return l.heard }
 
 // IsHeld reports whether the merchant is on hold.
 func (l *Lane) IsHeld() bool { return l.hold.on }
@@ -196,6 +199,9 @@ func (l *Lane) schedule(now time.Time) {
 func (l *Lane) mayCall(now time.Time) time.Time {
 	if l.gone {
 		return now // only to settle what is queued
+	}
+	if l.crowded {
+		return now.Add(never)
 	}
 	at, ok := l.paceAt(now)
 	if !ok {

@@ -267,7 +267,7 @@ func (c *chaos) rest() {
 	if !wake.After(c.now) {
 		c.Errorf("nothing to do, and Wake is %v from now", wake.Sub(c.now))
 	}
-	if c.IntN(10) == 0 && c.hasRoom() { // just before it there is nothing to do either
+	if c.IntN(10) == 0 { // just before it there is nothing to do either
 		wake = earlier(wake, c.now.Add(giveUp))
 		if step := c.s.Next(wake.Add(-1)); step.Kind != schedule.Nothing {
 			c.Errorf("%v from now, before Wake, there is step %d of work %v", wake.Sub(c.now), step.Kind, step.Work.Owner)
@@ -286,13 +286,6 @@ func (c *chaos) rest() {
 	if got := c.s.InFlight(); got != calls {
 		c.Errorf("InFlight = %d, want %d", got, calls)
 	}
-}
-
-// hasRoom reports whether one more call may be made. Where none may, what is overdue
-// is seen late: TestOverdueIsSettledWhileThereIsNoRoomForCalls says why.
-func (c *chaos) hasRoom() bool {
-	n := c.s.InFlight()
-	return n < c.concurrency && n+c.publishing < 2*c.concurrency
 }
 
 // finish has all calls answered from now on, and wants everything to come out.

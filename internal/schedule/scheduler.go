@@ -16,6 +16,7 @@ type Scheduler struct {
 	ready     *pq.Heap[*Lane] // lanes with queued work, by when they have to be looked at
 	waiting   *pq.Heap[*Work] // work that backs off
 
+	crowded   []*Lane   // those that wait until there is room for a call at all, in their order
 	inFlight  int       // calls
 	unsettled int       // outcomes that are not durable yet
 	busySince time.Time // since when there has been no room for a call; zero: there is
@@ -58,18 +59,38 @@ func (s *Scheduler) Next(now time.Time) Step {
 	if step := s.nextWaiting(now); step.Kind != Nothing {
 		return step
 	}
+	s.makeWay(now)
 	for {
 		for s.ready.Len() > 0 && !s.ready.Peek().next.After(now) {
-			step, again := s.nextOf(s.ready.Peek(), now)
-			if step.Kind != Nothing {
+			if step := s.nextOf(s.ready.Peek(), now); step.Kind != Nothing {
 				return step
-			}
-			if !again {
-				return s.rest(now)
 			}
 		}
 		if !s.releaseAll(now) {
 			return s.rest(now)
+		}
+	}
+}
+
+// crowd has a lane wait until there is room for a call at all. What is overdue in
+// it is settled meanwhile.
+func (s *Scheduler) crowd(l *Lane, now time.Time) {
+	l.crowded = true
+	s.crowded = append(s.crowded, l)
+	s.reschedule(l, now)
+}
+
+// makeWay lets lanes go that waited for room, as many as there is room for.
+func (s *Scheduler) makeWay(now time.Time) {
+	for room := s.room(); room > 0 && len(s.crowded) > 0; {
+		l := s.crowded[0]
+		s.crowded = s.crowded[1:]
+		l.crowded = false
+		if l.index < 0 {
+			continue
+		}
+		if s.reschedule(l, now); !l.next.After(now) {
+			room--
 		}
 	}
 }
@@ -109,9 +130,9 @@ func (s *Scheduler) nextWaiting(now time.Time) Step {
 	return Step{}
 }
 
-// nextOf is what is to be done in a lane that has to be looked at. again says
-// whether to look at the next lane when it is nothing.
-func (s *Scheduler) nextOf(l *Lane, now time.Time) (step Step, again bool) {
+// nextOf is what is to be done in a lane that has to be looked at. If it is nothing,
+// the lane is looked at later.
+func (s *Scheduler) nextOf(l *Lane, now time.Time) Step {
 	for range l.len() { // all that are overdue: any may be the next to call
 		w := l.overdue(now)
 		if w == nil {
@@ -119,25 +140,30 @@ func (s *Scheduler) nextOf(l *Lane, now time.Time) (step Step, again bool) {
 		}
 		if why, over := s.timeUp(w, now); over {
 			s.takeOut(w, now)
-			return Step{Kind: Overdue, Work: w, Why: why}, false
+			return Step{Kind: Overdue, Work: w, Why: why}
 		}
 		l.queues[w.class].Fix(w.index)
 	}
 	if l.gone {
 		w := l.head(now)
 		s.takeOut(w, now)
-		return Step{Kind: Dismiss, Work: w}, false
+		return Step{Kind: Dismiss, Work: w}
 	}
 	if l.mayCall(now).After(now) { // looked at because of a time that turned out not to be up
 		s.reschedule(l, now)
-		return Step{}, l.next.After(now)
+		if !l.next.After(now) { // cannot be; and must never be a loop
+			l.next = now.Add(time.Millisecond)
+			s.ready.Fix(l.index)
+		}
+		return Step{}
 	}
 	if !s.hasRoom() {
-		return Step{}, false
+		s.crowd(l, now)
+		return Step{}
 	}
 	w := l.head(now)
 	s.takeOut(w, now)
-	return Step{Kind: Start, Work: w}, false
+	return Step{Kind: Start, Work: w}
 }
 
 // timeUp reports whether the time of work is up, and why. Time on hold does not
@@ -156,6 +182,9 @@ func (s *Scheduler) timeUp(w *Work, now time.Time) (Why, bool) {
 		return payment.GaveUp, true
 	}
 	w.by = deadline(w.At, w.ExpiresAt, max(s.cfg.GiveUpAfter+held, now.Sub(w.At)+lookAgain))
+	if !w.by.After(now) { // of a record time so far away that differences are at their bounds
+		w.by = now.Add(lookAgain)
+	}
 	return "", false
 }
 
@@ -170,13 +199,18 @@ func (s *Scheduler) hasRoom() bool {
 	return s.inFlight < s.cfg.Concurrency && s.inFlight+s.unsettled < 2*s.cfg.Concurrency
 }
 
+// room is for how many calls there is room.
+func (s *Scheduler) room() int {
+	return min(s.cfg.Concurrency-s.inFlight, 2*s.cfg.Concurrency-s.inFlight-s.unsettled)
+}
+
 // Wake is when to ask for the next step, if nothing changes before.
 func (s *Scheduler) Wake(now time.Time) time.Time {
 	wake := now.Add(never)
 	if s.waiting.Len() > 0 {
 		wake = earlier(wake, s.waiting.Peek().look)
 	}
-	if s.ready.Len() > 0 && (s.hasRoom() || s.ready.Peek().next.After(now)) {
+	if s.ready.Len() > 0 {
 		wake = earlier(wake, s.ready.Peek().next)
 	}
 	return wake
@@ -321,6 +355,7 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	s.release(c.endpoint, now)
 
 	l.lastErr = r.Error
+	l.heard = l.heard || r.How != Denied
 	denied := r.How == Denied && !l.gone && !r.Late
 	switch {
 	case r.LookUp:
@@ -332,7 +367,6 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	case denied:
 		s.denied(w, c.probe, r, now)
 	}
-	l.proven = l.proven || !denied
 }
 
 // lookedUp takes in a look-up. One that is refused where no call has shown yet
