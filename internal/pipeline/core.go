@@ -104,7 +104,7 @@ func (c *core) take() *todo {
 			d.commits = append(d.commits, commitment{w.claim, next})
 		}
 	}
-	c.todo = &todo{}
+	c.todo = todos.Get().(*todo)
 	return d
 }
 

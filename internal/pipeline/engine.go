@@ -152,7 +152,7 @@ func (e *Engine) decide(event func(c *core, now time.Time)) *todo {
 	return d
 }
 
-// perform does what the core has decided. What has to wait is done in goroutines
+// perform does what the core has decided, and gives the todo back. What has to wait is done in goroutines
 // of their own, but for the publication of own, which the caller does itself.
 func (e *Engine) perform(d *todo, own *task) {
 	for _, t := range d.calls {
@@ -163,10 +163,10 @@ func (e *Engine) perform(d *todo, own *task) {
 			e.callers.Go(func() { e.caller(t) })
 		}
 	}
-	var mine *publication
-	for i, p := range d.publish {
+	var mine publication
+	for _, p := range d.publish {
 		if p.task == own {
-			mine = &d.publish[i]
+			mine = p
 			continue
 		}
 		go func() {
@@ -193,8 +193,9 @@ func (e *Engine) perform(d *todo, own *task) {
 		tell(w.idle)
 	}
 	e.report(d)
-	if mine != nil {
-		e.publish(*mine)
+	d.release()
+	if mine.task != nil {
+		e.publish(mine)
 		e.work.Done()
 	}
 }

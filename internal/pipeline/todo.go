@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"sync"
 	"time"
 
 	"paylink/internal/event"
@@ -67,6 +68,31 @@ type repetition struct {
 type place struct {
 	partition int32
 	offset    int64
+}
+
+// todos are used again: there are several for every intent.
+var todos = sync.Pool{New: func() any { return &todo{} }}
+
+// release gives a todo back that is done.
+func (d *todo) release() {
+	*d = todo{
+		calls: emptied(d.calls), publish: emptied(d.publish), bury: emptied(d.bury), reads: emptied(d.reads),
+		commits: emptied(d.commits), settled: emptied(d.settled), idle: emptied(d.idle), changes: emptied(d.changes),
+		repeated: emptied(d.repeated), vanished: emptied(d.vanished), second: emptied(d.second), shared: emptied(d.shared),
+	}
+	todos.Put(d)
+}
+
+// mostKept is how long a list may be that is used again.
+const mostKept = 256
+
+// emptied returns a list without its elements, so that those can be collected.
+func emptied[T any](list []T) []T {
+	if cap(list) > mostKept {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // goroutines is how many the todo needs: they are counted before the lock is free.

@@ -310,7 +310,7 @@ func (s *Scheduler) Begin(w *Work, now time.Time) {
 	case Last:
 		l.looked = now
 	}
-	w.call = &call{began: now, endpoint: l.endpoint, probe: l.hold.on && w.class != Last}
+	w.call = call{began: now, endpoint: l.endpoint, probe: l.hold.on && w.class != Last}
 	if w.call.probe {
 		l.hold.probe(now)
 	}
@@ -344,7 +344,7 @@ type Result struct {
 // End says how a call ended.
 func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	c, l := w.call, w.lane
-	w.call = nil
+	w.call = call{}
 	s.inFlight--
 	c.endpoint.inFlight--
 	c.endpoint.judge(c.began, now, r.How)

@@ -26,7 +26,7 @@ type Work struct {
 	until time.Time // when a wait ends
 	look  time.Time // when it has to be looked at: its wait ends, or its time is up
 
-	call   *call  // while one is made for it
+	call   call   // while one is made for it
 	denied uint64 // its lane's proofs when it was refused first for our credentials, and 1; 0: it was not
 }
 
