@@ -87,11 +87,11 @@ func TestLanesAreAllThatThereAre(t *testing.T) {
 	for m := range want {
 		st.lane(m)
 	}
-	for m, l := range st.s.Lanes() {
-		if l.Merchant() != m || !want[m] {
-			t.Errorf("lane %s of merchant %s", l.Merchant(), m)
+	for l := range st.s.Lanes() {
+		if !want[l.Merchant()] {
+			t.Errorf("a lane of %s, or two", l.Merchant())
 		}
-		delete(want, m)
+		delete(want, l.Merchant())
 	}
 	if len(want) > 0 {
 		t.Errorf("no lanes of %v", want)
