@@ -76,6 +76,7 @@ type entry struct {
 	id     payment.IntentID // empty: a dead letter
 	digest event.Digest
 	rec    kafkawire.Record
+	tried  bool // it was in a batch: it may have landed
 	done   func(error)
 }
 
@@ -169,8 +170,8 @@ func (as *appenders) run(ctx context.Context) {
 	defer t.Stop()
 	for {
 		again, known := as.dispatch(ctx)
-		for _, e := range known {
-			e.done(nil)
+		for _, tell := range known {
+			tell()
 		}
 		as.tellLate()
 		if again > 0 {
@@ -205,9 +206,9 @@ func (as *appenders) tellLate() {
 }
 
 // dispatch starts a request to every idle broker that has something to append.
-// It returns when to look again, 0: when woken; and what need not be appended,
-// because the ledger has come to know it.
-func (as *appenders) dispatch(ctx context.Context) (again time.Duration, known []entry) {
+// It returns when to look again, 0: when woken; and whom to tell that a record need
+// not be appended, because the ledger has come to know it.
+func (as *appenders) dispatch(ctx context.Context) (again time.Duration, known []func()) {
 	now, live := time.Now(), as.s.lease.live()
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -279,28 +280,40 @@ func (as *appenders) startLocked(ctx context.Context, node int32, list []*append
 // load makes the next batch of an appender that has none in flight. It leaves out
 // intents that were answered after they were called, by an owner before the
 // newest fence or, where several intent partitions share an outcome partition, by
-// another claim of ours; those it returns.
-func (a *appender) load() (known []entry) {
+// another claim of ours. What it returns tells their owners.
+func (a *appender) load() (known []func()) {
 	if len(a.flight) > 0 {
 		return nil
 	}
 	size, taken := 0, 0
 	a.flight, a.raw = make([]entry, 0, min(len(a.queue), maxBatchRecords)), nil
 	for _, e := range a.queue[:min(len(a.queue), maxBatchRecords)] {
-		if a.fenced && a.claim.ledger.look(e.id, e.digest) != pipeline.Unknown {
-			known = append(known, e)
-			taken++
-			continue
+		if a.fenced {
+			if is := a.claim.ledger.look(e.id, e.digest); is != pipeline.Unknown {
+				known = append(known, func() { e.done(e.withheld(is)) })
+				taken++
+				continue
+			}
 		}
 		size += kafkawire.BatchSize(&e.rec)
 		if len(a.flight) > 0 && size > maxBatchBytes {
 			break
 		}
+		e.tried = true
 		a.flight = append(a.flight, e)
 		taken++
 	}
 	a.queue = a.queue[taken:]
 	return known
+}
+
+// withheld is what the owner of a record is told that the ledger has come to know:
+// nil, if it is the record itself, which landed when its acknowledgement was lost.
+func (e *entry) withheld(known pipeline.Known) error {
+	if e.tried && known == pipeline.Repeated {
+		return nil
+	}
+	return pipeline.ErrAnswered
 }
 
 // acquire gets a producer for an appender that needs no fence; its caller has mu.

@@ -180,6 +180,40 @@ func (l *lab) dead() []devstack.Record {
 	return recs
 }
 
+// A batch landed, its acknowledgement was lost, and the repetition is refused as too
+// large, by a lower limit: only the ledger tells that it landed.
+func TestABatchThatLandedIsNotBuriedWhenItsRepetitionIsTooLarge(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start("a")
+		l.emit(0, 5)
+		l.judge(5)
+		var sent atomic.Int32
+		m.net.set(func(k kmsg.Key) treatment {
+			return treatment{mute: k == kmsg.Produce && sent.Add(1) == 1}
+		})
+		h := l.broker.Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.Produce}, Topic: devstack.Outcomes, Err: kerr.MessageTooLarge, Count: 1,
+			When: func(kmsg.Request) bool { return sent.Load() == 2 },
+		})
+		for i := range 3 {
+			l.emit(5+i, 1)
+			time.Sleep(5 * time.Second)
+		}
+		l.judge(8)
+		if dead := l.dead(); len(dead) > 0 || h.Hits() != 1 {
+			t.Errorf("dead letters %v after %d refusals, want none after one", dead, h.Hits())
+		}
+		if n := m.said.times("settled"); n != 8 {
+			t.Errorf("%d intents are logged as settled, want 8: what landed is our own", n)
+		}
+		if n := m.metric(t, "fences_broken_total"); n != 0 {
+			t.Errorf("%v fences are counted as broken by somebody, want none", n)
+		}
+		m.leave(t)
+		l.calls(8, 1)
+	})
+}
+
 func TestAnOutcomeThatNoRecordHoldsIsBuried(t *testing.T) {
 	topics := devstack.DefaultTopics(1)
 	topics[1].Configs["max.message.bytes"] = "1800"

@@ -258,6 +258,7 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 		return p, err
 	}
 	c.setStage(Loading)
+	c.ledger.own(p)
 	return p, c.ledger.read(ctx, p)
 }
 
@@ -278,8 +279,12 @@ func (c *claim) keepFence(ctx context.Context) {
 			}
 			c.outcomes.pause()
 		case err := <-c.trouble:
-			c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
-			c.s.metrics.refences.Inc()
+			if isTooLarge(err) {
+				c.log.WithError(err).Warn("a batch that may have landed is refused as too large: fencing again, to look into the ledger")
+			} else {
+				c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
+				c.s.metrics.refences.Inc()
+			}
 			c.s.member.heartbeat(ctx)
 			if err := c.awaitLease(ctx); err != nil {
 				return

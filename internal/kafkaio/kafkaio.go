@@ -121,7 +121,7 @@ func New(cfg Config) (*Source, error) {
 	s := &Source{
 		cfg: cfg, log: cfg.Log, addr: cfg.Connection.Addr(), tr: tr,
 		metrics: newMetrics(cfg.Registerer),
-		lease:   lease{session: cfg.SessionTimeout},
+		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
 		refence: FenceRenewal,
 	}
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own

@@ -34,7 +34,7 @@ func (ls *ledgers) of(partition int32) *ledger {
 			s: ls.source, partition: partition, next: -1, reading: make(chan struct{}, 1),
 			log:    ls.source.log.WithField("outcome_partition", partition),
 			known:  answered{window: ls.source.cfg.LedgerWindow + clockSlack},
-			marked: map[int64]int16{},
+			marked: map[int64]int16{}, mine: map[kafkawire.Producer]bool{},
 		}
 		ls.byPart[partition] = l
 	}
@@ -53,9 +53,10 @@ type ledger struct {
 
 	mu     sync.RWMutex
 	known  answered
-	reach  time.Time       // from which on every outcome is known; zero: all there ever were
-	marked map[int64]int16 // producer id → newest epoch whose marker was read
-	loaded int64           // records read, for the log
+	reach  time.Time                   // from which on every outcome is known; zero: all there ever were
+	marked map[int64]int16             // producer id → newest epoch whose marker was read
+	mine   map[kafkawire.Producer]bool // the fences of this process: what it wrote itself
+	loaded int64                       // records read, for the log
 }
 
 // clockSlack is how far the clocks of members, emitters and brokers may differ
@@ -104,6 +105,13 @@ func (l *ledger) foreign(producer int64) bool {
 		n--
 	}
 	return n > 0
+}
+
+// own notes a producer of ours. What it left in the log we have written ourselves.
+func (l *ledger) own(p kafkawire.Producer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mine[p] = true
 }
 
 // add notes an outcome that we appended ourselves.
@@ -264,7 +272,7 @@ func (l *ledger) take(set []byte) error {
 			if e, ok := l.marked[b.Producer.ID]; !ok || b.Producer.Epoch > e {
 				l.marked[b.Producer.ID] = b.Producer.Epoch
 			}
-		} else if err := b.Records(l.takeRecord); err != nil {
+		} else if err := l.takeRecords(b); err != nil {
 			return err
 		}
 		l.next = b.Last + 1
@@ -283,9 +291,20 @@ func (l *ledger) oldest(b *kafkawire.Batch) {
 	}
 }
 
+func (l *ledger) takeRecords(b *kafkawire.Batch) error {
+	by := uint64(0)
+	if l.mine[b.Producer] {
+		by = ours
+	}
+	return b.Records(func(r *kafkawire.Record) error {
+		l.takeRecord(r, by)
+		return nil
+	})
+}
+
 // takeRecord notes an outcome by its headers; a record without them is nobody's
 // outcome and of no interest.
-func (l *ledger) takeRecord(r *kafkawire.Record) error {
+func (l *ledger) takeRecord(r *kafkawire.Record, by uint64) {
 	at := time.UnixMilli(r.Millis)
 	if now := time.Now(); at.After(now) {
 		at = now // a wrong clock must not keep it, and what follows, for ever
@@ -301,9 +320,8 @@ func (l *ledger) takeRecord(r *kafkawire.Record) error {
 	}
 	l.loaded++
 	if d, err := event.ParseDigest(digest); err == nil && len(id) > 0 {
-		l.known.add(id, half(d), at)
+		l.known.add(id, half(d)|by, at)
 	}
-	return nil
 }
 
 // size returns how many answered intents are known.

@@ -45,7 +45,8 @@ type member struct {
 	over       error            // why there is no way back into the group
 	replacedAt time.Time        // when somebody last joined under our instance id
 	drained    chan struct{}    // closed when it is stopping and no claim is left
-	settled    time.Time        // newest proof of life while no rebalance was under way
+	unsynced   bool             // the generation's assignment has not come yet: the group may wait for our sync
+	gathering  time.Time        // newest heartbeat that found our last generation's members being gathered anew
 	assigned   map[int32]bool   // what the group gave us last
 	claims     map[int32]*claim // every claim whose goroutine has not ended
 	membership Membership       // for State; Live is not kept here
@@ -197,6 +198,9 @@ func (m *member) join(ctx context.Context) (a assignment, err error) {
 	if err != nil {
 		return a, m.failed("sync", err)
 	}
+	m.mu.Lock()
+	m.unsynced = false
+	m.mu.Unlock()
 	m.alive(sent) // as of the request: the answer may have been long on its way
 	a.read(m.s.cfg.IntentTopic, got.Assignment)
 	return a, nil
@@ -215,13 +219,27 @@ func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGro
 		if err != nil && Code(err) != kafka.MemberIDRequired {
 			return nil, m.failed("join", err)
 		}
-		m.mu.Lock()
-		m.id.ID = res.MemberID
-		m.id.Generation = int32(res.GenerationID)
-		m.mu.Unlock()
+		m.joined(res, err == nil)
 		if err == nil {
 			return res, nil
 		}
+	}
+}
+
+// joined notes who we are from now on. In a new generation the coordinator waits for
+// our sync, anew for a rebalance timeout. It began later than any heartbeat that found
+// the old one; to count from when we sent the join would be wrong, because that may
+// be a repetition, and the first one have been answered long ago.
+func (m *member) joined(res *kafka.JoinGroupResponse, in bool) {
+	m.mu.Lock()
+	gathering := m.gathering
+	isNext := in && m.id.ID == res.MemberID && m.id.Generation != int32(res.GenerationID) && !gathering.IsZero()
+	m.id.ID = res.MemberID
+	m.id.Generation = int32(res.GenerationID)
+	m.unsynced = in
+	m.mu.Unlock()
+	if isNext {
+		m.s.lease.settle(gathering)
 	}
 }
 
@@ -405,6 +423,7 @@ func (m *member) lose(why error) {
 	m.joinedLocked(false)
 	m.s.metrics.assigned.Set(0)
 	m.id.ID, m.id.Generation = "", 0
+	m.unsynced, m.gathering = false, time.Time{}
 	m.wakeLocked(true)
 }
 

@@ -37,10 +37,11 @@ func (a *appender) judge(verdict kafka.Error, err error) (done []func()) {
 		m.batches.Inc()
 		m.appended.Add(int64(len(a.flight)))
 		return a.landed()
-	case verdict == kafka.MessageSizeTooLarge, verdict == kafka.RecordListTooLarge:
+	case isTooLarge(verdict) && a.attempts == 0:
 		return a.split()
 	case verdict == kafka.OutOfOrderSequenceNumber, verdict == kafka.UnknownProducerId,
-		verdict == kafka.InvalidProducerEpoch, verdict == kafka.ProducerFenced, verdict == kafka.InvalidProducerIDMapping:
+		verdict == kafka.InvalidProducerEpoch, verdict == kafka.ProducerFenced, verdict == kafka.InvalidProducerIDMapping,
+		isTooLarge(verdict): // of a batch that was sent before, and may have landed then
 		a.broken(verdict)
 	default:
 		a.again(verdict)
@@ -60,8 +61,15 @@ func (a *appender) landed() (done []func()) {
 	return done
 }
 
-// split halves a batch that the broker finds too large; nothing of it landed, so
-// its sequence is free. A single record is returned to its owner.
+// isTooLarge says that the broker finds a batch too large. Brokers look at the size
+// before they look at the sequence: a batch may have landed under another limit, or
+// at another leader, and be refused when it comes again.
+func isTooLarge(verdict error) bool {
+	return verdict == kafka.MessageSizeTooLarge || verdict == kafka.RecordListTooLarge
+}
+
+// split halves a batch that the broker finds too large. It was sent once only, so
+// nothing of it landed, and its sequence is free. A single record is returned to its owner.
 func (a *appender) split() (done []func()) {
 	if len(a.flight) == 1 {
 		e := a.flight[0]

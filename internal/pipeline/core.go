@@ -369,6 +369,18 @@ func (c *core) published(t *task, o payment.Outcome, err error, now time.Time) {
 	}
 }
 
+// withheld ends a task whose answer was not published, because the ledger holds
+// another outcome of its intent.
+func (c *core) withheld(t *task, now time.Time) {
+	switch {
+	case t.worker.gone:
+		c.abandon(t, now)
+	case !c.known(t, now): // forgotten again since
+		c.todo.skipped[Answered]++
+		c.finish(t, now)
+	}
+}
+
 // bury has a dead letter published.
 func (c *core) bury(t *task, why *event.Unreadable, now time.Time) {
 	c.enter(t, publishing, now)
