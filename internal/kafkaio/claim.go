@@ -243,6 +243,9 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := c.ledger.begin(ctx)
 		if err == nil {
+			err = c.ledger.held(ctx, c.note)
+		}
+		if err == nil {
 			break
 		}
 		if !Sleep(ctx, wait) {

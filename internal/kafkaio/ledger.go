@@ -47,9 +47,10 @@ type ledger struct {
 	s         *Source
 	log       logrus.FieldLogger
 	partition int32
-	reading   chan struct{} // has a token in it while somebody reads on; guards next, first
+	reading   chan struct{} // has a token in it while somebody reads on; guards next, first, empty
 	next      int64         // offset to read on from; -1: not begun
 	first     bool          // the oldest batch that exists is still to be seen
+	empty     time.Time     // when we found that the partition had never held anything; zero: it had
 
 	mu     sync.RWMutex
 	known  answered
@@ -139,6 +140,9 @@ func (l *ledger) begin(ctx context.Context) error {
 }
 
 func (l *ledger) beginLocked(ctx context.Context) error {
+	if l.s.troubles.stands(Compacted) {
+		return fmt.Errorf("ledger of outcome partition %d: the topic is compacted", l.partition)
+	}
 	// It is read from a little before the window on, so that a clock that is wrong
 	// by less than the slack hides no outcome of the window.
 	since := time.Now().Add(-l.s.cfg.LedgerWindow)
@@ -149,20 +153,71 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 	if l.next >= 0 && l.next >= has.first && l.next <= has.last {
 		return nil // goes on where it was left
 	}
+	gap := l.next > has.last || l.next >= 0 && has.first == has.last
 	if l.next >= 0 {
 		l.log.WithField("read_to", l.next).WithField("first", has.first).WithField("last", has.last).
 			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or " +
 				"the topic was made again): reading it from its beginning")
 	}
+	lost := gap || has.first == has.last && has.first > 0
+	l.beginAt(has, since, lost)
+	if lost {
+		l.forgotten()
+	}
+	return nil
+}
+
+// beginAt notes where the ledger begins. If something was lost that we have not read,
+// nobody knows what it was, and until when.
+func (l *ledger) beginAt(has offsetRange, since time.Time, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// What was known stays known: those intents were answered, and other claims
 	// are looking at it. Markers do not: epochs may have begun again.
 	l.next, l.loaded, l.marked = has.since, 0, map[int64]int16{}
 	l.first = has.since == has.first && has.first > 0 && has.first < has.last
-	l.reach = time.Time{}
-	if has.since > 0 {
+	l.reach, l.empty = time.Time{}, time.Time{}
+	switch {
+	case lost:
+		l.reach = time.Now()
+	case has.since > 0:
 		l.reach = since
+	case has.last == 0:
+		l.empty = time.Now()
+	}
+}
+
+// forgotten is loud about a partition that does not hold any more what it held.
+func (l *ledger) forgotten() {
+	topic := l.s.cfg.OutcomeTopic
+	l.s.troubles.stand(Trouble{
+		Kind: ShortLedger, About: fmt.Sprintf("%s/%d", topic, l.partition),
+		What: fmt.Sprintf("Outcome partition %d of %s was emptied, by retention, by hand, or because the topic was made "+
+			"again: no intent from before %s is called, each is refused as too_old", l.partition, topic,
+			l.reachTime().UTC().Format(time.RFC3339)),
+		Mend: "Keep outcomes for longer than the ledger window. \"paylink replay unanswered\" emits again what has no " +
+			"outcome, once it is sure that it has none; this alarm ends when the service is started anew.",
+	})
+}
+
+// held is told of the fence that was made here last. If the partition was found,
+// after that, never to have held anything, the topic was made again in between.
+func (l *ledger) held(ctx context.Context, last fenceNote) error {
+	if err := l.lock(ctx); err != nil {
+		return err
+	}
+	defer l.unlock()
+	if last.producer < 0 || !last.latest().Before(l.empty) {
+		return nil
+	}
+	l.mu.Lock()
+	news := l.reach.Before(l.empty)
+	if news {
+		l.reach = l.empty
+	}
+	l.mu.Unlock()
+	if news {
+		l.forgotten()
 	}
 	return nil
 }
