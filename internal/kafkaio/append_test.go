@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/devstack"
+	"paylink/internal/kafkaio"
 )
 
 // load runs one member over n intents that come over two seconds.
@@ -309,4 +310,97 @@ func TestAnIdleServicePublishesAtOnce(t *testing.T) {
 		}
 		m.leave(t)
 	})
+}
+
+// When Kafka takes no outcome, that is said within seconds, with the cause, and taken
+// back when it is over.
+func TestAnAppendThatIsBlockedIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		cause string
+		block func(*lab, *life) (mend func())
+	}{
+		{"not_enough_replicas", func(l *lab, m *life) func() {
+			h := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: devstack.Outcomes, Err: kerr.NotEnoughReplicas, Count: -1})
+			return h.Remove
+		}},
+		{"not_allowed", func(l *lab, m *life) func() {
+			h := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: devstack.Outcomes, Err: kerr.TopicAuthorizationFailed, Count: -1})
+			return h.Remove
+		}},
+		{"no_answer", func(l *lab, m *life) func() {
+			m.net.set(func(k kmsg.Key) treatment { return treatment{late: late(k == kmsg.Produce)} })
+			return func() { m.net.set(nil) }
+		}},
+	} {
+		t.Run(c.cause, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				m := l.start("a")
+				l.emit(0, 5)
+				l.judge(5)
+				mend := c.block(l, m)
+				l.emit(5, 1)
+				time.Sleep(time.Second)
+				if got := m.trouble(kafkaio.AppendBlocked); len(got) > 0 {
+					t.Errorf("after a second: %v, want patience", got)
+				}
+				time.Sleep(2 * time.Second)
+				got := m.trouble(kafkaio.AppendBlocked)
+				if len(got) != 1 || got[0].Cause != c.cause || time.Since(got[0].Since) < 2*time.Second {
+					t.Errorf("after three seconds: %+v, want one of cause %s", got, c.cause)
+				}
+				if n := m.metric(t, "append_blocked"); n != 1 || m.said.times("Kafka takes no records of partition 0") != 1 {
+					t.Errorf("append_blocked is %v, want 1, and one line in the log", n)
+				}
+				time.Sleep(30 * time.Second)
+				mend()
+				l.judge(6)
+				time.Sleep(time.Second)
+				if got := m.trouble(kafkaio.AppendBlocked); len(got) > 0 {
+					t.Errorf("when it is over: %v", got)
+				}
+				m.leave(t)
+				l.calls(6, 1)
+				time.Sleep(2 * time.Hour) // for what is late
+			})
+		})
+	}
+}
+
+// What a broker will never take as it is, is changed so that it can, unless it may
+// have landed: then the ledger is asked.
+func TestRecordsThatAreInvalidToTheBrokerAreMadeValid(t *testing.T) {
+	for _, err := range []*kerr.Error{kerr.InvalidTimestamp, kerr.InvalidRecord} {
+		t.Run(err.Message, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				m := l.start("a")
+				fails := func(topic string, when func() bool) {
+					l.broker.Fault(kfake.Fault{
+						Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: err, Count: 1, When: func(kmsg.Request) bool { return when() },
+					})
+				}
+				always := func() bool { return true }
+				fails(devstack.Outcomes, always)
+				fails(devstack.DeadLetters, always)
+				l.emit(0, 1)
+				l.send("", "junk")
+				l.judge(1)
+				if dead := l.dead(); len(dead) != 1 || err == kerr.InvalidRecord && string(dead[0].Key) != devstack.Intents+"/0/1" {
+					t.Errorf("dead letters %v, want one, with a key if that may have been wrong", dead)
+				}
+				if n := m.metric(t, "fences_total"); n != 1 {
+					t.Errorf("%v fences, want one: nothing had landed", n)
+				}
+				var sent atomic.Int32
+				m.net.set(func(k kmsg.Key) treatment { return treatment{mute: k == kmsg.Produce && sent.Add(1) == 1} })
+				fails(devstack.Outcomes, func() bool { return sent.Load() == 2 })
+				l.emit(1, 1)
+				l.judge(2)
+				time.Sleep(5 * time.Second)
+				l.emit(2, 3)
+				l.judge(5)
+				m.leave(t)
+				l.calls(5, 1)
+			})
+		})
+	}
 }

@@ -282,8 +282,9 @@ func (c *claim) keepFence(ctx context.Context) {
 			}
 			c.outcomes.pause()
 		case err := <-c.trouble:
-			if isTooLarge(err) {
-				c.log.WithError(err).Warn("a batch that may have landed is refused as too large: fencing again, to look into the ledger")
+			if isTooLarge(err) || isInvalid(err) {
+				c.log.WithError(err).Warn("a batch that may have landed is refused when it comes again: fencing again, to look " +
+					"into the ledger")
 			} else {
 				c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
 				c.s.metrics.refences.Inc()

@@ -14,6 +14,7 @@ import (
 type Trouble struct {
 	Kind  TroubleKind
 	About string // what of: a topic, a partition
+	Cause string // of AppendBlocked: one of blockCauses
 	What  string // one sentence, without a full stop
 	Mend  string // what to do about it
 	Since time.Time
@@ -73,6 +74,20 @@ func (ts *troubles) pass(kind TroubleKind, about string) {
 		ts.log.WithField("kind", string(kind)).WithField("about", about).
 			WithField("lasted", time.Since(was.Since).Round(time.Second).String()).Info("over: " + was.What)
 	}
+}
+
+// blocked counts AppendBlocked by cause.
+func (ts *troubles) blocked() map[string]int {
+	out := map[string]int{}
+	for _, cause := range blockCauses {
+		out[cause] = 0
+	}
+	for _, t := range ts.list() {
+		if t.Kind == AppendBlocked {
+			out[t.Cause]++
+		}
+	}
+	return out
 }
 
 // stands reports whether there is trouble of a kind.
