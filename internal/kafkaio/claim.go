@@ -55,6 +55,7 @@ type claim struct {
 	deadline *time.Timer // ends ctx when draining takes too long; nil: not draining
 	input    input
 	done     progress
+	hanging  hanging
 	note     fenceNote // only the goroutine that fences writes it, so that one may read it without mu
 }
 
@@ -101,6 +102,7 @@ func (c *claim) run(serve func(pipeline.Claim)) {
 func (c *claim) end() {
 	c.s.appenders.close(c.outcomes, c.deadLetters)
 	c.cancel()
+	c.s.troubles.pass(InputBlocked, c.name())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.s.metrics.lag.DeleteLabelValues(label(c.partition))
