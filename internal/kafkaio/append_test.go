@@ -16,6 +16,7 @@ import (
 
 	"paylink/internal/devstack"
 	"paylink/internal/kafkaio"
+	"paylink/internal/pipeline"
 )
 
 // load runs one member over n intents that come over two seconds.
@@ -223,6 +224,7 @@ func TestAnOutcomeThatNoRecordHoldsIsBuried(t *testing.T) {
 		for i := range 14 { // random, so that nothing compresses it
 			meta = append(meta, fmt.Sprintf(`"k%02d":"%s"`, i, noise(100, uint64(i))))
 		}
+		l.flow = func(c *pipeline.Config) { c.MaxOutcome = nil } // as if the limit were lowered after the call
 		l.emit(0, 10)
 		l.send("large", `{"intent_id":"large","amount":"10.00","description":"x","metadata":{`+strings.Join(meta, ",")+`}}`)
 		l.emit(10, 10)
@@ -233,6 +235,41 @@ func TestAnOutcomeThatNoRecordHoldsIsBuried(t *testing.T) {
 		}
 		m.leave(t)
 		l.calls(21, 1)
+	})
+}
+
+// What the outcome topic would not take is refused before a payment exists.
+func TestAnIntentWhoseOutcomeWouldNotFitIsNotCalled(t *testing.T) {
+	topics := devstack.DefaultTopics(1)
+	topics[1].Configs["max.message.bytes"] = "5000"
+	inLabWith(t, topics, func(l *lab) {
+		meta := func(id string, n int) string {
+			var all []string
+			for i := range n {
+				all = append(all, fmt.Sprintf(`"k%02d":"%s"`, i, noise(120, uint64(i))))
+			}
+			return `{"intent_id":"` + id + `","amount":"10.00","description":"x","metadata":{` + strings.Join(all, ",") + `}}`
+		}
+		l.send("k", meta("large", 16))
+		l.send("k", meta("small", 2))
+		l.send(noise(5000, 1), meta("key", 0))
+		m := l.start("a")
+		got := l.outcomes(1)
+		recs, err := l.broker.Kafka().Read(context.Background(), devstack.Outcomes, devstack.ReadUncommitted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 1 || got["k"] != 2 || !strings.Contains(string(recs[0].Value), `"field":"metadata"`) {
+			t.Errorf("outcomes %v, first %s; want metadata refused, and a link", got, recs[0].Value)
+		}
+		if dead := l.dead(); len(dead) != 1 || string(dead[0].Header("paylink-reason")) != "too_large" {
+			t.Errorf("%d dead letters, want the one with the large key", len(dead))
+		}
+		l.calls(1, 1)
+		if got := m.trouble(kafkaio.OutcomeLimit); len(got) != 1 {
+			t.Errorf("troubles %v, want that the topic's limit is low", got)
+		}
+		m.leave(t)
 	})
 }
 

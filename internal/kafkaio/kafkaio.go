@@ -168,6 +168,10 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	return err
 }
 
+// MaxOutcome returns how many bytes the outcome topic takes as one record; 0: that is
+// not known.
+func (s *Source) MaxOutcome() int { return int(s.settings.maxMessage.Load()) }
+
 // Partitions returns how many partitions of the intent topic the group gave out
 // when it last gave us some, or none; 0: it has not yet. All members are told the
 // same at the same time, whatever each has heard of the topic.

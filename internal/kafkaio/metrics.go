@@ -80,6 +80,7 @@ func (m *metrics) watch(ts *troubles) {
 	for kind, help := range map[TroubleKind]string{
 		ShortLedger: "Reasons why the ledger reaches less far back than its window: the outcome topic's settings, or a " +
 			"partition that was emptied. Alarm if not zero.",
+		OutcomeLimit: "Outcome topics whose max.message.bytes is below what an outcome may need. Alarm if not zero.",
 		Compacted:    "Outcome topics that are compacted; no partition is taken over. Alarm if not zero.",
 		InputBlocked: "Intent partitions in which a hanging transaction hides what comes after it. Alarm if not zero.",
 	} {

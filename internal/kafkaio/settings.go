@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"paylink/internal/event"
 )
 
 // settings are those of the outcome topic that the promise rests on. They are read
@@ -76,6 +78,7 @@ func (t *settings) take(has map[string]string) {
 	topic, window, ts := t.s.cfg.OutcomeTopic, t.s.cfg.LedgerWindow, t.s.troubles
 	if n, err := strconv.ParseInt(has["max.message.bytes"], 10, 64); err == nil {
 		t.maxMessage.Store(n)
+		t.limit(n)
 	}
 	if strings.Contains(has["cleanup.policy"], "compact") {
 		ts.stand(Trouble{Kind: Compacted, About: topic,
@@ -97,6 +100,20 @@ func (t *settings) take(has map[string]string) {
 				short),
 			Mend: "Raise " + name + " above the ledger window, or lower PAYLINK_LEDGER_WINDOW."})
 	}
+}
+
+// limit judges how large a record may be.
+func (t *settings) limit(n int64) {
+	topic := t.s.cfg.OutcomeTopic
+	if n >= event.LargestOutcome {
+		t.s.troubles.pass(OutcomeLimit, topic)
+		return
+	}
+	t.s.troubles.stand(Trouble{Kind: OutcomeLimit, About: topic,
+		What: fmt.Sprintf("Topic %s: max.message.bytes is %d, the largest outcome needs %d: outcomes may be refused when their "+
+			"payment exists already", topic, n, event.LargestOutcome),
+		Mend: "Raise max.message.bytes; the brokers' default is 1048588.",
+	})
 }
 
 func shortTime(value string, window time.Duration) string {

@@ -26,6 +26,7 @@ type TroubleKind string
 // The kinds of trouble.
 const (
 	ShortLedger   TroubleKind = "short_ledger"   // the outcome topic forgets sooner than the ledger window, or has forgotten
+	OutcomeLimit  TroubleKind = "outcome_limit"  // the outcome topic's limit is below what an outcome may need
 	Compacted     TroubleKind = "compacted"      // the outcome topic is compacted
 	AppendBlocked TroubleKind = "append_blocked" // Kafka takes no outcome or dead letter
 	InputBlocked  TroubleKind = "input_blocked"  // a transaction that hangs hides what comes after it

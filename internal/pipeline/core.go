@@ -189,6 +189,8 @@ func (c *core) begin(t *task, now time.Time) {
 	case t.isTooOld():
 		c.enter(t, publishing, now)
 		c.todo.bury = append(c.todo.bury, burial{task: t, reach: claim.Reach()})
+	case t.unfit != nil:
+		c.bury(t, t.unfit, now)
 	case len(t.dec.Violations) > 0:
 		c.publish(t, attempt.Invalid(t.dec.Violations, now), now)
 	default:

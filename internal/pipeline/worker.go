@@ -153,6 +153,7 @@ func (e *Engine) decode(w *worker, r Record) (*task, bool) {
 		switch {
 		case err == nil:
 			t.decoded(dec)
+			e.fit(t)
 			return t, true
 		case errors.As(err, &dead):
 			t.unreadable(dead)
