@@ -22,6 +22,9 @@ type settings struct {
 
 const settingsEvery = 30 * time.Second
 
+// LargestOutcome is what the outcome topic must take as one record.
+const LargestOutcome = event.LargestOutcome
+
 // first reads them before anything is done that rests on them. What may not be
 // read is not known, and stops nobody; a compacted topic does.
 func (t *settings) first(ctx context.Context) error {

@@ -147,6 +147,10 @@ func (c *checker) topics(ctx context.Context, md *kafka.MetadataResponse) {
 	if dead.Exists && intents.Exists {
 		c.sizes(intents, dead)
 	}
+	if n, err := strconv.Atoi(outcomes.Settings[setMaxMessage]); err == nil && n < kafkaio.LargestOutcome {
+		c.fail("topic "+outcomes.Name, fmt.Sprintf("max.message.bytes is %d, the largest outcome needs %d: it may be refused when "+
+			"its payment exists already", n, kafkaio.LargestOutcome), "raise it; the brokers' default is 1048588")
+	}
 }
 
 func (c *checker) topic(s TopicState) {
@@ -159,6 +163,10 @@ func (c *checker) topic(s TopicState) {
 	if s.Leaderless > 0 {
 		c.fail(about, fmt.Sprintf("%d of %d partitions have no leader", s.Leaderless, s.Partitions),
 			"bring the brokers that hold them back")
+	}
+	if s.Refusing > 0 {
+		c.fail(about, fmt.Sprintf("%d of %d partitions take nothing now: fewer of their replicas are in sync than "+
+			"min.insync.replicas asks for", s.Refusing, s.Partitions), "bring the missing brokers back, or lower min.insync.replicas")
 	}
 	if s.OutOfSync > 0 {
 		c.warn(about, fmt.Sprintf("%d of %d partitions have a replica that is behind or away", s.OutOfSync, s.Partitions),
@@ -180,8 +188,8 @@ func (c *checker) copies(about string, s TopicState) {
 	minISR, _ := strconv.Atoi(s.Settings[setMinISR])
 	switch {
 	case minISR > s.Replicas:
-		c.fail(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: nothing can be written", minISR,
-			s.Replicas), "lower the one or raise the other")
+		c.warn(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: brokers ask for all of them, older ones (before "+
+			"3.7) take nothing", minISR, s.Replicas), "lower the one or raise the other")
 	case c.nodes >= 3 && minISR < 2 && s.Name == c.cfg.Topics.Outcomes:
 		c.fail(about, "min.insync.replicas is less than 2: an acknowledged outcome may die with one broker, and its intent "+
 			"be answered twice", "set it to 2, with 3 replicas")
