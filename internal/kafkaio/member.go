@@ -207,6 +207,7 @@ func (m *member) join(ctx context.Context) (a assignment, err error) {
 }
 
 func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGroupResponse, error) {
+	defer time.AfterFunc(m.s.cfg.heartbeatEvery()+2*time.Second, m.sayWaiting).Stop()
 	for {
 		req := m.joinRequest(protocol)
 		res, err := call(ctx, m.s.cfg.RebalanceTimeout+m.s.cfg.SessionTimeout+10*time.Second,
@@ -224,6 +225,20 @@ func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGro
 			return res, nil
 		}
 	}
+}
+
+// sayWaiting says what a join waits for that takes longer than it takes members that
+// live to notice. It is said of the first one only: later ones interrupt nothing.
+func (m *member) sayWaiting() {
+	m.mu.Lock()
+	first := m.membership.Since.IsZero()
+	m.mu.Unlock()
+	if !first {
+		return
+	}
+	m.s.log.WithField("at_most", max(m.s.cfg.SessionTimeout, m.s.cfg.RebalanceTimeout).String()).
+		Info("waiting for the group: a member that ended uncleanly, perhaps our former self, counts until its session " +
+			"timeout is over; with a group instance id a restart need not wait")
 }
 
 // joined notes who we are from now on. In a new generation the coordinator waits for

@@ -494,3 +494,24 @@ func late(is bool) time.Duration {
 	}
 	return 0
 }
+
+// After an unclean end the group waits for the dead member's session, and so do we.
+func TestWaitingForAFormerSelfIsSaid(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		a := l.start("a")
+		l.emit(0, 5)
+		l.judge(5)
+		if n := a.said.times("waiting for the group"); n != 0 {
+			t.Errorf("said %d times with nobody to wait for", n)
+		}
+		l.kill("a", a)
+		b := l.start("b")
+		time.Sleep(5 * time.Second)
+		if n := b.said.times("waiting for the group: a member that ended uncleanly"); n != 1 {
+			t.Errorf("said %d times what is waited for, want once", n)
+		}
+		l.emit(5, 5)
+		l.judge(10)
+		b.leave(t)
+	})
+}
