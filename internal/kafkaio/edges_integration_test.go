@@ -14,6 +14,8 @@ import (
 
 	"paylink/internal/devstack"
 	"paylink/internal/event"
+	"paylink/internal/kafkaio"
+	"paylink/internal/kafkaops"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 	"paylink/internal/realkafka"
@@ -112,6 +114,65 @@ func TestAnEmptiedPartitionOfARealKafkaMovesTheReach(t *testing.T) {
 			t.Errorf("Reach = %v, want a time after the partition was emptied", c.Reach())
 		}
 	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// With min.insync.replicas of all three brokers, one that dies stops all writing: that
+// is said within seconds, by cause, and over when the broker is back.
+func TestARealKafkaWithTooFewReplicasIsSaid(t *testing.T) {
+	cluster := realkafka.StartCluster(t)
+	brokers := cluster.Brokers()
+	b := &bench{
+		t: t, kafka: devstack.Kafka{Brokers: brokers}, dial: (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+		group:    realkafka.Name(t, "group"),
+		intents:  realkafka.Topic(t, brokers, "intents", 1),
+		outcomes: realkafka.Topic(t, brokers, "outcomes", 1, "min.insync.replicas=3"),
+		dead:     realkafka.Topic(t, brokers, "dead", 1),
+	}
+	source := b.open().(*kafkaio.Source)
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer stop()
+	blocked := func(cause string) bool {
+		for _, x := range source.State().Troubles {
+			if x.Kind == kafkaio.AppendBlocked && (cause == "" || x.Cause == cause) {
+				return true
+			}
+		}
+		return false
+	}
+	await := func(what string, is func() bool) time.Duration {
+		began := time.Now()
+		for !is() && ctx.Err() == nil {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if ctx.Err() != nil {
+			t.Errorf("%s: not within the test's time; troubles %v", what, source.State().Troubles)
+		}
+		return time.Since(began)
+	}
+	err := source.Run(ctx, func(c pipeline.Claim) {
+		defer stop()
+		b.check(cluster.Kill(3))
+		told := make(chan error, 1)
+		m := event.Message{Value: []byte("v"), Time: time.Now()}
+		c.Append(pipeline.Answer{ID: "one", Message: m}, func(err error) { told <- err })
+		if d := await("blocked", func() bool { return blocked("") }); d > 6*time.Second {
+			t.Errorf("said after %v, want seconds", d)
+		}
+		t.Logf("cause known after %v more", await("for want of replicas", func() bool { return blocked("not_enough_replicas") }))
+		topics := kafkaops.Topics{Intents: b.intents, Outcomes: b.outcomes, DeadLetters: b.dead}
+		states, err := kafkaops.DescribeTopics(ctx, kafkaio.Connection{Brokers: brokers[:2], ClientID: "test"}, topics)
+		if b.check(err); err == nil && (states[1].Refusing != 1 || states[2].Refusing != 0) {
+			t.Errorf("topics %+v, want that of the outcomes refusing", states)
+		}
+		b.check(cluster.Restart(3))
+		if err := <-told; err != nil {
+			t.Errorf("Append = %v", err)
+		}
+		await("over", func() bool { return !blocked("") })
+	})
+	if err != nil {
 		t.Error(err)
 	}
 }
