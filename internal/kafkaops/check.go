@@ -147,6 +147,9 @@ func (c *checker) topics(ctx context.Context, md *kafka.MetadataResponse) {
 	if dead.Exists && intents.Exists {
 		c.sizes(intents, dead)
 	}
+	if outcomes.Exists {
+		c.emptied(ctx, outcomes)
+	}
 	if n, err := strconv.Atoi(outcomes.Settings[setMaxMessage]); err == nil && n < kafkaio.LargestOutcome {
 		c.fail("topic "+outcomes.Name, fmt.Sprintf("max.message.bytes is %d, the largest outcome needs %d: it may be refused when "+
 			"its payment exists already", n, kafkaio.LargestOutcome), "raise it; the brokers' default is 1048588")
@@ -224,6 +227,27 @@ func (c *checker) retention(about string, s TopicState) {
 	if n, err := strconv.ParseInt(s.Settings[setRetentionLen], 10, 64); err == nil && n >= 0 {
 		c.warn(about, fmt.Sprintf("retention.bytes is %d: on a busy day outcomes go before the ledger window ends", n),
 			"set it to -1")
+	}
+}
+
+// emptied looks for outcome partitions that held something and hold nothing now: what
+// they held, the service cannot know.
+func (c *checker) emptied(ctx context.Context, s TopicState) {
+	var which []string
+	for p := range s.Partitions {
+		at, err := kafkaio.ListOffsets(ctx, c.admin.client, kafka.ReadUncommitted, s.Name,
+			[]kafka.OffsetRequest{kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p)})
+		if err != nil {
+			return // said of its leader, or of our rights
+		}
+		if at.FirstOffset == at.LastOffset && at.LastOffset > 0 {
+			which = append(which, strconv.Itoa(p))
+		}
+	}
+	if len(which) > 0 {
+		c.warn("topic "+s.Name, fmt.Sprintf("held outcomes in %d partitions (%s) that are empty now: intents from before the "+
+			"service's next start there are refused as too_old", len(which), strings.Join(which[:min(10, len(which))], ", ")),
+			"keep outcomes for longer than the ledger window; \"paylink replay unanswered\" emits again what has no outcome")
 	}
 }
 

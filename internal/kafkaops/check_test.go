@@ -239,6 +239,21 @@ func TestCreateReturnsWhenEveryBrokerKnows(t *testing.T) {
 	}
 }
 
+func TestCheckFindsEmptiedPartitions(t *testing.T) {
+	c, conn := cluster(t, 1)
+	create(t, conn, Plan{Partitions: 2})
+	checked(t, conn) // leaves a marker in partition 0
+	if got := checked(t, conn); find(got, finding.Warn, "that are empty now") {
+		t.Errorf("findings = %+v, want none of emptied partitions", got)
+	}
+	if err := c.DeleteRecords("out", 0, c.PartitionInfo("out", 0).HighWatermark); err != nil {
+		t.Fatal(err)
+	}
+	if got := checked(t, conn); !find(got, finding.Warn, "topic out: held outcomes in 1 partitions (0)") {
+		t.Errorf("findings = %+v, want the emptied partition", got)
+	}
+}
+
 func TestCheckFindsUnequalPartitions(t *testing.T) {
 	_, conn := cluster(t, 1, kfake.SeedTopics(3, "in"))
 	create(t, conn, Plan{Partitions: 4})
