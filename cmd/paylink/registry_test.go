@@ -126,3 +126,24 @@ func TestCheckSaysWhatTheRegistryRefuses(t *testing.T) {
 	do(exitOK, "register")
 	do(exitOK, "check")
 }
+
+// A schema that the registry refuses is named, and does not keep the others out.
+func TestRegisterTakesOneSubjectAtATime(t *testing.T) {
+	fake := srfake.NewRegistry().Handler()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && r.URL.Path == "/subjects/payment-intents-value/versions" {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = w.Write([]byte(`{"error_code":409,"message":"field amount has no default"}`))
+			return
+		}
+		fake.ServeHTTP(w, r)
+	}))
+	t.Cleanup(web.Close)
+	var out, errs strings.Builder
+	code := run(t.Context(), []string{"schemas", "register"}, world{environ: []string{"PAYLINK_SCHEMA_REGISTRY_URL=" + web.URL}, out: &out, err: &errs})
+	for _, want := range []string{"REFUSED    payment-intents-value: ", "field amount has no default", "registered payment-outcomes-value: "} {
+		if code != exitFailure || !strings.Contains(out.String(), want) {
+			t.Errorf("exit %d, %q%q; want exit %d, and %q", code, out.String(), errs.String(), exitFailure, want)
+		}
+	}
+}

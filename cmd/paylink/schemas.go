@@ -148,6 +148,10 @@ func eachSubject(ctx context.Context, cfg config.SchemasRegistry, w world, do fu
 
 func registerSubject(ctx context.Context, reg *registry.Registry, s registry.Subject, out io.Writer) (bool, error) {
 	id, added, err := reg.Put(ctx, s)
+	if registry.IsRefused(err) { // the others may be taken
+		fmt.Fprintf(out, "%-10s %s: %v\n", "REFUSED", s.Name, err)
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}

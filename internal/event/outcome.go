@@ -84,6 +84,11 @@ func (e *Encoder) id(ctx context.Context, r schemas.Record) (int, error) {
 	return id, nil
 }
 
+// LargestOutcome is how many bytes no record with an outcome is larger than, its key
+// aside: every field of an intent has a bound, and so has a link. Only a QR code, if
+// one was asked for, may be larger.
+const LargestOutcome = 64 << 10
+
 // Outcome writes the outcome of an intent that came with key from a place of
 // the intent topic. The same arguments give the same bytes. The message's time
 // is that of the outcome.

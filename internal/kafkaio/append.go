@@ -49,6 +49,8 @@ type appenders struct {
 	busy map[int32]bool // brokers with a request in flight
 	late []entry        // their claim has ended; run tells them
 	over bool           // run has ended
+
+	told map[TopicPartition]bool // those among the troubles that stand; of the goroutine of run
 }
 
 // An appender appends to one partition on behalf of one claim. Its fields belong
@@ -67,8 +69,11 @@ type appender struct {
 	queue     []entry
 	flight    []entry // the batch that is being sent, and sent again
 	raw       []byte  // its bytes
-	attempts  int
+	attempts  int     // of these bytes, that failed
+	refusals  int     // of the batch in flight, one after another
 	retryAt   time.Time
+	sentAt    time.Time // when the request began that it is in, or was in last
+	hindered  hindrance
 }
 
 // An entry is one record to append.
@@ -76,11 +81,12 @@ type entry struct {
 	id     payment.IntentID // empty: a dead letter
 	digest event.Digest
 	rec    kafkawire.Record
+	tried  bool // it was in a batch: it may have landed
 	done   func(error)
 }
 
 func newAppenders(s *Source) *appenders {
-	a := &appenders{s: s, woken: make(chan struct{}, 1), all: map[*appender]struct{}{}, busy: map[int32]bool{}}
+	a := &appenders{s: s, woken: make(chan struct{}, 1), all: map[*appender]struct{}{}, busy: map[int32]bool{}, told: map[TopicPartition]bool{}}
 	a.cond = sync.NewCond(&a.mu)
 	return a
 }
@@ -158,7 +164,7 @@ func (a *appender) resume(p kafkawire.Producer) {
 	}
 	a.queue = append(slices.Clone(a.flight), a.queue...)
 	a.flight, a.raw = nil, nil
-	a.producer, a.seq, a.ready, a.attempts = p, 0, true, 0
+	a.producer, a.seq, a.ready, a.attempts, a.refusals = p, 0, true, 0, 0
 	as.wake()
 }
 
@@ -169,10 +175,11 @@ func (as *appenders) run(ctx context.Context) {
 	defer t.Stop()
 	for {
 		again, known := as.dispatch(ctx)
-		for _, e := range known {
-			e.done(nil)
+		for _, tell := range known {
+			tell()
 		}
 		as.tellLate()
+		as.tellBlocked()
 		if again > 0 {
 			t.Reset(again)
 		}
@@ -205,9 +212,9 @@ func (as *appenders) tellLate() {
 }
 
 // dispatch starts a request to every idle broker that has something to append.
-// It returns when to look again, 0: when woken; and what need not be appended,
-// because the ledger has come to know it.
-func (as *appenders) dispatch(ctx context.Context) (again time.Duration, known []entry) {
+// It returns when to look again, 0: when woken; and whom to tell that a record need
+// not be appended, because the ledger has come to know it.
+func (as *appenders) dispatch(ctx context.Context) (again time.Duration, known []func()) {
 	now, live := time.Now(), as.s.lease.live()
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -239,6 +246,9 @@ func (as *appenders) dispatch(ctx context.Context) (again time.Duration, known [
 	}
 	for node, list := range requests {
 		as.startLocked(ctx, node, slices.Collect(maps.Values(list)))
+		if again == 0 || again > lookAgain {
+			again = lookAgain
+		}
 	}
 	return again, known
 }
@@ -247,7 +257,9 @@ func (as *appenders) dispatch(ctx context.Context) (again time.Duration, known [
 // says when to look again, 0: when woken.
 func (as *appenders) readyLocked(a *appender, now time.Time, live bool) (node int32, ready bool, again time.Duration) {
 	switch {
-	case a.sending || len(a.flight)+len(a.queue) == 0:
+	case a.sending:
+		return 0, false, lookAgain
+	case len(a.flight)+len(a.queue) == 0:
 		return 0, false, 0
 	case a.claim.ctx.Err() != nil: // lost: who serves it may wait for done before it lets go
 		as.late = append(append(as.late, a.flight...), a.queue...)
@@ -263,6 +275,7 @@ func (as *appenders) readyLocked(a *appender, now time.Time, live bool) (node in
 	}
 	if node, ready = as.s.routes.leader(a.at); !ready {
 		again = 50 * time.Millisecond
+		a.hinderLocked(now, kafka.LeaderNotAvailable, "")
 	}
 	return node, ready, again
 }
@@ -271,7 +284,7 @@ func (as *appenders) readyLocked(a *appender, now time.Time, live bool) (node in
 func (as *appenders) startLocked(ctx context.Context, node int32, list []*appender) {
 	as.busy[node] = true
 	for _, a := range list {
-		a.sending = true
+		a.sending, a.sentAt = true, time.Now()
 	}
 	as.parts.Go(func() { as.send(ctx, node, list) })
 }
@@ -279,28 +292,40 @@ func (as *appenders) startLocked(ctx context.Context, node int32, list []*append
 // load makes the next batch of an appender that has none in flight. It leaves out
 // intents that were answered after they were called, by an owner before the
 // newest fence or, where several intent partitions share an outcome partition, by
-// another claim of ours; those it returns.
-func (a *appender) load() (known []entry) {
+// another claim of ours. What it returns tells their owners.
+func (a *appender) load() (known []func()) {
 	if len(a.flight) > 0 {
 		return nil
 	}
 	size, taken := 0, 0
 	a.flight, a.raw = make([]entry, 0, min(len(a.queue), maxBatchRecords)), nil
 	for _, e := range a.queue[:min(len(a.queue), maxBatchRecords)] {
-		if a.fenced && a.claim.ledger.look(e.id, e.digest) != pipeline.Unknown {
-			known = append(known, e)
-			taken++
-			continue
+		if a.fenced {
+			if is := a.claim.ledger.look(e.id, e.digest); is != pipeline.Unknown {
+				known = append(known, func() { e.done(e.withheld(is)) })
+				taken++
+				continue
+			}
 		}
 		size += kafkawire.BatchSize(&e.rec)
 		if len(a.flight) > 0 && size > maxBatchBytes {
 			break
 		}
+		e.tried = true
 		a.flight = append(a.flight, e)
 		taken++
 	}
 	a.queue = a.queue[taken:]
 	return known
+}
+
+// withheld is what the owner of a record is told that the ledger has come to know:
+// nil, if it is the record itself, which landed when its acknowledgement was lost.
+func (e *entry) withheld(known pipeline.Known) error {
+	if e.tried && known == pipeline.Repeated {
+		return nil
+	}
+	return pipeline.ErrAnswered
 }
 
 // acquire gets a producer for an appender that needs no fence; its caller has mu.
@@ -346,7 +371,10 @@ func (as *appenders) send(ctx context.Context, node int32, list []*appender) {
 		if !answered {
 			v.ErrorCode = -1
 		}
-		done = append(done, a.judge(kafka.Error(v.ErrorCode), err)...)
+		if err != nil {
+			v.ErrorMessage = ""
+		}
+		done = append(done, a.judge(kafka.Error(v.ErrorCode), v.ErrorMessage, err)...)
 	}
 	as.cond.Broadcast()
 	as.mu.Unlock()

@@ -15,6 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/devstack"
+	"paylink/internal/kafkaio"
+	"paylink/internal/pipeline"
 )
 
 // load runs one member over n intents that come over two seconds.
@@ -180,6 +182,40 @@ func (l *lab) dead() []devstack.Record {
 	return recs
 }
 
+// A batch landed, its acknowledgement was lost, and the repetition is refused as too
+// large, by a lower limit: only the ledger tells that it landed.
+func TestABatchThatLandedIsNotBuriedWhenItsRepetitionIsTooLarge(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start("a")
+		l.emit(0, 5)
+		l.judge(5)
+		var sent atomic.Int32
+		m.net.set(func(k kmsg.Key) treatment {
+			return treatment{mute: k == kmsg.Produce && sent.Add(1) == 1}
+		})
+		h := l.broker.Fault(kfake.Fault{
+			Keys: []kmsg.Key{kmsg.Produce}, Topic: devstack.Outcomes, Err: kerr.MessageTooLarge, Count: 1,
+			When: func(kmsg.Request) bool { return sent.Load() == 2 },
+		})
+		for i := range 3 {
+			l.emit(5+i, 1)
+			time.Sleep(5 * time.Second)
+		}
+		l.judge(8)
+		if dead := l.dead(); len(dead) > 0 || h.Hits() != 1 {
+			t.Errorf("dead letters %v after %d refusals, want none after one", dead, h.Hits())
+		}
+		if n := m.said.times("settled"); n != 8 {
+			t.Errorf("%d intents are logged as settled, want 8: what landed is our own", n)
+		}
+		if n := m.metric(t, "fences_broken_total"); n != 0 {
+			t.Errorf("%v fences are counted as broken by somebody, want none", n)
+		}
+		m.leave(t)
+		l.calls(8, 1)
+	})
+}
+
 func TestAnOutcomeThatNoRecordHoldsIsBuried(t *testing.T) {
 	topics := devstack.DefaultTopics(1)
 	topics[1].Configs["max.message.bytes"] = "1800"
@@ -188,6 +224,7 @@ func TestAnOutcomeThatNoRecordHoldsIsBuried(t *testing.T) {
 		for i := range 14 { // random, so that nothing compresses it
 			meta = append(meta, fmt.Sprintf(`"k%02d":"%s"`, i, noise(100, uint64(i))))
 		}
+		l.flow = func(c *pipeline.Config) { c.MaxOutcome = nil } // as if the limit were lowered after the call
 		l.emit(0, 10)
 		l.send("large", `{"intent_id":"large","amount":"10.00","description":"x","metadata":{`+strings.Join(meta, ",")+`}}`)
 		l.emit(10, 10)
@@ -198,6 +235,41 @@ func TestAnOutcomeThatNoRecordHoldsIsBuried(t *testing.T) {
 		}
 		m.leave(t)
 		l.calls(21, 1)
+	})
+}
+
+// What the outcome topic would not take is refused before a payment exists.
+func TestAnIntentWhoseOutcomeWouldNotFitIsNotCalled(t *testing.T) {
+	topics := devstack.DefaultTopics(1)
+	topics[1].Configs["max.message.bytes"] = "5000"
+	inLabWith(t, topics, func(l *lab) {
+		meta := func(id string, n int) string {
+			var all []string
+			for i := range n {
+				all = append(all, fmt.Sprintf(`"k%02d":"%s"`, i, noise(120, uint64(i))))
+			}
+			return `{"intent_id":"` + id + `","amount":"10.00","description":"x","metadata":{` + strings.Join(all, ",") + `}}`
+		}
+		l.send("k", meta("large", 16))
+		l.send("k", meta("small", 2))
+		l.send(noise(5000, 1), meta("key", 0))
+		m := l.start("a")
+		got := l.outcomes(1)
+		recs, err := l.broker.Kafka().Read(context.Background(), devstack.Outcomes, devstack.ReadUncommitted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 1 || got["k"] != 2 || !strings.Contains(string(recs[0].Value), `"field":"metadata"`) {
+			t.Errorf("outcomes %v, first %s; want metadata refused, and a link", got, recs[0].Value)
+		}
+		if dead := l.dead(); len(dead) != 1 || string(dead[0].Header("paylink-reason")) != "too_large" {
+			t.Errorf("%d dead letters, want the one with the large key", len(dead))
+		}
+		l.calls(1, 1)
+		if got := m.trouble(kafkaio.OutcomeLimit); len(got) != 1 {
+			t.Errorf("troubles %v, want that the topic's limit is low", got)
+		}
+		m.leave(t)
 	})
 }
 
@@ -275,4 +347,97 @@ func TestAnIdleServicePublishesAtOnce(t *testing.T) {
 		}
 		m.leave(t)
 	})
+}
+
+// When Kafka takes no outcome, that is said within seconds, with the cause, and taken
+// back when it is over.
+func TestAnAppendThatIsBlockedIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		cause string
+		block func(*lab, *life) (mend func())
+	}{
+		{"not_enough_replicas", func(l *lab, m *life) func() {
+			h := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: devstack.Outcomes, Err: kerr.NotEnoughReplicas, Count: -1})
+			return h.Remove
+		}},
+		{"not_allowed", func(l *lab, m *life) func() {
+			h := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: devstack.Outcomes, Err: kerr.TopicAuthorizationFailed, Count: -1})
+			return h.Remove
+		}},
+		{"no_answer", func(l *lab, m *life) func() {
+			m.net.set(func(k kmsg.Key) treatment { return treatment{late: late(k == kmsg.Produce)} })
+			return func() { m.net.set(nil) }
+		}},
+	} {
+		t.Run(c.cause, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				m := l.start("a")
+				l.emit(0, 5)
+				l.judge(5)
+				mend := c.block(l, m)
+				l.emit(5, 1)
+				time.Sleep(time.Second)
+				if got := m.trouble(kafkaio.AppendBlocked); len(got) > 0 {
+					t.Errorf("after a second: %v, want patience", got)
+				}
+				time.Sleep(2 * time.Second)
+				got := m.trouble(kafkaio.AppendBlocked)
+				if len(got) != 1 || got[0].Cause != c.cause || time.Since(got[0].Since) < 2*time.Second {
+					t.Errorf("after three seconds: %+v, want one of cause %s", got, c.cause)
+				}
+				if n := m.metric(t, "append_blocked"); n != 1 || m.said.times("Kafka takes no records of partition 0") != 1 {
+					t.Errorf("append_blocked is %v, want 1, and one line in the log", n)
+				}
+				time.Sleep(30 * time.Second)
+				mend()
+				l.judge(6)
+				time.Sleep(time.Second)
+				if got := m.trouble(kafkaio.AppendBlocked); len(got) > 0 {
+					t.Errorf("when it is over: %v", got)
+				}
+				m.leave(t)
+				l.calls(6, 1)
+				time.Sleep(2 * time.Hour) // for what is late
+			})
+		})
+	}
+}
+
+// What a broker will never take as it is, is changed so that it can, unless it may
+// have landed: then the ledger is asked.
+func TestRecordsThatAreInvalidToTheBrokerAreMadeValid(t *testing.T) {
+	for _, err := range []*kerr.Error{kerr.InvalidTimestamp, kerr.InvalidRecord} {
+		t.Run(err.Message, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				m := l.start("a")
+				fails := func(topic string, when func() bool) {
+					l.broker.Fault(kfake.Fault{
+						Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: err, Count: 1, When: func(kmsg.Request) bool { return when() },
+					})
+				}
+				always := func() bool { return true }
+				fails(devstack.Outcomes, always)
+				fails(devstack.DeadLetters, always)
+				l.emit(0, 1)
+				l.send("", "junk")
+				l.judge(1)
+				if dead := l.dead(); len(dead) != 1 || err == kerr.InvalidRecord && string(dead[0].Key) != devstack.Intents+"/0/1" {
+					t.Errorf("dead letters %v, want one, with a key if that may have been wrong", dead)
+				}
+				if n := m.metric(t, "fences_total"); n != 1 {
+					t.Errorf("%v fences, want one: nothing had landed", n)
+				}
+				var sent atomic.Int32
+				m.net.set(func(k kmsg.Key) treatment { return treatment{mute: k == kmsg.Produce && sent.Add(1) == 1} })
+				fails(devstack.Outcomes, func() bool { return sent.Load() == 2 })
+				l.emit(1, 1)
+				l.judge(2)
+				time.Sleep(5 * time.Second)
+				l.emit(2, 3)
+				l.judge(5)
+				m.leave(t)
+				l.calls(5, 1)
+			})
+		})
+	}
 }

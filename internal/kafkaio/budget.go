@@ -42,6 +42,9 @@ func (n fenceNote) fenced(producer int64, now time.Time) fenceNote {
 	return fenceNote{producer: producer, due: due.Add(fencePace)}
 }
 
+// latest is a time that the last fence was not made after.
+func (n fenceNote) latest() time.Time { return n.due.Add(time.Second - fencePace) } // a note holds whole seconds
+
 // String is the note as metadata: "fence <producer id> <due, Unix seconds>".
 func (n fenceNote) String() string {
 	return fmt.Sprintf("fence %d %d", n.producer, n.due.Unix())

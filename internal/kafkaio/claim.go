@@ -55,6 +55,7 @@ type claim struct {
 	deadline *time.Timer // ends ctx when draining takes too long; nil: not draining
 	input    input
 	done     progress
+	hanging  hanging
 	note     fenceNote // only the goroutine that fences writes it, so that one may read it without mu
 }
 
@@ -101,6 +102,7 @@ func (c *claim) run(serve func(pipeline.Claim)) {
 func (c *claim) end() {
 	c.s.appenders.close(c.outcomes, c.deadLetters)
 	c.cancel()
+	c.s.troubles.pass(InputBlocked, c.name())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.s.metrics.lag.DeleteLabelValues(label(c.partition))
@@ -243,6 +245,9 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := c.ledger.begin(ctx)
 		if err == nil {
+			err = c.ledger.held(ctx, c.note)
+		}
+		if err == nil {
 			break
 		}
 		if !Sleep(ctx, wait) {
@@ -258,6 +263,7 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 		return p, err
 	}
 	c.setStage(Loading)
+	c.ledger.own(p)
 	return p, c.ledger.read(ctx, p)
 }
 
@@ -278,8 +284,13 @@ func (c *claim) keepFence(ctx context.Context) {
 			}
 			c.outcomes.pause()
 		case err := <-c.trouble:
-			c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
-			c.s.metrics.refences.Inc()
+			if isTooLarge(err) || isInvalid(err) {
+				c.log.WithError(err).Warn("a batch that may have landed is refused when it comes again: fencing again, to look " +
+					"into the ledger")
+			} else {
+				c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
+				c.s.metrics.refences.Inc()
+			}
 			c.s.member.heartbeat(ctx)
 			if err := c.awaitLease(ctx); err != nil {
 				return

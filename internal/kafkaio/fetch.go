@@ -287,6 +287,7 @@ func (f *fetcher) take(ctx context.Context, a claimFetch, res *kafkawire.FetchPa
 	}
 	c.fetched(recs, next, wait)
 	c.seen(res.HighWatermark, next)
+	c.stable(res.LastStableOffset, res.HighWatermark, next)
 }
 
 // seen notes where the partition ended at a fetch that has read up to next.

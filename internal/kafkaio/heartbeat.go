@@ -59,12 +59,17 @@ func (m *member) heartbeat(ctx context.Context) error {
 	return err
 }
 
-// alive renews the lease: the coordinator counts us in, as of then at least.
+// alive renews the lease: the coordinator counts us in, as of then at least. That it
+// finds nothing to say shows a group at rest, unless it may wait for our sync.
 func (m *member) alive(sent time.Time) {
 	m.mu.Lock()
-	m.settled = sent
+	unsynced := m.unsynced
 	m.mu.Unlock()
-	m.s.lease.renew(sent)
+	if unsynced {
+		m.s.lease.renew(sent)
+		return
+	}
+	m.s.lease.settle(sent)
 }
 
 // aliveInRebalance renews the lease, but for no longer than the coordinator
@@ -72,11 +77,11 @@ func (m *member) alive(sent time.Time) {
 // however well their hearts beat.
 func (m *member) aliveInRebalance(sent time.Time) {
 	m.mu.Lock()
-	since := elapsed(m.settled, sent)
-	m.mu.Unlock()
-	if since < m.s.cfg.RebalanceTimeout {
-		m.s.lease.renew(sent)
+	if !m.unsynced && sent.After(m.gathering) {
+		m.gathering = sent
 	}
+	m.mu.Unlock()
+	m.s.lease.renew(sent)
 }
 
 // replaced is told that somebody joined under our instance id after us. The first

@@ -341,3 +341,43 @@ func TestStartLatestPassesOver(t *testing.T) {
 		}
 	})
 }
+
+// A transaction that hangs hides what comes after it: that is said, with its place.
+func TestATransactionThatHangsIsSaid(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start("a")
+		l.emit(0, 5)
+		l.judge(5)
+		p, err := kgo.NewClient(kgo.SeedBrokers(l.broker.Addrs()...), kgo.Dialer(l.vn.DialContext), kgo.TransactionalID("t"),
+			kgo.TransactionTimeout(10*time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if err := p.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.ProduceSync(context.Background(), &kgo.Record{Topic: devstack.Intents, Value: []byte("x")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		l.emit(5, 3)
+		time.Sleep(time.Minute)
+		if got := m.trouble(kafkaio.InputBlocked); len(got) > 0 {
+			t.Errorf("after a minute, as long as most transactions last: %v", got)
+		}
+		time.Sleep(time.Minute)
+		got := m.trouble(kafkaio.InputBlocked)
+		if len(got) != 1 || !strings.Contains(got[0].What, "Partition 0 of "+devstack.Intents+": a transaction that began at offset 5") ||
+			m.said.times("hides what comes after it") != 1 || m.metric(t, "input_blocked") != 1 {
+			t.Errorf("after two minutes: %v, want where it hangs", got)
+		}
+		if err := p.EndTransaction(context.Background(), kgo.TryAbort); err != nil {
+			t.Fatal(err)
+		}
+		l.judge(8)
+		if got := m.trouble(kafkaio.InputBlocked); len(got) > 0 {
+			t.Errorf("when it is over: %v", got)
+		}
+		m.leave(t)
+	})
+}

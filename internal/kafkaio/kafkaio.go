@@ -32,6 +32,7 @@
 //
 //	Source.Run        member.run; starts, and waits for:
 //	  routes.watch      takes up new metadata
+//	  settings.watch    reads the outcome topic's settings
 //	  fetcher.run       starts, and waits for, one loop per broker that leads a
 //	                    partition of ours
 //	  appenders.run     starts, and waits for, one request per broker, and one
@@ -49,7 +50,7 @@
 //
 // Each guards the fields below it. Who has one may take those to its right, never
 // one to its left; ledger.reading and member.committing are tokens, taken by who
-// has no lock, and kept over requests; lease.mu is always alone:
+// has no lock, and kept over requests; lease.mu and troubles.mu are always the last:
 //
 //	member.mu → appenders.mu → ledger.mu
 //	member.mu → claim.mu
@@ -103,6 +104,8 @@ type Source struct {
 	client    *kafka.Client
 	metrics   *metrics
 	lease     lease
+	troubles  *troubles
+	settings  *settings
 	routes    *routes
 	ledgers   *ledgers
 	fetcher   *fetcher
@@ -121,13 +124,16 @@ func New(cfg Config) (*Source, error) {
 	s := &Source{
 		cfg: cfg, log: cfg.Log, addr: cfg.Connection.Addr(), tr: tr,
 		metrics: newMetrics(cfg.Registerer),
-		lease:   lease{session: cfg.SessionTimeout},
+		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
 		refence: FenceRenewal,
 	}
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own
 	s.routes = &routes{
 		source: s, topics: topics, changed: make(chan struct{}, 1), nodes: map[TopicPartition]int32{}, counts: map[string]int{},
 	}
+	s.troubles = &troubles{log: s.log, all: map[troubleKey]Trouble{}}
+	s.metrics.watch(s.troubles)
+	s.settings = &settings{s: s}
 	s.ledgers = &ledgers{source: s, byPart: map[int32]*ledger{}}
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)
@@ -146,10 +152,13 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	if err := s.routes.awaitTopics(ctx); err != nil {
 		return nil // asked to stop before the topics were there
 	}
+	if err := s.settings.first(ctx); err != nil {
+		return err
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		s.routes.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat,
+		s.routes.watch, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat,
 	} {
 		parts.Go(func() { part(background) })
 	}
@@ -158,6 +167,10 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	parts.Wait()
 	return err
 }
+
+// MaxOutcome returns how many bytes the outcome topic takes as one record; 0: that is
+// not known.
+func (s *Source) MaxOutcome() int { return int(s.settings.maxMessage.Load()) }
 
 // Partitions returns how many partitions of the intent topic the group gave out
 // when it last gave us some, or none; 0: it has not yet. All members are told the

@@ -238,7 +238,7 @@ func (l *lab) start(name string, change ...func(*kafkaio.Config)) *life {
 	flow := pipeline.Config{
 		Gateway: by{l.gate, name}, Decoder: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Encoder: event.NewEncoder(event.EncoderConfig{}),
 		Group: cfg.Group, Topic: cfg.IntentTopic, Concurrency: 64, GiveUpAfter: time.Hour, Log: log, Registerer: prometheus.NewRegistry(),
-		Partitions: source.Partitions,
+		Partitions: source.Partitions, MaxOutcome: source.MaxOutcome,
 	}
 	if l.flow != nil {
 		l.flow(&flow)

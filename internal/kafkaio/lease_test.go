@@ -39,7 +39,7 @@ func TestElapsedGoesByTheClockThatWentFurther(t *testing.T) {
 
 func TestLeaseLastsASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := lease{session: 6 * time.Second}
+		l := lease{session: 6 * time.Second, rebalance: time.Minute}
 		check := func(when string, want bool) {
 			t.Helper()
 			if got := l.live(); got != want {
@@ -49,24 +49,51 @@ func TestLeaseLastsASession(t *testing.T) {
 		check("never renewed", false)
 		sent := time.Now()
 		time.Sleep(time.Second) // the answer took a while
-		l.renew(sent)
-		check("renewed", true)
+		l.settle(sent)
+		check("settled", true)
 		time.Sleep(5*time.Second - time.Nanosecond)
 		check("just within the session of the heartbeat's start", true)
 		time.Sleep(time.Nanosecond)
 		check("a session after it", false)
-		l.renew(time.Now())
-		l.renew(sent) // a late answer to an older heartbeat
+		l.settle(time.Now())
+		l.settle(sent) // a late answer to an older heartbeat
 		check("an older heartbeat does not shorten it", true)
 		l.end()
 		check("ended", false)
 	})
 }
 
+func TestLeaseEndsWithTheRebalance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := lease{session: 6 * time.Second, rebalance: time.Minute}
+		l.renew(time.Now())
+		if l.live() {
+			t.Error("live before the group was ever found at rest")
+		}
+		l.settle(time.Now())
+		for range 59 { // hearts beat all the while
+			time.Sleep(time.Second)
+			l.renew(time.Now())
+		}
+		time.Sleep(time.Second - time.Nanosecond)
+		if !l.live() {
+			t.Error("not live within the rebalance timeout")
+		}
+		time.Sleep(time.Nanosecond)
+		if l.live() {
+			t.Error("live when the rebalance may have ended without us")
+		}
+		l.settle(time.Now())
+		if !l.live() {
+			t.Error("not live with the group at rest")
+		}
+	})
+}
+
 func TestLeaseEndsOverASuspend(t *testing.T) {
-	l := lease{session: 6 * time.Second}
+	l := lease{session: 6 * time.Second, rebalance: time.Minute}
 	now := time.Now()
-	l.renew(wallJump(now, -10*time.Second)) // by the wall clock ten seconds ago, by the other just now
+	l.settle(wallJump(now, -10*time.Second)) // by the wall clock ten seconds ago, by the other just now
 	if l.live() {
 		t.Error("live after a suspend longer than the session")
 	}

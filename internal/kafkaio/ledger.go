@@ -34,7 +34,7 @@ func (ls *ledgers) of(partition int32) *ledger {
 			s: ls.source, partition: partition, next: -1, reading: make(chan struct{}, 1),
 			log:    ls.source.log.WithField("outcome_partition", partition),
 			known:  answered{window: ls.source.cfg.LedgerWindow + clockSlack},
-			marked: map[int64]int16{},
+			marked: map[int64]int16{}, mine: map[kafkawire.Producer]bool{},
 		}
 		ls.byPart[partition] = l
 	}
@@ -47,15 +47,17 @@ type ledger struct {
 	s         *Source
 	log       logrus.FieldLogger
 	partition int32
-	reading   chan struct{} // has a token in it while somebody reads on; guards next, first
+	reading   chan struct{} // has a token in it while somebody reads on; guards next, first, empty
 	next      int64         // offset to read on from; -1: not begun
 	first     bool          // the oldest batch that exists is still to be seen
+	empty     time.Time     // when we found that the partition had never held anything; zero: it had
 
 	mu     sync.RWMutex
 	known  answered
-	reach  time.Time       // from which on every outcome is known; zero: all there ever were
-	marked map[int64]int16 // producer id → newest epoch whose marker was read
-	loaded int64           // records read, for the log
+	reach  time.Time                   // from which on every outcome is known; zero: all there ever were
+	marked map[int64]int16             // producer id → newest epoch whose marker was read
+	mine   map[kafkawire.Producer]bool // the fences of this process: what it wrote itself
+	loaded int64                       // records read, for the log
 }
 
 // clockSlack is how far the clocks of members, emitters and brokers may differ
@@ -106,6 +108,13 @@ func (l *ledger) foreign(producer int64) bool {
 	return n > 0
 }
 
+// own notes a producer of ours. What it left in the log we have written ourselves.
+func (l *ledger) own(p kafkawire.Producer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mine[p] = true
+}
+
 // add notes an outcome that we appended ourselves.
 func (l *ledger) add(id payment.IntentID, d event.Digest, at time.Time) {
 	l.mu.Lock()
@@ -131,6 +140,9 @@ func (l *ledger) begin(ctx context.Context) error {
 }
 
 func (l *ledger) beginLocked(ctx context.Context) error {
+	if l.s.troubles.stands(Compacted) {
+		return fmt.Errorf("ledger of outcome partition %d: the topic is compacted", l.partition)
+	}
 	// It is read from a little before the window on, so that a clock that is wrong
 	// by less than the slack hides no outcome of the window.
 	since := time.Now().Add(-l.s.cfg.LedgerWindow)
@@ -141,20 +153,71 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 	if l.next >= 0 && l.next >= has.first && l.next <= has.last {
 		return nil // goes on where it was left
 	}
+	gap := l.next > has.last || l.next >= 0 && has.first == has.last
 	if l.next >= 0 {
 		l.log.WithField("read_to", l.next).WithField("first", has.first).WithField("last", has.last).
 			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or " +
 				"the topic was made again): reading it from its beginning")
 	}
+	lost := gap || has.first == has.last && has.first > 0
+	l.beginAt(has, since, lost)
+	if lost {
+		l.forgotten()
+	}
+	return nil
+}
+
+// beginAt notes where the ledger begins. If something was lost that we have not read,
+// nobody knows what it was, and until when.
+func (l *ledger) beginAt(has offsetRange, since time.Time, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// What was known stays known: those intents were answered, and other claims
 	// are looking at it. Markers do not: epochs may have begun again.
 	l.next, l.loaded, l.marked = has.since, 0, map[int64]int16{}
 	l.first = has.since == has.first && has.first > 0 && has.first < has.last
-	l.reach = time.Time{}
-	if has.since > 0 {
+	l.reach, l.empty = time.Time{}, time.Time{}
+	switch {
+	case lost:
+		l.reach = time.Now()
+	case has.since > 0:
 		l.reach = since
+	case has.last == 0:
+		l.empty = time.Now()
+	}
+}
+
+// forgotten is loud about a partition that does not hold any more what it held.
+func (l *ledger) forgotten() {
+	topic := l.s.cfg.OutcomeTopic
+	l.s.troubles.stand(Trouble{
+		Kind: ShortLedger, About: fmt.Sprintf("%s/%d", topic, l.partition),
+		What: fmt.Sprintf("Outcome partition %d of %s was emptied, by retention, by hand, or because the topic was made "+
+			"again: no intent from before %s is called, each is refused as too_old", l.partition, topic,
+			l.reachTime().UTC().Format(time.RFC3339)),
+		Mend: "Keep outcomes for longer than the ledger window. \"paylink replay unanswered\" emits again what has no " +
+			"outcome, once it is sure that it has none; this alarm ends when the service is started anew.",
+	})
+}
+
+// held is told of the fence that was made here last. If the partition was found,
+// after that, never to have held anything, the topic was made again in between.
+func (l *ledger) held(ctx context.Context, last fenceNote) error {
+	if err := l.lock(ctx); err != nil {
+		return err
+	}
+	defer l.unlock()
+	if last.producer < 0 || !last.latest().Before(l.empty) {
+		return nil
+	}
+	l.mu.Lock()
+	news := l.reach.Before(l.empty)
+	if news {
+		l.reach = l.empty
+	}
+	l.mu.Unlock()
+	if news {
+		l.forgotten()
 	}
 	return nil
 }
@@ -264,7 +327,7 @@ func (l *ledger) take(set []byte) error {
 			if e, ok := l.marked[b.Producer.ID]; !ok || b.Producer.Epoch > e {
 				l.marked[b.Producer.ID] = b.Producer.Epoch
 			}
-		} else if err := b.Records(l.takeRecord); err != nil {
+		} else if err := l.takeRecords(b); err != nil {
 			return err
 		}
 		l.next = b.Last + 1
@@ -283,9 +346,20 @@ func (l *ledger) oldest(b *kafkawire.Batch) {
 	}
 }
 
+func (l *ledger) takeRecords(b *kafkawire.Batch) error {
+	by := uint64(0)
+	if l.mine[b.Producer] {
+		by = ours
+	}
+	return b.Records(func(r *kafkawire.Record) error {
+		l.takeRecord(r, by)
+		return nil
+	})
+}
+
 // takeRecord notes an outcome by its headers; a record without them is nobody's
 // outcome and of no interest.
-func (l *ledger) takeRecord(r *kafkawire.Record) error {
+func (l *ledger) takeRecord(r *kafkawire.Record, by uint64) {
 	at := time.UnixMilli(r.Millis)
 	if now := time.Now(); at.After(now) {
 		at = now // a wrong clock must not keep it, and what follows, for ever
@@ -301,9 +375,8 @@ func (l *ledger) takeRecord(r *kafkawire.Record) error {
 	}
 	l.loaded++
 	if d, err := event.ParseDigest(digest); err == nil && len(id) > 0 {
-		l.known.add(id, half(d), at)
+		l.known.add(id, half(d)|by, at)
 	}
-	return nil
 }
 
 // size returns how many answered intents are known.

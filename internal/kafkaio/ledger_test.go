@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -327,5 +328,131 @@ func TestALedgerIsReadWhileBrokersFail(t *testing.T) {
 		l.judge(310)
 		b.leave(t)
 		l.calls(310, 1)
+	})
+}
+
+// trouble returns the troubles of a kind that stand.
+func (m *life) trouble(kind kafkaio.TroubleKind) (all []kafkaio.Trouble) {
+	for _, t := range m.source.State().Troubles {
+		if t.Kind == kind {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// What an outcome partition held that was emptied since, nobody knows: no intent from
+// before is called, and it is said.
+func TestNothingIsCalledThatAnEmptiedPartitionMayHaveAnswered(t *testing.T) {
+	for name, empty := range map[string]func(*lab){
+		"records deleted": func(l *lab) {
+			end := l.broker.PartitionInfo(devstack.Outcomes, 0).HighWatermark
+			if err := l.broker.DeleteRecords(devstack.Outcomes, 0, end); err != nil {
+				l.t.Fatal(err)
+			}
+			l.forgetOffsets()
+		},
+		"topic made again": func(l *lab) {
+			adm := kadm.NewClient(l.client)
+			if _, err := adm.DeleteTopics(context.Background(), devstack.Outcomes); err != nil {
+				l.t.Fatal(err)
+			}
+			if _, err := adm.CreateTopics(context.Background(), 1, 1, nil, devstack.Outcomes); err != nil {
+				l.t.Fatal(err)
+			}
+			var back kadm.Offsets
+			back.AddOffset(devstack.Intents, 0, 0, -1)
+			for _, o := range l.committed() {
+				o.At = 0
+				back.Add(o)
+			}
+			if err := adm.CommitAllOffsets(context.Background(), "paylink", back); err != nil {
+				l.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.emit(0, 20)
+				l.serveOnce(20)
+				time.Sleep(30 * time.Minute)
+				empty(l)
+				m := l.start("b")
+				time.Sleep(time.Minute)
+				l.calls(20, 1)
+				l.tooOld(20)
+				if got := m.trouble(kafkaio.ShortLedger); len(got) != 1 || m.metric(t, "short_ledger") != 1 {
+					t.Errorf("troubles %v, want that the partition was emptied", got)
+				}
+				l.emit(20, 5)
+				time.Sleep(5 * time.Second)
+				l.calls(25, 1)
+				m.leave(t)
+			})
+		})
+	}
+}
+
+// committed returns what the group has committed.
+func (l *lab) committed() (all []kadm.Offset) {
+	l.t.Helper()
+	got, err := kadm.NewClient(l.client).FetchOffsets(context.Background(), "paylink")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	got.Each(func(o kadm.OffsetResponse) { all = append(all, o.Offset) })
+	return all
+}
+
+// configure changes a setting of a topic.
+func (l *lab) configure(topic, name, value string) {
+	l.t.Helper()
+	_, err := kadm.NewClient(l.client).AlterTopicConfigs(context.Background(), []kadm.AlterConfig{{Name: name, Value: &value}}, topic)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func TestACompactedOutcomeTopicIsRefused(t *testing.T) {
+	topics := devstack.DefaultTopics(1)
+	topics[1].Configs["cleanup.policy"] = "delete,compact"
+	inLabWith(t, topics, func(l *lab) {
+		l.emit(0, 5)
+		m := l.start("a")
+		if err := <-m.ended; err == nil || !strings.Contains(err.Error(), "set cleanup.policy to delete") {
+			t.Errorf("member ended with %v, want how to mend it", err)
+		}
+		l.calls(0, 0)
+	})
+}
+
+func TestSettingsThatShortenTheLedgerAreSaidWhileRunning(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start("a")
+		l.emit(0, 5)
+		l.judge(5)
+		if got := m.source.State().Troubles; len(got) > 0 {
+			t.Errorf("troubles %v before there are any", got)
+		}
+		l.configure(devstack.Outcomes, "retention.ms", "86400000")
+		l.configure(devstack.Outcomes, "retention.bytes", "1000000")
+		l.configure(devstack.Outcomes, "cleanup.policy", "compact")
+		time.Sleep(time.Minute)
+		if s, c := m.trouble(kafkaio.ShortLedger), m.trouble(kafkaio.Compacted); len(s) != 2 || len(c) != 1 {
+			t.Errorf("troubles %v, %v; want one for each of the three settings", s, c)
+		}
+		if n := m.said.times("is compacted"); n != 1 {
+			t.Errorf("said %d times that the topic is compacted, want once", n)
+		}
+		l.configure(devstack.Outcomes, "retention.ms", "-1")
+		l.configure(devstack.Outcomes, "retention.bytes", "-1")
+		l.configure(devstack.Outcomes, "cleanup.policy", "delete")
+		time.Sleep(time.Minute)
+		if got := m.source.State().Troubles; len(got) > 0 {
+			t.Errorf("troubles %v after they were mended", got)
+		}
+		l.emit(5, 5)
+		l.judge(10)
+		m.leave(t)
 	})
 }

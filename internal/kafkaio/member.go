@@ -45,7 +45,8 @@ type member struct {
 	over       error            // why there is no way back into the group
 	replacedAt time.Time        // when somebody last joined under our instance id
 	drained    chan struct{}    // closed when it is stopping and no claim is left
-	settled    time.Time        // newest proof of life while no rebalance was under way
+	unsynced   bool             // the generation's assignment has not come yet: the group may wait for our sync
+	gathering  time.Time        // newest heartbeat that found our last generation's members being gathered anew
 	assigned   map[int32]bool   // what the group gave us last
 	claims     map[int32]*claim // every claim whose goroutine has not ended
 	membership Membership       // for State; Live is not kept here
@@ -197,12 +198,16 @@ func (m *member) join(ctx context.Context) (a assignment, err error) {
 	if err != nil {
 		return a, m.failed("sync", err)
 	}
+	m.mu.Lock()
+	m.unsynced = false
+	m.mu.Unlock()
 	m.alive(sent) // as of the request: the answer may have been long on its way
 	a.read(m.s.cfg.IntentTopic, got.Assignment)
 	return a, nil
 }
 
 func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGroupResponse, error) {
+	defer time.AfterFunc(m.s.cfg.heartbeatEvery()+2*time.Second, m.sayWaiting).Stop()
 	for {
 		req := m.joinRequest(protocol)
 		res, err := call(ctx, m.s.cfg.RebalanceTimeout+m.s.cfg.SessionTimeout+10*time.Second,
@@ -215,13 +220,41 @@ func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGro
 		if err != nil && Code(err) != kafka.MemberIDRequired {
 			return nil, m.failed("join", err)
 		}
-		m.mu.Lock()
-		m.id.ID = res.MemberID
-		m.id.Generation = int32(res.GenerationID)
-		m.mu.Unlock()
+		m.joined(res, err == nil)
 		if err == nil {
 			return res, nil
 		}
+	}
+}
+
+// sayWaiting says what a join waits for that takes longer than it takes members that
+// live to notice. It is said of the first one only: later ones interrupt nothing.
+func (m *member) sayWaiting() {
+	m.mu.Lock()
+	first := m.membership.Since.IsZero()
+	m.mu.Unlock()
+	if !first {
+		return
+	}
+	m.s.log.WithField("at_most", max(m.s.cfg.SessionTimeout, m.s.cfg.RebalanceTimeout).String()).
+		Info("waiting for the group: a member that ended uncleanly, perhaps our former self, counts until its session " +
+			"timeout is over; with a group instance id a restart need not wait")
+}
+
+// joined notes who we are from now on. In a new generation the coordinator waits for
+// our sync, anew for a rebalance timeout. It began later than any heartbeat that found
+// the old one; to count from when we sent the join would be wrong, because that may
+// be a repetition, and the first one have been answered long ago.
+func (m *member) joined(res *kafka.JoinGroupResponse, in bool) {
+	m.mu.Lock()
+	gathering := m.gathering
+	isNext := in && m.id.ID == res.MemberID && m.id.Generation != int32(res.GenerationID) && !gathering.IsZero()
+	m.id.ID = res.MemberID
+	m.id.Generation = int32(res.GenerationID)
+	m.unsynced = in
+	m.mu.Unlock()
+	if isNext {
+		m.s.lease.settle(gathering)
 	}
 }
 
@@ -405,6 +438,7 @@ func (m *member) lose(why error) {
 	m.joinedLocked(false)
 	m.s.metrics.assigned.Set(0)
 	m.id.ID, m.id.Generation = "", 0
+	m.unsynced, m.gathering = false, time.Time{}
 	m.wakeLocked(true)
 }
 

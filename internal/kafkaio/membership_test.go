@@ -432,3 +432,86 @@ func (l *lab) joinAndSleep(c *kgo.Client) {
 		join.MemberID = res.(*kmsg.JoinGroupResponse).MemberID
 	}
 }
+
+// A member whose join is lost, or answered late, is dropped at the rebalance's end
+// without a word, although its heart beats until then: no call of its own may begin
+// once another has its partitions.
+func TestNoCallAfterARebalanceThatEndedWithoutUs(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		treat func(sinceBegan time.Duration, k kmsg.Key) treatment
+	}{
+		{"join lost", func(since time.Duration, k kmsg.Key) treatment {
+			return treatment{refuse: k == kmsg.Heartbeat && since > 59500*time.Millisecond, late: late(k == kmsg.JoinGroup)}
+		}},
+		{"sync lost", func(since time.Duration, k kmsg.Key) treatment {
+			return treatment{refuse: k == kmsg.Heartbeat && since > 59500*time.Millisecond, late: late(k == kmsg.SyncGroup)}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inLab(t, 2, func(l *lab) {
+				l.gate.answersAfter(20 * time.Millisecond)
+				a := l.start("a")
+				l.emit(0, 20)
+				l.judge(20)
+				began := time.Now()
+				a.net.set(func(k kmsg.Key) treatment { return c.treat(time.Since(began), k) })
+				b := l.start("b")
+				for n := 20; time.Since(began) < 72*time.Second; n++ {
+					l.emit(n, 1)
+					time.Sleep(50 * time.Millisecond)
+				}
+				l.gate.mu.Lock()
+				var taken time.Time // when b first called
+				beside, kept := 0, 0
+				for _, call := range l.gate.log {
+					switch {
+					case call.by == "b" && taken.IsZero():
+						taken = call.at
+					case call.by == "a" && !taken.IsZero():
+						beside++
+					case call.by == "a" && call.at.Sub(began) > 50*time.Second:
+						kept++
+					}
+				}
+				l.gate.mu.Unlock()
+				if taken.IsZero() || beside > 0 || kept == 0 {
+					t.Errorf("%d calls beside the new owner, whose first came at %v; want none. %d calls late in the rebalance, want some",
+						beside, taken.Sub(began), kept)
+				}
+				a.net.set(nil)
+				a.leave(t)
+				b.leave(t)
+				time.Sleep(2 * time.Hour) // for what is late on its way
+			})
+		})
+	}
+}
+
+func late(is bool) time.Duration {
+	if is {
+		return time.Hour
+	}
+	return 0
+}
+
+// After an unclean end the group waits for the dead member's session, and so do we.
+func TestWaitingForAFormerSelfIsSaid(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		a := l.start("a")
+		l.emit(0, 5)
+		l.judge(5)
+		if n := a.said.times("waiting for the group"); n != 0 {
+			t.Errorf("said %d times with nobody to wait for", n)
+		}
+		l.kill("a", a)
+		b := l.start("b")
+		time.Sleep(5 * time.Second)
+		if n := b.said.times("waiting for the group: a member that ended uncleanly"); n != 1 {
+			t.Errorf("said %d times what is waited for, want once", n)
+		}
+		l.emit(5, 5)
+		l.judge(10)
+		b.leave(t)
+	})
+}

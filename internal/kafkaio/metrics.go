@@ -15,6 +15,7 @@ func (c *counter) Inc() { c.n.Add(1) }
 func (c *counter) Add(n int64) { c.n.Add(uint64(n)) }
 
 type metrics struct {
+	reg          prometheus.Registerer
 	assigned     prometheus.Gauge
 	lost         *counter
 	fences       *counter
@@ -48,6 +49,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return g
 	}
 	m := &metrics{
+		reg: reg,
 		assigned: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "paylink", Subsystem: "kafka",
 			Name: "partitions_assigned", Help: "Partitions of the intent topic that the group gave to this member."}),
 		lost:     counts("partitions_lost_total", "Partitions lost without a hand-over."),
@@ -71,6 +73,41 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	reg.MustRegister(m.assigned)
 	return m
+}
+
+// watch shows how much trouble of each kind stands.
+func (m *metrics) watch(ts *troubles) {
+	for kind, help := range map[TroubleKind]string{
+		ShortLedger: "Reasons why the ledger reaches less far back than its window: the outcome topic's settings, or a " +
+			"partition that was emptied. Alarm if not zero.",
+		OutcomeLimit: "Outcome topics whose max.message.bytes is below what an outcome may need. Alarm if not zero.",
+		Compacted:    "Outcome topics that are compacted; no partition is taken over. Alarm if not zero.",
+		InputBlocked: "Intent partitions in which a hanging transaction hides what comes after it. Alarm if not zero.",
+	} {
+		m.reg.MustRegister(prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{Namespace: "paylink", Subsystem: "kafka", Name: string(kind), Help: help},
+			func() float64 { return float64(ts.count(kind)) },
+		))
+	}
+	m.reg.MustRegister(blockedCollector{ts: ts, desc: prometheus.NewDesc("paylink_kafka_append_blocked",
+		"Partitions of which Kafka has taken no outcome or dead letter for some seconds. Alarm if not zero.",
+		[]string{"cause"}, nil)})
+}
+
+// A blockedCollector shows which appends are blocked, and why.
+type blockedCollector struct {
+	desc *prometheus.Desc
+	ts   *troubles
+}
+
+// Describe implements prometheus.Collector.
+func (c blockedCollector) Describe(to chan<- *prometheus.Desc) { to <- c.desc }
+
+// Collect implements prometheus.Collector.
+func (c blockedCollector) Collect(to chan<- prometheus.Metric) {
+	for cause, n := range c.ts.blocked() {
+		to <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(n), cause)
+	}
 }
 
 func label(partition int32) string { return strconv.Itoa(int(partition)) }

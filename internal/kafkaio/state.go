@@ -10,6 +10,7 @@ type State struct {
 	Membership Membership
 	Partitions []Partition // assigned to us, or still being handed over; in order
 	Counters   Counters
+	Troubles   []Trouble // that stand now, in order
 }
 
 // A Membership is how we stand with the group.
@@ -75,7 +76,7 @@ func (s *Source) State() State {
 	m := s.metrics
 	membership, partitions := s.member.state()
 	membership.Live = s.lease.live()
-	return State{Membership: membership, Partitions: partitions, Counters: Counters{
+	return State{Membership: membership, Partitions: partitions, Troubles: s.troubles.list(), Counters: Counters{
 		CorruptBatches: m.corrupt.n.Load(), LostRecords: m.lostRecords.n.Load(),
 		NewProducerIDs: m.newProducers.n.Load(), BrokenFences: m.refences.n.Load(),
 		RecordsAppended: m.appended.n.Load(), AppendRetries: m.retries.n.Load(), FetchErrors: m.fetchErrors.n.Load(),

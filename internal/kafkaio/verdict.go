@@ -1,6 +1,8 @@
 package kafkaio
 
 import (
+	"cmp"
+	"errors"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -28,22 +30,25 @@ func moved(code int16) bool {
 // landed, and only the log can tell: a new fence, and the ledger read to it.
 // Everything else passes, and the same bytes go out again. Its caller has mu, and
 // calls what it returns once mu is free.
-func (a *appender) judge(verdict kafka.Error, err error) (done []func()) {
+func (a *appender) judge(verdict kafka.Error, text string, err error) (done []func()) {
 	m := a.claim.s.metrics
 	switch {
 	case err != nil || verdict == -1:
-		a.again(err)
+		a.again(cmp.Or(err, errNoVerdict), text)
 	case verdict == 0, verdict == kafka.DuplicateSequenceNumber:
 		m.batches.Inc()
 		m.appended.Add(int64(len(a.flight)))
 		return a.landed()
-	case verdict == kafka.MessageSizeTooLarge, verdict == kafka.RecordListTooLarge:
+	case isTooLarge(verdict) && a.attempts == 0:
 		return a.split()
+	case isInvalid(verdict) && a.attempts == 0:
+		a.refused(verdict, text)
 	case verdict == kafka.OutOfOrderSequenceNumber, verdict == kafka.UnknownProducerId,
-		verdict == kafka.InvalidProducerEpoch, verdict == kafka.ProducerFenced, verdict == kafka.InvalidProducerIDMapping:
+		verdict == kafka.InvalidProducerEpoch, verdict == kafka.ProducerFenced, verdict == kafka.InvalidProducerIDMapping,
+		isTooLarge(verdict), isInvalid(verdict): // of a batch that was sent before, and may have landed then
 		a.broken(verdict)
 	default:
-		a.again(verdict)
+		a.again(verdict, text)
 	}
 	return nil
 }
@@ -56,13 +61,27 @@ func (a *appender) landed() (done []func()) {
 		done = append(done, func() { e.done(nil) })
 	}
 	a.seq = kafkawire.NextSequence(a.seq, len(a.flight))
-	a.flight, a.raw, a.attempts = nil, nil, 0
+	a.flight, a.raw, a.attempts, a.refusals, a.hindered = nil, nil, 0, 0, hindrance{}
 	return done
 }
 
-// split halves a batch that the broker finds too large; nothing of it landed, so
-// its sequence is free. A single record is returned to its owner.
+// isTooLarge says that the broker finds a batch too large. Brokers look at the size
+// before they look at the sequence: a batch may have landed under another limit, or
+// at another leader, and be refused when it comes again.
+func isTooLarge(verdict error) bool {
+	return verdict == kafka.MessageSizeTooLarge || verdict == kafka.RecordListTooLarge
+}
+
+// isInvalid says that the broker takes exception to what the records are like. It,
+// too, comes before the look at the sequence.
+func isInvalid(verdict error) bool {
+	return verdict == kafka.InvalidTimestamp || verdict == kafka.InvalidRecord
+}
+
+// split halves a batch that the broker finds too large. It was sent once only, so
+// nothing of it landed, and its sequence is free. A single record is returned to its owner.
 func (a *appender) split() (done []func()) {
+	a.hindered = hindrance{}
 	if len(a.flight) == 1 {
 		e := a.flight[0]
 		a.flight, a.raw = nil, nil
@@ -89,12 +108,12 @@ func (a *appender) broken(verdict kafka.Error) {
 }
 
 // again has the same bytes sent once more, after a short wait.
-func (a *appender) again(err error) {
+func (a *appender) again(err error, text string) {
 	a.claim.s.metrics.retries.Inc()
+	a.hinderLocked(a.sentAt, err, text)
 	a.attempts++
 	a.retryAt = time.Now().Add(min(time.Second, 10*time.Millisecond<<min(a.attempts, 7)))
-	if a.attempts%20 == 0 {
-		a.claim.log.WithError(err).WithField("topic", a.at.Topic).WithField("attempts", a.attempts).
-			Warn("append: the brokers do not take it yet")
-	}
 }
+
+// errNoVerdict says that the broker's answer leaves a batch out.
+var errNoVerdict = errors.New("the broker's answer says nothing of it")

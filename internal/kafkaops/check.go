@@ -147,6 +147,13 @@ func (c *checker) topics(ctx context.Context, md *kafka.MetadataResponse) {
 	if dead.Exists && intents.Exists {
 		c.sizes(intents, dead)
 	}
+	if outcomes.Exists {
+		c.emptied(ctx, outcomes)
+	}
+	if n, err := strconv.Atoi(outcomes.Settings[setMaxMessage]); err == nil && n < kafkaio.LargestOutcome {
+		c.fail("topic "+outcomes.Name, fmt.Sprintf("max.message.bytes is %d, the largest outcome needs %d: it may be refused when "+
+			"its payment exists already", n, kafkaio.LargestOutcome), "raise it; the brokers' default is 1048588")
+	}
 }
 
 func (c *checker) topic(s TopicState) {
@@ -159,6 +166,10 @@ func (c *checker) topic(s TopicState) {
 	if s.Leaderless > 0 {
 		c.fail(about, fmt.Sprintf("%d of %d partitions have no leader", s.Leaderless, s.Partitions),
 			"bring the brokers that hold them back")
+	}
+	if s.Refusing > 0 {
+		c.fail(about, fmt.Sprintf("%d of %d partitions take nothing now: fewer of their replicas are in sync than "+
+			"min.insync.replicas asks for", s.Refusing, s.Partitions), "bring the missing brokers back, or lower min.insync.replicas")
 	}
 	if s.OutOfSync > 0 {
 		c.warn(about, fmt.Sprintf("%d of %d partitions have a replica that is behind or away", s.OutOfSync, s.Partitions),
@@ -180,8 +191,8 @@ func (c *checker) copies(about string, s TopicState) {
 	minISR, _ := strconv.Atoi(s.Settings[setMinISR])
 	switch {
 	case minISR > s.Replicas:
-		c.fail(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: nothing can be written", minISR,
-			s.Replicas), "lower the one or raise the other")
+		c.warn(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: brokers ask for all of them, older ones (before "+
+			"3.7) take nothing", minISR, s.Replicas), "lower the one or raise the other")
 	case c.nodes >= 3 && minISR < 2 && s.Name == c.cfg.Topics.Outcomes:
 		c.fail(about, "min.insync.replicas is less than 2: an acknowledged outcome may die with one broker, and its intent "+
 			"be answered twice", "set it to 2, with 3 replicas")
@@ -216,6 +227,27 @@ func (c *checker) retention(about string, s TopicState) {
 	if n, err := strconv.ParseInt(s.Settings[setRetentionLen], 10, 64); err == nil && n >= 0 {
 		c.warn(about, fmt.Sprintf("retention.bytes is %d: on a busy day outcomes go before the ledger window ends", n),
 			"set it to -1")
+	}
+}
+
+// emptied looks for outcome partitions that held something and hold nothing now: what
+// they held, the service cannot know.
+func (c *checker) emptied(ctx context.Context, s TopicState) {
+	var which []string
+	for p := range s.Partitions {
+		at, err := kafkaio.ListOffsets(ctx, c.admin.client, kafka.ReadUncommitted, s.Name,
+			[]kafka.OffsetRequest{kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p)})
+		if err != nil {
+			return // said of its leader, or of our rights
+		}
+		if at.FirstOffset == at.LastOffset && at.LastOffset > 0 {
+			which = append(which, strconv.Itoa(p))
+		}
+	}
+	if len(which) > 0 {
+		c.warn("topic "+s.Name, fmt.Sprintf("held outcomes in %d partitions (%s) that are empty now: intents from before the "+
+			"service's next start there are refused as too_old", len(which), strings.Join(which[:min(10, len(which))], ", ")),
+			"keep outcomes for longer than the ledger window; \"paylink replay unanswered\" emits again what has no outcome")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -170,7 +171,8 @@ func TestCheckFindsWhatIsWrongWithTopics(t *testing.T) {
 		{"compaction", "cleanup.policy", "compact", finding.Fail, "topic out: cleanup.policy is compact", 3, 3},
 		{"min ISR", "min.insync.replicas", "1", finding.Fail, "topic out: min.insync.replicas is less than 2", 3, 3},
 		{"min ISR of all", "min.insync.replicas", "3", finding.Warn, "topic out: min.insync.replicas equals the 3 replicas", 3, 3},
-		{"min ISR of more", "min.insync.replicas", "2", finding.Fail, "topic out: min.insync.replicas is 2 with 1 replicas", 1, 1},
+		{"min ISR of more", "min.insync.replicas", "2", finding.Warn, "topic out: min.insync.replicas is 2 with 1 replicas", 1, 1},
+		{"small records", "max.message.bytes", "20000", finding.Fail, "topic out: max.message.bytes is 20000", 3, 3},
 		{"unclean", "unclean.leader.election.enable", "true", finding.Fail, "topic out: unclean.leader.election.enable is true", 3, 3},
 		{"few copies", "min.insync.replicas", "2", finding.Warn, "topic out: has 2 replicas on 3 brokers", 3, 2},
 	} {
@@ -182,6 +184,73 @@ func TestCheckFindsWhatIsWrongWithTopics(t *testing.T) {
 				t.Errorf("no %s %q in %+v", c.level, c.want, got)
 			}
 		})
+	}
+}
+
+func TestATopicThatTakesNothingNowIsRefusing(t *testing.T) {
+	topic := func(isr ...int) kafka.Topic {
+		p := kafka.Partition{Leader: kafka.Broker{Host: "h"}, Replicas: make([]kafka.Broker, 3), Isr: make([]kafka.Broker, len(isr))}
+		return kafka.Topic{Name: "out", Partitions: []kafka.Partition{p}}
+	}
+	for _, c := range []struct {
+		minISR        string
+		isr, refusing int
+	}{{"3", 2, 1}, {"3", 3, 0}, {"2", 2, 0}, {"2", 1, 1}, {"5", 3, 0}, {"", 1, 0}} {
+		s := stateOf(topic(make([]int, c.isr)...), map[string]string{setMinISR: c.minISR})
+		if s.Refusing != c.refusing {
+			t.Errorf("min.insync.replicas %q with %d of 3 in sync: %d refusing, want %d", c.minISR, c.isr, s.Refusing, c.refusing)
+		}
+	}
+	check := &checker{cfg: CheckConfig{Topics: checkTopics}, nodes: 3}
+	check.topic(TopicState{Name: "out", Exists: true, Partitions: 4, Replicas: 3, OutOfSync: 4, Refusing: 4})
+	if !find(check.found, finding.Fail, "topic out: 4 of 4 partitions take nothing now") {
+		t.Errorf("findings = %+v", check.found)
+	}
+}
+
+// A broker that has not heard of the new topics yet is waited for.
+func TestCreateReturnsWhenEveryBrokerKnows(t *testing.T) {
+	c, conn := cluster(t, 3)
+	late := 3
+	c.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if c.CurrentNode() != 2 || late == 0 {
+			return nil, nil, false
+		}
+		late--
+		res := req.ResponseKind().(*kmsg.MetadataResponse)
+		for i, addr := range c.ListenAddrs() {
+			host, port, _ := net.SplitHostPort(addr)
+			n, _ := strconv.Atoi(port)
+			b := kmsg.NewMetadataResponseBroker()
+			b.NodeID, b.Host, b.Port = int32(i), host, int32(n)
+			res.Brokers = append(res.Brokers, b)
+		}
+		for _, topic := range req.(*kmsg.MetadataRequest).Topics {
+			missing := kmsg.NewMetadataResponseTopic()
+			missing.Topic, missing.ErrorCode = topic.Topic, kerr.UnknownTopicOrPartition.Code
+			res.Topics = append(res.Topics, missing)
+		}
+		return res, nil, true
+	})
+	create(t, conn, Plan{Partitions: 2})
+	if late > 0 {
+		t.Errorf("made before the last broker knew: it would have had to be asked %d times more", late)
+	}
+}
+
+func TestCheckFindsEmptiedPartitions(t *testing.T) {
+	c, conn := cluster(t, 1)
+	create(t, conn, Plan{Partitions: 2})
+	checked(t, conn) // leaves a marker in partition 0
+	if got := checked(t, conn); find(got, finding.Warn, "that are empty now") {
+		t.Errorf("findings = %+v, want none of emptied partitions", got)
+	}
+	if err := c.DeleteRecords("out", 0, c.PartitionInfo("out", 0).HighWatermark); err != nil {
+		t.Fatal(err)
+	}
+	if got := checked(t, conn); !find(got, finding.Warn, "topic out: held outcomes in 1 partitions (0)") {
+		t.Errorf("findings = %+v, want the emptied partition", got)
 	}
 }
 

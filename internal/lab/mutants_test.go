@@ -49,7 +49,7 @@ var mutants = []mutant{
 	{"aborted records passed on", []edit{{"kafkawire/filter.go", "return b.InTxn && f.dead[b.Producer.ID]", "return false"}}},
 	{"control records passed on", []edit{{"kafkawire/filter.go", "\t\tdelete(f.dead, b.Producer.ID)\n\t\treturn true\n", "\t\tdelete(f.dead, b.Producer.ID)\n"}}},
 	{"intents read uncommitted", []edit{{"kafkaio/fetch.go", "Isolation: kafkawire.ReadCommitted", "Isolation: kafkawire.ReadUncommitted"}}},
-	{"lease always live", []edit{{"kafkaio/lease.go", "return !sent.IsZero() && elapsed(sent, time.Now()) < l.session", "return !sent.IsZero() || l.session > 0"}}},
+	{"lease always live", []edit{{"kafkaio/lease.go", "return !sent.IsZero() && elapsed(sent, now) < l.session && elapsed(settled, now) < l.rebalance", "return !sent.IsZero() || now.IsZero() || !settled.IsZero() || l.session > 0"}}},
 	{"drain does not wait", []edit{{"pipeline/worker.go", "\tif active > 0 {\n", "\tif active < 0 {\n"}}},
 	{"doubt forgotten", []edit{{"attempt/attempt.go", "\ts.Doubt = Standing\n\treturn s, Repeat{AtLeast: ge.RetryAfter}", "\treturn s, Repeat{AtLeast: ge.RetryAfter}"}}},
 	{"conflict not noticed", []edit{{"kafkaio/answered.go", "case d&^ours != digest&^ours:", "case d == digest+2:"}}},

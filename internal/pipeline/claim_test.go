@@ -80,7 +80,7 @@ func (s *source) take(n int32) *claim {
 type claim struct {
 	batch       int                           // records of one Poll at most
 	appendTakes func() time.Duration          // nil: no time
-	appendFails func(o pipeline.Answer) error // ErrTooLarge, or nil
+	appendFails func(o pipeline.Answer) error // ErrTooLarge, ErrAnswered, or nil
 	buryFails   func(m event.Message) error   // the same
 	rereadTakes time.Duration                 //
 	vanished    func(offset int64) bool       // Reread does not find it any more
@@ -110,7 +110,7 @@ type claim struct {
 
 // An inFlight is an append on its way.
 type inFlight struct {
-	land func() // makes it durable
+	land func() error // makes it durable
 	end  chan struct{}
 }
 
@@ -225,7 +225,7 @@ func (c *claim) Append(o pipeline.Answer, done func(error)) {
 			return nil
 		}
 		return c.appendFails(o)
-	}, func() { c.p.outcome(o); c.mine[o.ID] = true }, done)
+	}, func() error { c.mine[o.ID] = true; return c.p.outcome(o) }, done)
 }
 
 func (c *claim) Bury(m event.Message, done func(error)) {
@@ -234,11 +234,11 @@ func (c *claim) Bury(m event.Message, done func(error)) {
 			return nil
 		}
 		return c.buryFails(m)
-	}, func() { c.p.bury(m) }, done)
+	}, func() error { c.p.bury(m); return nil }, done)
 }
 
 // write makes something durable after a while, unless the claim is lost first.
-func (c *claim) write(fails func() error, land func(), done func(error)) {
+func (c *claim) write(fails func() error, land func() error, done func(error)) {
 	f := &inFlight{land: land, end: make(chan struct{})}
 	tp := c.p.topic
 	tp.mu.Lock()
@@ -273,7 +273,7 @@ func (c *claim) landed(f *inFlight, fails func() error) error {
 	case c.lost:
 		return pipeline.ErrLost
 	case err == nil:
-		f.land()
+		err = f.land()
 	}
 	return err
 }

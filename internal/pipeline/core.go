@@ -190,6 +190,8 @@ func (c *core) begin(t *task, now time.Time) {
 	case t.isTooOld():
 		c.enter(t, publishing, now)
 		c.todo.bury = append(c.todo.bury, burial{task: t, reach: claim.Reach()})
+	case t.unfit != nil:
+		c.bury(t, t.unfit, now)
 	case len(t.dec.Violations) > 0:
 		c.publish(t, attempt.Invalid(t.dec.Violations, now), now)
 	default:
@@ -370,6 +372,18 @@ func (c *core) published(t *task, o payment.Outcome, err error, now time.Time) {
 		t.work.Endless = true
 		c.queue(t, now)
 	default:
+		c.finish(t, now)
+	}
+}
+
+// withheld ends a task whose answer was not published, because the ledger holds
+// another outcome of its intent.
+func (c *core) withheld(t *task, now time.Time) {
+	switch {
+	case t.worker.gone:
+		c.abandon(t, now)
+	case !c.known(t, now): // forgotten again since
+		c.todo.skipped[Answered]++
 		c.finish(t, now)
 	}
 }

@@ -43,6 +43,10 @@ type Config struct {
 	// from memory. Nil: ours are all.
 	Partitions func() int
 
+	// MaxOutcome is how many bytes the outcome topic takes as one record; zero: not
+	// known. Nil: whatever comes.
+	MaxOutcome func() int
+
 	Backoff     pace.Backoff // zero: one second to a minute
 	WindowCount int          // unfinished records in memory per partition; zero: 1000
 	WindowBytes int          // their size, and as much again of those that a pace holds back; zero: 8 MiB

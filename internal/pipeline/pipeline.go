@@ -63,12 +63,12 @@ type Claim interface {
 
 	// Append publishes an outcome. done is called exactly once, not from within
 	// Append: with nil when the outcome is durable on all in-sync replicas and
-	// in the ledger, or when the ledger turns out to hold the intent already;
-	// with ErrTooLarge when no record can hold it; with ErrLost when the claim
-	// ended before.
+	// in the ledger; with ErrAnswered when the ledger turns out to hold another
+	// outcome of the intent, so that this one was withheld; with ErrTooLarge
+	// when no record can hold it; with ErrLost when the claim ended before.
 	Append(o Answer, done func(error))
 
-	// Bury publishes a dead letter; done as for Append.
+	// Bury publishes a dead letter; done as for Append, but for ErrAnswered.
 	Bury(m event.Message, done func(error))
 
 	// Commit says that every record below next is settled. It returns at once;
@@ -109,5 +109,6 @@ type Answer struct {
 var (
 	ErrDraining = errors.New("partition is handed over")
 	ErrLost     = errors.New("partition is lost")
+	ErrAnswered = errors.New("intent is answered already")
 	ErrTooLarge = errors.New("record is larger than the topic allows")
 )

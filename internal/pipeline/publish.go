@@ -44,6 +44,10 @@ func (e *Engine) published(p publication, err error) {
 	case errors.Is(err, ErrTooLarge):
 		e.bury(burial{task: p.task, why: &event.Unreadable{Reason: event.TooLarge, Text: "the outcome does not fit into a record of the outcome topic: raise its max.message.bytes, then redrive"}})
 		return
+	case errors.Is(err, ErrAnswered):
+		e.tellWithheld(p)
+		e.do(func(c *core, now time.Time) { c.withheld(p.task, now) })
+		return
 	case err == nil:
 		e.tellOutcome(p)
 	}
@@ -112,6 +116,16 @@ func (e *Engine) tellOutcome(p publication) {
 		l.WithFields(map[string]any{"outcome": "failed", "reason": string(o.Reason), "attempts": o.Attempts, "code": o.ErrorCode, "payment_may_exist": o.PaymentMayExist}).Info("settled")
 	}
 	e.recent.add(RecentOutcome{At: now, Intent: t.rec.ID, Merchant: t.dec.Intent.Merchant, Outcome: p.outcome, Took: took})
+}
+
+// tellWithheld says that an answer is not published, because the intent has another:
+// if it is a link, its payment is one too many, or the same.
+func (e *Engine) tellWithheld(p publication) {
+	l := e.log.WithFields(p.task.fields())
+	if o, ok := p.outcome.(payment.Created); ok {
+		l = l.WithField("payment_id", o.PaymentID)
+	}
+	l.Warn("the intent was answered by somebody else meanwhile: this answer is withheld, there is one outcome")
 }
 
 // explained says in an outcome that gives up from when on its age counted, if that

@@ -10,12 +10,13 @@ import (
 )
 
 // A task is one loaded record on its way to being settled. It belongs to the
-// core, but for what does not change once it is decoded: msg, dec, dead.
+// core, but for what does not change once it is decoded: msg, dec, dead, unfit.
 type task struct {
 	worker *worker
 	msg    Record
 	dec    event.Decoded
 	dead   *event.Unreadable // no intent: a dead letter
+	unfit  *event.Unreadable // an intent that is not called for, unless it has its outcome: a dead letter
 
 	rec      partition.Record // its place in its partition
 	work     schedule.Work    // its place in its merchant's lane
@@ -55,7 +56,7 @@ func (t *task) unreadable(why *event.Unreadable) {
 // needsCall reports whether it takes a call to settle the task, as far as its
 // arrival tells. What needs none waits for its key, but for nobody's pace.
 func (t *task) needsCall() bool {
-	return t.dead == nil && !t.conflict && len(t.dec.Violations) == 0 && !t.isTooOld()
+	return t.dead == nil && t.unfit == nil && !t.conflict && len(t.dec.Violations) == 0 && !t.isTooOld()
 }
 
 // isTooOld reports whether the task's record may be older than answered intents are

@@ -107,19 +107,20 @@ func (p *partition) from(offset int64) []pipeline.Record {
 }
 
 // outcome makes an outcome durable.
-func (p *partition) outcome(o pipeline.Answer) {
+func (p *partition) outcome(o pipeline.Answer) error {
 	v, err := outcomes.Decode(o.Message)
 	if err != nil || v.Intent != o.ID || v.Source.Partition != p.number {
 		p.topic.fault("outcome %s of %s at %v: %v", o.Message.Value, o.ID, v.Source, err)
-		return
+		return nil
 	}
 	if _, twice := p.answered[o.ID]; twice {
 		p.topic.fault("S1: a second outcome of %s", o.ID)
-		return // a claim does not publish it; the engine should not have asked
+		return pipeline.ErrAnswered // a claim does not publish it; the engine should not have asked
 	}
 	p.inOrder(v.Source.Offset, "published")
 	p.answered[o.ID] = o.Digest
 	p.outcomes = append(p.outcomes, published{o.Message, v.Source.Offset, time.Now()})
+	return nil
 }
 
 // inOrder checks S3: everything before a record under its key is settled.

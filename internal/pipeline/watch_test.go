@@ -51,6 +51,39 @@ func TestOneLogLinePerIntent(t *testing.T) {
 	})
 }
 
+// An answer that came too late is none: it is neither counted nor logged as settled.
+func TestAnAnswerThatIsWithheldIsNotSettled(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start()
+		p := l.topic.parts[0]
+		m.source.kind = func(c *claim) {
+			c.appendFails = func(o pipeline.Answer) error {
+				if o.ID != "late" && o.ID != "other" {
+					return nil
+				}
+				if o.ID == "other" { // answered with other content
+					o.Digest[0]++
+				}
+				l.topic.mu.Lock()
+				defer l.topic.mu.Unlock()
+				p.answered[o.ID] = o.Digest
+				return pipeline.ErrAnswered
+			}
+		}
+		m.source.take(0)
+		for _, id := range []string{"late", "other", "own"} {
+			p.emit("k", intent(id))
+		}
+		after(time.Minute)
+		same(t, "lines of settled intents", len(m.log.lines("settled")), 1)
+		same(t, "lines of withheld answers", len(m.log.lines("the intent was answered by somebody else")), 2)
+		same(t, "redelivered", m.metric(t, "paylink_skipped_total", "kind", "redelivered"), 1)
+		same(t, "dead letters", m.metric(t, "paylink_dead_letters_total", "reason", "conflict"), 1)
+		same(t, "outcomes", len(p.order()), 1)
+		same(t, "committed", p.committedOffset(), int64(3))
+	})
+}
+
 func TestSkipsAreLoggedOncePerBurst(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		m, p, _ := l.one()

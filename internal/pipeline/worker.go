@@ -161,6 +161,7 @@ func (e *Engine) decode(w *worker, r Record) (*task, bool) {
 		switch {
 		case err == nil:
 			t.decoded(dec)
+			e.fit(t)
 			return t, true
 		case errors.As(err, &dead):
 			t.unreadable(dead)

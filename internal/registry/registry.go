@@ -125,6 +125,13 @@ func IsAway(err error) bool {
 	return !answered || re.StatusCode >= 500 || re.StatusCode == http.StatusTooManyRequests
 }
 
+// IsRefused reports whether an error says that the registry does not take a schema:
+// it is not compatible with what is there, or none to it.
+func IsRefused(err error) bool {
+	re, answered := errors.AsType[*sr.ResponseError](err)
+	return answered && (re.StatusCode == http.StatusConflict || re.StatusCode == http.StatusUnprocessableEntity)
+}
+
 // failed says which registry did not do what.
 func (r *Registry) failed(what string, err error) error {
 	if err == nil {

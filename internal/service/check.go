@@ -10,7 +10,7 @@ import (
 )
 
 // Check looks at everything the service needs before it starts: settings,
-// Kafka, gateways. The settings must be prepared. It publishes no record, joins
+// Kafka, schema registry, gateways. The settings must be prepared. It publishes no record, joins
 // no group and opens no payment; of each merchant the gateway is asked once for
 // an order that cannot exist.
 func Check(ctx context.Context, cfg config.Run, deps Deps) []finding.Finding {
@@ -22,6 +22,7 @@ func Check(ctx context.Context, cfg config.Run, deps Deps) []finding.Finding {
 		SessionTimeout: cfg.Kafka.SessionTimeout,
 		LedgerWindow:   cfg.Flow.LedgerWindow,
 	})...)
+	found = append(found, checkRegistry(ctx, cfg, deps)...)
 	return append(found, checkGateways(ctx, cfg, deps)...)
 }
 

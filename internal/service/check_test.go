@@ -11,7 +11,9 @@ import (
 	"paylink/internal/finding"
 	"paylink/internal/gatewaysim"
 	"paylink/internal/payment"
+	"paylink/internal/registry"
 	"paylink/internal/service"
+	"paylink/schemas"
 )
 
 // lookUps are the findings of Check about look-ups.
@@ -106,4 +108,37 @@ func TestCheckOfManyMerchantsNamesThoseThatAreRefused(t *testing.T) {
 	if len(found) != 2 || !strings.Contains(found[0].What, "of 7 merchants") || found[1].Level != finding.Fail || !strings.Contains(found[1].What, "merchant 3 ") {
 		t.Errorf("found %+v, want seven that are accepted, and merchant 3", found)
 	}
+}
+
+func TestCheckAsksTheRegistry(t *testing.T) {
+	stack, cfg := world(t)
+	check := func(name string, level finding.Level, what string, change func(*config.Run)) {
+		t.Helper()
+		cfg := cfg
+		cfg.Events.RegistryURL = stack.Registry.URL
+		change(&cfg)
+		if err := cfg.Prepare(); err != nil {
+			t.Fatal(err)
+		}
+		found := slices.DeleteFunc(service.Check(t.Context(), cfg, service.Deps{}), func(f finding.Finding) bool { return f.About != "schema registry" })
+		if len(found) != 1 || found[0].Level != level || !strings.Contains(found[0].What, what) || (level == finding.OK) != (found[0].Mend == "") {
+			t.Errorf("%s: found %+v, want one %s with %q", name, found, level, what)
+		}
+	}
+	avro := func(c *config.Run) { c.Events.Format = "avro" }
+	check("json", finding.OK, "answers; outcomes name no schema", func(*config.Run) {})
+	check("nothing there", finding.Fail, "lacks our avro schema of payment-outcomes-value: the service does not start", avro)
+	check("to be registered", finding.Warn, "the service registers it", func(c *config.Run) { avro(c); c.Events.Register = true })
+	check("away", finding.Fail, "schema registry", func(c *config.Run) { avro(c); c.Events.RegistryURL = "http://127.0.0.1:1" })
+	reg, err := service.Registry(config.Registry{RegistryURL: stack.Registry.URL}, true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reg.Close()
+	for _, s := range registry.Subjects(schemas.Avro, schemas.Naming(cfg.Events.Naming), cfg.Topics.Intents, cfg.Topics.Outcomes) {
+		if _, _, err := reg.Put(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("registered", finding.OK, "has our avro schema of payment-outcomes-value", avro)
 }

@@ -22,6 +22,7 @@ func (s *service) addChecks() {
 		return ""
 	})
 	s.health.Add("group", func() string { return outside(s.source.State().Membership) })
+	s.health.Add("append", func() string { return blocked(s.source.State()) })
 	s.health.Add("ledger", func() string { return loading(s.source.State()) })
 }
 
@@ -57,6 +58,26 @@ func loading(k kafkaio.State) string {
 	return fmt.Sprintf("%d partitions are being fenced, and their ledgers read", n)
 }
 
+// blocked says what Kafka does not take from us.
+func blocked(k kafkaio.State) string {
+	var why []string
+	for _, t := range k.Troubles {
+		if t.Kind == kafkaio.AppendBlocked {
+			why = append(why, fmt.Sprintf("%s, since %s UTC", t.What, t.Since.UTC().Format(time.TimeOnly)))
+		}
+	}
+	return some(why, 3)
+}
+
+// troubles are the alarms of what stands in Kafka's way, or ours.
+func troubles(all []kafkaio.Trouble) []console.Alarm {
+	var out []console.Alarm
+	for _, t := range all {
+		out = append(out, console.Alarm{What: t.What, Mend: t.Mend, Since: t.Since})
+	}
+	return out
+}
+
 // state is what the console shows.
 func (s *service) state() console.State {
 	e, k := s.engine.State(), s.source.State()
@@ -68,7 +89,7 @@ func (s *service) state() console.State {
 			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
 			Gateway: some(s.merchants.gateways(), 3),
 		},
-		Alarms:     slices.Concat(gatewaysDown(e.Gateways), holds(e.Lanes), rises(e.Counts, k.Counters)),
+		Alarms:     slices.Concat(gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles), rises(e.Counts, k.Counters)),
 		Partitions: partitions(k, e), Counters: counters(e, k.Counters), Outcomes: outcomes(e),
 	}
 	for _, c := range checks {

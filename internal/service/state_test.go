@@ -51,6 +51,21 @@ func TestWhatMustNeverHappenIsAnAlarm(t *testing.T) {
 	)
 }
 
+func TestEachTroubleIsAnAlarmAndABlockedAppendIsNotReady(t *testing.T) {
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	all := []kafkaio.Trouble{
+		{Kind: kafkaio.AppendBlocked, What: "Kafka takes no records", Mend: "do", Since: since},
+		{Kind: kafkaio.ShortLedger, What: "short", Mend: "do"},
+	}
+	whatAndMend(t, troubles(all), "Kafka takes no records", "short")
+	if got, want := blocked(kafkaio.State{Troubles: all}), "Kafka takes no records, since 03:04:05 UTC"; got != want {
+		t.Errorf("not ready for %q, want %q", got, want)
+	}
+	if got := blocked(kafkaio.State{Troubles: all[1:]}); got != "" {
+		t.Errorf("not ready for %q, though records are taken", got)
+	}
+}
+
 // whatAndMend checks what alarms say, and that each says what to do.
 func whatAndMend(t *testing.T, got []console.Alarm, want ...string) {
 	t.Helper()

@@ -468,7 +468,7 @@ func publishesOnce(t *testing.T, b Bench) {
 		}
 		a := answer(t, c, recs[0])
 		same(t, "Append", appended(t, c, a), nil)
-		same(t, "Append of the same", appended(t, c, a), nil)
+		same(t, "Append of the same says ErrAnswered", errors.Is(appended(t, c, a), pipeline.ErrAnswered), true)
 		sameMessages(t, "outcomes", b.Outcomes(), a.Message)
 	})
 }
@@ -569,7 +569,7 @@ func nextOwnerKnows(t *testing.T, b Bench) {
 		if len(recs) == 2 {
 			same(t, "first record, from the committed offset", recs[0].Offset, first)
 		}
-		same(t, "Append of what is answered", appended(t, c, a), nil)
+		same(t, "Append of what is answered says ErrAnswered", errors.Is(appended(t, c, a), pipeline.ErrAnswered), true)
 	})
 	same(t, "outcomes", len(b.Outcomes()), 2)
 }
@@ -589,11 +589,11 @@ func freshDivides(t *testing.T, b Bench) {
 
 func reaches(t *testing.T, b Bench) {
 	b.emit(1)
-	for range 2 {
+	for i := range 2 {
 		b.serve(t, func(c pipeline.Claim, _ func()) {
 			same(t, "Reach", c.Reach(), time.Time{})
 			recs, _ := poll(t, c, 1)
-			if len(recs) == 1 {
+			if len(recs) == 1 && i == 0 {
 				same(t, "Append", appended(t, c, answer(t, c, recs[0])), nil)
 			}
 		})
