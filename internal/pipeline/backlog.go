@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"paylink/internal/partition"
@@ -75,11 +76,11 @@ func (c *core) expires(at time.Time) {
 // will. A backlog that could not be read now is looked at again a little later.
 func (c *core) expire(now time.Time) {
 	c.expiry = time.Time{}
-	for w := range c.workers {
+	for _, w := range c.workers {
 		if w.closed {
 			continue
 		}
-		for _, b := range w.backlogs {
+		for _, b := range w.ordered {
 			at, ok := b.Expires()
 			if ok && !at.After(now) {
 				c.readBacklog(w, b, now)
@@ -189,11 +190,23 @@ func (c *core) bind(m payment.MerchantID, now time.Time) *schedule.Lane {
 	return c.sched.Bind(m, t, c.cfg.Terms != nil && t == (Terms{}), now)
 }
 
+// renew puts all merchants' terms in force that are now, and ends the holds of
+// those that are mended.
+func (c *core) renew(mended func(payment.MerchantID) bool, now time.Time) {
+	for l := range c.sched.Lanes() {
+		if mended(l.Merchant()) {
+			c.sched.Mended(l, now)
+		}
+		c.bind(l.Merchant(), now)
+	}
+	c.sched.Rebound(now)
+}
+
 // renewShare tells every limit which partitions are ours. One that is handed over
 // does not count any more, though its last calls are out.
 func (c *core) renewShare(now time.Time) {
 	var own []int32
-	for w := range c.workers {
+	for _, w := range c.workers {
 		if !w.closed {
 			own = append(own, w.claim.Partition())
 		}
@@ -208,7 +221,7 @@ func (c *core) renewShare(now time.Time) {
 // open begins to work on a claim.
 func (c *core) open(w *worker, now time.Time) {
 	w.opened = now
-	c.workers[w] = struct{}{}
+	c.workers = append(c.workers, w)
 	c.renewShare(now)
 }
 
@@ -229,7 +242,7 @@ func (c *core) shut(w *worker, now time.Time) {
 // is nobody's.
 func (c *core) close(w *worker, now time.Time) {
 	w.gone = true
-	delete(c.workers, w)
+	c.workers = slices.DeleteFunc(c.workers, func(other *worker) bool { return other == w })
 	c.shut(w, now)
 	c.leaveRoom(w, w.part.Going())
 }

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"paylink/internal/attempt"
@@ -23,10 +22,11 @@ import (
 type core struct {
 	cfg     *Config
 	sched   *schedule.Scheduler
-	workers map[*worker]struct{}
-	turns   []*task // whose turn has come, by key and by intent id
-	going   int     // loaded records that could go but for the number of calls
-	full    bool    // some worker has no room because of going
+	workers []*worker      // in the order they were opened
+	chance  func() float64 // in [0, 1), for what must not come together
+	turns   []*task        // whose turn has come, by key and by intent id
+	going   int            // loaded records that could go but for the number of calls
+	full    bool           // some worker has no room because of going
 	expiry  time.Time
 	total   int // partitions of the intent topic, as the scheduler has them
 	todo    *todo
@@ -48,9 +48,9 @@ const (
 	mostBacklog = 4 << 20
 )
 
-func newCore(cfg *Config) core {
+func newCore(cfg *Config, chance func() float64) core {
 	return core{
-		cfg: cfg, workers: map[*worker]struct{}{}, todo: &todo{},
+		cfg: cfg, chance: chance, todo: &todo{},
 		sched: schedule.New(schedule.Config{Concurrency: cfg.Concurrency, GiveUpAfter: cfg.GiveUpAfter, Scope: cfg.Scope, Window: cfg.WindowCount}),
 	}
 }
@@ -336,7 +336,7 @@ func (c *core) looks(t *task, on bool) {
 
 // repeat has a task wait, and call again.
 func (c *core) repeat(t *task, atLeast time.Duration, now time.Time) {
-	wait := max(atLeast, c.cfg.Backoff.Delay(t.try.Repeats, rand.Float64()))
+	wait := max(atLeast, c.cfg.Backoff.Delay(t.try.Repeats, c.chance()))
 	t.try.Repeats++
 	r := repetition{task: t, wait: wait}
 	if t.try.Last != nil {
@@ -394,7 +394,7 @@ func (c *core) buryLater(t *task, why *event.Unreadable, now time.Time) (wait ti
 	}
 	t.dead = why
 	t.work.Own(nil)
-	wait = c.cfg.Backoff.Delay(t.try.Repeats, rand.Float64())
+	wait = c.cfg.Backoff.Delay(t.try.Repeats, c.chance())
 	t.try.Repeats++
 	c.backOff(t, wait, now)
 	return wait
@@ -477,7 +477,7 @@ func (c *core) leaveRoom(w *worker, n int) {
 	tell(w.room)
 	if c.full {
 		c.full = false
-		for other := range c.workers {
+		for _, other := range c.workers {
 			tell(other.room)
 		}
 	}
@@ -491,7 +491,7 @@ func (c *core) takeChanges() {
 		case schedule.HoldBegan:
 			c.yieldLane(c.sched.Lane(ch.Merchant))
 		case schedule.EndpointDown:
-			for _, l := range c.sched.Lanes() {
+			for l := range c.sched.Lanes() {
 				if l.Endpoint() == ch.Endpoint {
 					c.yieldLane(l)
 				}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -101,7 +102,7 @@ func New(cfg Config) *Engine {
 		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), skips: &bursts{log: cfg.Log},
 		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), timer: time.NewTimer(time.Hour),
 	}
-	e.core = newCore(&e.cfg)
+	e.core = newCore(&e.cfg, rand.Float64)
 	return e
 }
 
@@ -205,13 +206,7 @@ func (e *Engine) perform(d *todo, own *task) {
 // merchant that is not configured any more is settled.
 func (e *Engine) Renew(mended func(payment.MerchantID) bool) {
 	e.do(func(c *core, now time.Time) {
-		for m, l := range c.sched.Lanes() {
-			if mended(m) {
-				c.sched.Mended(l, now)
-			}
-			c.bind(m, now)
-		}
-		c.sched.Rebound(now)
+		c.renew(mended, now)
 	})
 }
 

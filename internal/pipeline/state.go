@@ -138,7 +138,7 @@ func (e *Engine) Find(id payment.IntentID) []IntentWait {
 }
 
 func (c *core) partitions() (out []PartitionState) {
-	for w := range c.workers {
+	for _, w := range c.workers {
 		out = append(out, PartitionState{
 			Partition: w.claim.Partition(), Watermark: w.part.Watermark(), Unfinished: w.part.Unfinished(),
 			Active: w.active, Draining: w.closed,
@@ -150,13 +150,13 @@ func (c *core) partitions() (out []PartitionState) {
 
 func (c *core) lanes(now time.Time) []Lane {
 	backlog := map[*schedule.Lane]int{}
-	for w := range c.workers {
-		for l, b := range w.backlogs {
-			backlog[l] += b.Len()
+	for _, w := range c.workers {
+		for _, b := range w.ordered {
+			backlog[b.Lane] += b.Len()
 		}
 	}
 	out := []Lane{}
-	for _, l := range c.sched.Lanes() {
+	for l := range c.sched.Lanes() {
 		v := c.view(l, now)
 		out = append(out, Lane{
 			Merchant: v.Merchant, Gateway: v.Endpoint, Queued: v.Queued, BackingOff: v.BackingOff, Backlog: backlog[l], Rate: v.Rate,
@@ -183,7 +183,7 @@ func (c *core) view(l *schedule.Lane, now time.Time) schedule.View {
 
 func (c *core) find(id payment.IntentID, now time.Time) (out []IntentWait) {
 	hash := partition.HashOf([]byte(id))
-	for w := range c.workers {
+	for _, w := range c.workers {
 		at := IntentWait{ID: id, Partition: w.claim.Partition()}
 		w.part.Loaded(func(r *partition.Record) {
 			if t := r.Owner.(*task); r.ID == id {
@@ -191,12 +191,12 @@ func (c *core) find(id payment.IntentID, now time.Time) (out []IntentWait) {
 				out = append(out, at)
 			}
 		})
-		for l, b := range w.backlogs {
+		for _, b := range w.ordered {
 			b.Each(func(e schedule.Entry) {
 				if e.ID == hash {
-					at.Merchant, at.Offset = l.Merchant(), w.part.Offset(e.Slot)
+					at.Merchant, at.Offset = b.Lane.Merchant(), w.part.Offset(e.Slot)
 					at.Wait = Wait{State: "in the backlog behind its merchant's pace", Since: e.Since()}
-					c.reckon(&at.Wait, l, e, now)
+					c.reckon(&at.Wait, b.Lane, e, now)
 					out = append(out, at)
 				}
 			})
@@ -216,7 +216,7 @@ func (c *core) find(id payment.IntentID, now time.Time) (out []IntentWait) {
 // be settled before it.
 func (c *core) reckon(w *Wait, l *schedule.Lane, e schedule.Entry, now time.Time) {
 	ahead := 0
-	for other := range c.workers {
+	for _, other := range c.workers {
 		if b := other.backlogs[l]; b != nil {
 			b.Each(func(x schedule.Entry) {
 				if x.Before(e) {

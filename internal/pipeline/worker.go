@@ -23,10 +23,20 @@ type worker struct {
 	newest   time.Time // of the records taken so far
 	part     *partition.Partition
 	backlogs map[*schedule.Lane]*schedule.Backlog
-	active   int  // tasks that call or publish
-	closed   bool // drains, or is lost: nothing starts
-	gone     bool // the claim has ended
-	settled  bool // noted in the todo: its committed offset may rise
+	ordered  []*schedule.Backlog // all of them, in the order they were made
+	active   int                 // tasks that call or publish
+	closed   bool                // drains, or is lost: nothing starts
+	gone     bool                // the claim has ended
+	settled  bool                // noted in the todo: its committed offset may rise
+}
+
+// newWorker returns a worker whose claim has just begun.
+func newWorker(claim Claim, cfg *Config) *worker {
+	return &worker{
+		claim: claim, room: make(chan struct{}, 1), idle: make(chan struct{}, 1),
+		part:     partition.New(partition.Limit{Count: cfg.WindowCount, Bytes: cfg.WindowBytes, Backlog: mostBacklog}),
+		backlogs: map[*schedule.Lane]*schedule.Backlog{},
+	}
 }
 
 // backlog returns a merchant's backlog.
@@ -35,6 +45,7 @@ func (w *worker) backlog(l *schedule.Lane) *schedule.Backlog {
 	if b == nil {
 		b = schedule.NewBacklog(l)
 		w.backlogs[l] = b
+		w.ordered = append(w.ordered, b)
 	}
 	return b
 }
@@ -70,11 +81,8 @@ func (e *Engine) serve(claim Claim) {
 func (e *Engine) openWorker(claim Claim) (w *worker, release func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	intake, shut := context.WithCancel(ctx)
-	w = &worker{
-		claim: claim, ctx: ctx, intake: intake, room: make(chan struct{}, 1), idle: make(chan struct{}, 1),
-		part:     partition.New(partition.Limit{Count: e.cfg.WindowCount, Bytes: e.cfg.WindowBytes, Backlog: mostBacklog}),
-		backlogs: map[*schedule.Lane]*schedule.Backlog{},
-	}
+	w = newWorker(claim, &e.cfg)
+	w.ctx, w.intake = ctx, intake
 	minded := make(chan struct{})
 	go func() {
 		defer close(minded)

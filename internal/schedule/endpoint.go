@@ -78,11 +78,13 @@ func (s *Scheduler) IsDown(all int, now time.Time) bool {
 
 // endpoint returns the endpoint of that name.
 func (s *Scheduler) endpoint(name string) *Endpoint {
-	p := s.endpoints[name]
-	if p == nil {
-		p = newEndpoint(name, s.cfg.Concurrency)
-		s.endpoints[name] = p
+	for _, p := range s.endpoints {
+		if p.name == name {
+			return p
+		}
 	}
+	p := newEndpoint(name, s.cfg.Concurrency)
+	s.endpoints = append(s.endpoints, p)
 	return p
 }
 

@@ -12,7 +12,8 @@ import (
 type Scheduler struct {
 	cfg       Config
 	lanes     map[payment.MerchantID]*Lane
-	endpoints map[string]*Endpoint
+	ordered   []*Lane         // all lanes, in the order they were made: a map has none
+	endpoints []*Endpoint     // that merchants have, or had, in the order they were made
 	ready     *pq.Heap[*Lane] // lanes with queued work, by when they have to be looked at
 	waiting   *pq.Heap[*Work] // work that backs off
 
@@ -28,7 +29,7 @@ type Scheduler struct {
 // New returns a scheduler with no work and no share of any limit.
 func New(cfg Config) *Scheduler {
 	return &Scheduler{
-		cfg: cfg, lanes: map[payment.MerchantID]*Lane{}, endpoints: map[string]*Endpoint{}, share: pace.NewShare(nil, 1),
+		cfg: cfg, lanes: map[payment.MerchantID]*Lane{}, share: pace.NewShare(nil, 1),
 		ready:   pq.New(func(a, b *Lane) bool { return a.next.Before(b.next) }, func(l *Lane, i int) { l.index = i }),
 		waiting: newWaitQueue(),
 	}

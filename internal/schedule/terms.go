@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"iter"
-	"maps"
 	"slices"
 	"time"
 
@@ -13,8 +12,8 @@ import (
 // Lane returns the lane of a merchant, nil if it has none yet.
 func (s *Scheduler) Lane(m payment.MerchantID) *Lane { return s.lanes[m] }
 
-// Lanes are all lanes there are.
-func (s *Scheduler) Lanes() iter.Seq2[payment.MerchantID, *Lane] { return maps.All(s.lanes) }
+// Lanes are all lanes there are, in the order they were made.
+func (s *Scheduler) Lanes() iter.Seq[*Lane] { return slices.Values(s.ordered) }
 
 // Bind puts terms in force for a merchant, and makes its lane if there is none.
 // gone says that the merchant is not configured any more.
@@ -23,6 +22,7 @@ func (s *Scheduler) Bind(m payment.MerchantID, t Terms, gone bool, now time.Time
 	if l == nil {
 		l = newLane(m)
 		s.lanes[m] = l
+		s.ordered = append(s.ordered, l)
 	}
 	if l.gone = gone; gone {
 		s.moveTo(newEndpoint("", 1), l) // nobody's: it counts neither as up nor as down
@@ -56,12 +56,12 @@ func (s *Scheduler) Rebound(now time.Time) {
 		}
 	}
 	s.waiting.FixAll()
-	for name, p := range s.endpoints {
+	s.endpoints = slices.DeleteFunc(s.endpoints, func(p *Endpoint) bool {
 		if p.lanes == 0 {
-			delete(s.endpoints, name)
-			s.changed(Change{Kind: EndpointGone, Endpoint: name})
+			s.changed(Change{Kind: EndpointGone, Endpoint: p.name})
 		}
-	}
+		return p.lanes == 0
+	})
 }
 
 // moveTo binds a lane to an endpoint.
@@ -82,7 +82,7 @@ func (s *Scheduler) moveTo(p *Endpoint, l *Lane) {
 // many we work on, those that are handed over included.
 func (s *Scheduler) Share(own []int32, all, partitions int, now time.Time) {
 	s.share, s.partitions = pace.NewShare(own, all), partitions
-	for _, l := range s.lanes {
+	for _, l := range s.ordered {
 		if l.limit != nil {
 			l.limit.Own(s.share, now)
 			l.size(partitions, s.cfg.Window)
