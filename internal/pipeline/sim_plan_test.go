@@ -187,6 +187,7 @@ func (d simDraw) odd() {
 		d.emits = append(d.emits, simEmit{at: d.span(0, 40*time.Second), part: d.IntN(d.world.partitions), id: i, key: pick(d, "", fmt.Sprint("k", i))})
 	}
 	d.emits[d.IntN(n)].strange = true
+	d.emits = append(d.emits, simEmit{at: 5 * time.Minute, id: n}) // as long as nobody else comes, it may be the merchant that is refused
 }
 
 // crowd is a burst, and then arrivals around the rate, so that some are given up.

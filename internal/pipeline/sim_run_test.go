@@ -353,6 +353,9 @@ func (m *simMember) sleep(d time.Duration) {
 
 // start begins a process.
 func (m *simMember) start() {
+	if m.alive {
+		return
+	}
 	w := &m.s.plan.world
 	m.life++
 	m.alive, m.joined, m.lease, m.expelled, m.flying, m.claims = true, true, simForever, false, 0, nil

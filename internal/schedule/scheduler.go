@@ -138,6 +138,9 @@ func (s *Scheduler) nextOf(l *Lane, now time.Time) (step Step, again bool) {
 	}
 	w := l.head(now)
 	s.takeOut(w, now)
+	if w.hasExpired(now) { // by a wall clock that was wrong when its turn was reckoned
+		return Step{Kind: Overdue, Work: w, Why: payment.Expired}, false
+	}
 	return Step{Kind: Start, Work: w}, false
 }
 
