@@ -25,10 +25,9 @@ type simPlan struct {
 type simKind int
 
 const (
-	simStorm  simKind = iota // everything goes wrong
-	simOdd                   // one strange order, and otherwise peace: L2
-	simCrowd                 // more than the rate allows, and otherwise peace: L3
-	simCloses                // as many as fit, and otherwise peace: all have links
+	simStorm simKind = iota // everything goes wrong
+	simOdd                  // one strange order, and otherwise peace: L2
+	simCrowd                // more than the rate allows, and otherwise peace: L3
 )
 
 type simWorld struct {
@@ -141,11 +140,8 @@ func drawSim(seed uint64) *simPlan {
 	switch n := d.IntN(20); {
 	case n == 0:
 		d.odd()
-	case n == 1:
+	case n <= 2:
 		d.crowd()
-	case n == 2:
-		d.crowd()
-		d.kind = simCloses
 	default:
 		d.storm()
 	}
@@ -272,7 +268,7 @@ func (d simDraw) intents(n int, horizon time.Duration) {
 			}
 			d.emits = append(d.emits, e)
 		}
-		if d.chance(4) && !e.garbage {
+		if d.chance(6) && !e.garbage {
 			e.at, e.content, e.broken = e.at+d.span(0, horizon/2), 1, false
 			d.emits = append(d.emits, e)
 		}

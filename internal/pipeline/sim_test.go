@@ -128,7 +128,7 @@ func tellSim(t *testing.T, p *simPlan) {
 	}
 	slices.SortStableFunc(lines, func(a, b line) int { return int(a.at - b.at) })
 	for i, l := range lines {
-		if i > 60 {
+		if i > 40 {
 			fmt.Fprintln(&b, "  and", len(lines)-i, "more")
 			break
 		}
