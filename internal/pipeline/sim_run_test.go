@@ -58,6 +58,7 @@ type simMember struct {
 	offset   time.Duration // of its wall clock
 	lease    time.Duration // until when it may believe that it is in the group
 	cuts     int
+	cutIn    map[int]int // in which life a fault began
 	frozen   int // it says nothing to Kafka
 	expelled bool
 	fewer    int
@@ -148,14 +149,14 @@ func simulate(p *simPlan) *simHistory {
 		s.rates[m.id] = Terms{Rate: m.rate, Host: m.host}
 	}
 	for i := range p.world.members {
-		m := &simMember{s: s, number: i}
+		m := &simMember{s: s, number: i, cutIn: map[int]int{}}
 		s.members = append(s.members, m)
 		s.after(0, m.start)
 	}
-	for _, f := range p.faults {
+	for i, f := range p.faults {
 		s.mended = max(s.mended, f.at+f.lasts)
-		s.after(f.at, func() { s.fault(f, 1) })
-		s.after(f.at+f.lasts, func() { s.fault(f, -1) })
+		s.after(f.at, func() { s.fault(i, f, 1) })
+		s.after(f.at+f.lasts, func() { s.fault(i, f, -1) })
 	}
 	s.run()
 	s.h.parts = s.parts
@@ -235,7 +236,7 @@ func (s *sim) emit(e simEmit) {
 }
 
 // fault begins or ends what goes wrong.
-func (s *sim) fault(f simFault, by int) {
+func (s *sim) fault(i int, f simFault, by int) {
 	merchant := func() payment.MerchantID { return s.plan.world.merchants[f.who].id }
 	switch f.kind {
 	case simKill:
@@ -243,7 +244,7 @@ func (s *sim) fault(f simFault, by int) {
 	case simLeave:
 		s.members[f.who].leave(by)
 	case simCut, simFreeze:
-		s.members[f.who].cut(by, f.kind == simFreeze)
+		s.members[f.who].cut(i, by, f.kind == simFreeze)
 	case simFence:
 		if by > 0 {
 			s.parts[f.who].epoch++
@@ -413,12 +414,13 @@ func (m *simMember) leave(by int) {
 }
 
 // cut loses a member's heartbeats, or all that it says to Kafka.
-func (m *simMember) cut(by int, all bool) {
+func (m *simMember) cut(fault, by int, all bool) {
 	s := m.s
-	if !m.alive || by < 0 && m.cuts == 0 {
-		return
+	if !m.alive || by < 0 && m.cutIn[fault] != m.life {
+		return // it began to live since
 	}
-	if all && (by > 0 || m.frozen > 0) {
+	m.cutIn[fault] = m.life
+	if all {
 		m.frozen += by
 	}
 	m.cuts += by
