@@ -59,7 +59,7 @@ type simMember struct {
 	lease    time.Duration // until when it may believe that it is in the group
 	cuts     int
 	cutIn    map[int]int // in which life a fault began
-	frozen   int // it says nothing to Kafka
+	frozen   int         // it says nothing to Kafka
 	expelled bool
 	fewer    int
 	flying   int

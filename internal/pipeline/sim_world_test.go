@@ -145,7 +145,13 @@ func (s *sim) call(c *simClaim, t *task) {
 	case mood == simMoodUnsent:
 		s.after(there, func() { s.answer(f, answer{err: simDial}) })
 		return
-	case mood == simMoodProxy && !f.find: // somebody on the way answers in the gateway's place
+	case mood == simMoodProxy && !f.find:
+		// Somebody on the way answers in the gateway's place, which may have the call all
+		// the same; but not later than that: a look-up in between would find nothing, and
+		// the design believes it.
+		if roll%4 == 0 {
+			s.after(there, func() { s.arrive(f, rec, mood, roll) })
+		}
 		s.after(there, func() { s.answer(f, answer{err: simProxy}) })
 		return
 	case mood == simMoodEaten:
@@ -184,7 +190,7 @@ func (s *sim) arrive(f *simFlight, rec *simRecord, mood simMood, roll uint64) an
 		return answer{err: payment.ErrNotFound}
 	case f.find:
 		return answer{status: payment.Status{PaymentID: *paid, OrderID: f.in.OrderID, State: "new"}}
-	case s.refuses(rec):
+	case s.refuses(rec, s.callsOf[rec.id]):
 		return answer{err: simRefusal}
 	}
 	switch {
@@ -201,9 +207,14 @@ func (s *sim) arrive(f *simFlight, rec *simRecord, mood simMood, roll uint64) an
 	return answer{link: payment.Link{PaymentID: *paid, RedirectURL: "https://pay.example/", RedirectURLType: payment.URLNeedData}}
 }
 
-// refuses reports whether the gateway will never accept an intent.
-func (s *sim) refuses(rec *simRecord) bool {
-	return s.payments[rec.id] == 0 && int(s.roll(simRollRefuse, rec.id, 0)%100) < s.plan.world.moods.refused
+// refuses reports whether the gateway refuses an intent for good: always, or, as it
+// may where it does not honour keys, from some call on.
+func (s *sim) refuses(rec *simRecord, call int) bool {
+	if s.payments[rec.id] != 0 && s.plan.world.repeated == answersAgain {
+		return false
+	}
+	from := int(s.roll(simRollRefuse, rec.id, 1) % 3)
+	return call > from && int(s.roll(simRollRefuse, rec.id, 0)%100) < s.plan.world.moods.refused
 }
 
 // answer tells the caller how its call ended, once.
