@@ -30,14 +30,15 @@ KAFKA_LOCAL ?= $(abspath $(wildcard ../shared/tools/kafka-local))
 TORTURE       ?= 10m
 TORTURE_TESTS ?= ^TestTorture$$
 
-# The crash laboratory: how many seeds, one seed to replay, or how many minutes of fresh ones.
-SEEDS   ?= 1000
+# The crash laboratory: how many seeds, one seed to replay, or how many minutes of fresh ones. The simulator of
+# the deciding parts takes a hundred times as many.
+SEEDS   ?= $(if $(filter sim,$(MAKECMDGOALS)),100000,1000)
 SEED    ?=
 MINUTES ?=
 # Within how many seeds it has to find each deliberate mistake.
 WITHIN  ?= 200
 
-.PHONY: help run test check integration binaries image up smoke down bench torture lab mutants
+.PHONY: help run test check integration binaries image up smoke down bench torture lab sim mutants
 .DEFAULT_GOAL := help
 
 help: ## list all this
@@ -70,7 +71,11 @@ torture: ## hurts replicas, three brokers, gateway and networks for TORTURE=10m 
 lab: ## hostile histories of the real service in virtual time: SEEDS=1000, or SEED=... replays one, or MINUTES=... of fresh ones
 	@LAB_CLOCKS=1 LAB_SEEDS='$(SEEDS)' LAB_SEED='$(SEED)' LAB_MINUTES='$(MINUTES)' $(GO) test -count=1 -timeout $(if $(MINUTES),24h,30m) -run '^TestLab$$' $(if $(SEED)$(MINUTES),-v) $(TESTFLAGS) ./internal/lab
 
-mutants: ## proves that the laboratory can fail: it has to find every deliberate mistake within WITHIN=200 seeds
+sim: ## histories of the deciding parts alone, one thread each, thousands a second: SEEDS=100000, or SEED=... replays one exactly
+	@SIM_SEEDS='$(SEEDS)' SIM_SEED='$(SEED)' $(GO) test -count=1 -timeout 60m -v -run '^TestSim$$' $(TESTFLAGS) ./internal/pipeline
+
+mutants: ## proves that both laboratories can fail: they have to find every deliberate mistake, within WITHIN=200 seeds and 10,000
+	@SIM_MUTANTS=10000 $(GO) test -count=1 -timeout 30m -v -run '^TestSimMutants$$' $(TESTFLAGS) ./internal/pipeline
 	@LAB_MUTANTS='$(WITHIN)' $(GO) test -count=1 -timeout 60m -v -run '^TestMutants' $(TESTFLAGS) ./internal/lab
 
 binaries: ## both commands as static linux binaries, in bin/linux-<processor>/ (GOARCH chooses it)

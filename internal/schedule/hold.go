@@ -9,13 +9,15 @@ import (
 // A hold is a merchant whose credentials or set-up the gateway refuses, so that
 // every call would fail. One call probes from time to time, each time for another
 // intent: one that was refused is put aside, and makes way. Until different intents
-// were refused it may be one intent alone, so the first probe goes at once. Where
+// were refused it may be one intent alone, so the first probe by another one goes at
+// once, however long that one was alone. Where
 // calls have shown before that the credentials work, it takes two refusals to begin.
 //
 // Time on hold does not count towards giving up. Only Init ends a hold.
 type hold struct {
 	on       bool
 	believed bool      // different intents were refused
+	other    bool      // another intent than the suspect has probed
 	began    time.Time // when we saw it begin
 	since    time.Time // from when on it is taken to have lasted
 	probeAt  time.Time // when one call may try again
@@ -55,10 +57,31 @@ func (h *hold) probe(now time.Time) {
 	h.probes++
 }
 
+// probe takes the turn of the one call that may try again, for work.
+func (l *Lane) probe(w *Work, now time.Time) {
+	l.hold.probe(now)
+	l.hold.other = l.hold.other || w.ID != l.suspect
+	l.mayTellApart(now)
+}
+
+// mayTellApart lets a probe go at once if one that is not the suspect's could go,
+// and none has yet: it shows whether the merchant is refused, or the suspect alone.
+func (l *Lane) mayTellApart(now time.Time) {
+	if !l.hold.on || l.hold.believed || l.hold.other || !l.hold.probeAt.After(now) {
+		return
+	}
+	for _, c := range []Class{First, Again} {
+		if q := l.queues[c]; q.Len() > 1 || q.Len() == 1 && q.Peek().ID != l.suspect {
+			l.hold.probeAt = now
+			return
+		}
+	}
+}
+
 // begin starts a hold. Where no call has shown yet that the credentials work, it
 // may have lasted since before we came, and no age counts.
 func (h *hold) begin(since time.Time, proven bool, now time.Time) {
-	h.on, h.believed, h.began, h.since, h.probes, h.probeAt = true, false, now, since, 0, now
+	h.on, h.believed, h.other, h.began, h.since, h.probes, h.probeAt = true, false, false, now, since, 0, now
 	if !proven { // since the last one at the earliest: no time counts twice
 		h.since = time.Time{}
 		if n := len(h.past); n > 0 {

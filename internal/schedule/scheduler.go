@@ -164,6 +164,9 @@ func (s *Scheduler) nextOf(l *Lane, now time.Time) Step {
 	}
 	w := l.head(now)
 	s.takeOut(w, now)
+	if w.hasExpired(now) { // by a wall clock that was wrong when its turn was reckoned
+		return Step{Kind: Overdue, Work: w, Why: payment.Expired}
+	}
 	return Step{Kind: Start, Work: w}
 }
 
@@ -224,6 +227,7 @@ func (w *Work) Own(l *Lane) { w.lane = l }
 func (s *Scheduler) Queue(w *Work, c Class, now time.Time) {
 	l := w.lane
 	l.push(w, c, s.cfg.GiveUpAfter)
+	l.mayTellApart(now)
 	l.schedule(now)
 	if l.index < 0 {
 		s.ready.Push(l)
@@ -313,7 +317,7 @@ func (s *Scheduler) Begin(w *Work, now time.Time) {
 	}
 	w.call = call{began: now, endpoint: l.endpoint, probe: l.hold.on && w.class != Last}
 	if w.call.probe {
-		l.hold.probe(now)
+		l.probe(w, now)
 	}
 	l.called = now
 	l.endpoint.began(now)

@@ -76,6 +76,12 @@ func (w *Work) due(giveUp time.Duration) time.Time {
 	return w.by
 }
 
+// hasExpired reports whether no link may be asked for any more. A last look asks for
+// none, and neither does a look at what the published link has beside it.
+func (w *Work) hasExpired(now time.Time) bool {
+	return !w.Endless && w.class != Last && !w.ExpiresAt.IsZero() && !now.Before(w.ExpiresAt)
+}
+
 // IsWaiting reports whether it backs off.
 func (w *Work) IsWaiting() bool { return w.stage == waiting }
 

@@ -1,0 +1,105 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A simMutant is the service with one deliberate mistake: in a file of a room, a
+// text that occurs once is another.
+type simMutant struct{ name, file, old, new string }
+
+var simMutants = []simMutant{
+	{"doubt forgotten", "attempt/attempt.go", "\ts.Doubt = Standing\n\treturn s, Repeat{AtLeast: ge.RetryAfter}", "\treturn s, Repeat{AtLeast: ge.RetryAfter}"},
+	{"a duplicate denies the payment", "attempt/attempt.go", "PaymentMayExist: true, PaymentID: id,", "PaymentMayExist: false, PaymentID: id,"},
+	{"an unsigned refusal believed", "attempt/attempt.go", "if ge.Signed && s.Doubt != Inherited {", "if s.Doubt != Inherited {"},
+	{"calls of an owner before forgotten", "attempt/attempt.go", "if ge.Signed && s.Doubt != Inherited {", "if ge.Signed {"},
+	{"not found is believed too early", "attempt/attempt.go", "if notFound && early && s.Doubt == Inherited {", "if notFound && early && s.Calls < 0 {"},
+	{"no last look", "attempt/attempt.go", "if s.Doubt == Inherited || why == payment.GaveUp && !proven {", "if s.Calls < 0 {"},
+	{"order of keys ignored", "partition/partition.go", "return len(k.loaded) == 1 && p.queueID(r)", "return p.queueID(r)"},
+	{"committed ahead of a gap", "partition/partition.go", "\tif p.open.Len() > 0 {\n\t\tw = min", "\tif p.open.Len() > 3 {\n\t\tw = min"},
+	{"committed ahead of a backlog", "partition/partition.go", "w := min(p.next, p.slots.first())", "w := p.next"},
+	{"repeats of an id not held back", "partition/partition.go", "return len(q) == 0\n", "return len(q) >= 0\n"},
+	{"who follows a key is forgotten", "partition/partition.go", "byKey = k.loaded[0]\n", "byKey = nil\n"},
+	{"who follows in a backlog is overtaken", "pipeline/backlog.go", "if far, ok := w.part.Far(key); ok && key != 0 {", "if far, ok := w.part.Far(key); ok && key == 1 {"},
+	{"the latest first", "schedule/work.go", "return a.by.Before(b.by)\n", "return b.by.Before(a.by)\n"},
+	{"expires_at ignored", "schedule/scheduler.go", "if !w.ExpiresAt.IsZero() && !now.Before(w.ExpiresAt) {", "if !w.ExpiresAt.IsZero() && now.IsZero() {"},
+	{"a clock that is set right lengthens lives", "schedule/scheduler.go", "if w.hasExpired(now) {", "if w.hasExpired(now) && now.IsZero() {"},
+	{"one alone takes all probes", "schedule/hold.go", "!l.hold.probeAt.After(now) {", "!l.hold.probeAt.After(now) || l.index > -2 {"},
+	{"the limit is not used up", "schedule/scheduler.go", "\t\tl.limit.Take(now)\n", "\t\t_ = l.limit\n"},
+	{"share of the rate kept when it is revoked", "pace/limit.go", "l.stages[i].share = l.stages[i].share.and(s)", "_ = i"},
+	{"who waits for an endpoint is forgotten", "schedule/endpoint.go", "if s.reschedule(l, now); !l.next.After(now) {", "if !l.next.After(now) {"},
+	{"calls in flight not bounded", "schedule/scheduler.go", "return s.inFlight < s.cfg.Concurrency && s.inFlight+s.unsettled < 2*s.cfg.Concurrency", "return true"},
+	{"what expires in a backlog is not looked at", "pipeline/backlog.go", "if c.expiry.IsZero() || at.Before(c.expiry) {", "if at.IsZero() {"},
+	{"ledger not asked before a call", "pipeline/core.go", "if !t.try.IsLinked() && c.known(t, now) {", "if t.try.IsLinked() && c.known(t, now) {"},
+	{"a hold counts towards giving up", "schedule/scheduler.go", "held := w.lane.hold.heldSince(w.At, now)", "held := 0 * w.lane.hold.heldSince(w.At, now)"},
+	{"deadlines by the wall clock alone", "schedule/doc.go", "return now.Add(deadline.Sub(now)) }", "return deadline }"},
+}
+
+// TestSimMutants proves that the simulator can fail: it finds every mutant.
+func TestSimMutants(t *testing.T) {
+	within := os.Getenv("SIM_MUTANTS") // how many seeds a mutant may survive
+	if within == "" {
+		t.Skip("it compiles the simulator anew for each: make mutants")
+	}
+	for _, m := range simMutants {
+		t.Run(m.name, func(t *testing.T) {
+			began := time.Now()
+			seed, rule := m.hunt(t, within)
+			t.Logf("//	%-44s %5s  %-8s %3.0f s", m.name, seed, rule, time.Since(began).Seconds())
+		})
+	}
+}
+
+var simFound = regexp.MustCompile(`seed (\d+): found by (\S+)`)
+
+// hunt compiles the simulator around the mutant, and runs seeds until one finds it.
+func (m simMutant) hunt(t *testing.T, within string) (seed, rule string) {
+	dir := t.TempDir()
+	name, err := filepath.Abs(filepath.Join("..", m.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), m.old); n != 1 {
+		t.Fatalf("%s holds %q %d times, want once", m.file, m.old, n)
+	}
+	mutated, overlay, bin := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "sim.test")
+	replace, err := json.Marshal(map[string]map[string]string{"Replace": {name: mutated}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, b := range map[string][]byte{mutated: []byte(strings.Replace(string(text), m.old, m.new, 1)), overlay: replace} {
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cmd := exec.Command(bin, "-test.run=^TestSim$", "-test.timeout=3m")
+	cmd.Env = append(os.Environ(), "SIM_MUTANT=1", "SIM_MUTANTS=", "SIM_SEED=", "SIM_SEEDS="+within)
+	out, err := cmd.CombinedOutput()
+	found := simFound.FindSubmatch(out)
+	switch {
+	case found != nil:
+		return string(found[1]), string(found[2])
+	case err == nil:
+		t.Errorf("%s seeds did not find it", within)
+		return "-", ""
+	case strings.Contains(string(out), "panic: "):
+		return "?", "panic"
+	}
+	t.Errorf("%v: %s", err, fmt.Sprintf("%.2000s", out))
+	return "?", ""
+}

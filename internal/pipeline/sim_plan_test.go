@@ -1,0 +1,295 @@
+package pipeline
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"paylink/internal/pace"
+	"paylink/internal/payment"
+)
+
+// A simPlan is a history before it happens: data, drawn from one seed, so that it
+// can be told, made smaller, and performed again. What chance decides while it is
+// performed (latencies, moods of the gateway) follows from the seed and from what it
+// is about, and so stays the same when other parts of the plan are left out.
+type simPlan struct {
+	seed   uint64
+	kind   simKind
+	world  simWorld
+	emits  []simEmit
+	faults []simFault
+}
+
+// A simKind is what a history is to show.
+type simKind int
+
+const (
+	simStorm simKind = iota // everything goes wrong
+	simOdd                  // one strange order, and otherwise peace: L2
+	simCrowd                // more than the rate allows, and otherwise peace: L3
+)
+
+type simWorld struct {
+	members, partitions        int
+	concurrency, window, batch int
+	giveUp, callTimeout        time.Duration
+	session, drain             time.Duration
+	backoff                    pace.Backoff
+	quickest, slowest          time.Duration // an answer of the gateway
+	appends                    time.Duration // at most, one way
+	late                       time.Duration // timers fire so late at most
+	repeated                   simRepeated
+	moods                      simMoods
+	merchants                  []simMerchant
+	reach                      time.Duration // the ledger knows what is younger; 0: all
+	clocks                     bool          // are set
+}
+
+// A simRepeated is what the gateway answers to a key that it knows.
+type simRepeated int
+
+const (
+	answersAgain simRepeated = iota
+	saysDuplicate
+	paysAgain
+)
+
+// simMoods are percent of calls that end otherwise than well.
+type simMoods struct{ lost, eaten, unsent, wait, unsigned, proxy, refused int }
+
+type simMerchant struct {
+	id   payment.MerchantID
+	rate pace.Rate
+	host string
+}
+
+// A simEmit is one record of the intent topic. Records of one id and one content say
+// the same.
+type simEmit struct {
+	at        time.Duration
+	part      int
+	key       string // empty: none
+	id        int
+	merchant  int
+	content   int
+	expires   time.Duration // after the start; 0: never
+	recordAge time.Duration // how much older its time is than it is
+	timeless  bool          // its time is none
+	broken    bool          // it breaks a rule
+	garbage   bool          // it is no intent
+	strange   bool          // the gateway speaks of our credentials, for this order only
+}
+
+// A simFault goes wrong, and is mended after a while.
+type simFault struct {
+	kind  simFaultKind
+	at    time.Duration
+	lasts time.Duration
+	who   int // member, partition or merchant
+	by    time.Duration
+}
+
+type simFaultKind int
+
+const (
+	simKill         simFaultKind = iota // a member dies, and starts anew
+	simLeave                            // a member leaves the group, and joins again
+	simCut                              // a member's heartbeats are lost: beyond its lease it is a zombie
+	simFreeze                           // all that a member says to Kafka is
+	simFence                            // a stranger breaks a partition's fence
+	simDown                             // a host is not there
+	simDeny                             // a merchant's credentials are refused
+	simDenyUnsigned                     // by nobody knows whom
+	simBlind                            // only its look-ups are
+	simClock                            // a member's wall clock is set forward or back
+	simTerms                            // a merchant has another rate
+	simGone                             // a merchant is removed
+	simFewer                            // fewer calls may be in flight
+	simFaultKinds
+)
+
+var simFaultNames = [...]string{
+	"kill member", "leave member", "cut member", "freeze member", "fence partition", "down host of merchant", "deny merchant", "deny (unsigned) merchant",
+	"refuse look-ups of merchant", "set clock of member", "other terms of merchant", "remove merchant", "less concurrency of member",
+}
+
+func (f simFault) String() string {
+	return fmt.Sprintf("%8.3f s: %s %d for %v (%v)", f.at.Seconds(), simFaultNames[f.kind], f.who, f.lasts, f.by)
+}
+
+func (e simEmit) String() string {
+	s := fmt.Sprintf("%8.3f s: emit i%d to %d, key %q, merchant %d", e.at.Seconds(), e.id, e.part, e.key, e.merchant)
+	for _, x := range []struct {
+		on   bool
+		what string
+	}{
+		{e.content > 0, fmt.Sprint(", content ", e.content)}, {e.expires > 0, fmt.Sprint(", expires ", e.expires)}, {e.recordAge != 0, fmt.Sprint(", aged ", e.recordAge)},
+		{e.timeless, ", without a time"}, {e.broken, ", broken"}, {e.garbage, ", garbage"}, {e.strange, ", strange"},
+	} {
+		if x.on {
+			s += x.what
+		}
+	}
+	return s
+}
+
+// drawSim draws the plan of a seed.
+func drawSim(seed uint64) *simPlan {
+	d := simDraw{rand.New(rand.NewPCG(seed, 11)), &simPlan{seed: seed}}
+	switch n := d.IntN(20); {
+	case n == 0:
+		d.odd()
+	case n <= 2:
+		d.crowd()
+	default:
+		d.storm()
+	}
+	return d.simPlan
+}
+
+type simDraw struct {
+	*rand.Rand
+	*simPlan
+}
+
+// span is a time between two, more often a short one.
+func (d simDraw) span(least, most time.Duration) time.Duration {
+	x := d.Float64()
+	return least + time.Duration(x*x*float64(most-least)).Truncate(time.Millisecond)
+}
+
+func (d simDraw) chance(percent int) bool { return d.IntN(100) < percent }
+
+func pick[T any](d simDraw, of ...T) T { return of[d.IntN(len(of))] }
+
+// peace is a world in which nothing goes wrong.
+func (d simDraw) peace() {
+	d.world = simWorld{
+		members: 1, partitions: 1, concurrency: 64, window: 1000, batch: 100, giveUp: time.Hour, callTimeout: 30 * time.Second,
+		session: 3 * time.Second, drain: 5 * time.Second, backoff: pace.Backoff{Base: time.Second, Max: 8 * time.Second},
+		quickest: 20 * time.Millisecond, slowest: 200 * time.Millisecond, appends: 20 * time.Millisecond,
+		merchants: []simMerchant{{"540001", pace.Rate{Events: 1, Per: 1500 * time.Millisecond}, "a"}},
+	}
+}
+
+// odd is one strange order among others.
+func (d simDraw) odd() {
+	d.kind = simOdd
+	d.peace()
+	d.world.partitions = 1 + d.IntN(2)
+	n := 10 + d.IntN(30)
+	for i := range n {
+		d.emits = append(d.emits, simEmit{at: d.span(0, 40*time.Second), part: d.IntN(d.world.partitions), id: i, key: pick(d, "", fmt.Sprint("k", i))})
+	}
+	d.emits[d.IntN(n)].strange = true
+	d.emits = append(d.emits, simEmit{at: 5 * time.Minute, id: n}) // as long as nobody else comes, it may be the merchant that is refused
+}
+
+// crowd is a burst, and then arrivals around the rate, so that some are given up.
+func (d simDraw) crowd() {
+	d.kind = simCrowd
+	d.peace()
+	d.world.giveUp = d.span(time.Minute, 3*time.Minute)
+	for i := range 30 + d.IntN(90) {
+		e := simEmit{at: d.span(0, 3*time.Minute), id: i}
+		if d.chance(20) {
+			e.expires = e.at + d.span(5*time.Second, 2*time.Minute)
+		}
+		if d.chance(10) {
+			e.recordAge = d.span(0, time.Minute)
+		}
+		d.emits = append(d.emits, e)
+	}
+}
+
+// storm is everything.
+func (d simDraw) storm() {
+	w := &d.world
+	*w = simWorld{
+		members: 1 + d.IntN(3), partitions: 1 + d.IntN(4), concurrency: pick(d, 1, 2, 4, 16, 64), window: pick(d, 3, 8, 40, 1000), batch: pick(d, 1, 5, 100),
+		giveUp: pick(d, time.Minute, 5*time.Minute, time.Hour), callTimeout: pick(d, 2*time.Second, 10*time.Second), session: 3 * time.Second, drain: pick(d, time.Second, 12*time.Second),
+		backoff: pace.Backoff{Base: time.Second, Max: pick(d, 8*time.Second, time.Minute)}, quickest: time.Millisecond, slowest: pick(d, 50*time.Millisecond, time.Second, 3*time.Second),
+		appends: pick(d, 5*time.Millisecond, 300*time.Millisecond, 2*time.Second), late: pick(d, 0, 2*time.Millisecond),
+		repeated: pick(d, answersAgain, saysDuplicate, paysAgain),
+	}
+	if d.chance(10) {
+		w.reach = d.span(time.Minute, time.Hour)
+	}
+	for i := range 1 + d.IntN(3) {
+		w.merchants = append(w.merchants, simMerchant{payment.MerchantID(fmt.Sprint(540001 + i)), d.rate(), pick(d, "a", "a", "b")})
+	}
+	if d.chance(70) {
+		most := pick(d, 2, 10, 30)
+		w.moods = simMoods{d.IntN(most), d.IntN(most), d.IntN(most), d.IntN(most), d.IntN(most), d.IntN(most), d.IntN(most)}
+	}
+	horizon := pick(d, 10*time.Second, 40*time.Second, 3*time.Minute)
+	d.intents(3+d.IntN(pick(d, 8, 20, 60)), horizon)
+	for range d.IntN(7) {
+		d.fault(horizon)
+	}
+}
+
+func (d simDraw) rate() pace.Rate {
+	return pick(d, pace.Rate{}, pace.Rate{Events: 1, Per: 1500 * time.Millisecond, Burst: 1}, pace.Rate{Events: 2, Per: time.Second, Burst: 1}, pace.Rate{Events: 40, Per: time.Second, Burst: 10})
+}
+
+// intents draws records: of few keys, some repeated, some of them odd.
+func (d simDraw) intents(n int, horizon time.Duration) {
+	w := &d.world
+	burst := d.span(0, horizon)
+	for i := range n {
+		e := simEmit{at: d.span(0, horizon), part: d.IntN(w.partitions), id: i, merchant: d.IntN(len(w.merchants)), key: pick(d, "", "", "a", "b", "c", "d")}
+		if d.chance(30) {
+			e.at = burst
+		}
+		if d.chance(5) {
+			e.at = 0 // before anybody came
+		}
+		switch p := d.IntN(100); {
+		case p < 10:
+			e.expires = max(time.Millisecond, e.at+d.span(-time.Second, time.Minute))
+		case p < 15:
+			e.recordAge = d.span(0, 2*w.giveUp)
+		case p < 17:
+			e.timeless = true
+		case p < 20:
+			e.broken = true
+		case p < 23:
+			e.garbage, e.key = true, pick(d, "", "a")
+		case p < 24:
+			e.strange = true
+		}
+		d.emits = append(d.emits, e)
+		if d.chance(15) {
+			e.at += d.span(0, horizon/2)
+			if d.chance(50) {
+				e.key = pick(d, "", "a", "b", "c")
+			}
+			d.emits = append(d.emits, e)
+		}
+		if d.chance(6) && !e.garbage {
+			e.at, e.content, e.broken = e.at+d.span(0, horizon/2), 1, false
+			d.emits = append(d.emits, e)
+		}
+	}
+}
+
+func (d simDraw) fault(horizon time.Duration) {
+	w := &d.world
+	f := simFault{kind: simFaultKind(d.IntN(int(simFaultKinds))), at: d.span(0, horizon), lasts: d.span(0, 30*time.Second)}
+	switch f.kind {
+	case simFence:
+		f.who = d.IntN(w.partitions)
+	case simKill, simLeave, simFewer:
+		f.who = d.IntN(w.members)
+	case simCut, simFreeze:
+		f.who, f.lasts = d.IntN(w.members), d.span(0, 2*w.session)
+	case simClock:
+		f.who, f.by = d.IntN(w.members), pick(d, time.Duration(1), -1)*pick(d, 50*time.Millisecond, 2*time.Second, time.Minute, 2*time.Hour)
+		w.clocks = true
+	default:
+		f.who = d.IntN(len(w.merchants))
+	}
+	d.faults = append(d.faults, f)
+}
