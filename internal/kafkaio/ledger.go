@@ -160,7 +160,10 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 }
 
 // maxLedgerFetch is how much of a partition is asked for at a time.
-const maxLedgerFetch = 4 << 20
+const maxLedgerFetch = 1 << 20
+
+// errLargeBusy says that an answer was too large to be held beside another one.
+var errLargeBusy = errors.New("a large answer has to wait for another one")
 
 // read reads on until the marker of the producer's epoch has come by.
 func (l *ledger) read(ctx context.Context, p kafkawire.Producer) error {
@@ -237,25 +240,36 @@ func (l *ledger) done(began time.Time) {
 
 // fetch reads one answer of the partition's leader into the ledger.
 func (l *ledger) fetch(ctx context.Context) (high int64, err error) {
+	select {
+	case l.s.reading <- struct{}{}:
+		defer func() { <-l.s.reading }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	p, err := l.s.fetchFrom(ctx, TopicPartition{l.s.cfg.OutcomeTopic, l.partition}, l.next, maxLedgerFetch,
 		kafkawire.ReadUncommitted)
 	if err != nil {
 		return 0, err
 	}
-	return p.HighWatermark, l.take(p.Records.Bytes)
+	defer p.Records.Release()
+	return p.HighWatermark, l.takeRaw(&p.Records)
 }
 
 // take reads a record set. Where it ends for an error, next stays at the batch
 // that cannot be read: to pass it over could answer an intent twice.
-func (l *ledger) take(set []byte) error {
+func (l *ledger) take(set []byte) error { return l.takeRaw(&kafkawire.Raw{Bytes: set}) }
+
+func (l *ledger) takeRaw(set *kafkawire.Raw) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if set.Busy {
+		return errLargeBusy
+	}
 	for {
-		b, rest, err := kafkawire.NextBatch(set)
+		b, err := set.Next()
 		if err != nil || b == nil {
 			return err
 		}
-		set = rest
 		if b.Last < l.next {
 			continue
 		}
@@ -264,7 +278,7 @@ func (l *ledger) take(set []byte) error {
 			if e, ok := l.marked[b.Producer.ID]; !ok || b.Producer.Epoch > e {
 				l.marked[b.Producer.ID] = b.Producer.Epoch
 			}
-		} else if err := b.Records(l.takeRecord); err != nil {
+		} else if err := b.Records(l.takeRecord, event.HeaderIntentID, event.HeaderIntentDigest); err != nil {
 			return err
 		}
 		l.next = b.Last + 1

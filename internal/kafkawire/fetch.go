@@ -155,6 +155,9 @@ func (l *large) release() {
 // Release gives back the room of the set, whose bytes must not be used any more.
 func (r *Raw) Release() { r.large.release() }
 
+// IsLarge says that the set has taken the room of the large ones.
+func (r *Raw) IsLarge() bool { return r.large != nil }
+
 // Held is how many bytes the set keeps in memory, but for a large one, which has
 // room of its own.
 func (r *Raw) Held() int {

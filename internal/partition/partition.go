@@ -131,6 +131,12 @@ func New(l Limit) *Partition {
 	}
 }
 
+// Limit changes how much may be loaded. What is loaded stays.
+func (p *Partition) Limit(l Limit) { p.limit = l }
+
+// Parked is how many records are not loaded.
+func (p *Partition) Parked() int { return p.slots.count }
+
 // HasRoom reports whether one more record may be loaded, or remembered.
 func (p *Partition) HasRoom() bool {
 	return p.usage.bytes < p.limit.Bytes && p.usage.count < p.limit.Count && p.slots.count < p.limit.Backlog

@@ -147,6 +147,7 @@ func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
 			if t != nil && t.rec.Key != 0 {
 				if _, full := w.part.Key(t.rec.Key); full { // it stays in the backlog, behind its key
 					w.part.PutBehindKey(t.rec.Key, partition.NewEntry(e.Slot, e.ID, c.merchantOf(t, now), now))
+					t.release()
 					continue
 				}
 			}
@@ -209,7 +210,19 @@ func (c *core) renewShare(now time.Time) {
 func (c *core) open(w *worker, now time.Time) {
 	w.opened = now
 	c.workers[w] = struct{}{}
+	c.limit()
 	c.renewShare(now)
+}
+
+// limit gives every partition its share of what the process may hold.
+func (c *core) limit() {
+	n := max(1, len(c.workers))
+	for w := range c.workers {
+		w.part.Limit(partition.Limit{
+			Count: c.cfg.WindowCount, Bytes: min(c.cfg.WindowBytes, mostLoaded/n), Backlog: mostParked / n,
+		})
+		tell(w.room)
+	}
 }
 
 // shut starts nothing more for a worker.
@@ -230,6 +243,7 @@ func (c *core) shut(w *worker, now time.Time) {
 func (c *core) close(w *worker, now time.Time) {
 	w.gone = true
 	delete(c.workers, w)
+	c.limit()
 	c.shut(w, now)
 	c.leaveRoom(w, w.part.Going())
 }

@@ -43,9 +43,14 @@ const (
 	// expired, after all were looked at.
 	expireLook = 500 * time.Millisecond
 
-	// mostBacklog is how many records of a partition may wait without being loaded;
-	// beyond it the partition is not read on.
-	mostBacklog = 4 << 20
+	// mostParked is how many records may wait without being loaded, in all partitions
+	// of the process: each has an even share. Beyond it the partition is not read on.
+	mostParked = 1 << 20
+
+	// mostLoaded is how many bytes of records may be loaded that could go, in all
+	// partitions of the process, and as many again of those that are patient: what the
+	// claims' budget has room for, and an answer of the broker for each partition.
+	mostLoaded = 64 << 20
 )
 
 func newCore(cfg *Config) core {
@@ -123,13 +128,16 @@ func (c *core) arrive(t *task, now time.Time) bool {
 	switch known := w.claim.Look(t.rec.ID, t.dec.Digest); known {
 	case Answered, Repeated:
 		c.todo.skipped[known]++
+		t.release()
 		return true
 	case Differs:
 		t.conflict = true
 	}
-	if !c.setAside(t, now) {
-		c.load(t, now)
+	if c.setAside(t, now) {
+		t.release()
+		return true
 	}
+	c.load(t, now)
 	return true
 }
 
@@ -415,6 +423,7 @@ func (c *core) finish(t *task, now time.Time) {
 		c.leaveRoom(w, 1)
 	}
 	byID, byKey := w.part.Settle(&t.rec)
+	t.release()
 	tell(w.room)
 	c.mark(w)
 	for _, r := range []*partition.Record{byID, byKey} {

@@ -81,6 +81,8 @@ type Engine struct {
 	handed  chan *task     // to callers that have nothing to do
 	over    chan struct{}  // closed when there will be no more calls
 
+	decoding chan struct{} // a token while a large value is decoded
+
 	mu    sync.Mutex
 	core  core
 	timer *time.Timer // fires when only time has passed
@@ -99,7 +101,7 @@ func New(cfg Config) *Engine {
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), skips: &bursts{log: cfg.Log},
-		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), timer: time.NewTimer(time.Hour),
+		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), decoding: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
 	}
 	e.core = newCore(&e.cfg)
 	return e
