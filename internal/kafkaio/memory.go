@@ -16,7 +16,7 @@ package kafkaio
 //	                    larger still only the beginning is kept
 //	unpacking   70 MiB  mostUnpacking batches at a time, each with the window of its
 //	                    compression and one record
-//	parked      90 MiB  offsets of records that are not loaded (pipeline.mostParked)
+//	parked     130 MiB  offsets of records that are not loaded (pipeline.mostParked)
 //	the rest    50 MiB  the program itself, connections, metrics
 //
 // They are not all at their most at once, and Go's collector is told to keep below

@@ -51,8 +51,8 @@ func (c *core) putBehindLane(t *task, b *schedule.Backlog, now time.Time) {
 	if t.rec.Key != 0 {
 		if far, ok := w.part.Far(t.rec.Key); ok {
 			a.Hasty = a.Hasty && !far.Patient
-			if far.By.After(a.By) {
-				a.By = far.By
+			if by := far.By(); by.After(a.By) {
+				a.By = by
 			}
 		}
 		w.part.PutFar(t.rec.Key, b, a.By, !a.Hasty)
