@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +41,22 @@ func (ls *ledgers) of(partition int32) *ledger {
 		ls.byPart[partition] = l
 	}
 	return l
+}
+
+// ledgerCost is about what an answered intent takes in memory, with what a map that
+// grows takes for a while.
+const ledgerCost = 128
+
+// LedgerBytes is about how much memory the answered intents take.
+func (s *Source) LedgerBytes() int64 {
+	s.ledgers.mu.Lock()
+	all := slices.Collect(maps.Values(s.ledgers.byPart))
+	s.ledgers.mu.Unlock()
+	n := 0
+	for _, l := range all {
+		n += l.size()
+	}
+	return int64(n) * ledgerCost
 }
 
 // A ledger is what is known of one outcome partition: the answered intents of

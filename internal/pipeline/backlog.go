@@ -164,7 +164,19 @@ func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
 		w.part.DoneKey(r.key)
 		c.readKey(w, r.key)
 	}
+	c.loosen()
 	c.mark(w)
+}
+
+// loosen lets those look again who had no room because of what is parked.
+func (c *core) loosen() {
+	if !c.tight {
+		return
+	}
+	c.tight = false
+	for w := range c.workers {
+		tell(w.room)
+	}
 }
 
 // merchantOf returns the merchant of a task, as its lane spells it: the text is not
@@ -219,7 +231,7 @@ func (c *core) limit() {
 	n := max(1, len(c.workers))
 	for w := range c.workers {
 		w.part.Limit(partition.Limit{
-			Count: c.cfg.WindowCount, Bytes: min(c.cfg.WindowBytes, mostLoaded/n), Backlog: mostParked / n,
+			Count: c.cfg.WindowCount, Bytes: min(c.cfg.WindowBytes, mostLoaded/n), Backlog: c.cfg.MostParked,
 		})
 		tell(w.room)
 	}

@@ -27,6 +27,7 @@ type core struct {
 	turns   []*task // whose turn has come, by key and by intent id
 	going   int     // loaded records that could go but for the number of calls
 	full    bool    // some worker has no room because of going
+	tight   bool    // some worker has no room because of what is parked
 	expiry  time.Time
 	total   int // partitions of the intent topic, as the scheduler has them
 	todo    *todo
@@ -44,7 +45,8 @@ const (
 	expireLook = 500 * time.Millisecond
 
 	// mostParked is how many records may wait without being loaded, in all partitions
-	// of the process: each has an even share. Beyond it the partition is not read on.
+	// of the process: half of it in even shares, the other half for whoever needs it.
+	// Beyond it a partition is not read on.
 	mostParked = 1 << 20
 
 	// mostLoaded is how many bytes of records may be loaded that could go, in all
@@ -148,11 +150,28 @@ func (c *core) hasRoom(w *worker) bool {
 	if !w.part.HasRoom() {
 		return false
 	}
+	if !c.mayPark(w) {
+		c.tight = true
+		return false
+	}
 	if w.part.Going() >= fairShare && c.going >= 2*c.cfg.Concurrency {
 		c.full = true
 		return false
 	}
 	return true
+}
+
+// mayPark reports whether a worker may put one more record into its backlogs.
+func (c *core) mayPark(w *worker) bool {
+	share := c.cfg.MostParked / 2 / max(1, len(c.workers))
+	if w.part.Backlogged() < share {
+		return true
+	}
+	beyond := 0
+	for other := range c.workers {
+		beyond += max(0, other.part.Backlogged()-share)
+	}
+	return beyond < c.cfg.MostParked/2
 }
 
 // load takes a task into memory.

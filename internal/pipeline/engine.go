@@ -45,6 +45,7 @@ type Config struct {
 	Backoff     pace.Backoff // zero: one second to a minute
 	WindowCount int          // unfinished records in memory per partition; zero: 1000
 	WindowBytes int          // their size, and as much again of those that a pace holds back; zero: 8 MiB
+	MostParked  int          // records that wait without being loaded, of all partitions; zero: mostParked
 }
 
 // terms returns the terms of a merchant.
@@ -95,6 +96,9 @@ func New(cfg Config) *Engine {
 	}
 	if cfg.WindowCount == 0 {
 		cfg.WindowCount = 1000
+	}
+	if cfg.MostParked == 0 {
+		cfg.MostParked = mostParked
 	}
 	if cfg.WindowBytes == 0 {
 		cfg.WindowBytes = 8 << 20
