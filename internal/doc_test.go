@@ -19,7 +19,7 @@ import (
 // product is what the service is made of; what is not in it is never linked
 // into cmd/paylink.
 var product = []string{
-	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
+	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "budget", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
 	"reconcile", "console", "telemetry", "config", "service", "registry",
 }
 
@@ -38,9 +38,10 @@ var rooms = map[string][]string{
 	"schedule":   {"payment", "pace", "pq"},
 	"partition":  {"payment", "pq"},
 	"attempt":    {"payment"},
-	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt"},
+	"budget":     {},
+	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "budget"},
 	"kafkawire":  {},
-	"kafkaio":    {"payment", "event", "pipeline", "kafkawire"},
+	"kafkaio":    {"payment", "event", "pipeline", "budget", "kafkawire"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
 	"reconcile":  {"payment", "event", "pipeline"},

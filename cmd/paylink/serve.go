@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -33,8 +35,13 @@ func serve(ctx context.Context, cfg config.Run, warnings []string, w world, sett
 	for _, s := range warnings {
 		log.Warn(s)
 	}
+	limit := debug.SetMemoryLimit
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 { // GOMEMLIMIT: somebody knows better
+		limit = nil
+	}
 	return service.Run(ctx, cfg, service.Deps{
-		Log: log, Version: buildVersion(), Proxy: http.ProxyFromEnvironment,
+		LimitMemory: limit,
+		Log:         log, Version: buildVersion(), Proxy: http.ProxyFromEnvironment,
 		Reload: w.reload, Settings: settings, SetLevel: func(level string) {
 			if l, err := logrus.ParseLevel(level); err == nil {
 				log.SetLevel(l)

@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -16,7 +17,7 @@ const (
 	HeaderSourceOffset    = "paylink-source-offset"    //
 	HeaderSourceTimestamp = "paylink-source-timestamp" //
 	HeaderByReference     = "paylink-by-reference"     // "true": the original was too large to copy
-	HeaderSourceSize      = "paylink-source-size"      // with it: bytes of the original's value
+	HeaderSourceSize      = "paylink-source-size"      // with it: bytes of the original's value, or of the record, if known
 )
 
 // Headers that Spring for Apache Kafka adds when it publishes a dead letter:
@@ -87,14 +88,25 @@ const maxReferenceKey = 4 << 10
 // headers say where the original stands, for as long as its topic keeps it.
 func DeadLetterByReference(m Message, from Place, group string, why *Unreadable, now time.Time) Message {
 	hs := appendBurial(traceOf(m, envelopeOf(m)), m, from, group, why)
-	hs = append(hs,
-		Header{HeaderByReference, []byte("true")},
-		Header{HeaderSourceSize, strconv.AppendInt(nil, int64(len(m.Value)), 10)})
+	hs = append(hs, Header{HeaderByReference, []byte("true")})
+	if m.TooLarge >= 0 {
+		hs = append(hs, Header{HeaderSourceSize, strconv.AppendInt(nil, max(m.TooLarge, int64(len(m.Value))), 10)})
+	}
 	key := m.Key
 	if len(key) > maxReferenceKey {
 		key = nil
 	}
 	return Message{Key: key, Headers: hs, Time: now}
+}
+
+// BeyondBudget says that a record takes more memory than any may. The size is what
+// Message.TooLarge says.
+func BeyondBudget(size int64) *Unreadable {
+	what := "the record cannot be unpacked within the memory that a record may take"
+	if size > 0 {
+		what = fmt.Sprintf("the record takes %d bytes in its batch, and unpacked, with its headers, more than a record may", size)
+	}
+	return &Unreadable{Reason: TooLarge, Text: what + ": this is a reference to it; emit the intent again without what makes it large"}
 }
 
 func appendBurial(hs []Header, m Message, from Place, group string, why *Unreadable) []Header {

@@ -26,9 +26,23 @@ type Message struct {
 	Headers []Header
 	Time    time.Time // the record's timestamp; zero: it has none
 
+	// TooLarge is set when the record fits no memory budget: it was read past, without
+	// its value and headers, and without a key that is not small. It is how many bytes
+	// the record takes, or -1 where that could not be looked at.
+	TooLarge int64
+
 	// BrokerTime says that Time was set by the broker (LogAppendTime), not by
 	// the producer. Only dead letters tell.
 	BrokerTime bool
+}
+
+// Size is about what the message takes in memory.
+func (m *Message) Size() int {
+	n := 256 + len(m.Key) + len(m.Value)
+	for i := range m.Headers {
+		n += 48 + len(m.Headers[i].Key) + len(m.Headers[i].Value)
+	}
+	return n
 }
 
 // A Header is one header of a record. Names may repeat.

@@ -11,6 +11,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/sirupsen/logrus"
 
+	"paylink/internal/budget"
 	"paylink/internal/event"
 	"paylink/internal/kafkawire"
 	"paylink/internal/payment"
@@ -38,6 +39,7 @@ type claim struct {
 	outcomes    *appender  // fenced
 	deadLetters *appender  // not fenced
 	trouble     chan error // the fence was found broken
+	account     *budget.Account
 
 	ctx       context.Context // ends when the claim is lost, or has not drained in time
 	cancel    context.CancelFunc
@@ -72,6 +74,7 @@ func newClaim(s *Source, ctx context.Context, partition int32) *claim {
 		input:    input{ready: make(chan struct{}, 1), end: -1},
 		done:     progress{settled: -1, committed: -1},
 	}
+	c.account = s.budget.Open()
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	c.undrained, c.giveUp = context.WithCancel(c.ctx)
 	c.outcomes = s.appenders.open(c, TopicPartition{s.cfg.OutcomeTopic, outcome}, true)
@@ -105,6 +108,8 @@ func (c *claim) end() {
 	c.s.troubles.pass(InputBlocked, c.name())
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.dropSetsLocked()
+	c.account.Close()
 	c.s.metrics.lag.DeleteLabelValues(label(c.partition))
 	if c.deadline != nil {
 		c.deadline.Stop()

@@ -32,3 +32,6 @@ func Seal(raw []byte) []byte {
 	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
 	return raw
 }
+
+// Held is how many bytes of the budget are used.
+func (s *Source) Held() int { return s.budget.Used() }

@@ -1,14 +1,12 @@
 package kafkaio
 
 import (
-	"bytes"
 	"context"
 	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 
-	"paylink/internal/event"
 	"paylink/internal/kafkawire"
 	"paylink/internal/pipeline"
 )
@@ -16,20 +14,21 @@ import (
 // What is fetched ahead per partition: enough for a round trip, and no more. A
 // fetch may go over it once.
 const (
-	maxAheadRecords = 250
-	maxAheadBytes   = 128 << 10
-	maxFetchBytes   = 8 << 20 // of all partitions of one broker
+	maxAheadBytes = 128 << 10
+	maxFetchBytes = 4 << 20 // of all partitions of one broker
 )
 
 // input is what was fetched of a claim's partition and not polled yet; guarded
 // by claim.mu.
 type input struct {
 	next     int64 // offset to fetch from
-	polled   int64 // next, as of the last poll
+	polled   int64 // the offset that the last poll has read up to
 	end      int64 // where the partition ended at the last fetch; -1: not known
-	buf      []pipeline.Record
-	bytes    int
+	sets     []*fetchedSet
+	bytes    int  // of the sets
 	fetching bool // a fetch is under way; another broker's loop must not start one
+	large    bool // the last answer was a large one: nothing is fetched but for a poll that waits
+	waiting  bool // a poll waits
 	retryAt  time.Time
 	ready    chan struct{}
 }
@@ -43,10 +42,19 @@ func (c *claim) Poll(ctx context.Context) ([]pipeline.Record, int64, error) {
 		case c.isDraining():
 			return nil, 0, pipeline.ErrDraining
 		}
-		if recs, next, ok := c.takeInput(); ok {
-			c.s.fetcher.wake()
-			return recs, next, nil
+		set, next, ok := c.takeInput()
+		if set != nil {
+			if recs, next := c.unpack(ctx, set); len(recs) > 0 {
+				c.s.fetcher.wake()
+				return recs, next, nil
+			}
+			continue
 		}
+		if ok {
+			c.s.fetcher.wake()
+			return nil, next, nil
+		}
+		c.awaitLarge()
 		select {
 		case <-c.input.ready:
 		case <-c.draining:
@@ -57,16 +65,31 @@ func (c *claim) Poll(ctx context.Context) ([]pipeline.Record, int64, error) {
 	}
 }
 
-func (c *claim) takeInput() ([]pipeline.Record, int64, bool) {
+// awaitLarge has a large answer fetched, if that is what comes next: a poll waits.
+func (c *claim) awaitLarge() {
+	c.mu.Lock()
+	large := c.input.large
+	c.mu.Unlock()
+	if large {
+		c.s.fetcher.wake()
+	}
+}
+
+// takeInput returns the set to read on in, if there is one; if none, and offsets
+// were passed since the last poll, how far.
+func (c *claim) takeInput() (set *fetchedSet, next int64, passed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	in := &c.input
-	if len(in.buf) == 0 && in.next == in.polled {
+	in.waiting = len(in.sets) == 0
+	switch {
+	case len(in.sets) > 0:
+		return in.sets[0], 0, true
+	case in.next == in.polled:
 		return nil, 0, false
 	}
-	recs := in.buf
-	in.buf, in.bytes, in.polled = nil, 0, in.next
-	return recs, in.next, true
+	in.polled = in.next
+	return nil, in.next, true
 }
 
 // startFetch marks the claim as being fetched, if it has room, and says from
@@ -76,24 +99,29 @@ func (c *claim) startFetch(now time.Time) (from int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	in := &c.input
-	if in.fetching || c.isDraining() || len(in.buf) >= maxAheadRecords || in.bytes >= maxAheadBytes ||
-		now.Before(in.retryAt) {
+	if in.fetching || c.isDraining() || in.bytes >= maxAheadBytes || in.large && !in.waiting || now.Before(in.retryAt) {
 		return 0, false
 	}
 	in.fetching = true
 	return in.next, true
 }
 
-// fetched takes the records of a fetch, or a wait before the next one.
-func (c *claim) fetched(recs []pipeline.Record, next int64, wait time.Duration) {
+// fetched takes what a fetch from an offset has brought, or a wait before the next
+// one.
+func (c *claim) fetched(from int64, set *fetchedSet, next int64, wait time.Duration) {
 	c.mu.Lock()
 	in := &c.input
 	in.fetching = false
-	for i := range recs {
-		in.bytes += len(recs[i].Key) + len(recs[i].Value)
+	switch {
+	case in.next != from || c.ctx.Err() != nil: // reading goes on elsewhere, or nowhere
+		set.drop()
+	case set != nil && len(set.batches) > 0:
+		in.sets, in.bytes = append(in.sets, set), in.bytes+set.bytes
+		in.next, in.large = max(in.next, next), set.isLarge()
+	default:
+		set.drop()
+		in.next = max(in.next, next)
 	}
-	in.buf = append(in.buf, recs...)
-	in.next = max(in.next, next)
 	if wait > 0 {
 		in.retryAt = time.Now().Add(wait)
 	}
@@ -255,7 +283,7 @@ func (f *fetcher) fetch(ctx context.Context, broker int32, due map[int32]claimFe
 		}
 	}
 	for _, d := range due {
-		d.claim.fetched(nil, 0, 0)
+		d.claim.fetched(d.from, nil, 0, 0)
 	}
 	return err
 }
@@ -272,22 +300,40 @@ func (f *fetcher) take(ctx context.Context, a claimFetch, res *kafkawire.FetchPa
 		f.s.metrics.fetchErrors.Inc()
 		if err == kafka.TopicAuthorizationFailed {
 			c.log.WithError(err).Error("not allowed to read the intents: grant Read on the topic")
-			c.fetched(nil, 0, 5*time.Second)
+			c.fetched(a.from, nil, 0, 5*time.Second)
 			return
 		}
 		c.log.WithError(err).Debug("fetch")
 		f.s.routes.refresh(ctx)
-		c.fetched(nil, 0, 50*time.Millisecond)
+		c.fetched(a.from, nil, 0, 50*time.Millisecond)
 		return
 	}
-	recs, next, err := Visible(a.from, res)
+	if res.Records.Busy {
+		c.setLarge()
+		c.fetched(a.from, nil, 0, 100*time.Millisecond)
+		return
+	}
+	set, next, err := openSet(a.from, res)
 	wait := time.Duration(0)
 	if err != nil {
 		wait = c.unreadable(err)
 	}
-	c.fetched(recs, next, wait)
+	if !set.count(c.account) {
+		set, next, wait = nil, a.from, fullWait
+	}
+	c.fetched(a.from, set, next, wait)
 	c.seen(res.HighWatermark, next)
 	c.stable(res.LastStableOffset, res.HighWatermark, next)
+}
+
+// fullWait is when to fetch again what there was no room for.
+const fullWait = 200 * time.Millisecond
+
+// setLarge has nothing fetched but for a poll that waits.
+func (c *claim) setLarge() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.input.large = true
 }
 
 // seen notes where the partition ended at a fetch that has read up to next.
@@ -317,65 +363,16 @@ func (f *fetcher) outOfRange(ctx context.Context, c *claim, from int64) {
 	l := c.log.WithField("offset", from).WithField("first", has.first).WithField("last", has.last)
 	switch {
 	case err != nil || from >= has.first && from <= has.last: // as of now it does
-		c.fetched(nil, 0, time.Second)
+		c.fetched(from, nil, 0, time.Second)
 	case from < has.first:
 		f.s.metrics.lostRecords.Add(int64(has.first - from))
 		l.Error("the topic's retention overtook us: intents were deleted before they were read; going on with the oldest " +
 			"that is left")
-		c.fetched(nil, has.first, 0)
+		c.fetched(from, nil, has.first, 0)
 	default:
 		l.Error("the topic ends before the offset to read on from (was it deleted and made again?): taking the partition " +
 			"over anew")
-		c.fetched(nil, 0, time.Second)
+		c.fetched(from, nil, 0, time.Second)
 		c.drain()
 	}
-}
-
-// Visible returns the records of a fetched set that a read-committed consumer
-// may see, from an offset on, and the offset to go on from. With an error, they
-// are those before the trouble.
-func Visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline.Record, next int64, err error) {
-	filter, set, next := kafkawire.NewFilter(res.AbortedTransactions), res.Records.Bytes, from
-	for {
-		b, rest, err := kafkawire.NextBatch(set)
-		if err != nil {
-			return recs, next, err
-		}
-		if b == nil {
-			return recs, next, nil
-		}
-		set = rest
-		if filter.Hides(b) || b.Last < from {
-			next = max(next, b.Last+1)
-			continue
-		}
-		n := len(recs)
-		err = b.Records(func(r *kafkawire.Record) error {
-			if r.Offset >= from {
-				recs = append(recs, record(r, b.LogTime))
-			}
-			return nil
-		})
-		if err != nil {
-			return recs[:n], next, err
-		}
-		next = b.Last + 1
-	}
-}
-
-// record copies r, so that one waiting record does not keep a whole fetch in memory.
-func record(r *kafkawire.Record, brokerTime bool) pipeline.Record {
-	out := pipeline.Record{Offset: r.Offset, Message: event.Message{
-		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), BrokerTime: brokerTime,
-	}}
-	if r.Millis >= 0 { // -1: it has none
-		out.Time = time.UnixMilli(r.Millis)
-	}
-	if len(r.Headers) > 0 {
-		out.Headers = make([]event.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			out.Headers[i] = event.Header{Key: string(h.Key), Value: bytes.Clone(h.Value)}
-		}
-	}
-	return out
 }

@@ -69,6 +69,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/sirupsen/logrus"
 
+	"paylink/internal/budget"
 	"paylink/internal/pipeline"
 )
 
@@ -111,6 +112,9 @@ type Source struct {
 	fetcher   *fetcher
 	appenders *appenders
 	member    *member
+	budget    *budget.Budget
+	unpacking chan struct{} // a token for each batch that is being unpacked
+	reading   chan struct{} // a token for each answer of the ledger, or for records that are read again
 	refence   time.Duration // FenceRenewal, unless a test has no patience
 }
 
@@ -126,6 +130,8 @@ func New(cfg Config) (*Source, error) {
 		metrics: newMetrics(cfg.Registerer),
 		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
 		refence: FenceRenewal,
+		budget:  budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking),
+		reading: make(chan struct{}, mostReading),
 	}
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own
 	s.routes = &routes{

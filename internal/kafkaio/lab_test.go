@@ -131,24 +131,30 @@ func inLab(t *testing.T, parts int32, f func(*lab)) {
 func inLabWith(t *testing.T, topics []devstack.Topic, f func(*lab)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		l := &lab{t: t, vn: &kfake.VirtualNetwork{}}
-		l.gate = &gate{calls: map[payment.IntentID]int{}, took: func(int) time.Duration { return 50 * time.Millisecond }}
-		b, err := devstack.StartBroker(devstack.BrokerOptions{
-			Brokers: 3, Topics: topics, Listen: l.vn.Listen, Dial: l.vn.DialContext, MinSession: time.Second,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.broker = b
-		l.client, err = kgo.NewClient(kgo.SeedBrokers(b.Addrs()...), kgo.Dialer(l.vn.DialContext), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MetadataMinAge(10*time.Millisecond))
-		if err != nil {
-			t.Fatal(err)
-		}
-		f(l)
-		l.client.Close()
-		b.Close()
+		labWith(t, topics, f)
 		time.Sleep(time.Minute) // idle connections notice
 	})
+}
+
+// labWith is a laboratory in the time of the world.
+func labWith(t *testing.T, topics []devstack.Topic, f func(*lab)) {
+	t.Helper()
+	l := &lab{t: t, vn: &kfake.VirtualNetwork{}}
+	l.gate = &gate{calls: map[payment.IntentID]int{}, took: func(int) time.Duration { return 50 * time.Millisecond }}
+	b, err := devstack.StartBroker(devstack.BrokerOptions{
+		Brokers: 3, Topics: topics, Listen: l.vn.Listen, Dial: l.vn.DialContext, MinSession: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.broker = b
+	l.client, err = kgo.NewClient(kgo.SeedBrokers(b.Addrs()...), kgo.Dialer(l.vn.DialContext), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.MetadataMinAge(10*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(l)
+	l.client.Close()
+	b.Close()
 }
 
 // A life is one member that runs.

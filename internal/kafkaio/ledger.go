@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +41,22 @@ func (ls *ledgers) of(partition int32) *ledger {
 		ls.byPart[partition] = l
 	}
 	return l
+}
+
+// ledgerCost is about what an answered intent takes in memory, with what a map that
+// grows takes for a while.
+const ledgerCost = 128
+
+// LedgerBytes is about how much memory the answered intents take.
+func (s *Source) LedgerBytes() int64 {
+	s.ledgers.mu.Lock()
+	all := slices.Collect(maps.Values(s.ledgers.byPart))
+	s.ledgers.mu.Unlock()
+	n := 0
+	for _, l := range all {
+		n += l.size()
+	}
+	return int64(n) * ledgerCost
 }
 
 // A ledger is what is known of one outcome partition: the answered intents of
@@ -223,7 +241,10 @@ func (l *ledger) held(ctx context.Context, last fenceNote) error {
 }
 
 // maxLedgerFetch is how much of a partition is asked for at a time.
-const maxLedgerFetch = 4 << 20
+const maxLedgerFetch = 1 << 20
+
+// errLargeBusy says that an answer was too large to be held beside another one.
+var errLargeBusy = errors.New("a large answer has to wait for another one")
 
 // read reads on until the marker of the producer's epoch has come by.
 func (l *ledger) read(ctx context.Context, p kafkawire.Producer) error {
@@ -300,25 +321,36 @@ func (l *ledger) done(began time.Time) {
 
 // fetch reads one answer of the partition's leader into the ledger.
 func (l *ledger) fetch(ctx context.Context) (high int64, err error) {
+	select {
+	case l.s.reading <- struct{}{}:
+		defer func() { <-l.s.reading }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	p, err := l.s.fetchFrom(ctx, TopicPartition{l.s.cfg.OutcomeTopic, l.partition}, l.next, maxLedgerFetch,
 		kafkawire.ReadUncommitted)
 	if err != nil {
 		return 0, err
 	}
-	return p.HighWatermark, l.take(p.Records.Bytes)
+	defer p.Records.Release()
+	return p.HighWatermark, l.takeRaw(&p.Records)
 }
 
 // take reads a record set. Where it ends for an error, next stays at the batch
 // that cannot be read: to pass it over could answer an intent twice.
-func (l *ledger) take(set []byte) error {
+func (l *ledger) take(set []byte) error { return l.takeRaw(&kafkawire.Raw{Bytes: set}) }
+
+func (l *ledger) takeRaw(set *kafkawire.Raw) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if set.Busy {
+		return errLargeBusy
+	}
 	for {
-		b, rest, err := kafkawire.NextBatch(set)
+		b, err := set.Next()
 		if err != nil || b == nil {
 			return err
 		}
-		set = rest
 		if b.Last < l.next {
 			continue
 		}
@@ -354,7 +386,7 @@ func (l *ledger) takeRecords(b *kafkawire.Batch) error {
 	return b.Records(func(r *kafkawire.Record) error {
 		l.takeRecord(r, by)
 		return nil
-	})
+	}, event.HeaderIntentID, event.HeaderIntentDigest)
 }
 
 // takeRecord notes an outcome by its headers; a record without them is nobody's

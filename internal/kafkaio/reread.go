@@ -15,7 +15,8 @@ import (
 // Reread implements pipeline.Claim.
 func (c *claim) Reread(ctx context.Context, offsets []int64) (recs []pipeline.Record, err error) {
 	for wait := 10 * time.Millisecond; len(offsets) > 0; {
-		got, next, err := c.fetchOnce(ctx, offsets[0])
+		returned := c.s.budget.Returned()
+		got, next, full, err := c.fetchOnce(ctx, offsets)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -32,36 +33,64 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) (recs []pipeline.Re
 			continue
 		}
 		wait = 10 * time.Millisecond
-		for _, r := range got {
-			if _, ok := slices.BinarySearch(offsets, r.Offset); ok {
-				recs = append(recs, r)
+		recs = append(recs, got...)
+		i, _ := slices.BinarySearch(offsets, next)
+		offsets = offsets[i:]
+		if full && len(got) == 0 {
+			select {
+			case <-returned:
+			case <-c.ctx.Done():
+			case <-ctx.Done():
 			}
 		}
-		i, _ := slices.BinarySearch(offsets, max(next, offsets[0]+1))
-		offsets = offsets[i:]
 	}
 	return recs, nil
 }
 
-// fetchOnce fetches the records at and after an offset. Where the log begins
-// later it returns none, and where it begins.
-func (c *claim) fetchOnce(ctx context.Context, from int64) ([]pipeline.Record, int64, error) {
-	at := TopicPartition{c.s.cfg.IntentTopic, c.partition}
+// fetchOnce fetches those of the records at these offsets that come with the first of
+// them, and says from where to go on. Where the log begins later it returns none, and
+// where it begins. full says that there was no room for the next one.
+func (c *claim) fetchOnce(ctx context.Context, offsets []int64) (recs []pipeline.Record, next int64, full bool, err error) {
+	select {
+	case c.s.reading <- struct{}{}:
+		defer func() { <-c.s.reading }()
+	case <-ctx.Done():
+		return nil, 0, false, ctx.Err()
+	}
+	at, from := TopicPartition{c.s.cfg.IntentTopic, c.partition}, offsets[0]
 	p, err := c.s.fetchFrom(ctx, at, from, maxRereadBytes, kafkawire.ReadCommitted)
 	if Code(err) == kafka.OffsetOutOfRange {
 		has, herr := c.s.offsetRange(ctx, at, time.Now())
 		if herr == nil && has.first > from {
-			return nil, has.first, nil
+			return nil, has.first, false, nil
 		}
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, false, err
 	}
-	recs, next, err := Visible(from, p)
-	if err == nil && next == from {
+	set, next, err := openSet(from, p)
+	defer set.drop()
+	if next == from && err == nil {
 		err = kafka.RequestTimedOut // nothing yet
 	}
-	return recs, next, err
+	if len(set.batches) == 0 {
+		return nil, next, false, err
+	}
+	set.wanted = offsets
+	select {
+	case c.s.unpacking <- struct{}{}:
+	case <-ctx.Done():
+		return nil, 0, false, ctx.Err()
+	}
+	recs, full, rerr := set.read(c.account)
+	<-c.s.unpacking
+	if rerr != nil || len(set.batches) > 0 {
+		next, err = set.next, nil
+	}
+	if len(recs) == 0 && rerr != nil {
+		return nil, next, false, rerr
+	}
+	return recs, next, full, err
 }
 
 // maxRereadBytes is how much is asked for at a time to find parked records: they

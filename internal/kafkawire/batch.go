@@ -22,6 +22,11 @@ type Record struct {
 	Key     []byte
 	Value   []byte
 	Headers []Header
+
+	// Beyond is set when the record was read and is larger than MaxRecord: how many
+	// bytes it takes in its batch, or -1 where that could not be looked at. Its value
+	// and headers are not here, and its key only if it is small.
+	Beyond int64
 }
 
 // A Header is one header of a record.

@@ -5,7 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"runtime"
+	"sync/atomic"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
@@ -100,17 +103,83 @@ type Aborted struct {
 	FirstOffset int64 `kafka:"min=v4,max=v11"`
 }
 
-// Raw is a record set as it came: whole batches, perhaps a piece of one more.
-type Raw struct{ Bytes []byte }
+// Raw is a record set as it came: whole batches, perhaps a piece of one more. Of a
+// batch that is larger than maxSet only the beginning is kept.
+type Raw struct {
+	Bytes []byte
+	Busy  bool // it was too large to be held beside another one: ask again a little later
 
-// maxRecordSet bounds the record set of a partition. A broker sends its first
-// batch whole even beyond the asked size, so this is the largest
-// message.max.bytes that we can read.
-const maxRecordSet = 128 << 20
+	cut   []byte // the beginning of a batch that is larger than maxSet
+	sum   uint32 // its checksum
+	large *large
+}
 
-// trusted is how much a length alone can make us allocate; beyond it, memory
-// grows with the bytes that really come.
-const trusted = 16 << 20
+// What a record set may take. A broker sends its first batch whole even beyond the
+// asked size (KIP-74), so sets can be as large as the topic's max.message.bytes.
+const (
+	// usualSet is what any record set may take.
+	usualSet = 1<<20 + 256<<10
+
+	// maxSet is what one that is larger may take. Of those there are so many bytes in
+	// the process at a time.
+	maxSet = 32 << 20
+
+	// cutAt is how much is kept of a batch that is larger than maxSet.
+	cutAt = 64 << 10
+)
+
+// largeHeld is how many bytes of large record sets are held.
+var largeHeld atomic.Int64
+
+// A large is the room of a large record set.
+type large struct{ held atomic.Bool }
+
+func takeLarge() *large {
+	if largeHeld.Add(maxSet) > maxSet {
+		largeHeld.Add(-maxSet)
+		return nil
+	}
+	l := &large{}
+	l.held.Store(true)
+	// An answer that nobody waits for any more is dropped by kafka-go.
+	runtime.SetFinalizer(l, (*large).release)
+	return l
+}
+
+func (l *large) release() {
+	if l != nil && l.held.Swap(false) {
+		largeHeld.Add(-maxSet)
+	}
+}
+
+// Release gives back the room of the set, whose bytes must not be used any more.
+func (r *Raw) Release() { r.large.release() }
+
+// IsLarge says that the set has taken the room of the large ones.
+func (r *Raw) IsLarge() bool { return r.large != nil }
+
+// Held is how many bytes the set keeps in memory, but for a large one, which has
+// room of its own.
+func (r *Raw) Held() int {
+	if r.large != nil {
+		return 0
+	}
+	return cap(r.Bytes) + cap(r.cut)
+}
+
+// Next takes the first batch off the set, as NextBatch does.
+func (r *Raw) Next() (*Batch, error) {
+	b, rest, err := NextBatch(r.Bytes)
+	r.Bytes = rest
+	if b != nil || err != nil || r.cut == nil {
+		return b, err
+	}
+	b, err = batchOf(r.cut, r.sum)
+	if b != nil {
+		b.cut, r.cut = true, nil
+	}
+	return b, err
+}
 
 // ReadFrom reads the length and the bytes; kafka-go's decoder calls it.
 func (r *Raw) ReadFrom(src io.Reader) (int64, error) {
@@ -118,26 +187,77 @@ func (r *Raw) ReadFrom(src io.Reader) (int64, error) {
 	if _, err := io.ReadFull(src, head[:]); err != nil {
 		return 0, err
 	}
-	n := int32(binary.BigEndian.Uint32(head[:]))
-	r.Bytes = nil
+	n := int64(int32(binary.BigEndian.Uint32(head[:])))
+	*r = Raw{}
 	if n <= 0 {
 		return 4, nil
 	}
-	if n > maxRecordSet {
-		return 4, fmt.Errorf("record set of %d bytes", n)
+	if n > usualSet {
+		m, err := r.readLarge(src, n)
+		return 4 + m, err
 	}
-	if n <= trusted {
-		r.Bytes = make([]byte, n)
-		m, err := io.ReadFull(src, r.Bytes)
-		return int64(4 + m), err
+	r.Bytes = make([]byte, n)
+	m, err := io.ReadFull(src, r.Bytes)
+	return int64(4 + m), err
+}
+
+// readLarge reads a set that is larger than usual.
+func (r *Raw) readLarge(src io.Reader, n int64) (read int64, err error) {
+	defer func() {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+	}()
+	begin := make([]byte, batchHeader)
+	m, err := io.ReadFull(src, begin)
+	if err != nil {
+		return int64(m), err
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, trusted))
-	m, err := io.CopyN(buf, src, int64(n))
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
+	first := int64(int32(binary.BigEndian.Uint32(begin[8:]))) + 12
+	switch {
+	case begin[16] == 2 && first > maxSet && first <= n:
+		err = r.readCut(src, begin, first)
+		n -= first
+	case n <= maxSet:
+		if r.large = takeLarge(); r.large != nil {
+			return n, r.readAll(src, begin, n)
+		}
+		fallthrough
+	default:
+		r.Busy = true
+		n -= batchHeader
 	}
+	if err != nil {
+		return batchHeader, err
+	}
+	m64, err := io.CopyN(io.Discard, src, n)
+	return batchHeader + m64, err
+}
+
+// readAll reads the whole set. Memory grows with the bytes that really come.
+func (r *Raw) readAll(src io.Reader, begin []byte, n int64) error {
+	buf := bytes.NewBuffer(make([]byte, 0, usualSet))
+	buf.Write(begin)
+	_, err := io.CopyN(buf, src, n-int64(len(begin)))
 	r.Bytes = buf.Bytes()
-	return 4 + m, err
+	if err != nil {
+		r.Release()
+	}
+	return err
+}
+
+// readCut keeps the beginning of a batch, and its checksum.
+func (r *Raw) readCut(src io.Reader, begin []byte, size int64) error {
+	r.cut = make([]byte, cutAt)
+	copy(r.cut, begin)
+	if _, err := io.ReadFull(src, r.cut[len(begin):]); err != nil {
+		return err
+	}
+	sum := crc32.New(castagnoli)
+	sum.Write(r.cut[21:])
+	_, err := io.CopyN(sum, src, size-cutAt)
+	r.sum = sum.Sum32()
+	return err
 }
 
 // WriteTo is required by kafka-go's codec and never called: we answer no fetch.

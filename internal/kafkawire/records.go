@@ -1,12 +1,10 @@
 package kafkawire
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 
 	"github.com/segmentio/kafka-go/compress"
 )
@@ -18,11 +16,6 @@ var ErrCorrupt = errors.New("corrupt record batch")
 // errPartial says that the rest of a record set is a piece of a batch, as a
 // broker sends when the asked size ends within one.
 var errPartial = errors.New("partial batch")
-
-// maxUnpacked bounds the bytes one compressed batch may grow to. Brokers take
-// batches of 1 MiB, compressed, unless told otherwise; what grows more than
-// sixtyfold was made to.
-const maxUnpacked = 64 << 20
 
 // minRecord is the size of the smallest record: its length, attributes, time,
 // offset, null key, null value and count of headers take a byte each.
@@ -40,6 +33,7 @@ type Batch struct {
 	first      int64
 	count      int
 	body       []byte
+	cut        bool // body is only the beginning: the batch is larger than we take
 }
 
 // NextBatch takes the first batch off a record set. It returns no batch, and no
@@ -52,14 +46,23 @@ func NextBatch(set []byte) (b *Batch, rest []byte, err error) {
 	if err != nil {
 		return nil, set, err
 	}
-	raw, be := set[:n], binary.BigEndian
+	raw := set[:n]
+	if b, err = batchOf(raw, crc32.Checksum(raw[21:], castagnoli)); err != nil {
+		return nil, set, err
+	}
+	return b, set[n:], nil
+}
+
+// batchOf returns the batch that begins with these bytes.
+func batchOf(raw []byte, sum uint32) (*Batch, error) {
+	be := binary.BigEndian
 	base := int64(be.Uint64(raw))
-	if crc32.Checksum(raw[21:], castagnoli) != be.Uint32(raw[17:]) {
-		return nil, set, fmt.Errorf("%w at offset %d: checksum differs", ErrCorrupt, base)
+	if sum != be.Uint32(raw[17:]) {
+		return nil, fmt.Errorf("%w at offset %d: checksum differs", ErrCorrupt, base)
 	}
 	attrs, delta, count := be.Uint16(raw[21:]), int32(be.Uint32(raw[23:])), int32(be.Uint32(raw[57:]))
 	if delta < 0 || count < 0 || int64(count) > int64(delta)+1 { // fewer than there are offsets, after compaction
-		return nil, set, fmt.Errorf("%w at offset %d: %d records in %d offsets", ErrCorrupt, base, count, int64(delta)+1)
+		return nil, fmt.Errorf("%w at offset %d: %d records in %d offsets", ErrCorrupt, base, count, int64(delta)+1)
 	}
 	return &Batch{
 		Base:     base,
@@ -73,7 +76,7 @@ func NextBatch(set []byte) (b *Batch, rest []byte, err error) {
 		first:    int64(be.Uint64(raw[27:])),
 		count:    int(count),
 		body:     raw[batchHeader:],
-	}, set[n:], nil
+	}, nil
 }
 
 func batchLen(set []byte) (int, error) {
@@ -94,81 +97,66 @@ func batchLen(set []byte) (int, error) {
 	return int(size) + 12, nil
 }
 
-// Records calls yield with each record of the batch, in order. The record and
-// its slice of headers are used again for the next one; their bytes stay valid.
-// An error of yield ends the walk and is returned.
-func (b *Batch) Records(yield func(*Record) error) error {
-	body, err := b.unpack()
+// Records calls yield with each record of the batch, in order. The record, its
+// bytes and its headers are valid until yield returns; see Stream.Next. An error of
+// yield ends the walk and is returned.
+func (b *Batch) Records(yield func(*Record) error, want ...string) error {
+	s, err := b.Open(want...)
 	if err != nil {
 		return err
 	}
-	if b.count > len(body)/minRecord {
-		return fmt.Errorf("%w at offset %d: %d records in %d bytes", ErrCorrupt, b.Base, b.count, len(body))
-	}
-	var rec Record
-	for range b.count {
-		r := reader{b: body}
-		size := r.varint()
-		fields := r.take(size)
-		if r.bad || size < 0 {
-			return b.corrupt()
+	defer s.Close()
+	for {
+		rec, err := s.Next()
+		if err != nil || rec == nil {
+			return err
 		}
-		body = r.b
-		if !rec.read(fields, b) {
-			return b.corrupt()
-		}
-		if err := yield(&rec); err != nil {
+		if err := yield(rec); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-func (b *Batch) corrupt() error {
-	return fmt.Errorf("%w at offset %d: records do not fit their lengths", ErrCorrupt, b.Base)
+func (b *Batch) corrupt() error { return b.corruptBy(errFit) }
+
+func (b *Batch) corruptBy(err error) error {
+	if b.codec != 0 {
+		return fmt.Errorf("%w at offset %d: %s: %v", ErrCorrupt, b.Base, b.codec, err)
+	}
+	return fmt.Errorf("%w at offset %d: %v", ErrCorrupt, b.Base, err)
 }
 
-func (b *Batch) unpack() ([]byte, error) {
-	if b.codec == 0 {
-		return b.body, nil
+// timeOf is a record's time.
+func (b *Batch) timeOf(delta int64) int64 {
+	if b.LogTime {
+		return b.Newest
 	}
-	codec := b.codec.Codec()
-	if codec == nil {
-		return nil, fmt.Errorf("%w at offset %d: compression %d is unknown", ErrCorrupt, b.Base, b.codec)
-	}
-	rd := codec.NewReader(bytes.NewReader(b.body))
-	defer rd.Close()
-	out, err := io.ReadAll(io.LimitReader(rd, maxUnpacked+1))
-	if err != nil {
-		return nil, fmt.Errorf("%w at offset %d: %s: %v", ErrCorrupt, b.Base, b.codec, err)
-	}
-	if len(out) > maxUnpacked {
-		return nil, fmt.Errorf("%w at offset %d: unpacks to more than %d bytes", ErrCorrupt, b.Base, maxUnpacked)
-	}
-	return out, nil
+	return b.first + delta
 }
 
-func (rec *Record) read(fields []byte, b *Batch) bool {
+// read reads a record's fields. It reports whether they fit their lengths, and
+// whether they fit MaxRecord.
+func (rec *Record) read(fields []byte, b *Batch) (ok, fits bool) {
 	r := reader{b: fields}
 	r.take(1) // attributes, unused
-	rec.Millis = b.first + r.varint()
-	if b.LogTime {
-		rec.Millis = b.Newest
-	}
+	rec.Millis, rec.Beyond = b.timeOf(r.varint()), 0
 	rec.Offset = b.Base + r.varint()
 	if rec.Offset < b.Base || rec.Offset > b.Last {
-		return false
+		return false, false
 	}
 	rec.Key, rec.Value = r.bytes(), r.bytes()
 	n := r.varint()
 	if r.bad || n < 0 || n > int64(len(r.b))/2 { // a header takes two bytes at least
-		return false
+		return false, false
+	}
+	if int64(recordCost+len(fields))+n*headerCost > MaxRecord {
+		return true, false
 	}
 	rec.Headers = rec.Headers[:0]
 	for range n {
 		rec.Headers = append(rec.Headers, Header{Key: r.bytes(), Value: r.bytes()})
 	}
-	return !r.bad && len(r.b) == 0
+	return !r.bad && len(r.b) == 0, true
 }
 
 // A reader takes fields off the front of b; bad is set, and stays, when one does not fit.

@@ -5,44 +5,79 @@ import (
 	"time"
 )
 
-// slots are the offsets of the records that are not loaded, in order; a negative
-// one is not remembered any more. A slot stays valid while its record is.
+// slots are the offsets of the records that are not loaded, in order, in chunks: one
+// that waits for long keeps only its own chunk of those that came after it. A slot
+// stays valid while its record is.
 type slots struct {
-	base    int64 // slot of the first
-	offsets []int64
-	count   int
+	base   int64 // slot of the first chunk's first
+	next   int64 // slot of the next offset
+	chunks []*chunk
+	count  int
 }
+
+// A chunk is offsets; a negative one is not remembered any more. Chunks whose offsets
+// are all forgotten are nil.
+type chunk struct {
+	offsets    [chunkSize]int64
+	live, dead int // of the dead ones only those before the first that is live
+}
+
+const chunkSize = 64
 
 // first is the lowest offset.
 func (s *slots) first() int64 {
-	if len(s.offsets) == 0 {
+	if s.count == 0 {
 		return math.MaxInt64
 	}
-	return s.offsets[0]
+	c := s.chunks[0]
+	for c.offsets[c.dead] < 0 {
+		c.dead++
+	}
+	return c.offsets[c.dead]
 }
 
 // Remember remembers the offset of a record that is not loaded. Offsets rise.
 func (p *Partition) Remember(offset int64) (slot int64) {
 	s := &p.slots
-	s.offsets = append(s.offsets, offset)
+	i := (s.next - s.base) % chunkSize
+	if i == 0 {
+		s.chunks = append(s.chunks, &chunk{})
+	}
+	c := s.chunks[len(s.chunks)-1]
+	c.offsets[i] = offset
+	c.live++
 	s.count++
-	return s.base + int64(len(s.offsets)) - 1
+	s.next++
+	return s.next - 1
 }
 
 // Offset returns what is remembered under a slot.
-func (p *Partition) Offset(slot int64) int64 { return p.slots.offsets[slot-p.slots.base] }
+func (p *Partition) Offset(slot int64) int64 {
+	i := slot - p.slots.base
+	return p.slots.chunks[i/chunkSize].offsets[i%chunkSize]
+}
 
 // Forget forgets an offset: its record is loaded, or will never be.
 func (p *Partition) Forget(slot int64) {
 	s := &p.slots
-	s.offsets[slot-s.base] = -1
+	i := slot - s.base
+	c := s.chunks[i/chunkSize]
+	c.offsets[i%chunkSize] = -1
+	c.live--
 	s.count--
-	n := 0
-	for n < len(s.offsets) && s.offsets[n] < 0 {
-		n++
+	if c.live > 0 {
+		return
 	}
-	s.base += int64(n)
-	s.offsets = s.offsets[n:]
+	if s.count == 0 { // nothing is remembered: begin anew
+		s.base, s.chunks = s.next, nil
+		return
+	}
+	if s.next-s.base > (i/chunkSize+1)*chunkSize-1 {
+		s.chunks[i/chunkSize] = nil
+	}
+	for s.chunks[0] == nil {
+		s.base, s.chunks = s.base+chunkSize, s.chunks[1:]
+	}
 }
 
 // Backlogged is how many records are not loaded.
@@ -92,7 +127,7 @@ func (p *Partition) Far(h Hash) (Far, bool) {
 // PutFar notes that a record of a key is put into a backlog behind its lane, by
 // when it must be settled, and whether it is in no hurry.
 func (p *Partition) PutFar(h Hash, behind any, by time.Time, patient bool) {
-	p.far[h] = Far{Behind: behind, count: p.far[h].count + 1, By: by, Patient: patient}
+	p.far[h] = Far{Behind: behind, count: p.far[h].count + 1, by: by.Add(time.Millisecond - 1).UnixMilli(), Patient: patient}
 }
 
 // ReadFar notes that a record of a key has left that backlog.

@@ -138,7 +138,7 @@ func TestFarRemembersTheLast(t *testing.T) {
 		if ok != (count > 0) || int(f.count) != count {
 			t.Fatalf("Far = %+v, %v; want %d records", f, ok, count)
 		}
-		if ok && (f.Behind != any(lane) || !f.By.Equal(by) || f.Patient != patient) {
+		if ok && (f.Behind != any(lane) || !f.By().Equal(by) || f.Patient != patient) {
 			t.Errorf("Far = %+v, want by %v, patient %v", f, by, patient)
 		}
 	}

@@ -59,8 +59,8 @@ func FuzzPartition(f *testing.F) {
 		if got := m.p.Watermark(); got != m.next {
 			t.Errorf("all is settled: Watermark = %d, want %d", got, m.next)
 		}
-		if len(m.p.keys)+len(m.p.ids)+len(m.p.slots.offsets) > 0 {
-			t.Errorf("all is settled, and %d keys, %d ids, %d slots are kept", len(m.p.keys), len(m.p.ids), len(m.p.slots.offsets))
+		if len(m.p.keys)+len(m.p.ids)+len(m.p.slots.chunks) > 0 {
+			t.Errorf("all is settled, and %d keys, %d ids, %d slots are kept", len(m.p.keys), len(m.p.ids), len(m.p.slots.chunks))
 		}
 	})
 }

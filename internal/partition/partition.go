@@ -117,11 +117,15 @@ func (k *key) full() bool { return len(k.loaded) >= keyLoad || len(k.backlog) > 
 
 // Far says that records of a key are in a backlog behind their merchant's lane.
 type Far struct {
-	Behind  any // the backlog that they are in
+	Behind  any   // the backlog that they are in
+	by      int64 // unix milliseconds, rounded up: there may be many
 	count   int32
-	By      time.Time // when the last of them must be settled: later ones of the key must not overtake it
-	Patient bool      // one is in no hurry: later ones of the key must not be read before it
+	Patient bool // one is in no hurry: later ones of the key must not be read before it
 }
+
+// By is when the last of them must be settled: later ones of the key must not
+// overtake it.
+func (f Far) By() time.Time { return time.UnixMilli(f.by) }
 
 // New returns a partition of which nothing was taken yet.
 func New(l Limit) *Partition {
@@ -130,6 +134,9 @@ func New(l Limit) *Partition {
 		open: pq.New(func(a, b *Record) bool { return a.Offset < b.Offset }, func(r *Record, i int) { r.place = i }),
 	}
 }
+
+// Limit changes how much may be loaded. What is loaded stays.
+func (p *Partition) Limit(l Limit) { p.limit = l }
 
 // HasRoom reports whether one more record may be loaded, or remembered.
 func (p *Partition) HasRoom() bool {

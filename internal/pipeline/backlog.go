@@ -52,8 +52,8 @@ func (c *core) putBehindLane(t *task, b *schedule.Backlog, now time.Time) {
 	if t.rec.Key != 0 {
 		if far, ok := w.part.Far(t.rec.Key); ok {
 			a.Hasty = a.Hasty && !far.Patient
-			if far.By.After(a.By) {
-				a.By = far.By
+			if by := far.By(); by.After(a.By) {
+				a.By = by
 			}
 		}
 		w.part.PutFar(t.rec.Key, b, a.By, !a.Hasty)
@@ -148,6 +148,7 @@ func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
 			if t != nil && t.rec.Key != 0 {
 				if _, full := w.part.Key(t.rec.Key); full { // it stays in the backlog, behind its key
 					w.part.PutBehindKey(t.rec.Key, partition.NewEntry(e.Slot, e.ID, c.merchantOf(t, now), now))
+					t.release()
 					continue
 				}
 			}
@@ -164,7 +165,19 @@ func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
 		w.part.DoneKey(r.key)
 		c.readKey(w, r.key)
 	}
+	c.loosen()
 	c.mark(w)
+}
+
+// loosen lets those look again who had no room because of what waits without being loaded.
+func (c *core) loosen() {
+	if !c.tight {
+		return
+	}
+	c.tight = false
+	for _, w := range c.workers {
+		tell(w.room)
+	}
 }
 
 // merchantOf returns the merchant of a task, as its lane spells it: the text is not
@@ -222,7 +235,19 @@ func (c *core) renewShare(now time.Time) {
 func (c *core) open(w *worker, now time.Time) {
 	w.opened = now
 	c.workers = append(c.workers, w)
+	c.limit()
 	c.renewShare(now)
+}
+
+// limit gives every partition its share of what the process may hold.
+func (c *core) limit() {
+	n := max(1, len(c.workers))
+	for _, w := range c.workers {
+		w.part.Limit(partition.Limit{
+			Count: c.cfg.WindowCount, Bytes: min(c.cfg.WindowBytes, mostLoaded/n), Backlog: c.cfg.MostBacklog,
+		})
+		tell(w.room)
+	}
 }
 
 // shut starts nothing more for a worker.
@@ -243,6 +268,7 @@ func (c *core) shut(w *worker, now time.Time) {
 func (c *core) close(w *worker, now time.Time) {
 	w.gone = true
 	c.workers = slices.DeleteFunc(c.workers, func(other *worker) bool { return other == w })
+	c.limit()
 	c.shut(w, now)
 	c.leaveRoom(w, w.part.Going())
 }

@@ -27,6 +27,7 @@ type core struct {
 	turns   []*task        // whose turn has come, by key and by intent id
 	going   int            // loaded records that could go but for the number of calls
 	full    bool           // some worker has no room because of going
+	tight   bool           // some worker has no room because of what waits without being loaded
 	expiry  time.Time
 	total   int // partitions of the intent topic, as the scheduler has them
 	links   links
@@ -44,9 +45,15 @@ const (
 	// expired, after all were looked at.
 	expireLook = 500 * time.Millisecond
 
-	// mostBacklog is how many records of a partition may wait without being loaded;
-	// beyond it the partition is not read on.
-	mostBacklog = 4 << 20
+	// mostBacklog is how many records may wait without being loaded, in all partitions
+	// of the process: half of it in even shares, the other half for whoever needs it.
+	// Beyond it a partition is not read on.
+	mostBacklog = 1 << 20
+
+	// mostLoaded is how many bytes of records may be loaded that could go, in all
+	// partitions of the process, and as many again of those that are patient: what the
+	// claims' budget has room for, and an answer of the broker for each partition.
+	mostLoaded = 64 << 20
 )
 
 func newCore(cfg *Config, chance func() float64) core {
@@ -124,13 +131,16 @@ func (c *core) arrive(t *task, now time.Time) bool {
 	switch known := w.claim.Look(t.rec.ID, t.dec.Digest); known {
 	case Answered, Repeated:
 		c.todo.skipped[known]++
+		t.release()
 		return true
 	case Differs:
 		t.conflict = true
 	}
-	if !c.setAside(t, now) {
-		c.load(t, now)
+	if c.setAside(t, now) {
+		t.release()
+		return true
 	}
+	c.load(t, now)
 	return true
 }
 
@@ -141,11 +151,28 @@ func (c *core) hasRoom(w *worker) bool {
 	if !w.part.HasRoom() {
 		return false
 	}
+	if !c.mayPark(w) {
+		c.tight = true
+		return false
+	}
 	if w.part.Going() >= fairShare && c.going >= 2*c.cfg.Concurrency {
 		c.full = true
 		return false
 	}
 	return true
+}
+
+// mayPark reports whether a worker may put one more record into its backlogs.
+func (c *core) mayPark(w *worker) bool {
+	share := c.cfg.MostBacklog / 2 / max(1, len(c.workers))
+	if w.part.Backlogged() < share {
+		return true
+	}
+	beyond := 0
+	for _, other := range c.workers {
+		beyond += max(0, other.part.Backlogged()-share)
+	}
+	return beyond < c.cfg.MostBacklog/2
 }
 
 // load takes a task into memory.
@@ -434,6 +461,7 @@ func (c *core) finish(t *task, now time.Time) {
 		c.leaveRoom(w, 1)
 	}
 	byID, byKey := w.part.Settle(&t.rec)
+	t.release()
 	tell(w.room)
 	c.mark(w)
 	for _, r := range []*partition.Record{byID, byKey} {

@@ -50,6 +50,7 @@ type Config struct {
 	Backoff     pace.Backoff // zero: one second to a minute
 	WindowCount int          // unfinished records in memory per partition; zero: 1000
 	WindowBytes int          // their size, and as much again of those that a pace holds back; zero: 8 MiB
+	MostBacklog int          // records that wait without being loaded, of all partitions; zero: mostBacklog
 }
 
 // terms returns the terms of a merchant.
@@ -86,6 +87,8 @@ type Engine struct {
 	handed  chan *task     // to callers that have nothing to do
 	over    chan struct{}  // closed when there will be no more calls
 
+	decoding chan struct{} // a token while a large value is decoded
+
 	mu    sync.Mutex
 	core  core
 	timer *time.Timer // fires when only time has passed
@@ -99,12 +102,15 @@ func New(cfg Config) *Engine {
 	if cfg.WindowCount == 0 {
 		cfg.WindowCount = 1000
 	}
+	if cfg.MostBacklog == 0 {
+		cfg.MostBacklog = mostBacklog
+	}
 	if cfg.WindowBytes == 0 {
 		cfg.WindowBytes = 8 << 20
 	}
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), skips: &bursts{log: cfg.Log},
-		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), timer: time.NewTimer(time.Hour),
+		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), decoding: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
 	}
 	e.core = newCore(&e.cfg, rand.Float64)
 	return e

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"time"
 
+	"paylink/internal/budget"
 	"paylink/internal/event"
 	"paylink/internal/payment"
 )
@@ -19,6 +20,11 @@ import (
 type Record struct {
 	event.Message
 	Offset int64
+
+	// Lease is the room that the record takes in the process's budget of bytes. It is
+	// released when the record is settled, or put into a backlog. What a claim has
+	// handed out is released with the claim.
+	Lease budget.Lease
 }
 
 // A Source hands out claims on partitions of the intent topic.

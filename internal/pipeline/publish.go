@@ -54,21 +54,54 @@ func (e *Engine) published(p publication, err error) {
 	e.do(func(c *core, now time.Time) { c.published(p.task, p.outcome, err, now) })
 }
 
-// bury sends a record to the dead letters; by reference, if it does not fit.
+// bury sends a record to the dead letters; by reference, if it does not fit, or was
+// too large to be held at all.
 func (e *Engine) bury(b burial) {
 	if b.why == nil {
 		b.why = tooOld(b.task.msg.Time, b.reach)
 	}
-	claim, rec := b.task.worker.claim, b.task.msg
+	claim := b.task.worker.claim
+	rec, release, ok := e.whole(b.task)
+	if !ok {
+		e.buried(b, ErrLost)
+		return
+	}
+	reference := func() event.Message {
+		return event.DeadLetterByReference(rec.Message, e.place(b.task), e.cfg.Group, b.why, time.Now())
+	}
+	if rec.TooLarge != 0 {
+		claim.Bury(reference(), func(err error) { e.buried(b, err) })
+		return
+	}
 	m := event.DeadLetter(rec.Message, e.place(b.task), e.cfg.Group, b.why, time.Now())
 	claim.Bury(m, func(err error) {
 		if errors.Is(err, ErrTooLarge) {
-			m := event.DeadLetterByReference(rec.Message, e.place(b.task), e.cfg.Group, b.why, time.Now())
+			m := reference()
+			release()
 			claim.Bury(m, func(err error) { e.buried(b, err) })
 			return
 		}
+		release()
 		e.buried(b, err)
 	})
+}
+
+// whole returns a task's record with the bytes it came in, which are read again where
+// they were let go. release lets them go again.
+func (e *Engine) whole(t *task) (rec Record, release func(), ok bool) {
+	if !t.slimmed {
+		return t.msg, func() {}, true
+	}
+	got, err := t.worker.claim.Reread(t.worker.ctx, []int64{t.rec.Offset})
+	if err != nil {
+		return rec, nil, false
+	}
+	if len(got) == 0 { // its topic does not hold it any more
+		rec = t.msg
+		rec.TooLarge = -1
+		return rec, func() {}, true
+	}
+	return got[0], func() { got[0].Lease.Release() }, true
 }
 
 // tooOld says that a record is older than answered intents are known.

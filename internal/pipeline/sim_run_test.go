@@ -362,7 +362,7 @@ func (m *simMember) start() {
 	m.alive, m.joined, m.lease, m.expelled, m.flying, m.claims = true, true, simForever, false, 0, nil
 	m.cuts, m.frozen = 0, 0
 	m.cfg = Config{
-		Concurrency: w.concurrency, GiveUpAfter: w.giveUp, CallTimeout: w.callTimeout, Backoff: w.backoff, WindowCount: w.window, WindowBytes: 8 << 20,
+		Concurrency: w.concurrency, GiveUpAfter: w.giveUp, CallTimeout: w.callTimeout, Backoff: w.backoff, WindowCount: w.window, WindowBytes: 8 << 20, MostBacklog: mostBacklog,
 		Terms: m.s.terms, Partitions: func() int { return w.partitions },
 	}
 	m.core = newCore(&m.cfg, func() float64 {

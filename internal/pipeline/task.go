@@ -25,6 +25,7 @@ type task struct {
 	conflict bool // its id was answered with other content before it came
 	looking  bool // counted in its backlog as waiting for its last look
 	timeless bool // its record's time says nothing: age counts from when it was first seen
+	slimmed  bool // msg has neither value nor headers any more
 
 	stage stage
 	since time.Time // when it entered its stage
@@ -33,7 +34,7 @@ type task struct {
 // newTask makes a task of a record that is not decoded yet.
 func newTask(w *worker, r Record) *task {
 	t := &task{worker: w, msg: r}
-	t.rec = partition.Record{Offset: r.Offset, Size: len(r.Value) + len(r.Key) + 256, Owner: t}
+	t.rec = partition.Record{Offset: r.Offset, Size: r.Size(), Owner: t}
 	if r.Key != nil {
 		t.rec.Key = partition.HashOf(r.Key)
 	}
@@ -45,6 +46,26 @@ func newTask(w *worker, r Record) *task {
 func (t *task) decoded(dec event.Decoded) {
 	t.dec, t.rec.ID = dec, dec.Intent.ID
 	t.work.ID, t.work.ExpiresAt = dec.Intent.ID, dec.Intent.ExpiresAt
+}
+
+// slimFrom is from what size on a record is kept without the bytes it came in.
+const slimFrom = 16 << 10
+
+// slim lets go of the bytes of a large record, once it is decoded: only a dead letter
+// needs them, and reads them again.
+func (t *task) slim() {
+	if t.rec.Size < slimFrom {
+		return
+	}
+	t.msg.Value, t.msg.Headers, t.slimmed = nil, nil, true
+	t.rec.Size = slimFrom
+	t.msg.Lease.Shrink(slimFrom)
+}
+
+// release gives back the room of a task that is not loaded any more.
+func (t *task) release() {
+	t.msg.Lease.Release()
+	t.msg.Value, t.msg.Headers = nil, nil
 }
 
 // unreadable takes in that the record is no intent. Nothing will be published for

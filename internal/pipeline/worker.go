@@ -34,7 +34,7 @@ type worker struct {
 func newWorker(claim Claim, cfg *Config) *worker {
 	return &worker{
 		claim: claim, room: make(chan struct{}, 1), idle: make(chan struct{}, 1),
-		part:     partition.New(partition.Limit{Count: cfg.WindowCount, Bytes: cfg.WindowBytes, Backlog: mostBacklog}),
+		part:     partition.New(partition.Limit{}),
 		backlogs: map[*schedule.Lane]*schedule.Backlog{},
 	}
 }
@@ -155,6 +155,15 @@ func (e *Engine) admit(w *worker, tasks []*task) bool {
 // waited out: the record is good, we cannot read it yet.
 func (e *Engine) decode(w *worker, r Record) (*task, bool) {
 	t := newTask(w, r)
+	if r.TooLarge != 0 {
+		t.unreadable(event.BeyondBudget(r.TooLarge))
+		return t, true
+	}
+	done, ok := e.mayDecode(w, len(r.Value))
+	if !ok {
+		return nil, false
+	}
+	defer done()
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		dec, err := e.cfg.Decoder.Decode(w.intake, r.Message)
 		var dead *event.Unreadable
@@ -162,6 +171,7 @@ func (e *Engine) decode(w *worker, r Record) (*task, bool) {
 		case err == nil:
 			t.decoded(dec)
 			e.fit(t)
+			t.slim()
 			return t, true
 		case errors.As(err, &dead):
 			t.unreadable(dead)
@@ -176,6 +186,24 @@ func (e *Engine) decode(w *worker, r Record) (*task, bool) {
 			return nil, false
 		case <-time.After(wait):
 		}
+	}
+}
+
+// largeValue is from how many bytes on values are decoded one at a time: what decoding
+// takes for a while is a multiple of them.
+const largeValue = 64 << 10
+
+// mayDecode waits until a value of so many bytes may be decoded. It reports false when
+// the claim ends before.
+func (e *Engine) mayDecode(w *worker, bytes int) (done func(), ok bool) {
+	if bytes < largeValue {
+		return func() {}, true
+	}
+	select {
+	case e.decoding <- struct{}{}:
+		return func() { <-e.decoding }, true
+	case <-w.intake.Done():
+		return nil, false
 	}
 }
 

@@ -52,6 +52,8 @@ type Deps struct {
 	Settings func() (config.Run, error) // reads the settings anew; nil: they stay as they are
 	SetLevel func(level string)         // of the log; nil: it stays as it is
 
+	LimitMemory func(bytes int64) int64 // debug.SetMemoryLimit; nil: the collector is left alone
+
 	ShowLinks bool                 // show payment links in the console; for laptops only
 	OnAdmin   func(admin net.Addr) // told where the admin server listens
 }
@@ -199,6 +201,7 @@ func (s *service) run(ctx context.Context) error {
 	}()
 	var watching sync.WaitGroup
 	watching.Go(func() { s.watch(ctx) })
+	watching.Go(func() { s.limitMemory(ctx) })
 	err := s.awaitSchemas(ctx)
 	if err == nil {
 		err = s.engine.Run(ctx, s.source)

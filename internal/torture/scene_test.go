@@ -28,6 +28,7 @@ type scene struct {
 	witness *witness
 
 	rates          []history.Rate
+	bombed         int  // intents that were emitted beside bombs
 	repeatsAllowed bool // the gateway gave answers after which calls are repeated
 }
 
