@@ -40,7 +40,8 @@ func (a *appender) judge(verdict kafka.Error, err error) (done []func()) {
 	case verdict == kafka.MessageSizeTooLarge, verdict == kafka.RecordListTooLarge:
 		return a.split()
 	case verdict == kafka.OutOfOrderSequenceNumber, verdict == kafka.UnknownProducerId,
-		verdict == kafka.InvalidProducerEpoch, verdict == kafka.ProducerFenced, verdict == kafka.InvalidProducerIDMapping:
+		verdict == kafka.InvalidProducerEpoch, verdict == kafka.ProducerFenced, verdict == kafka.InvalidProducerIDMapping,
+		verdict == kafka.InvalidTransactionState: // somebody's fence stands open half-way
 		a.broken(verdict)
 	default:
 		a.again(verdict)
