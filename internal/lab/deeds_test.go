@@ -150,17 +150,25 @@ func (s *scene) misbehave(rules string, begin bool) {
 	if begin {
 		s.moods = append(s.moods, rules)
 	}
-	if len(s.moods) == 0 {
-		s.sim.Behave()
-		return
+	mood := s.plan.world.looks
+	if len(s.moods) > 0 {
+		mood = s.moods[len(s.moods)-1]
 	}
-	live, err := gatewaysim.ParseRules(s.moods[len(s.moods)-1])
+	live, err := gatewaysim.ParseRules(mood)
 	if err == nil {
 		err = s.sim.Misbehave(live...)
 	}
 	if err != nil {
 		panic(err) // the plan is wrong
 	}
+}
+
+// settleMood ends all moods but the one that never ends.
+func (s *scene) settleMood() {
+	s.mu.Lock()
+	s.moods = nil
+	s.mu.Unlock()
+	s.misbehave("", false)
 }
 
 // closeRegistry has the registry answer nothing that is its own.

@@ -36,6 +36,7 @@ type world struct {
 	repeat    gatewaysim.Repeat
 	signed    bool          // the gateway signs its errors
 	slowest   time.Duration // the gateway's latency, at most
+	looks     string        // a rule of the gateway that is never mended: look-ups are refused; empty: none
 
 	session     time.Duration
 	giveUp      time.Duration
@@ -208,8 +209,8 @@ func (w world) String() string {
 		rates = append(rates, r.String())
 	}
 	kind := map[bool]string{true: "static members", false: "members"}[w.static]
-	return fmt.Sprintf("%d brokers, registry %t, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t",
-		w.brokers, w.registry, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed)
+	return fmt.Sprintf("%d brokers, registry %t, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t%s",
+		w.brokers, w.registry, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed, strings.TrimSuffix("; for ever "+w.looks, "; for ever "))
 }
 
 func (e emission) String() string {

@@ -175,7 +175,11 @@ func (d *drawing) drawRefusedLooks() {
 		arg += "@" + merchantID(d.IntN(len(d.plan.world.merchants)))
 	}
 	at := d.when() / 2
-	d.add(fault{at: at, what: misbehave, arg: arg, lasts: 40 * time.Second})
+	if d.plan.jumps() || d.often(40) {
+		d.add(fault{at: at, what: misbehave, arg: arg, lasts: 40 * time.Second})
+	} else {
+		d.plan.world.looks, d.plan.world.giveUp = arg, min(d.plan.world.giveUp, 4*time.Minute) // nothing else ends some doubts
+	}
 	if d.plan.world.static || d.often(50) {
 		d.add(fault{at: at + d.between(time.Second, 4*time.Second), what: kill, seat: d.seat(), lasts: one(d, 0, 200*time.Millisecond)})
 	}
