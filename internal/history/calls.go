@@ -57,6 +57,9 @@ func (j *judge) repeats() {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(j.calls)) {
+		if ins := j.intents[id]; len(ins) > 0 && ins[0].Strange != "" {
+			continue // the gateway said something that is not the last word
+		}
 		calls := j.inits(id)
 		for i := 1; i < len(calls); i++ {
 			if !j.excused(calls[i-1], calls[i]) {
@@ -97,7 +100,7 @@ func (j *judge) expiries() {
 			continue
 		}
 		calls := j.inits(in.ID)
-		if n := len(calls); n > 0 && calls[n-1].At.After(in.Expires.Add(onTheWay)) {
+		if n := len(calls); n > 0 && calls[n-1].At.After(in.Expires.Add(onTheWay+j.late(calls[n-1]))) {
 			j.breaks(Expiry, in.ID, "%s expired at %s, and was called at %s", in.ID, in.Expires.Format(clock), calls[n-1].At.Format(clock))
 		}
 	}

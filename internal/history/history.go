@@ -37,7 +37,29 @@ type Run struct {
 	AnyRepeats bool
 	// Concurrency is how many calls a member may have in flight; zero: not judged.
 	Concurrency int
+
+	// Alone says that nothing went wrong with the whole: no rule of the gateway but
+	// those of single orders and of look-ups, no clock that jumped. Then what becomes
+	// of an ordinary intent is its own business. False: L2 judges only what every
+	// intent must get.
+	Alone bool
+	// GiveUp is after what age an intent is given up; zero: neither is L3 judged, nor
+	// L2's bound.
+	GiveUp time.Duration
+	// Mended is when the last fault was over.
+	Mended time.Time
+	// Partitions is how many of intents there are: replicas share a rate by them.
+	Partitions int
+	// Possible are the times in which calls were: gateway up, every partition in the
+	// hands of a member, none of them ill. In order, apart.
+	Possible []Span
+
+	Memory     uint64 // the most bytes in use that were seen
+	MostMemory uint64 // zero: not judged
 }
+
+// A Span is a time.
+type Span struct{ From, To time.Time }
 
 // A Place is one offset of one partition.
 type Place struct {
@@ -54,6 +76,11 @@ type Intent struct {
 	Content string    // what the gateway would be told; compared only
 	Expires time.Time // no Init after it; zero: never
 	Hidden  bool      // in a transaction that was aborted, or never ended
+
+	Merchant string
+	Seen     time.Time // when it could be read; zero: not known
+	Time     time.Time // the record's, if that is one; zero: its age counts from when it is seen
+	Strange  string    // why it need not get its link, such as what the gateway says of this order only; empty: ordinary
 }
 
 // A Call is one call of the gateway.
@@ -67,6 +94,7 @@ type Call struct {
 	Key      string // idempotency key
 	Params   string // all but salt and signature
 	Link     int64  // the payment whose link the answer gave, well signed; 0: none
+	Refused  bool   // the answer spoke of this order: refused for good, or known already
 }
 
 // A Payment is one that the gateway made.
@@ -87,6 +115,7 @@ type Outcome struct {
 	Payment  int64
 	Link     string // created only
 	MayExist bool   // failed only: payment_may_exist
+	Reason   string // failed only
 }
 
 // A DeadLetter is one record of the dead-letter topic. It may be repeated.

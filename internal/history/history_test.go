@@ -25,7 +25,7 @@ func good() Run {
 		}
 		link := fmt.Sprintf("https://pay/%d", 100+i)
 		at0 := at(100 * i)
-		r.Intents = append(r.Intents, Intent{At: Place{part, off}, ID: id, Key: key, Content: id})
+		r.Intents = append(r.Intents, Intent{At: Place{part, off}, ID: id, Key: key, Content: id, Merchant: "540001", Seen: at(100*i - 10)})
 		r.Calls = append(r.Calls, Call{At: at0, Intent: id, Merchant: "540001", Member: "a", Key: "k-" + id, Params: "p=" + id, Link: int64(100 + i)})
 		r.Payments = append(r.Payments, Payment{ID: int64(100 + i), Intent: id, Link: link})
 		r.Outcomes = append(r.Outcomes, Outcome{At: Place{part, off}, Time: at(100*i + 50), Key: key, Intent: id, Source: Place{part, off}, Created: true, Payment: int64(100 + i), Link: link})
@@ -39,8 +39,8 @@ func good() Run {
 	// Its link was in doubt, so it was looked up again.
 	r.Calls = append(r.Calls, Call{At: at(480), Intent: "i-4", Merchant: "540001", Member: "b", Lookup: true, Link: 104})
 	// i-5 was refused.
-	r.Calls[5].Link, r.Payments = 0, r.Payments[:5]
-	r.Outcomes[5] = Outcome{At: r.Outcomes[5].At, Time: r.Outcomes[5].Time, Key: r.Outcomes[5].Key, Intent: "i-5", Source: r.Outcomes[5].Source}
+	r.Calls[5].Link, r.Calls[5].Refused, r.Payments = 0, true, r.Payments[:5]
+	r.Outcomes[5] = Outcome{At: r.Outcomes[5].At, Time: r.Outcomes[5].Time, Key: r.Outcomes[5].Key, Intent: "i-5", Source: r.Outcomes[5].Source, Reason: "refused"}
 	r.Intents = append(r.Intents,
 		Intent{At: Place{0, 3}, ID: "i-0", Key: "key-0", Content: "i-0"},
 		Intent{At: Place{0, 4}, ID: "i-0", Key: "key-0", Content: "other"},
@@ -59,6 +59,9 @@ func good() Run {
 	r.Ends = map[int32]int64{0: 7, 1: 3}
 	r.Intents[1].Expires = at(500)
 	r.Concurrency = 1
+	r.Alone, r.GiveUp, r.Mended, r.Partitions = true, time.Hour, at(500), 2
+	r.Possible = []Span{{at(0), at(2 * 3600e3)}}
+	r.Memory, r.MostMemory = 1<<20, 1<<30
 	for i := range r.Calls {
 		r.Calls[i].Until = r.Calls[i].At.Add(10 * time.Millisecond)
 	}
@@ -163,6 +166,12 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 			r.Calls[6].At = at(760)
 			r.Faults = append(r.Faults, Fault{At: at(420), Until: at(800), Member: "a", What: "latency, gateway", Late: 50 * time.Millisecond})
 		}},
+		{"an ordinary intent that fails", L2, "i-3 is an intent like any other, and failed: expired", func(r *Run) { r.fails(3, "expired", at(390)) }},
+		{"an ordinary intent that is late", L2, "i-3 had its outcome at 12:01:41.000, later than 12:01:30.900", func(r *Run) { r.Outcomes[3].Time = at(101e3) }},
+		{"given up too early", L3, "i-3 gave up at 12:59:50.000, and had time until 13:00:00.290", func(r *Run) { r.fails(3, "gave_up", at(3590e3)) }},
+		{"given up in vain", L3, "i-3 gave up, though", func(r *Run) { r.fails(3, "gave_up", at(3600e3+300)) }},
+		{"a time that is none, taken as it is", L3, "i-3 gave up at 12:00:00.390", func(r *Run) { r.fails(3, "gave_up", at(390)) }},
+		{"too much memory", M1, "2048 MiB were in use, at most 1024 may be", func(r *Run) { r.Memory = 2 << 30 }},
 		{"a repeat before the fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].At = at(440) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -206,5 +215,71 @@ func TestCountsAreSaidInOneLine(t *testing.T) {
 	want := "6 intents, 6 outcomes, 2 dead letters, 8 calls, 1 repeated (of 1 intents, at most 2 of one), 0 second payments, 1 faults"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// fails gives the nth intent another outcome.
+func (r *Run) fails(n int, reason string, at time.Time) {
+	o := &r.Outcomes[n]
+	r.Outcomes[n] = Outcome{At: o.At, Time: at, Key: o.Key, Intent: o.Intent, Source: o.Source, Reason: reason, MayExist: true}
+}
+
+// TestWhatIsNobodysFaultBreaksNoRule: histories that look like broken ones.
+func TestWhatIsNobodysFaultBreaksNoRule(t *testing.T) {
+	for name, spoil := range map[string]func(*Run){
+		"a strange intent gives up": func(r *Run) { r.Intents[3].Strange = "denied"; r.fails(3, "gave_up", at(3600e3+300)) },
+		"one behind a strange one gives up": func(r *Run) {
+			r.Intents[0].Strange = "denied"
+			r.Intents[3].Key, r.Intents[3].At = "key-0", Place{0, 8}
+			r.Outcomes[3].Source, r.Outcomes[3].At, r.Outcomes[3].Key = Place{0, 8}, Place{0, 8}, "key-0"
+			r.fails(3, "gave_up", at(3600e3+300))
+			r.Intents = slices.DeleteFunc(r.Intents, func(in Intent) bool { return in.ID == "i-0" && in.At.Offset == 3 })
+		},
+		"no call was possible": func(r *Run) { r.Possible = nil; r.fails(3, "gave_up", at(3600e3+300)) },
+		"calls were possible when its time was almost up": func(r *Run) {
+			r.Possible = []Span{{at(3000e3), at(7200e3)}}
+			r.fails(3, "gave_up", at(3600e3+300))
+		},
+		"an old one gives up at once":       func(r *Run) { r.Intents[3].Time = at(-7200e3); r.fails(3, "gave_up", at(390)) },
+		"all is late after a fault":         func(r *Run) { r.Mended = at(100e3); r.Outcomes[3].Time = at(101e3) },
+		"the gateway refuses whom it likes": func(r *Run) { r.Calls[3].Refused = true; r.fails(3, "refused", at(390)) },
+	} {
+		r := good()
+		spoil(&r)
+		r.Committed, r.Ends = nil, nil
+		if v := Judge(r); len(v.Broken(L2))+len(v.Broken(L3)) > 0 {
+			t.Errorf("%s:\n%s", name, v)
+		}
+	}
+}
+
+// TestServeIsEarliestDeadlineFirst: one call a second.
+func TestServeIsEarliestDeadlineFirst(t *testing.T) {
+	second := func(n int) time.Time { return at(1000 * n) }
+	all := []arrival{
+		{"late to come, soon due", second(2), second(12), 1},
+		{"first", second(0), second(100), 1},
+		{"many calls", second(0), second(101), 3},
+		{"no time", second(0), second(1), 1},
+		{"hardly in time", second(5), at(6100), 1},
+	}
+	for name, c := range map[string]struct {
+		possible []Span
+		want     []string
+	}{
+		"always":     {[]Span{{second(0), second(20)}}, []string{"first", "late to come, soon due", "many calls"}},
+		"at the end": {[]Span{{second(50), second(51)}}, []string{"first"}},
+		"twice":      {[]Span{{second(0), second(1)}, {second(10), second(13)}}, []string{"first"}},
+		"never":      {nil, nil},
+	} {
+		var got []string
+		for id, ok := range serve(all, time.Second, c.possible) {
+			if ok {
+				got = append(got, id)
+			}
+		}
+		if slices.Sort(got); !slices.Equal(got, c.want) {
+			t.Errorf("%s: served in time %q, want %q", name, got, c.want)
+		}
 	}
 }

@@ -18,6 +18,9 @@ const (
 	S6 = "S6" // created only after a signed answer; "nothing exists" only if so
 	S7 = "S7" // what a reader of committed records cannot see is never acted on
 	L1 = "L1" // every intent gets an outcome, every other record a dead letter, and all is committed
+	L2 = "L2" // an intent's fate depends on no other intent, but on those before it under its key, and its merchant's rate
+	L3 = "L3" // an intent gives up only if a call for it was not free in time
+	M1 = "M1" // memory is bounded
 
 	Once    = "once"    // what has its outcome gets no Init again
 	Lease   = "lease"   // no call in a time of silence
@@ -28,7 +31,7 @@ const (
 
 // Rules lists all rules.
 func Rules() []string {
-	return []string{S1, S2, S3, S4, S5, S6, S7, L1, Once, Lease, Repeats, Expiry, Bound}
+	return []string{S1, S2, S3, S4, S5, S6, S7, L1, L2, L3, M1, Once, Lease, Repeats, Expiry, Bound}
 }
 
 // A Verdict is what Judge finds.
@@ -88,7 +91,7 @@ func (v Verdict) String() string {
 // Judge holds a history against every rule.
 func Judge(r Run) Verdict {
 	j := newJudge(r)
-	for _, rule := range []func(){j.one, j.commits, j.order, j.sameCalls, j.rates, j.links, j.hidden, j.settled, j.once, j.silences, j.repeats, j.expiries, j.bound} {
+	for _, rule := range []func(){j.one, j.commits, j.order, j.sameCalls, j.rates, j.links, j.hidden, j.settled, j.once, j.silences, j.repeats, j.expiries, j.bound, j.alone, j.givenUp, j.memory} {
 		rule()
 	}
 	return Verdict{Violations: j.found, Counts: j.count()}

@@ -118,6 +118,28 @@ func TestAStolenClaimIsFencedAnewAndFinished(t *testing.T) {
 	})
 }
 
+// TestAFenceThatStandsOpenIsBroken: a former owner's requests that begin a fence
+// arrive long after it was given up, and nobody ends that transaction. What we append
+// meanwhile is refused as no part of it, for as long as it is open: a minute here.
+func TestAFenceThatStandsOpenIsBroken(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start("a")
+		l.emit(0, 20)
+		l.judge(20)
+		l.gate.answersAfter(2 * time.Second)
+		l.emit(20, 20)
+		time.Sleep(time.Second) // all in flight
+		l.openTxn(0)
+		time.Sleep(10 * time.Second)
+		if n := m.metric(t, "fences_broken_total"); n != 1 {
+			t.Errorf("%v fences found broken, want 1", n)
+		}
+		m.leave(t)
+		l.judge(40)
+		l.calls(40, 1)
+	})
+}
+
 func TestAnAnswerThatTheThiefGaveIsTheAnswer(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		m := l.start("a")

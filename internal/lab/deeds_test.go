@@ -29,7 +29,7 @@ func (s *scene) do(f fault) {
 			time.Sleep(f.lasts)
 			x.leave()
 		}
-	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late, jump:
+	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late, jump, delay:
 		if seats := s.all(); f.seat < len(seats) {
 			s.befall(seats[f.seat], f)
 		}
@@ -87,6 +87,8 @@ func (s *scene) befall(x *seat, f fault) {
 		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{lose: true})
 	case mute:
 		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{mute: true})
+	case delay:
+		l.pay.treat(initCall, f.count, treatment{late: f.lasts})
 	case late:
 		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{late: f.lasts})
 	}
@@ -101,7 +103,11 @@ func (s *scene) blame(member string, f fault) {
 	if !slices.Contains([]what{kill, freeze, stall, cutKafka, cutPay}, f.what) {
 		until = s.plan.end()
 	}
-	s.faults = append(s.faults, history.Fault{At: time.Now(), Until: s.began.Add(until), Member: member, What: string(f.what)})
+	blamed := history.Fault{At: time.Now(), Until: s.began.Add(until), Member: member, What: string(f.what)}
+	if f.what == delay {
+		blamed.Late = f.lasts
+	}
+	s.faults = append(s.faults, blamed)
 }
 
 // silent writes down when a member that hears no broker must not call: from the
@@ -144,17 +150,25 @@ func (s *scene) misbehave(rules string, begin bool) {
 	if begin {
 		s.moods = append(s.moods, rules)
 	}
-	if len(s.moods) == 0 {
-		s.sim.Behave()
-		return
+	mood := s.plan.world.looks
+	if len(s.moods) > 0 {
+		mood = s.moods[len(s.moods)-1]
 	}
-	live, err := gatewaysim.ParseRules(s.moods[len(s.moods)-1])
+	live, err := gatewaysim.ParseRules(mood)
 	if err == nil {
 		err = s.sim.Misbehave(live...)
 	}
 	if err != nil {
 		panic(err) // the plan is wrong
 	}
+}
+
+// settleMood ends all moods but the one that never ends.
+func (s *scene) settleMood() {
+	s.mu.Lock()
+	s.moods = nil
+	s.mu.Unlock()
+	s.misbehave("", false)
 }
 
 // closeRegistry has the registry answer nothing that is its own.

@@ -24,6 +24,7 @@ func draw(seed uint64) plan {
 	d.drawFaults()
 	d.drawRegistry()
 	d.drawClocks()
+	d.drawStrange()
 	return d.plan
 }
 

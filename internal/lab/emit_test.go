@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -13,9 +14,12 @@ import (
 
 // What a record says of itself to the lab. The service ignores these headers.
 const (
-	headerID      = "lab-id"
-	headerContent = "lab-content"
-	headerExpires = "lab-expires"
+	headerID       = "lab-id"
+	headerContent  = "lab-content"
+	headerExpires  = "lab-expires"
+	headerStrange  = "lab-strange"
+	headerMerchant = "lab-merchant"
+	headerSeen     = "lab-seen" // when it could be read first
 )
 
 // emit publishes an emission. What really stands on the topic, and whether it is
@@ -48,16 +52,26 @@ func (s *scene) emit(e emission) {
 }
 
 func (s *scene) records(e emission) (out []*kgo.Record) {
+	now := time.Now()
+	seen := now
+	if e.ending == committed {
+		seen = now.Add(e.open)
+	}
 	partition := min(e.partition, int32(len(s.brokers.PartitionInfos(devstack.Intents)))-1)
 	for _, r := range e.records {
 		k := &kgo.Record{Topic: devstack.Intents, Partition: partition, Value: s.value(r), Headers: []kgo.RecordHeader{
 			{Key: headerID, Value: []byte(r.id)}, {Key: headerContent, Value: []byte(r.content())},
+			{Key: headerSeen, Value: []byte(seen.UTC().Format(time.RFC3339Nano))}, {Key: headerStrange, Value: []byte(r.oddness())},
+			{Key: headerMerchant, Value: []byte(merchantID(r.merchant))},
 		}}
+		if r.stamp != "" {
+			k.Timestamp = r.stamp.of(now)
+		}
 		if r.key != "" {
 			k.Key = []byte(r.key)
 		}
-		if r.expires > 0 {
-			k.Headers = append(k.Headers, kgo.RecordHeader{Key: headerExpires, Value: []byte(s.began.Add(r.expires).UTC().Format(time.RFC3339Nano))})
+		if at := s.expiry(r); at != "" {
+			k.Headers = append(k.Headers, kgo.RecordHeader{Key: headerExpires, Value: []byte(at)})
 		}
 		out = append(out, k)
 	}
@@ -74,8 +88,30 @@ func (s *scene) value(r record) []byte {
 		return append(b, "no intent"...)
 	}
 	expires := ""
-	if r.expires > 0 {
-		expires = fmt.Sprintf(`,"expires_at":%q`, s.began.Add(r.expires).UTC().Format(time.RFC3339Nano))
+	if at := s.expiry(r); at != "" {
+		expires = fmt.Sprintf(`,"expires_at":%q`, at)
 	}
-	return fmt.Appendf(b, `{"intent_id":%q,"merchant_id":%q,"amount":%q,"description":"order %s"%s}`, r.id, merchantID(r.merchant), r.amount, r.id, expires)
+	return fmt.Appendf(b, `{"intent_id":%q,"merchant_id":%q,"amount":%q,"description":"order %s"%s}`, r.id, merchantID(r.merchant), r.amount,
+		strings.TrimSpace(r.id+" "+r.strange), expires)
+}
+
+// expiry is the record's expires_at; empty: it has none.
+func (s *scene) expiry(r record) string {
+	if r.expires > 0 {
+		return s.began.Add(r.expires).UTC().Format(time.RFC3339Nano)
+	}
+	return r.until
+}
+
+// oddness says why the record's intent need not get its link; empty: it ought to.
+func (r record) oddness() string {
+	switch {
+	case r.strange != "":
+		return r.strange
+	case r.amount == "-1":
+		return "no amount"
+	case r.until != "":
+		return "expires in another age"
+	}
+	return ""
 }

@@ -68,6 +68,23 @@ var mutants = []mutant{
 	{"lease by the wall clock alone", []edit{{"kafkaio/lease.go", "return max(to.Sub(from), to.Round(0).Sub(from.Round(0)))", "return to.Round(0).Sub(from.Round(0))"}}},
 	{"deadlines by the wall clock alone", []edit{{"schedule/doc.go", "return now.Add(deadline.Sub(now)) }", "return deadline }"}}},
 	{"without a commit, from the end", []edit{{"kafkaio/claim.go", "\tcase committed < 0:\n\t\treturn has.first\n", "\tcase committed < 0:\n\t\treturn has.last\n"}}},
+	{"a strange order holds its merchant", []edit{
+		{"schedule/scheduler.go", "alone := w.denied > 0 && l.proofs >= w.denied", "alone := w.denied > 0 && l.proofs > 1<<40"},
+		{"schedule/scheduler.go", "\t\tcase !l.proven: // nothing speaks for it yet\n", "\t\tcase l.since == now:\n"},
+		{"schedule/hold.go", "h.probeAt = true, false, now, since, 0, now", "h.probeAt = true, false, now, since, 0, now.Add(10*time.Second)"},
+		{"pipeline/core.go", "c.backOff(t, pace.HoldProbes().Delay(d.Denials, 1), now)", "c.queue(t, now)\n\t\t_ = pace.HoldProbes().Delay(d.Denials, 1)"}}},
+	{"a refused look-up holds the lane", []edit{
+		{"attempt/attempt.go", "\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n", "\tif err != nil && payment.AsGatewayError(err).Class == payment.Misconfigured {\n\t\treturn s, Proceed{}\n\t}\n\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n"},
+		{"schedule/scheduler.go", "\tcase denied && !l.proven:\n", "\tcase denied:\n"},
+		{"schedule/lane.go", "\tif last.Len() > 0 {\n\t\tcalls, ok", "\tif last.Len() > 0 && l.hold.on {\n\t\treturn last.Peek()\n\t}\n\tif last.Len() > 0 {\n\t\tcalls, ok"}}},
+	{"arrivals overtake what waits", []edit{{"schedule/backlog.go", "case b.comesBefore(stampOf(a.By)):", "case b.comesBefore(stampOf(a.By)) && a.By.IsZero():"}}},
+	{"last looks take the whole rate", []edit{
+		{"schedule/lane.go", "if !ok || calls.After(now) && !l.mayLook(now).After(now) {", "if !ok || !calls.IsZero() {"},
+		{"schedule/lane.go", "return later(now, l.looked.Add(lookShare*l.limit.Interval()))", "return later(now, l.looked.Add(l.limit.Interval()/lookShare))"}}},
+	{"times of records taken as they are", []edit{{"pipeline/task.go", "if t.timeless = at.Before(now.Add(-mostBehind)) || at.After(now.Add(mostAhead)); t.timeless {",
+		"if t.timeless = at.IsZero() && (at.Before(now.Add(-mostBehind)) || at.After(now.Add(mostAhead))); t.timeless {"}}},
+	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "if notFound && early && s.Doubt == Inherited {", "if notFound && early && s.Doubt > Standing {"}}},
+	{"a fence that stands open half-way is waited for", []edit{{"kafkaio/verdict.go", "verdict == kafka.InvalidTransactionState: //", "verdict == kafka.InvalidProducerEpoch: //"}}},
 }
 
 // TestMutants proves that the laboratory can fail: it finds every mutant.

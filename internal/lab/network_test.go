@@ -1,11 +1,14 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -108,9 +111,27 @@ type network struct {
 	far     func(addr string) *gate // of the other end; nil: none
 	kafka   bool                    // requests are told apart; otherwise bytes
 	rewrite func([]byte) []byte     // of a request, when it arrives
+	jitter  time.Duration           // by how much more a frame may take
 
-	mu    sync.Mutex
-	rules []rule
+	mu     sync.Mutex
+	rules  []rule
+	chance *rand.Rand // of the plan's seed
+}
+
+// waver lets others run first, as the plan's seed has it, and returns by how much more
+// the next frame takes. Without it, what an idle machine runs first is almost always
+// the same.
+func (n *network) waver() (more time.Duration) {
+	n.mu.Lock()
+	yields := max(0, n.chance.IntN(8)-3)
+	if n.kafka && n.jitter > 0 {
+		more = time.Duration(n.chance.Int64N(int64(n.jitter)))
+	}
+	n.mu.Unlock()
+	for range yields {
+		runtime.Gosched()
+	}
+	return more
 }
 
 // A rule treats the next requests of a kind.
@@ -133,11 +154,17 @@ func (n *network) heal() {
 	n.rules = nil
 }
 
+// initCall stands for an Init among the kinds of requests.
+const initCall = kmsg.Key(-1)
+
 func (n *network) treatment(frame []byte) treatment {
-	if !n.kafka || len(frame) < 6 {
+	key := initCall
+	switch {
+	case n.kafka && len(frame) >= 6:
+		key = kmsg.Key(binary.BigEndian.Uint16(frame[4:]))
+	case n.kafka, !bytes.HasPrefix(frame, []byte("POST /init_payment")):
 		return treatment{}
 	}
-	key := kmsg.Key(binary.BigEndian.Uint16(frame[4:]))
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range n.rules {
@@ -268,8 +295,9 @@ func (l *link) up() {
 			l.mute = true
 			l.mu.Unlock()
 		}
-		due := time.Now().Add(l.net.latency + t.late)
-		if _, arrived := l.travel(l.net.latency + t.late); !arrived {
+		takes := l.net.latency + t.late + l.net.waver()
+		due := time.Now().Add(takes)
+		if _, arrived := l.travel(takes); !arrived {
 			if t.late > 0 {
 				l.deliver(frame, due)
 			}
@@ -295,9 +323,15 @@ func (l *link) awaits(frame []byte) {
 }
 
 // call carries what is said to the gateway. What is on its way when the way
-// freezes never arrives: see doc.go.
+// freezes never arrives: see doc.go. What is late arrives also if its sender is dead.
 func (l *link) call(frame []byte) (arrived bool) {
+	late := l.net.treatment(frame).late
+	l.net.waver()
 	time.Sleep(l.net.latency)
+	if due := time.Now().Add(late); late > 0 && !l.stays(late) {
+		l.deliver(frame, due)
+		return false
+	}
 	if thaw := l.gates[0].frozen(); thaw != nil {
 		select {
 		case <-thaw:
@@ -307,6 +341,18 @@ func (l *link) call(frame []byte) (arrived bool) {
 	}
 	_, err := l.far.Write(frame)
 	return err == nil
+}
+
+// stays waits, and reports whether the connection still stands then.
+func (l *link) stays(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-l.broken:
+		return false
+	}
 }
 
 // deliver brings a late frame by a connection of its own: its sender is dead by
@@ -342,7 +388,7 @@ func (l *link) down() {
 		if mute {
 			return
 		}
-		held, arrived := l.travel(l.net.latency)
+		held, arrived := l.travel(l.net.latency + l.net.waver())
 		if !arrived {
 			return
 		}

@@ -36,11 +36,13 @@ type world struct {
 	repeat    gatewaysim.Repeat
 	signed    bool          // the gateway signs its errors
 	slowest   time.Duration // the gateway's latency, at most
+	looks     string        // a rule of the gateway that is never mended: look-ups are refused; empty: none
 
 	session     time.Duration
 	giveUp      time.Duration
 	concurrency int
 	latency     time.Duration // of the network to the brokers, of one frame
+	jitter      time.Duration // by how much more each frame may take
 }
 
 // An emission is one or several records that appear on the intent topic at once.
@@ -69,10 +71,60 @@ type record struct {
 	amount   string
 	expires  time.Duration // after the start; zero: never
 	schema   int           // that it names; zero: none
+	stamp    stamp         // what stands where its time belongs; zero: its time
+	until    string        // what stands in expires_at, instead of expires
+	strange  string        // how the gateway answers this order only, as a marker of gatewaysim
+}
+
+// A stamp is what a record has for a time.
+type stamp string
+
+const (
+	absent    stamp = "no time"
+	zero      stamp = "zero"
+	seconds   stamp = "in seconds"
+	micros    stamp = "in microseconds"
+	nanos     stamp = "in nanoseconds"
+	farPast   stamp = "30 years ago"
+	farAhead  stamp = "in 200 years"
+	aLot      stamp = "in a day"
+	soon      stamp = "in half an hour" // which a clock may be wrong by
+	hoursOld  stamp = "two hours ago"
+	secondOld stamp = "two seconds ago"
+)
+
+// of returns the time that the record has, if it is written now. What no number of
+// nanoseconds holds is something else on its way, and as wrong.
+func (s stamp) of(now time.Time) time.Time {
+	switch s {
+	case absent:
+		return time.UnixMilli(-1)
+	case zero:
+		return time.UnixMilli(0)
+	case seconds:
+		return time.UnixMilli(now.Unix())
+	case micros:
+		return time.UnixMilli(now.UnixMicro())
+	case nanos:
+		return time.UnixMilli(now.UnixNano())
+	case farPast:
+		return now.AddDate(-30, 0, 0)
+	case farAhead:
+		return now.AddDate(200, 0, 0)
+	case aLot:
+		return now.AddDate(0, 0, 1)
+	case soon:
+		return now.Add(30 * time.Minute)
+	case hoursOld:
+		return now.Add(-2 * time.Hour)
+	case secondOld:
+		return now.Add(-2 * time.Second)
+	}
+	return now
 }
 
 // content is what the gateway would be told.
-func (r record) content() string { return fmt.Sprint(r.id, " ", r.merchant, " ", r.amount) }
+func (r record) content() string { return fmt.Sprint(r.id, " ", r.merchant, " ", r.amount, r.strange) }
 
 // A fault is one thing that goes wrong, and for how long. What it needs that is
 // not there, such as a member that is not alive, makes it nothing.
@@ -114,6 +166,7 @@ const (
 	secret     what = "gateway changes a secret"
 	jump       what = "wall clock jumps"
 	unregister what = "registry down"
+	delay      what = "calls late" // on their way to the gateway, also when their sender is dead
 )
 
 // end is when the last thing of the plan is over.
@@ -156,8 +209,8 @@ func (w world) String() string {
 		rates = append(rates, r.String())
 	}
 	kind := map[bool]string{true: "static members", false: "members"}[w.static]
-	return fmt.Sprintf("%d brokers, registry %t, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t",
-		w.brokers, w.registry, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed)
+	return fmt.Sprintf("%d brokers, registry %t, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t%s",
+		w.brokers, w.registry, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed, strings.TrimSuffix("; for ever "+w.looks, "; for ever "))
 }
 
 func (e emission) String() string {
@@ -177,6 +230,15 @@ func (e emission) String() string {
 		if r.expires > 0 {
 			fmt.Fprintf(&b, ", expires %s", r.expires)
 		}
+		if r.until != "" {
+			fmt.Fprintf(&b, ", expires at %s", r.until)
+		}
+		if r.stamp != "" {
+			fmt.Fprintf(&b, ", time %s", r.stamp)
+		}
+		if r.strange != "" {
+			fmt.Fprintf(&b, ", %s", r.strange)
+		}
 		if r.schema > 0 {
 			fmt.Fprintf(&b, ", schema %d", r.schema)
 		}
@@ -194,6 +256,8 @@ func (e emission) String() string {
 func (f fault) String() string {
 	var b strings.Builder
 	switch f.what {
+	case delay:
+		fmt.Fprintf(&b, "member %d: %d %s", f.seat, f.count, f.what)
 	case lose, mute, late:
 		fmt.Fprintf(&b, "member %d: %d %s %s", f.seat, f.count, kmsg.NameForKey(f.key), f.what)
 	case refuse:

@@ -114,6 +114,7 @@ func (s *scene) set() (end func(), err error) {
 	if _, _, err := s.client.ProducerID(context.Background()); err != nil {
 		return nil, err
 	}
+	s.settleMood()
 	stopGateway, err := s.serve(gatewayAt, s.sim)
 	if err != nil {
 		return nil, err
@@ -175,7 +176,7 @@ func (s *scene) mend() {
 	for _, h := range s.refusals {
 		h.Remove()
 	}
-	s.sim.Behave()
+	s.settleMood()
 	s.sim.Up()
 	s.sick.Store(0)
 	for _, x := range s.all() {

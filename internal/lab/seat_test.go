@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -65,10 +66,13 @@ func (x *seat) start() {
 
 func (x *seat) newLife(name string) *life {
 	s := x.s
+	chance := func(n uint64) *rand.Rand {
+		return rand.New(rand.NewPCG(s.plan.seed+n<<48, uint64(x.n)<<32+uint64(x.lives)))
+	}
 	return &life{
 		name:  name,
-		kafka: &network{out: newGate(), latency: s.plan.world.latency, dial: s.vn.DialContext, far: s.farGate, kafka: true, rewrite: s.asRealCoordinator},
-		pay:   &network{out: newGate(), latency: time.Millisecond, dial: s.dialAway, far: s.farGate},
+		kafka: &network{out: newGate(), latency: s.plan.world.latency, dial: s.vn.DialContext, far: s.farGate, kafka: true, rewrite: s.asRealCoordinator, jitter: s.plan.world.jitter, chance: chance(0)},
+		pay:   &network{out: newGate(), latency: time.Millisecond, dial: s.dialAway, far: s.farGate, chance: chance(1)},
 		ended: make(chan struct{}),
 	}
 }

@@ -3,6 +3,8 @@ package lab
 import (
 	"context"
 	"errors"
+	"runtime/metrics"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,7 +81,10 @@ func (s *scene) collect() (h history.Run, err error) {
 	w, k := s.plan.world, s.brokers.Kafka()
 	h = history.Run{
 		Faults: s.faults, Silences: s.silences, OutcomePartitions: w.outcomes, AnyRepeats: s.plan.anyRepeats(),
-		Concurrency: w.concurrency, Ends: s.ends(devstack.Intents),
+		Concurrency: w.concurrency, Ends: s.ends(devstack.Intents), Alone: true, Memory: inUse(), MostMemory: mostMemory,
+	}
+	if s.plan.latest() > 0 {
+		h.Concurrency = 0 // calls of the dead arrive, too
 	}
 	s.sawCommits()
 	h.Commits = s.commits
@@ -103,16 +108,42 @@ func (s *scene) collect() (h history.Run, err error) {
 	if s.plan.jumps() {
 		return timeless(h), nil
 	}
+	s.judgedByTime(&h)
 	for i, r := range w.merchants {
-		h.Rates = append(h.Rates, history.Rate{Merchant: merchantID(i), Calls: float64(r.Events), Per: r.Per, Burst: max(r.Burst, 1), PerMember: true, Slack: slack(r.Interval())})
+		h.Rates = append(h.Rates, history.Rate{Merchant: merchantID(i), Calls: float64(r.Events), Per: r.Per, Burst: max(r.Burst, 1), PerMember: true, Slack: slack(r.Interval()) + s.plan.latest()})
 	}
 	return h, nil
+}
+
+// judgedByTime gives the judge what rules of waiting need.
+func (s *scene) judgedByTime(h *history.Run) {
+	p := s.plan
+	h.GiveUp, h.Mended, h.Partitions = p.world.giveUp, s.began.Add(p.end()), int(p.world.partitions)
+	if p.denies() {
+		h.Mended = h.Mended.Add(3 * time.Minute) // a probe of the hold may be so far
+	}
+	if p.widens() {
+		h.Partitions += 4
+	}
+	if p.world.concurrency < 64 || p.world.slowest > 300*time.Millisecond {
+		return // what is free is not up to the rate alone
+	}
+	first, last := time.Hour, time.Duration(0)
+	for _, f := range p.faults {
+		first, last = min(first, f.at), p.end()+30*time.Second
+	}
+	h.Possible = []history.Span{
+		{From: s.began.Add(5 * time.Second), To: s.began.Add(first)},
+		{From: s.began.Add(max(last, first)), To: s.began.Add(2 * time.Hour)},
+	}
 }
 
 // timeless leaves out what was noted or is judged by a clock that jumped.
 func timeless(h history.Run) history.Run {
 	for i := range h.Intents {
-		h.Intents[i].Expires = time.Time{}
+		if in := &h.Intents[i]; !in.Expires.IsZero() {
+			in.Expires, in.Strange = time.Time{}, "expires"
+		}
 	}
 	for i := range h.Outcomes {
 		h.Outcomes[i].Time = time.Time{}
@@ -148,6 +179,7 @@ func (s *scene) collectCalls(h *history.Run) {
 		if c.Answer == "ok" {
 			call.Link = c.Payment
 		}
+		call.Refused = !call.Lookup && slices.Contains(refusesOrder, c.Answer)
 		h.Calls = append(h.Calls, call)
 	}
 	for _, p := range s.sim.Payments() {
@@ -163,8 +195,26 @@ func intentsOf(all, visible []devstack.Record) (out []history.Intent) {
 	}
 	for _, r := range all {
 		in := history.Intent{At: records.Place(r), ID: string(r.Header(headerID)), Key: string(r.Key), Content: string(r.Header(headerContent)), Hidden: !seen[records.Place(r)]}
+		in.Merchant, in.Strange = string(r.Header(headerMerchant)), string(r.Header(headerStrange))
+		in.Seen, _ = time.Parse(time.RFC3339Nano, string(r.Header(headerSeen)))
+		if r.Time.After(in.Seen.AddDate(-1, 0, 0)) && r.Time.Before(in.Seen.Add(time.Hour)) {
+			in.Time = r.Time
+		}
 		in.Expires, _ = time.Parse(time.RFC3339Nano, string(r.Header(headerExpires))) // none: never
 		out = append(out, in)
 	}
 	return out
+}
+
+// refusesOrder are answers that speak of one order.
+var refusesOrder = []string{"error 11005", "error 9403", "error 11013"}
+
+// mostMemory is what this whole process may use, all seeds that are performed at the
+// same time, brokers and gateway included: a coarse bound.
+const mostMemory = 3 << 30
+
+func inUse() uint64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }

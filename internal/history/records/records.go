@@ -34,7 +34,7 @@ func Outcomes(recs []devstack.Record) ([]history.Outcome, error) {
 		case payment.Created:
 			o.Created, o.Payment, o.Link = true, is.PaymentID, is.RedirectURL
 		case payment.Failed:
-			o.Payment, o.MayExist = is.PaymentID, is.PaymentMayExist
+			o.Payment, o.MayExist, o.Reason = is.PaymentID, is.PaymentMayExist, string(is.Reason)
 		}
 		out = append(out, o)
 	}

@@ -29,7 +29,7 @@ func TestOutcomesAreReadWithAndWithoutASchema(t *testing.T) {
 		want    history.Outcome
 	}{
 		{payment.Created{Link: payment.Link{PaymentID: 5, RedirectURL: "u"}, At: noon}, history.Outcome{Created: true, Payment: 5, Link: "u"}},
-		{payment.Failed{Reason: payment.Duplicate, PaymentID: 5, PaymentMayExist: true, At: noon}, history.Outcome{Payment: 5, MayExist: true}},
+		{payment.Failed{Reason: payment.Duplicate, PaymentID: 5, PaymentMayExist: true, At: noon}, history.Outcome{Payment: 5, MayExist: true, Reason: "duplicate"}},
 	} {
 		m, err := event.NewEncoder(event.EncoderConfig{}).Outcome(t.Context(), d, []byte("k"), from, tt.outcome)
 		if err != nil {
