@@ -46,7 +46,7 @@ func (a *appender) judge(verdict kafka.Error, text string, err error) (done []fu
 	case verdict == kafka.OutOfOrderSequenceNumber, verdict == kafka.UnknownProducerId,
 		verdict == kafka.InvalidProducerEpoch, verdict == kafka.ProducerFenced, verdict == kafka.InvalidProducerIDMapping,
 		verdict == kafka.InvalidTransactionState, // somebody's fence stands open half-way
-		isTooLarge(verdict), isInvalid(verdict): // of a batch that was sent before, and may have landed then
+		isTooLarge(verdict), isInvalid(verdict):  // of a batch that was sent before, and may have landed then
 		a.broken(verdict)
 	default:
 		a.again(verdict, text)
