@@ -85,6 +85,9 @@ func branchOf(n *avro.SchemaNode) (b avroBranch) {
 	if !slices.ContainsFunc(b.fields, func(f avroField) bool { return f.name == "intent_id" }) {
 		return avroBranch{bad: &Unreadable{UnknownSchema, fmt.Sprintf("is record %s, which has no field intent_id", cut(fullName(n)))}}
 	}
+	if bad := swelling(n); bad != nil {
+		return avroBranch{bad: bad}
+	}
 	if b.schema, err = known.Schema(avroMeanings...); err == nil {
 		b.schema, err = avro.Resolve(written, b.schema)
 	}
@@ -92,6 +95,44 @@ func branchOf(n *avro.SchemaNode) (b avroBranch) {
 		b.schema = written // then all of it is read
 	}
 	return b
+}
+
+// swelling says that a few bytes of a record could become very many: the library
+// takes arrays of items that take no bytes for up to 4096 each, and there could be
+// one for every three bytes. To skip them takes no memory, but seconds.
+func swelling(record *avro.SchemaNode) *Unreadable {
+	for _, f := range record.Fields {
+		if swells(&f.Type, false) {
+			return &Unreadable{UnknownSchema, fmt.Sprintf("has in field %s arrays of items that take no bytes", cut(f.Name))}
+		}
+	}
+	return nil
+}
+
+// swells reports whether there is an array of items without bytes anywhere within a
+// type; within says that the type stands in another one.
+func swells(n *avro.SchemaNode, within bool) bool {
+	switch n.Type {
+	case "array":
+		return n.Items != nil && (within && isEmpty(n.Items) || swells(n.Items, true))
+	case "map":
+		return n.Values != nil && swells(n.Values, true)
+	}
+	return slices.ContainsFunc(n.Fields, func(f avro.SchemaField) bool { return swells(&f.Type, true) }) ||
+		slices.ContainsFunc(n.Branches, func(b avro.SchemaNode) bool { return swells(&b, within) })
+}
+
+// isEmpty reports whether a type's values take no bytes.
+func isEmpty(n *avro.SchemaNode) bool {
+	switch n.Type {
+	case "null":
+		return true
+	case "fixed":
+		return n.Size == 0
+	case "record":
+		return !slices.ContainsFunc(n.Fields, func(f avro.SchemaField) bool { return !isEmpty(&f.Type) })
+	}
+	return false
 }
 
 // avroMeanings are options of a schema: decimals keep their scale, and what Go

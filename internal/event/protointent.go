@@ -85,9 +85,17 @@ func (all protoIntents) several() bool {
 	return ok
 }
 
+// mostKnown bounds the bytes of the fields that we know: an empty message of two
+// bytes takes 500 once it is read, and no intent that keeps the rules has nearly as
+// many.
+const mostKnown = 256 << 10
+
 // read reads a message by the writer's descriptor.
 func (p *protoMessage) read(dr *draft, body []byte) error {
 	known, err := p.known(body)
+	if len(known) > mostKnown {
+		return &Unreadable{TooLarge, fmt.Sprintf("the fields of the intent take %d bytes, at most %d are read: emit it again with fields as the contract has them", len(known), mostKnown)}
+	}
 	m := dynamicpb.NewMessage(p.desc)
 	if err == nil {
 		err = proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true, RecursionLimit: maxDepth}.Unmarshal(known, m)
