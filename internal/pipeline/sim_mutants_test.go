@@ -21,7 +21,6 @@ var simMutants = []simMutant{
 	{"a duplicate denies the payment", "attempt/attempt.go", "PaymentMayExist: true, PaymentID: id,", "PaymentMayExist: false, PaymentID: id,"},
 	{"an unsigned refusal believed", "attempt/attempt.go", "if ge.Signed && s.Doubt != Inherited {", "if s.Doubt != Inherited {"},
 	{"calls of an owner before forgotten", "attempt/attempt.go", "if ge.Signed && s.Doubt != Inherited {", "if ge.Signed {"},
-	{"not found is believed too early", "attempt/attempt.go", "if notFound && early && s.Doubt == Inherited {", "if notFound && early && s.Calls < 0 {"},
 	{"no last look", "attempt/attempt.go", "if s.Doubt == Inherited || why == payment.GaveUp && !proven {", "if s.Calls < 0 {"},
 	{"order of keys ignored", "partition/partition.go", "return len(k.loaded) == 1 && p.queueID(r)", "return p.queueID(r)"},
 	{"committed ahead of a gap", "partition/partition.go", "\tif p.open.Len() > 0 {\n\t\tw = min", "\tif p.open.Len() > 3 {\n\t\tw = min"},
@@ -37,8 +36,6 @@ var simMutants = []simMutant{
 	{"share of the rate kept when it is revoked", "pace/limit.go", "l.stages[i].share = l.stages[i].share.and(s)", "_ = i"},
 	{"who waits for an endpoint is forgotten", "schedule/endpoint.go", "if s.reschedule(l, now); !l.next.After(now) {", "if !l.next.After(now) {"},
 	{"calls in flight not bounded", "schedule/scheduler.go", "return s.inFlight < s.cfg.Concurrency && s.inFlight+s.unsettled < 2*s.cfg.Concurrency", "return true"},
-	{"what expires in a backlog is not looked at", "pipeline/backlog.go", "if c.expiry.IsZero() || at.Before(c.expiry) {", "if at.IsZero() {"},
-	{"ledger not asked before a call", "pipeline/core.go", "if !t.try.IsLinked() && c.known(t, now) {", "if t.try.IsLinked() && c.known(t, now) {"},
 	{"a hold counts towards giving up", "schedule/scheduler.go", "held := w.lane.hold.heldSince(w.At, now)", "held := 0 * w.lane.hold.heldSince(w.At, now)"},
 	{"deadlines by the wall clock alone", "schedule/doc.go", "return now.Add(deadline.Sub(now)) }", "return deadline }"},
 }

@@ -22,7 +22,6 @@ type sim struct {
 
 	parts    []*simPartition
 	members  []*simMember
-	byID     []simIdentity
 	answered []simAnswered
 	callsOf  []int
 	payments []int64 // the newest of each intent; 0: none
@@ -36,9 +35,6 @@ type sim struct {
 
 	h simHistory
 }
-
-// A simIdentity is an intent id in a partition. Across partitions nothing is known.
-type simIdentity struct{ part, id int }
 
 type simEvent struct {
 	at    time.Duration
@@ -64,7 +60,6 @@ type simMember struct {
 	fewer    int
 	flying   int
 	claims   []*simClaim
-	wakeAt   time.Duration
 	wakes    uint64
 	draws    uint64
 }

@@ -53,7 +53,6 @@ type simClaim struct {
 	reach    time.Time
 	began    time.Duration
 	next     int64 // to be polled
-	upTo     int64 // what was polled
 	pending  []*task
 	waiting  bool // for a record, in Poll
 	admits   bool // an admission is on its way
@@ -61,7 +60,6 @@ type simClaim struct {
 	drained  bool
 	lost     bool
 	closed   bool
-	idle     bool
 	lastLand time.Duration
 	calls    []*simFlight
 }
