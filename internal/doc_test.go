@@ -20,7 +20,7 @@ import (
 // into cmd/paylink.
 var product = []string{
 	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
-	"reconcile", "console", "telemetry", "config", "service", "registry",
+	"reconcile", "console", "burst", "telemetry", "config", "service", "registry",
 }
 
 // laptop is what serves laptops and tests only.
@@ -38,9 +38,10 @@ var rooms = map[string][]string{
 	"schedule":   {"payment", "pace", "pq"},
 	"partition":  {"payment", "pq"},
 	"attempt":    {"payment"},
-	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt"},
+	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "burst"},
+	"burst":      {},
 	"kafkawire":  {},
-	"kafkaio":    {"payment", "event", "pipeline", "kafkawire"},
+	"kafkaio":    {"payment", "event", "pipeline", "kafkawire", "burst"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
 	"reconcile":  {"payment", "event", "pipeline"},

@@ -22,6 +22,10 @@ type Membership struct {
 	// stays when the trouble is over: compare its time.
 	Trouble   error
 	TroubleAt time.Time
+
+	// Refused is why a broker does not let us in now, a *LoginError; nil: none does
+	// that. Connections that stand may go on all the same. It is the Trouble, too.
+	Refused error
 }
 
 // A PartitionState is how far a partition has come in our hands.
@@ -75,6 +79,9 @@ func (s *Source) State() State {
 	m := s.metrics
 	membership, partitions := s.member.state()
 	membership.Live = s.lease.live()
+	if r := s.logins.refusal(); r.err != nil { // what else is said is its consequence
+		membership.Trouble, membership.TroubleAt, membership.Refused = r.err, r.at, r.err
+	}
 	return State{Membership: membership, Partitions: partitions, Counters: Counters{
 		CorruptBatches: m.corrupt.n.Load(), LostRecords: m.lostRecords.n.Load(),
 		NewProducerIDs: m.newProducers.n.Load(), BrokenFences: m.refences.n.Load(),

@@ -22,7 +22,17 @@ func (s *service) addChecks() {
 		return ""
 	})
 	s.health.Add("group", func() string { return outside(s.source.State().Membership) })
+	s.health.Add("login", func() string { return refused(s.source.State().Membership) })
 	s.health.Add("ledger", func() string { return loading(s.source.State()) })
+}
+
+// refused says why a broker does not let us in, as long as it does not. What is
+// connected works on, but who comes after us would not get in.
+func refused(m kafkaio.Membership) string {
+	if m.Refused == nil {
+		return ""
+	}
+	return m.Refused.Error()
 }
 
 // outside says why we are no member of the group. Who is one, and was not yet told
@@ -68,7 +78,7 @@ func (s *service) state() console.State {
 			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
 			Gateway: some(s.merchants.gateways(), 3),
 		},
-		Alarms:     slices.Concat(gatewaysDown(e.Gateways), holds(e.Lanes), rises(e.Counts, k.Counters)),
+		Alarms:     slices.Concat(logins(k.Membership), gatewaysDown(e.Gateways), holds(e.Lanes), rises(e.Counts, k.Counters)),
 		Partitions: partitions(k, e), Counters: counters(e, k.Counters), Outcomes: outcomes(e),
 	}
 	for _, c := range checks {
@@ -83,6 +93,19 @@ func some(all []string, n int) string {
 		return strings.Join(all, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(all[:n], ", "), len(all)-n)
+}
+
+// logins is the alarm of a broker that does not let us in.
+func logins(m kafkaio.Membership) []console.Alarm {
+	if m.Refused == nil {
+		return nil
+	}
+	return []console.Alarm{{
+		What: "Kafka does not let us in: " + m.Refused.Error(),
+		Mend: "Correct the file of the password or certificate: it is taken up at once, no restart is needed. Or correct user, " +
+			"certificate or authority at the brokers.",
+		Since: m.TroubleAt,
+	}}
 }
 
 // gatewaysDown are the alarms of the gateways that fail broadly, by name.
@@ -170,11 +193,14 @@ func partitions(k kafkaio.State, e pipeline.State) []console.Partition {
 	for _, is := range k.Partitions {
 		at, served := working[is.Number]
 		p := console.Partition{
-			Number: is.Number, State: is.State.String(), Healthy: is.State == kafkaio.Running,
+			Number: is.Number, State: is.State.String(), Healthy: is.State == kafkaio.Running && k.Membership.Live,
 			Watermark: max(0, is.Committed), Unfinished: at.Unfinished, Lag: is.Lag(),
 		}
 		if served {
 			p.Watermark = max(0, at.Watermark)
+		}
+		if !k.Membership.Live { // what we knew is old: nothing is fetched
+			p.State, p.Lag = "cut off", -1
 		}
 		if p.Lag >= 0 {
 			p.Lag += int64(at.Unfinished)
