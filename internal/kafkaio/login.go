@@ -87,6 +87,7 @@ func (l *logins) renew(next login) {
 	l.mu.Lock()
 	before := l.now
 	l.now, l.before = next, &before
+	clear(l.refused)
 	l.mu.Unlock()
 	select {
 	case l.renewed <- struct{}{}:
@@ -107,6 +108,9 @@ func (l *logins) current() (now login, before *login) {
 // open opens a connection that is logged in.
 func (l *logins) open(ctx context.Context, network, addr string) (net.Conn, error) {
 	now, before := l.current()
+	if err := l.tooSoon(addr); err != nil {
+		return nil, err
+	}
 	conn, err := l.openWith(ctx, now, network, addr)
 	if now.none() {
 		return conn, err
@@ -124,6 +128,20 @@ func (l *logins) open(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	l.tell(loginNews{broker: addr, err: err})
 	return nil, err
+}
+
+// loginPause is how long a broker that refused a login is not tried again: some
+// lock users out that come too often. A login that was renewed is tried at once.
+const loginPause = time.Second
+
+// tooSoon returns a broker's refusal if it is too fresh to be tried again.
+func (l *logins) tooSoon(broker string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.refused[broker]; r.err != nil && time.Since(r.at) < loginPause {
+		return r.err
+	}
+	return nil
 }
 
 // tell notes how a login ended. What never came so far as a login says nothing.
