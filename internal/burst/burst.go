@@ -35,6 +35,17 @@ func New(first int) *Log { return &Log{first: first, bursts: map[string]*burst{}
 // of the last one. Neither may call the Log. Keys are few: words of ours and
 // partitions, nothing that others choose.
 func (l *Log) Say(key string, line func(), rest func(more int)) {
+	l.say(key, line, func(more int) {
+		if more > 0 {
+			rest(more)
+		}
+	})
+}
+
+// Sum is Say for what is summed up in any case: sum tells of the burst at its end.
+func (l *Log) Sum(key string, line, sum func()) { l.say(key, line, func(int) { sum() }) }
+
+func (l *Log) say(key string, line func(), rest func(more int)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.bursts[key]
@@ -59,13 +70,7 @@ func (l *Log) over(key string, b *burst) {
 		return // flushed meanwhile
 	}
 	delete(l.bursts, key)
-	b.tell()
-}
-
-func (b *burst) tell() {
-	if b.more > 0 {
-		b.rest(b.more)
-	}
+	b.rest(b.more)
 }
 
 // Flush ends all bursts now.
@@ -75,6 +80,6 @@ func (l *Log) Flush() {
 	for key, b := range l.bursts {
 		b.end.Stop()
 		delete(l.bursts, key)
-		b.tell()
+		b.rest(b.more)
 	}
 }
