@@ -41,6 +41,7 @@ func (m *member) heartbeat(ctx context.Context) error {
 	if stale {
 		return err // the answer to an older self
 	}
+	err = m.s.lacks(m.s.readsIntents(), err)
 	m.noteTrouble(err)
 	switch Code(err) {
 	case 0:

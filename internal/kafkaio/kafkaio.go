@@ -50,7 +50,7 @@
 //
 // Each guards the fields below it. Who has one may take those to its right, never
 // one to its left; ledger.reading and member.committing are tokens, taken by who
-// has no lock, and kept over requests; those of lease and logins are always alone:
+// has no lock, and kept over requests; those of lease, logins and rights are always alone:
 //
 //	member.mu → appenders.mu → ledger.mu
 //	member.mu → claim.mu
@@ -105,6 +105,7 @@ type Source struct {
 	tr     *kafka.Transport
 	logins *logins
 	bursts *burst.Log
+	rights rights
 
 	refusedSince atomic.Pointer[time.Time] // since when no login was accepted; nil: the last one was
 

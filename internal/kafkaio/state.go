@@ -10,6 +10,10 @@ type State struct {
 	Membership Membership
 	Partitions []Partition // assigned to us, or still being handed over; in order
 	Counters   Counters
+
+	// Missing names the rights that the brokers do not grant us and something waits
+	// for, each in one sentence.
+	Missing []string
 }
 
 // A Membership is how we stand with the group.
@@ -82,7 +86,7 @@ func (s *Source) State() State {
 	if r := s.logins.refusal(); r.err != nil { // what else is said is its consequence
 		membership.Trouble, membership.TroubleAt, membership.Refused = r.err, r.at, r.err
 	}
-	return State{Membership: membership, Partitions: partitions, Counters: Counters{
+	return State{Membership: membership, Partitions: partitions, Missing: s.rights.list(), Counters: Counters{
 		CorruptBatches: m.corrupt.n.Load(), LostRecords: m.lostRecords.n.Load(),
 		NewProducerIDs: m.newProducers.n.Load(), BrokenFences: m.refences.n.Load(),
 		RecordsAppended: m.appended.n.Load(), AppendRetries: m.retries.n.Load(), FetchErrors: m.fetchErrors.n.Load(),

@@ -1,6 +1,7 @@
 package kafkaio
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -90,11 +91,13 @@ func (a *appender) broken(verdict kafka.Error) {
 
 // again has the same bytes sent once more, after a short wait.
 func (a *appender) again(err error) {
-	a.claim.s.metrics.retries.Inc()
+	s := a.claim.s
+	err = s.lacks(s.writes(a.at.Topic), err)
+	s.metrics.retries.Inc()
 	a.attempts++
 	a.retryAt = time.Now().Add(min(time.Second, 10*time.Millisecond<<min(a.attempts, 7)))
 	if a.attempts%20 == 0 {
-		a.claim.log.WithError(err).WithField("topic", a.at.Topic).WithField("attempts", a.attempts).
-			Warn("append: the brokers do not take it yet")
+		l := a.claim.log.WithError(err).WithField("topic", a.at.Topic).WithField("attempts", a.attempts)
+		s.bursts.Say(fmt.Sprint("append", a.at), func() { l.Warn("append: the brokers do not take it yet") }, func(int) {})
 	}
 }

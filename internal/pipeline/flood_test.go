@@ -16,23 +16,33 @@ import (
 // break every rule, which no rate holds back. Each reason is told, and the counts
 // of what is written and what is only counted add up.
 func TestAFloodOfJunkFillsNoLog(t *testing.T) {
-	const each = 50_000
-	inLab(t, 1, func(l *lab) {
+	const each, partitions = 50_000, 10
+	inLab(t, partitions, func(l *lab) {
 		var out bytes.Buffer
-		m, p, _ := l.one(func(c *pipeline.Config) {
+		m := l.start(func(c *pipeline.Config) {
 			log := c.Log.(*logrus.Logger)
 			log.SetOutput(&out)
 			log.SetFormatter(&logrus.JSONFormatter{})
 		})
 		for i := range each {
+			p := l.topic.parts[i%partitions]
 			p.emit("", "junk")
 			p.emit("", fmt.Sprintf(`{"intent_id":"i-%d","amount":"0","description":"x"}`, i))
 		}
-		for end := time.Now().Add(time.Hour); p.committedOffset() < 2*each && time.Now().Before(end); after(time.Second) {
+		committed := func() (n int64) {
+			for _, p := range l.topic.parts {
+				n += p.committedOffset()
+			}
+			return n
+		}
+		for i := range partitions {
+			m.source.take(int32(i))
+		}
+		for end := time.Now().Add(time.Hour); committed() < 2*each && time.Now().Before(end); after(time.Second) {
 		}
 		m.leave(t)
-		if p.committedOffset() != 2*each {
-			t.Fatalf("committed %d of %d", p.committedOffset(), 2*each)
+		if n := committed(); n != 2*each {
+			t.Fatalf("committed %d of %d", n, 2*each)
 		}
 		if out.Len() > 1<<20 {
 			t.Errorf("%d bytes of log for %d junk records, want less than a megabyte", out.Len(), 2*each)

@@ -23,6 +23,7 @@ func (s *service) addChecks() {
 	})
 	s.health.Add("group", func() string { return outside(s.source.State().Membership) })
 	s.health.Add("login", func() string { return refused(s.source.State().Membership) })
+	s.health.Add("rights", func() string { return strings.Join(s.source.State().Missing, "; ") })
 	s.health.Add("ledger", func() string { return loading(s.source.State()) })
 }
 
@@ -78,7 +79,7 @@ func (s *service) state() console.State {
 			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
 			Gateway: some(s.merchants.gateways(), 3),
 		},
-		Alarms:     slices.Concat(logins(k.Membership), gatewaysDown(e.Gateways), holds(e.Lanes), rises(e.Counts, k.Counters)),
+		Alarms:     slices.Concat(logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), rises(e.Counts, k.Counters)),
 		Partitions: partitions(k, e), Counters: counters(e, k.Counters), Outcomes: outcomes(e),
 	}
 	for _, c := range checks {
@@ -106,6 +107,14 @@ func logins(m kafkaio.Membership) []console.Alarm {
 			"certificate or authority at the brokers.",
 		Since: m.TroubleAt,
 	}}
+}
+
+// rights are the alarms of rights that something waits for.
+func rights(missing []string) (out []console.Alarm) {
+	for _, m := range missing {
+		out = append(out, console.Alarm{What: "Kafka: " + m, Mend: "Grant it: deploy/rights.md has the commands. Work goes on by itself then."})
+	}
+	return out
 }
 
 // gatewaysDown are the alarms of the gateways that fail broadly, by name.
