@@ -20,7 +20,7 @@ import (
 // into cmd/paylink.
 var product = []string{
 	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "budget", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
-	"reconcile", "console", "telemetry", "config", "service", "registry",
+	"reconcile", "console", "burst", "telemetry", "config", "service", "registry",
 }
 
 // laptop is what serves laptops and tests only.
@@ -39,9 +39,10 @@ var rooms = map[string][]string{
 	"partition":  {"payment", "pq"},
 	"attempt":    {"payment"},
 	"budget":     {},
-	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "budget"},
+	"burst":      {},
+	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "budget", "burst"},
 	"kafkawire":  {},
-	"kafkaio":    {"payment", "event", "pipeline", "budget", "kafkawire"},
+	"kafkaio":    {"payment", "event", "pipeline", "budget", "burst", "kafkawire"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
 	"reconcile":  {"payment", "event", "pipeline"},

@@ -80,10 +80,10 @@ type Kafka struct {
 // TLS is the encryption of the connections to the brokers.
 type TLS struct {
 	Enabled    bool   `name:"kafka-tls" env:"PAYLINK_KAFKA_TLS_ENABLED" help:"Encrypt the connections to the brokers."`
-	CAFile     string `name:"kafka-tls-ca-file" env:"PAYLINK_KAFKA_TLS_CA_FILE" placeholder:"FILE" help:"PEM certificates that the brokers' are checked against. Default: the system's."`
-	CertFile   string `name:"kafka-tls-cert-file" env:"PAYLINK_KAFKA_TLS_CERT_FILE" placeholder:"FILE" help:"PEM certificate that we show to the brokers; goes with the key file. Default: none."`
-	KeyFile    string `name:"kafka-tls-key-file" env:"PAYLINK_KAFKA_TLS_KEY_FILE" placeholder:"FILE" help:"PEM private key of that certificate."`
-	ServerName string `name:"kafka-tls-server-name" env:"PAYLINK_KAFKA_TLS_SERVER_NAME" placeholder:"NAME" help:"Name that must be in the brokers' certificates. Default: the host we connect to."`
+	CAFile     string `name:"kafka-tls-ca-file" env:"PAYLINK_KAFKA_TLS_CA_FILE" live:"" placeholder:"FILE" help:"PEM certificates that the brokers' are checked against. Default: the system's."`
+	CertFile   string `name:"kafka-tls-cert-file" env:"PAYLINK_KAFKA_TLS_CERT_FILE" live:"" placeholder:"FILE" help:"PEM certificate that we show to the brokers; goes with the key file. Default: none."`
+	KeyFile    string `name:"kafka-tls-key-file" env:"PAYLINK_KAFKA_TLS_KEY_FILE" live:"" placeholder:"FILE" help:"PEM private key of that certificate."`
+	ServerName string `name:"kafka-tls-server-name" env:"PAYLINK_KAFKA_TLS_SERVER_NAME" live:"" placeholder:"NAME" help:"Name that must be in the brokers' certificates. Default: the host we connect to."`
 
 	config *tls.Config
 }
@@ -93,10 +93,12 @@ func (t TLS) Config() *tls.Config { return t.config.Clone() }
 
 // SASL is the login at the brokers.
 type SASL struct {
-	Mechanism    string         `name:"kafka-sasl-mechanism" env:"PAYLINK_KAFKA_SASL_MECHANISM" placeholder:"NAME" default:"" enum:",plain,scram-sha-256,scram-sha-512" help:"Log in to the brokers with plain, scram-sha-256 or scram-sha-512. Default: no login."`
-	Username     string         `name:"kafka-sasl-username" env:"PAYLINK_KAFKA_SASL_USERNAME" placeholder:"NAME" help:"User for the login."`
-	Password     payment.Secret `name:"kafka-sasl-password" env:"PAYLINK_KAFKA_SASL_PASSWORD" help:"Password for the login."`
-	PasswordFile string         `name:"kafka-sasl-password-file" env:"PAYLINK_KAFKA_SASL_PASSWORD_FILE" placeholder:"FILE" help:"File that holds the password; one newline at its end is dropped."`
+	Mechanism    string         `name:"kafka-sasl-mechanism" env:"PAYLINK_KAFKA_SASL_MECHANISM" live:"" placeholder:"NAME" default:"" enum:",plain,scram-sha-256,scram-sha-512" help:"Log in to the brokers with plain, scram-sha-256 or scram-sha-512. Default: no login."`
+	Username     string         `name:"kafka-sasl-username" env:"PAYLINK_KAFKA_SASL_USERNAME" live:"" placeholder:"NAME" help:"User for the login."`
+	Password     payment.Secret `name:"kafka-sasl-password" env:"PAYLINK_KAFKA_SASL_PASSWORD" live:"" help:"Password for the login."`
+	PasswordFile string         `name:"kafka-sasl-password-file" env:"PAYLINK_KAFKA_SASL_PASSWORD_FILE" live:"" placeholder:"FILE" help:"File that holds the password; one newline at its end is dropped."`
+
+	read string // the file that Password was read from
 }
 
 // Topics are the three topics of the service.

@@ -211,9 +211,12 @@ func (s *SASL) prepare() error {
 	if s.Username == "" {
 		return problem("PAYLINK_KAFKA_SASL_USERNAME", "is not set, but PAYLINK_KAFKA_SASL_MECHANISM is; give the user's name")
 	}
+	if s.read != "" && s.read == s.PasswordFile {
+		s.Password = "" // it came from there
+	}
 	var err error
 	s.Password, err = readSecret("PAYLINK_KAFKA_SASL_PASSWORD", s.Password, s.PasswordFile)
-	s.PasswordFile = ""
+	s.read = s.PasswordFile
 	return err
 }
 

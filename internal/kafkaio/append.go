@@ -346,6 +346,7 @@ func (as *appenders) acquire(a *appender) {
 				a.resume(p)
 				return
 			}
+			as.s.lacks(as.s.writes(a.at.Topic), err)
 			if !Sleep(ctx, 100*time.Millisecond) {
 				return
 			}

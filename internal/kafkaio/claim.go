@@ -144,6 +144,7 @@ func (c *claim) committed(ctx context.Context) (int64, error) {
 			c.setNote(note)
 			return offset, nil
 		}
+		c.waits("committed offset", c.s.lacks(c.s.readsIntents(), err))
 		if !Sleep(ctx, wait) {
 			return 0, fmt.Errorf("committed offset: %w", err)
 		}
@@ -176,6 +177,17 @@ func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
 	}
 	c.resumed, c.fresh = got.CommittedOffset >= 0, has.last
 	return c.start(got.CommittedOffset, has), parseNote(got.Metadata), nil
+}
+
+// waits tells, once per burst, what a claim that is not served yet waits for.
+func (c *claim) waits(step string, err error) {
+	if c.ctx.Err() != nil {
+		return
+	}
+	c.s.member.noteTrouble(err)
+	c.s.bursts.Say(step+label(c.partition), func() {
+		c.log.WithError(err).WithField("step", step).Info("taking the partition over: waiting for the brokers")
+	}, func(int) {})
 }
 
 // start decides where to go on. A committed offset that the topic does not hold
@@ -255,6 +267,7 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 		if err == nil {
 			break
 		}
+		c.waits("ledger", c.s.lacks(c.s.readsOutcomes(), err))
 		if !Sleep(ctx, wait) {
 			return kafkawire.Producer{}, err
 		}

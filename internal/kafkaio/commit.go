@@ -156,6 +156,7 @@ func (m *member) commit(ctx context.Context, claims []*claim) {
 			continue
 		}
 		m.s.metrics.commitErrors.Inc()
+		m.s.lacks(m.s.readsIntents(), p.Error)
 		m.s.log.WithError(p.Error).WithField("partition", p.Partition).Debug("commit")
 		switch Code(p.Error) {
 		case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.FencedInstanceID:

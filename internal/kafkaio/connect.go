@@ -58,20 +58,22 @@ func (c Connection) Transport(topics ...string) (*kafka.Transport, error) {
 	if len(c.Brokers) == 0 {
 		return nil, errors.New("connect: no brokers are given")
 	}
-	mech, err := c.SASL.mechanism()
-	if err != nil {
+	if _, err := c.SASL.mechanism(); err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
+	return c.transport(c.logins(), topics...), nil
+}
+
+// transport is Transport whose connections log in by l.
+func (c Connection) transport(l *logins, topics ...string) *kafka.Transport {
 	return &kafka.Transport{
-		Dial:           c.dialer(),
+		Dial:           l.open,
 		DialTimeout:    dialTimeout,
 		IdleTimeout:    idleTimeout,
 		MetadataTTL:    metadataTTL,
 		MetadataTopics: topics,
 		ClientID:       c.ClientID,
-		TLS:            c.TLS,
-		SASL:           mech,
-	}, nil
+	}
 }
 
 func (c Connection) dialer() func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -165,6 +165,7 @@ func (c *claim) fence(ctx context.Context) (kafkawire.Producer, error) {
 		TransactionalID: TransactionalIDs(c.s.cfg.Group, c.s.cfg.IntentTopic) + label(c.partition),
 		Partitions:      []TopicPartition{{c.s.cfg.OutcomeTopic, c.outcome}},
 		Trouble: func(step string, err error, lasts time.Duration) error {
+			err = c.s.lacks(c.s.writes(c.s.cfg.OutcomeTopic), err)
 			if lasts < said {
 				said = 0 // the next step
 			}

@@ -299,8 +299,8 @@ func (f *fetcher) take(ctx context.Context, a claimFetch, res *kafkawire.FetchPa
 	default: // not leader, unknown partition, …: the next metadata tells
 		f.s.metrics.fetchErrors.Inc()
 		if err == kafka.TopicAuthorizationFailed {
-			c.log.WithError(err).Error("not allowed to read the intents: grant Read on the topic")
-			c.fetched(a.from, nil, 0, 5*time.Second)
+			f.s.lacks(f.s.readsIntents(), err)
+			c.fetched(a.from, nil, 0, 2*time.Second)
 			return
 		}
 		c.log.WithError(err).Debug("fetch")

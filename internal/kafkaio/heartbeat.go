@@ -14,8 +14,12 @@ import (
 func (m *member) beat(ctx context.Context) {
 	for Sleep(ctx, m.s.cfg.heartbeatEvery()) {
 		if err := m.heartbeat(ctx); err != nil && ctx.Err() == nil && !m.s.lease.live() {
-			m.s.log.WithError(err).Warn("no heartbeat for a session timeout: neither calling nor publishing until the group " +
-				"answers")
+			m.s.bursts.Say("heartbeat", func() {
+				m.s.log.WithError(err).Warn("no heartbeat for a session timeout: neither calling nor publishing until the group " +
+					"answers")
+			}, func(more int) {
+				m.s.log.WithError(err).WithField("more", more).Warn("still no heartbeat: neither calling nor publishing")
+			})
 		}
 	}
 }
@@ -37,6 +41,7 @@ func (m *member) heartbeat(ctx context.Context) error {
 	if stale {
 		return err // the answer to an older self
 	}
+	err = m.s.lacks(m.s.readsIntents(), err)
 	m.noteTrouble(err)
 	switch Code(err) {
 	case 0:

@@ -39,6 +39,7 @@
 //	                    question for a producer per claim that buries
 //	  member.commitLoop commits
 //	  member.beat       sends heartbeats
+//	  Source.proveLogins tries a login that was renewed
 //	member.run        starts, and waits for, one life per claim (claim.run), which
 //	                  calls serve, and starts, and waits for, claim.keepFence
 //
@@ -50,7 +51,8 @@
 //
 // Each guards the fields below it. Who has one may take those to its right, never
 // one to its left; ledger.reading and member.committing are tokens, taken by who
-// has no lock, and kept over requests; lease.mu and troubles.mu are always the last:
+// has no lock, and kept over requests; those of lease, troubles, logins and rights are always
+// the last:
 //
 //	member.mu → appenders.mu → ledger.mu
 //	member.mu → claim.mu
@@ -63,6 +65,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -70,6 +73,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"paylink/internal/budget"
+	"paylink/internal/burst"
 	"paylink/internal/pipeline"
 )
 
@@ -98,10 +102,16 @@ func (c Config) heartbeatEvery() time.Duration { return min(c.SessionTimeout/5, 
 
 // A Source is one member of the group. It implements pipeline.Source.
 type Source struct {
-	cfg       Config
-	log       logrus.FieldLogger
-	addr      net.Addr
-	tr        *kafka.Transport
+	cfg    Config
+	log    logrus.FieldLogger
+	addr   net.Addr
+	tr     *kafka.Transport
+	logins *logins
+	bursts *burst.Log
+	rights rights
+
+	refusedSince atomic.Pointer[time.Time] // since when no login was accepted; nil: the last one was
+
 	client    *kafka.Client
 	metrics   *metrics
 	lease     lease
@@ -125,14 +135,17 @@ func New(cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	logins := cfg.Connection.logins()
+	tr.Dial = logins.open
 	s := &Source{
-		cfg: cfg, log: cfg.Log, addr: cfg.Connection.Addr(), tr: tr,
+		cfg: cfg, log: cfg.Log, addr: cfg.Connection.Addr(), tr: tr, logins: logins,
 		metrics: newMetrics(cfg.Registerer),
 		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
-		refence: FenceRenewal,
-		budget:  budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking),
+		refence: FenceRenewal, bursts: burst.New(1),
+		budget: budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking),
 		reading: make(chan struct{}, mostReading),
 	}
+	logins.told = s.loginTold
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own
 	s.routes = &routes{
 		source: s, topics: topics, changed: make(chan struct{}, 1), nodes: map[TopicPartition]int32{}, counts: map[string]int{},
@@ -164,13 +177,14 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		s.routes.watch, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat,
+		s.routes.watch, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
 	} {
 		parts.Go(func() { part(background) })
 	}
 	err := s.member.run(ctx, background, serve)
 	stop()
 	parts.Wait()
+	s.bursts.Flush()
 	return err
 }
 

@@ -298,6 +298,7 @@ func (l *ledger) readUntil(ctx context.Context, done func(high int64) bool) erro
 // afterError says how long to wait after an error of fetch, and is loud about
 // what will not pass by itself.
 func (l *ledger) afterError(err error) time.Duration {
+	l.s.lacks(l.s.readsOutcomes(), err)
 	if !errors.Is(err, kafkawire.ErrCorrupt) {
 		return 50 * time.Millisecond
 	}

@@ -137,6 +137,7 @@ func (m *member) explainJoin(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
+	err = m.s.lacks(m.s.readsIntents(), err)
 	m.noteTrouble(err)
 	l := m.s.log.WithError(err)
 	switch {
@@ -144,9 +145,11 @@ func (m *member) explainJoin(ctx context.Context, err error) {
 		l.Error("the group's other members are no paylink, or run with another number of outcome partitions: stop all " +
 			"members, then start them again")
 	case errors.Is(err, kafka.GroupAuthorizationFailed):
-		l.Error("not allowed to join the group: grant Read on it")
+		// the missing right was told
 	default:
-		l.Info("joining the group again")
+		m.s.bursts.Say("join", func() { l.Info("joining the group again") }, func(more int) {
+			l.WithField("more", more).Info("goes on joining the group again")
+		})
 	}
 }
 

@@ -31,6 +31,8 @@ type metrics struct {
 	batches      *counter
 	retries      *counter
 	commitErrors *counter
+
+	refusedLogins *counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -70,6 +72,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		batches:      counts("batches_appended_total", "Batches acknowledged by all in-sync replicas."),
 		retries:      counts("append_retries_total", "Batches sent again, byte for byte."),
 		commitErrors: counts("commit_errors_total", "Offset commits that failed and were repeated."),
+		refusedLogins: counts("logins_refused_total",
+			"Connections that a broker refused for their login or certificate. Alarm if it rises."),
 	}
 	reg.MustRegister(m.assigned)
 	return m

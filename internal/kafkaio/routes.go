@@ -24,6 +24,7 @@ type routes struct {
 	mu     sync.RWMutex
 	nodes  map[TopicPartition]int32
 	counts map[string]int
+	denied map[string]bool // topics that we may not look at
 }
 
 const routesEvery = 500 * time.Millisecond
@@ -35,7 +36,9 @@ func (r *routes) awaitTopics(ctx context.Context) error {
 	for {
 		err := r.refresh(ctx)
 		if err == nil {
-			if missing := r.missing(); len(missing) > 0 {
+			if missing := r.missing(); len(missing) > 0 && r.isDenied(missing[0]) {
+				err = describes(missing[0]).lacks(kafka.TopicAuthorizationFailed)
+			} else if len(missing) > 0 {
 				err = fmt.Errorf("no topic %s: create it with \"paylink topics create\"", strings.Join(missing, ", "))
 			}
 		}
@@ -68,6 +71,12 @@ func (r *routes) missing() []string {
 	return out
 }
 
+func (r *routes) isDenied(topic string) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.denied[topic]
+}
+
 func (r *routes) watch(ctx context.Context) {
 	for Sleep(ctx, routesEvery) {
 		r.refresh(ctx) // the old layout stays good until there is a new one
@@ -85,8 +94,10 @@ func (r *routes) refresh(ctx context.Context) error {
 	r.mu.RLock()
 	nodes, counts := map[TopicPartition]int32{}, maps.Clone(r.counts) // a topic that is gone will be back
 	r.mu.RUnlock()
+	denied := map[string]bool{}
 	for _, t := range md.Topics {
 		if t.Error != nil {
+			denied[t.Name] = Code(r.source.lacks(describes(t.Name), t.Error)) == kafka.TopicAuthorizationFailed
 			continue
 		}
 		counts[t.Name] = len(t.Partitions)
@@ -98,7 +109,7 @@ func (r *routes) refresh(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	before, moved := r.counts, !maps.Equal(r.nodes, nodes)
-	r.nodes, r.counts = nodes, counts
+	r.nodes, r.counts, r.denied = nodes, counts, denied
 	r.mu.Unlock()
 	r.wake(before, counts)
 	if moved {

@@ -11,6 +11,10 @@ type State struct {
 	Partitions []Partition // assigned to us, or still being handed over; in order
 	Counters   Counters
 	Troubles   []Trouble // that stand now, in order
+
+	// Missing names the rights that the brokers do not grant us and something waits
+	// for, each in one sentence.
+	Missing []string
 }
 
 // A Membership is how we stand with the group.
@@ -23,6 +27,10 @@ type Membership struct {
 	// stays when the trouble is over: compare its time.
 	Trouble   error
 	TroubleAt time.Time
+
+	// Refused is why a broker does not let us in now, a *LoginError; nil: none does
+	// that. Connections that stand may go on all the same. It is the Trouble, too.
+	Refused error
 }
 
 // A PartitionState is how far a partition has come in our hands.
@@ -76,7 +84,10 @@ func (s *Source) State() State {
 	m := s.metrics
 	membership, partitions := s.member.state()
 	membership.Live = s.lease.live()
-	return State{Membership: membership, Partitions: partitions, Troubles: s.troubles.list(), Counters: Counters{
+	if r := s.logins.refusal(); r.err != nil { // what else is said is its consequence
+		membership.Trouble, membership.TroubleAt, membership.Refused = r.err, r.at, r.err
+	}
+	return State{Membership: membership, Partitions: partitions, Missing: s.rights.list(), Troubles: s.troubles.list(), Counters: Counters{
 		CorruptBatches: m.corrupt.n.Load(), LostRecords: m.lostRecords.n.Load(),
 		NewProducerIDs: m.newProducers.n.Load(), BrokenFences: m.refences.n.Load(),
 		RecordsAppended: m.appended.n.Load(), AppendRetries: m.retries.n.Load(), FetchErrors: m.fetchErrors.n.Load(),

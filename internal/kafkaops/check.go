@@ -39,13 +39,15 @@ func Check(ctx context.Context, cfg CheckConfig) []finding.Finding {
 	c.admin = a
 	md, err := a.metadata(ctx, cfg.Topics.all())
 	if err != nil {
-		c.fail("brokers", err.Error(), "check addresses, network, and TLS and SASL settings; \"unexpected EOF\" is how "+
-			"brokers refuse a login or a plain connection to a TLS port")
+		c.fail("brokers", err.Error(), "check addresses, network, and TLS and SASL settings; to hang up, with an \"unexpected "+
+			"EOF\", is how brokers refuse a login or a plain connection to a TLS port")
 		return c.found
 	}
 	c.brokers(md)
 	c.brokerSettings(ctx, md)
-	c.topics(ctx, md)
+	if c.rights(ctx, md) {
+		c.topics(ctx, md)
+	}
 	c.fence(ctx)
 	c.group(ctx)
 	return c.found
@@ -301,6 +303,9 @@ func (c *checker) fence(ctx context.Context) {
 	if err != nil && ctx.Err() != nil && waited != nil {
 		err = waited
 	}
+	if err != nil && c.lacksOf(ctx, err, f) {
+		return
+	}
 	if err != nil {
 		c.fail("fence", err.Error(), mendFence(err, prefix))
 		return
@@ -325,12 +330,6 @@ func passes(err error) bool {
 
 func mendFence(err error, prefix string) string {
 	switch kafkaio.Code(err) {
-	case kafka.TransactionalIDAuthorizationFailed:
-		return "grant Write and Describe on the transactional id prefix " + prefix
-	case kafka.TopicAuthorizationFailed:
-		return "grant Write and Describe on the outcome and dead letter topics"
-	case kafka.ClusterAuthorizationFailed:
-		return "grant IdempotentWrite on the cluster"
 	case kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup:
 		return "the transaction coordinator is not up; look at the topic __transaction_state " +
 			"(transaction.state.log.replication.factor needs so many brokers)"
@@ -345,8 +344,7 @@ func (c *checker) group(ctx context.Context) {
 		err = res.Groups[0].Error
 	}
 	switch {
-	case kafkaio.Code(err) == kafka.GroupAuthorizationFailed:
-		c.fail(about, "we may not use it", "grant Read and Describe on the group")
+	case kafkaio.Code(err) == kafka.GroupAuthorizationFailed: // told with the other rights
 	case kafkaio.Code(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
 		c.ok(about, "is new")
 	case err != nil:

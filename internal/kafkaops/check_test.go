@@ -291,27 +291,46 @@ func TestCheckFindsBrokerSettings(t *testing.T) {
 	}
 }
 
+// TestCheckSaysWhichRightIsMissing: those of deploy/rights.md suffice, and without
+// one of them check names it in one line. The same on a real Kafka is in
+// internal/service.
 func TestCheckSaysWhichRightIsMissing(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		key  kmsg.Key
-		err  *kerr.Error
-		want string
-		mend string
+	acl := func(resource kmsg.ACLResourceType, name string, op kmsg.ACLOperation) kfake.ACL {
+		pattern := kmsg.ACLResourcePatternTypeLiteral
+		if resource == kmsg.ACLResourceTypeTransactionalId {
+			pattern = kmsg.ACLResourcePatternTypePrefixed
+		}
+		return kfake.ACL{Resource: resource, Name: name, Pattern: pattern, Operation: op, Allow: true}
+	}
+	all := []struct {
+		acl  kfake.ACL
+		want string // what check says without it
 	}{
-		{"transactional id", kmsg.InitProducerID, kerr.TransactionalIDAuthorizationFailed, "fence: init producer id", "transactional id prefix paylink/g/in/"},
-		{"topic", kmsg.AddPartitionsToTxn, kerr.TopicAuthorizationFailed, "fence: add partitions", "outcome and dead letter topics"},
-		{"group", kmsg.DescribeGroups, kerr.GroupAuthorizationFailed, "group g: we may not use it", "Read and Describe on the group"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			k, conn := cluster(t, 1)
-			create(t, conn, Plan{Partitions: 1})
-			k.Fault(kfake.Fault{Keys: []kmsg.Key{c.key}, Err: c.err})
-			got := failures(checked(t, conn))
-			if len(got) != 1 || !strings.HasPrefix(got[0].About+": "+got[0].What, c.want) || !strings.Contains(got[0].Mend, c.mend) {
-				t.Errorf("failures = %+v, want %q with %q", got, c.want, c.mend)
+		{acl(kmsg.ACLResourceTypeTopic, "in", kmsg.ACLOperationRead), "Describe on topic in"},
+		{acl(kmsg.ACLResourceTypeTopic, "out", kmsg.ACLOperationRead), "Read on topic out"},
+		{acl(kmsg.ACLResourceTypeTopic, "out", kmsg.ACLOperationWrite), "Write on topic out"},
+		{acl(kmsg.ACLResourceTypeTopic, "dead", kmsg.ACLOperationWrite), "Describe on topic dead"},
+		{acl(kmsg.ACLResourceTypeTransactionalId, "paylink/g/in/", kmsg.ACLOperationWrite), "Write on transactional-id prefix paylink/g/in/"},
+		{acl(kmsg.ACLResourceTypeGroup, "g", kmsg.ACLOperationRead), ""}, // kfake lets heartbeats pass
+	}
+	for without := -1; without < len(all)-1; without++ {
+		var acls []kfake.ACL
+		for i, r := range all {
+			if i != without {
+				acls = append(acls, r.acl)
 			}
-		})
+		}
+		_, conn := cluster(t, 1, kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "admin", "admin"), kfake.User("PLAIN", "pay", "pay", acls...))
+		conn.SASL = &kafkaio.SASL{Mechanism: kafkaio.SASLPlain, Username: "admin", Password: "admin"}
+		create(t, conn, Plan{Partitions: 1})
+		conn.SASL = &kafkaio.SASL{Mechanism: kafkaio.SASLPlain, Username: "pay", Password: "pay"}
+		got := failures(checked(t, conn))
+		switch {
+		case without < 0 && len(got) != 0:
+			t.Errorf("with all rights: %+v", got)
+		case without >= 0 && (len(got) != 1 || !strings.HasPrefix(got[0].What, "a right is missing: "+all[without].want)):
+			t.Errorf("without %q: %+v", all[without].want, got)
+		}
 	}
 }
 

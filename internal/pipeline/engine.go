@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 
+	"paylink/internal/burst"
 	"paylink/internal/event"
 	"paylink/internal/pace"
 	"paylink/internal/payment"
@@ -73,13 +74,14 @@ func (c *Config) terms(m payment.MerchantID) Terms {
 // # Locks
 //
 // mu guards the core and the timer. Under it nothing is called but the core, and
-// through it the claim's answers from memory. The locks of metrics, recent and
-// bursts are never taken together with it.
+// through it the claim's answers from memory. The locks of metrics, recent, skips
+// and bursts are never taken together with it.
 type Engine struct {
 	cfg     Config
 	log     logrus.FieldLogger
 	metrics *metrics
-	skips   *bursts
+	bursts  *burst.Log
+	skips   skips
 	recent  recent
 	started time.Time
 	work    sync.WaitGroup // what the core has decided and somebody does
@@ -109,7 +111,7 @@ func New(cfg Config) *Engine {
 		cfg.WindowBytes = 8 << 20
 	}
 	e := &Engine{
-		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), skips: &bursts{log: cfg.Log},
+		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), bursts: burst.New(firstLines), skips: skips{log: cfg.Log, bursts: burst.New(1)},
 		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), decoding: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
 	}
 	e.core = newCore(&e.cfg, rand.Float64)
@@ -130,7 +132,8 @@ func (e *Engine) Run(ctx context.Context, source Source) error {
 	e.work.Wait()
 	close(e.over)
 	e.callers.Wait()
-	e.skips.flush()
+	e.bursts.Flush()
+	e.skips.bursts.Flush()
 	return err
 }
 

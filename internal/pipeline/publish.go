@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"paylink/internal/event"
 	"paylink/internal/payment"
 )
@@ -29,7 +31,9 @@ func (e *Engine) encode(p publication) (event.Message, bool) {
 		if err == nil {
 			return m, true
 		}
-		e.log.WithError(err).WithFields(t.fields()).Error("cannot encode the outcome yet: its key waits")
+		e.often(logrus.ErrorLevel, "cannot encode the outcome yet: its key waits", "", t.worker.claim.Partition(), func() logrus.Fields {
+			return t.says(logrus.Fields{logrus.ErrorKey: err})
+		})
 		select {
 		case <-t.worker.ctx.Done():
 			return m, false
@@ -113,19 +117,21 @@ func tooOld(at, reach time.Time) *event.Unreadable {
 
 // buried is told how the append of a dead letter ended.
 func (e *Engine) buried(b burial, err error) {
-	l := e.log.WithFields(b.task.fields()).WithField("reason", string(b.why.Reason))
+	reason, partition := string(b.why.Reason), b.task.worker.claim.Partition()
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		var wait time.Duration
 		e.do(func(c *core, now time.Time) { wait = c.buryLater(b.task, b.why, now) })
 		if wait > 0 {
-			l.WithField("wait", wait.Round(time.Millisecond).String()).
+			e.log.WithFields(b.task.fields()).WithField("reason", reason).WithField("wait", wait.Round(time.Millisecond).String()).
 				Error("the dead letter topic takes not even a reference to the record: the committed offset stays before it. Raise the topic's max.message.bytes")
 		}
 		return
 	case err == nil:
-		e.metrics.dead.inc(string(b.why.Reason))
-		l.WithField("error", b.why.Text).Warn("dead letter")
+		e.metrics.dead.inc(reason)
+		e.often(logrus.WarnLevel, "dead letter", reason, partition, func() logrus.Fields {
+			return b.task.says(logrus.Fields{"reason": reason, "error": b.why.Text})
+		})
 	}
 	e.do(func(c *core, now time.Time) { c.buried(b.task, err, now) })
 }
@@ -135,7 +141,8 @@ func (e *Engine) place(t *task) event.Place {
 	return event.Place{Topic: e.cfg.Topic, Partition: t.worker.claim.Partition(), Offset: t.rec.Offset}
 }
 
-// tellOutcome writes the one log line of an intent, and counts it.
+// tellOutcome writes the one log line of an intent, and counts it. Of those that
+// failed without a call, which no rate holds back, a burst writes the first.
 func (e *Engine) tellOutcome(p publication) {
 	t, now := p.task, time.Now()
 	took := max(0, now.Sub(t.work.At)) // zero if the emitter's clock is ahead
@@ -146,6 +153,12 @@ func (e *Engine) tellOutcome(p publication) {
 		l.WithFields(map[string]any{"outcome": "created", "attempts": o.Attempts, "payment_id": o.PaymentID}).Info("settled")
 	case payment.Failed:
 		e.metrics.settled("failed", string(o.Reason), took)
+		if o.Attempts == 0 {
+			e.often(logrus.InfoLevel, "settled", string(o.Reason), t.worker.claim.Partition(), func() logrus.Fields {
+				return t.says(logrus.Fields{"took_ms": took.Milliseconds(), "outcome": "failed", "reason": string(o.Reason), "attempts": 0, "payment_may_exist": o.PaymentMayExist})
+			})
+			break
+		}
 		l.WithFields(map[string]any{"outcome": "failed", "reason": string(o.Reason), "attempts": o.Attempts, "code": o.ErrorCode, "payment_may_exist": o.PaymentMayExist}).Info("settled")
 	}
 	e.recent.add(RecentOutcome{At: now, Intent: t.rec.ID, Merchant: t.dec.Intent.Merchant, Outcome: p.outcome, Took: took})

@@ -1,12 +1,15 @@
 package pipeline
 
 import (
+	"fmt"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
 	"paylink/internal/attempt"
+	"paylink/internal/burst"
 	"paylink/internal/schedule"
 )
 
@@ -23,7 +26,9 @@ func (e *Engine) report(d *todo) {
 	}
 	for _, r := range d.repeated {
 		e.metrics.repeats.inc()
-		e.log.WithFields(r.task.fields()).WithField("cause", r.cause).WithField("wait", r.wait.Round(time.Millisecond).String()).Debug("no answer to rely on: calling again")
+		e.often(logrus.DebugLevel, "no answer to rely on: calling again", r.cause, r.task.worker.claim.Partition(), func() logrus.Fields {
+			return r.task.says(logrus.Fields{"cause": r.cause, "wait": r.wait.Round(time.Millisecond).String()})
+		})
 	}
 	for _, t := range d.second {
 		e.metrics.second.inc()
@@ -38,8 +43,8 @@ func (e *Engine) report(d *todo) {
 	}
 	for _, p := range d.vanished {
 		e.metrics.vanished.inc()
-		e.log.WithField("partition", p.partition).WithField("offset", p.offset).
-			Error("the topic's retention deleted an intent that was waiting: it gets no outcome; emit it again")
+		e.often(logrus.ErrorLevel, "the topic's retention deleted an intent that was waiting: it gets no outcome; emit it again", "", p.partition,
+			func() logrus.Fields { return logrus.Fields{"partition": p.partition, "offset": p.offset} })
 	}
 }
 
@@ -88,40 +93,63 @@ func (t *task) fields() logrus.Fields {
 	return logrus.Fields{"intent_id": string(t.rec.ID), "merchant_id": string(t.dec.Intent.Merchant), "partition": t.worker.claim.Partition(), "offset": t.rec.Offset}
 }
 
-// bursts logs skips once per burst, not once per record.
-type bursts struct {
-	log logrus.FieldLogger
+// says is fields with more of them.
+func (t *task) says(more logrus.Fields) logrus.Fields {
+	f := t.fields()
+	maps.Copy(f, more)
+	return f
+}
+
+// firstLines is how many lines of one kind and partition a burst of them writes.
+const firstLines = 5
+
+// often writes a line of what may come as fast as records are read: the first of a
+// burst in full; the rest is counted, and told in one line.
+func (e *Engine) often(level logrus.Level, what, kind string, partition int32, fields func() logrus.Fields) {
+	e.bursts.Say(fmt.Sprint(what, " ", kind, " ", partition), func() { e.at(level, fields(), what) }, func(more int) {
+		e.at(level, logrus.Fields{"kind": kind, "partition": partition, "more": more}, "more of the same in ten seconds: "+what)
+	})
+}
+
+func (e *Engine) at(level logrus.Level, fields logrus.Fields, what string) {
+	l := e.log.WithFields(fields)
+	switch level {
+	case logrus.DebugLevel:
+		l.Debug(what)
+	case logrus.InfoLevel:
+		l.Info(what)
+	case logrus.WarnLevel:
+		l.Warn(what)
+	default:
+		l.Error(what)
+	}
+}
+
+// skips tells of intents that were answered already, once per burst.
+type skips struct {
+	log    logrus.FieldLogger
+	bursts *burst.Log
 
 	mu     sync.Mutex
-	counts [Differs]int
-	began  time.Time
+	counts [Differs]int // in this burst
 }
 
-// burstLog is how long skips are summed up in one line.
-const burstLog = 10 * time.Second
-
-func (b *bursts) note(k Known, n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if now := time.Now(); now.Sub(b.began) > burstLog {
-		b.flushLocked()
-		b.began = now
-		b.log.WithField("kind", k.String()).Info("skipping intents that are answered already")
-	}
-	b.counts[k] += n
+func (s *skips) note(k Known, n int) {
+	s.mu.Lock()
+	s.counts[k] += n
+	s.mu.Unlock()
+	s.bursts.Sum("skips", func() {
+		s.log.WithField("kind", k.String()).Info("skipping intents that are answered already")
+	}, s.sum)
 }
 
-func (b *bursts) flush() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.flushLocked()
-}
-
-func (b *bursts) flushLocked() {
-	if n, m := b.counts[Answered], b.counts[Repeated]; n+m > 0 {
-		b.log.WithField("redelivered", n).WithField("repeated", m).Info("skipped intents that were answered already")
-	}
-	b.counts = [Differs]int{}
+// sum tells how many a burst skipped.
+func (s *skips) sum() {
+	s.mu.Lock()
+	n, m := s.counts[Answered], s.counts[Repeated]
+	s.counts = [Differs]int{}
+	s.mu.Unlock()
+	s.log.WithField("redelivered", n).WithField("repeated", m).Info("skipped intents that were answered already")
 }
 
 // String names it as metrics and logs do.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"paylink/internal/event"
 	"paylink/internal/partition"
 	"paylink/internal/schedule"
@@ -180,7 +182,9 @@ func (e *Engine) decode(w *worker, r Record) (*task, bool) {
 			return nil, false
 		}
 		e.metrics.unread.inc()
-		e.log.WithError(err).WithField("partition", w.claim.Partition()).WithField("offset", r.Offset).Warn("cannot read the record yet: the partition waits")
+		e.often(logrus.WarnLevel, "cannot read the record yet: the partition waits", "", w.claim.Partition(), func() logrus.Fields {
+			return logrus.Fields{logrus.ErrorKey: err, "partition": w.claim.Partition(), "offset": r.Offset}
+		})
 		select {
 		case <-w.intake.Done():
 			return nil, false

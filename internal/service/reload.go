@@ -22,8 +22,8 @@ const (
 )
 
 // reload reads the settings anew and puts in force what may change while the
-// service runs: merchants with their secrets, addresses and rates, the number of
-// calls in flight, the log's level. It reports false, and changes nothing, if
+// service runs: merchants with their secrets, addresses and rates, the login at the
+// brokers, the number of calls in flight, the log's level. It reports false, and changes nothing, if
 // they are not valid.
 func (s *service) reload(why reason) bool {
 	next, err := s.deps.Settings()
@@ -72,6 +72,7 @@ func (s *service) apply(next config.Run) (any bool) {
 		s.setLevel(old, next.Log.Level)
 		any = true
 	}
+	any = s.loginTold(next.Kafka.Broker) || any
 	if different := s.merchantsTold(next.Merchants); len(different) > 0 {
 		s.merchants.replace(next.Merchants)
 		// A hold ends when its merchant has something new to try with. Reading the
@@ -84,6 +85,24 @@ func (s *service) apply(next config.Run) (any bool) {
 	s.cfg.Merchants, s.cfg.Gateway.MerchantsFile = next.Merchants, next.Gateway.MerchantsFile
 	s.cfg.Flow.Concurrency, s.cfg.Log.Level = next.Flow.Concurrency, next.Log.Level
 	return any
+}
+
+// loginTold takes up another login at the brokers, and reports whether there is one.
+func (s *service) loginTold(next config.Broker) bool {
+	old := &s.cfg.Kafka.Broker
+	changes := old.LoginChanges(next)
+	if old.TLS.Enabled == next.TLS.Enabled {
+		old.TLS, old.SASL = next.TLS, next.SASL // the files to watch, too
+	}
+	if len(changes) == 0 {
+		return false
+	}
+	if err := s.source.Renew(next.TLS.Config(), login(next.SASL)); err != nil {
+		s.deps.Log.WithError(err).Error("the login at the brokers has changed and cannot be used: going on with the old one")
+		return true
+	}
+	s.deps.Log.WithField("changed", changes).Info("the login at the brokers has changed: new connections use it")
+	return true
 }
 
 // setLevel changes the log's level. It says so while the log is at the more

@@ -238,9 +238,13 @@ func (s *service) sayHello() {
 
 // Connection makes a connection of the settings.
 func Connection(b config.Broker, dial Dialer) kafkaio.Connection {
-	c := kafkaio.Connection{Brokers: b.Brokers, TLS: b.TLS.Config(), ClientID: "paylink", Dial: dial}
-	if b.SASL.Mechanism != "" {
-		c.SASL = &kafkaio.SASL{Mechanism: b.SASL.Mechanism, Username: b.SASL.Username, Password: b.SASL.Password}
+	return kafkaio.Connection{Brokers: b.Brokers, TLS: b.TLS.Config(), SASL: login(b.SASL), ClientID: "paylink", Dial: dial}
+}
+
+// login is the login of the settings, if they have one.
+func login(s config.SASL) *kafkaio.SASL {
+	if s.Mechanism == "" {
+		return nil
 	}
-	return c
+	return &kafkaio.SASL{Mechanism: s.Mechanism, Username: s.Username, Password: s.Password}
 }

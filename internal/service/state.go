@@ -22,8 +22,19 @@ func (s *service) addChecks() {
 		return ""
 	})
 	s.health.Add("group", func() string { return outside(s.source.State().Membership) })
+	s.health.Add("login", func() string { return refused(s.source.State().Membership) })
+	s.health.Add("rights", func() string { return strings.Join(s.source.State().Missing, "; ") })
 	s.health.Add("append", func() string { return blocked(s.source.State()) })
 	s.health.Add("ledger", func() string { return loading(s.source.State()) })
+}
+
+// refused says why a broker does not let us in, as long as it does not. What is
+// connected works on, but who comes after us would not get in.
+func refused(m kafkaio.Membership) string {
+	if m.Refused == nil {
+		return ""
+	}
+	return m.Refused.Error()
 }
 
 // outside says why we are no member of the group. Who is one, and was not yet told
@@ -89,7 +100,8 @@ func (s *service) state() console.State {
 			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
 			Gateway: some(s.merchants.gateways(), 3),
 		},
-		Alarms:     slices.Concat(gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles), rises(e.Counts, k.Counters)),
+		Alarms: slices.Concat(logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles),
+			rises(e.Counts, k.Counters)),
 		Partitions: partitions(k, e), Counters: counters(e, k.Counters), Outcomes: outcomes(e),
 	}
 	for _, c := range checks {
@@ -104,6 +116,27 @@ func some(all []string, n int) string {
 		return strings.Join(all, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(all[:n], ", "), len(all)-n)
+}
+
+// logins is the alarm of a broker that does not let us in.
+func logins(m kafkaio.Membership) []console.Alarm {
+	if m.Refused == nil {
+		return nil
+	}
+	return []console.Alarm{{
+		What: "Kafka does not let us in: " + m.Refused.Error(),
+		Mend: "Correct the file of the password or certificate: it is taken up at once, no restart is needed. Or correct user, " +
+			"certificate or authority at the brokers.",
+		Since: m.TroubleAt,
+	}}
+}
+
+// rights are the alarms of rights that something waits for.
+func rights(missing []string) (out []console.Alarm) {
+	for _, m := range missing {
+		out = append(out, console.Alarm{What: "Kafka: " + m, Mend: "Grant it: deploy/rights.md has the commands. Work goes on by itself then."})
+	}
+	return out
 }
 
 // gatewaysDown are the alarms of the gateways that fail broadly, by name.
@@ -194,11 +227,14 @@ func partitions(k kafkaio.State, e pipeline.State) []console.Partition {
 	for _, is := range k.Partitions {
 		at, served := working[is.Number]
 		p := console.Partition{
-			Number: is.Number, State: is.State.String(), Healthy: is.State == kafkaio.Running,
+			Number: is.Number, State: is.State.String(), Healthy: is.State == kafkaio.Running && k.Membership.Live,
 			Watermark: max(0, is.Committed), Unfinished: at.Unfinished, Lag: is.Lag(),
 		}
 		if served {
 			p.Watermark = max(0, at.Watermark)
+		}
+		if !k.Membership.Live { // what we knew is old: nothing is fetched
+			p.State, p.Lag = "cut off", -1
 		}
 		if p.Lag >= 0 {
 			p.Lag += int64(at.Unfinished)

@@ -82,7 +82,7 @@ func whatAndMend(t *testing.T, got []console.Alarm, want ...string) {
 }
 
 func TestPartitionsTellTheirStateAndLag(t *testing.T) {
-	got := partitions(kafkaio.State{Partitions: []kafkaio.Partition{
+	got := partitions(kafkaio.State{Membership: kafkaio.Membership{Live: true}, Partitions: []kafkaio.Partition{
 		{Number: 1, State: kafkaio.Running, Committed: 90, Fetched: 102, End: 142},
 		{Number: 2, State: kafkaio.Draining, Committed: 7, Fetched: 9, End: -1},
 		{Number: 3, State: kafkaio.Loading, Committed: 5, Fetched: 5, End: -1},

@@ -8,11 +8,11 @@ import (
 	"paylink/internal/pipeline"
 )
 
-// What may be parked is bounded for all partitions together; beyond it they are read
+// What may wait without being loaded is bounded for all partitions together; beyond it partitions are read
 // on as there is room again, and nothing is lost.
-func TestWhatIsParkedIsBoundedForTheProcess(t *testing.T) {
+func TestWhatIsBackloggedIsBoundedForTheProcess(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
-		_, p, _ := l.one(func(c *pipeline.Config) { c.WindowCount, c.MostParked, c.Concurrency = 10, 40, 2 })
+		_, p, _ := l.one(func(c *pipeline.Config) { c.WindowCount, c.MostBacklog, c.Concurrency = 10, 40, 2 })
 		for i := range 300 {
 			p.emit("k", intent(fmt.Sprint("i", i)))
 		}
