@@ -44,7 +44,7 @@ func (j *judge) late(c Call) (most time.Duration) {
 func (j *judge) silences() {
 	for _, s := range j.run.Silences {
 		for _, c := range j.run.Calls {
-			if c.Member == s.Member && c.At.After(s.From) && c.At.Before(s.To) {
+			if c.Member == s.Member && c.At.After(s.From.Add(j.late(c))) && c.At.Before(s.To) {
 				j.breaks(Lease, c.Intent, "%s called at %s, between %s and %s: %s", s.Member, c.At.Format(clock), s.From.Format(clock), s.To.Format(clock), s.Why)
 			}
 		}

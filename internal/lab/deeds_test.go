@@ -105,7 +105,7 @@ func (s *scene) blame(member string, f fault) {
 	}
 	blamed := history.Fault{At: time.Now(), Until: s.began.Add(until), Member: member, What: string(f.what)}
 	if f.what == delay {
-		blamed.Late = f.lasts
+		blamed.Until, blamed.Late = blamed.Until.Add(f.lasts), f.lasts
 	}
 	s.faults = append(s.faults, blamed)
 }
@@ -220,7 +220,7 @@ func (s *scene) trouble(f fault) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.refusals = append(s.refusals, h)
-	case steal:
+	case steal, begin:
 		s.steal(f)
 	case widen:
 		s.widen()
@@ -262,14 +262,25 @@ func (s *scene) removeBroker(f fault, addrs []string) {
 	g.mend()
 }
 
-// steal fences a partition as another service of the same name would.
+// steal fences a partition as another service of the same name would, or begins to:
+// that is what requests of a former owner do that arrive long after they were sent.
 func (s *scene) steal(f fault) {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	id := "paylink/" + group + "/" + devstack.Intents + "/" + string(rune('0'+f.seat))
 	req.TransactionalID, req.TransactionTimeoutMillis = &id, 10_000
+	if f.what == begin {
+		req.TransactionTimeoutMillis = 400_000
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	_, _ = req.RequestWith(ctx, s.client) // one that fails steals nothing
+	got, err := req.RequestWith(ctx, s.client)
+	if err != nil || f.what != begin {
+		return // one that fails steals nothing
+	}
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch = id, got.ProducerID, got.ProducerEpoch
+	add.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: devstack.Outcomes, Partitions: []int32{int32(f.seat) % s.plan.world.outcomes}}}
+	_, _ = add.RequestWith(ctx, s.client)
 }
 
 // widen adds a partition to the intents.

@@ -160,6 +160,7 @@ const (
 	pause      what = "broker frozen"
 	offsets    what = "all stopped, offsets reset"
 	steal      what = "fence broken by a stranger"
+	begin      what = "fence begun by a stranger, and not ended"
 	widen      what = "partition added"
 	misbehave  what = "gateway misbehaves"
 	down       what = "gateway down"
@@ -264,7 +265,7 @@ func (f fault) String() string {
 		fmt.Fprintf(&b, "%d %s %s %s: %s", f.count, kmsg.NameForKey(f.key), f.what, f.topic, f.arg)
 	case kill, leave, freeze, stall, cutKafka, cutPay:
 		fmt.Fprintf(&b, "member %d %s", f.seat, f.what)
-	case remove, pause, steal, secret:
+	case remove, pause, steal, begin, secret:
 		fmt.Fprintf(&b, "%s: %d", f.what, f.seat)
 	case misbehave, down, unregister:
 		fmt.Fprintf(&b, "%s: %s", f.what, strings.TrimSuffix(f.arg, ","))

@@ -23,6 +23,8 @@ func (d *drawing) drawStrange() {
 		d.drawEarly()
 	case pick < 40:
 		d.drawRejoin()
+	case pick < 48:
+		d.add(fault{at: d.when(), what: begin, seat: d.IntN(int(d.plan.world.partitions))})
 	}
 	if d.often(35) {
 		d.drawTimes()
@@ -111,14 +113,17 @@ func (d *drawing) drawOld() {
 // are on their way, and is back at once, when their intents expire.
 func (d *drawing) drawEarly() {
 	w := &d.plan.world
-	w.static = true
+	w.static, w.latency, w.concurrency = true, min(w.latency, 5*time.Millisecond), 64
+	if d.often(60) {
+		d.plan.emissions, d.plan.faults, d.old = nil, nil, nil
+	}
 	for range 1 + d.IntN(3) {
-		at, seat := d.when()+2*time.Second, d.seat()
+		at, seat := d.when()+4*time.Second, d.seat()
 		d.add(fault{at: at, what: delay, seat: seat, lasts: 1800 * time.Millisecond, count: 2 + d.IntN(4)})
 		d.add(fault{at: at + d.between(300*time.Millisecond, 600*time.Millisecond), what: kill, seat: seat})
 		for p := range w.partitions {
 			e := emission{at: at + 20*time.Millisecond, partition: p}
-			for range 2 {
+			for range 1 + d.IntN(3) {
 				d.ids++
 				e.records = append(e.records, record{id: fmt.Sprintf("e-%02d", d.ids), amount: "10.00", expires: at + d.between(800*time.Millisecond, 1400*time.Millisecond)})
 			}
