@@ -59,7 +59,7 @@
 //     has its answer to a join or sync: the network keeps that end open (sever).
 //   - kfake rebalances for a static member that comes back with other metadata, a
 //     real coordinator does not: the network makes up for it (asRealCoordinator).
-//   - A lookup that denies a payment that exists is left out: the design believes
+//   - A lookup that denies a payment that exists is left out: paylink believes
 //     it, and S6 cannot hold then.
 //
 // # The same seed, the same history?

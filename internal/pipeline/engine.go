@@ -62,7 +62,8 @@ func (c *Config) terms(m payment.MerchantID) Terms {
 //
 // Run waits for all of them: the tick, which pumps when only time has passed;
 // callers, publications, burials and readings, which it counts. serve runs in a
-// goroutine of the source, and waits for the one that minds its claim.
+// goroutine of the source, and waits for the one that minds its claim. The table
+// of all goroutines, and the order of locks, are in internal/README.md.
 //
 // # Locks
 //
