@@ -1,5 +1,6 @@
 // Package model holds the protocol behind the promise (fence, ledger, append,
-// commit; internal/README.md, "The protocol behind the promise") as a small machine whose every state is searched.
+// commit; internal/README.md, "The protocol behind the promise") as a small
+// machine whose every state is searched.
 // It is for readers and tests; the service does not know it.
 //
 // Two members share one partition with two intents. The gateway honours no key:
@@ -21,7 +22,8 @@
 //   - Read: "until the marker with our own producer id and epoch comes by";
 //     ledger.read, then appender.resume and appender.load. All intents are looked up
 //     right after the first reading, when least is known; core.begin.
-//   - Call: core.start. A call
+//   - Call: core.start, which looks into the ledger once more. The model
+//     does not, so that it searches more than can happen. A call
 //     that is not answered is made again, which is no change of state.
 //   - Send, Append, Deliver: "plain idempotent batches", "the same bytes until
 //     acknowledged"; appenders.dispatch, appender.judge, appender.landed. An answer may

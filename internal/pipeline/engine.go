@@ -115,6 +115,7 @@ func (e *Engine) Run(ctx context.Context, source Source) error {
 		e.tick(stop)
 	}()
 	err := source.Run(ctx, e.serve)
+	// In this order: the tick may give work, and work may give calls.
 	close(stop)
 	<-ticking
 	e.work.Wait()
@@ -149,6 +150,8 @@ func (e *Engine) decide(event func(c *core, now time.Time)) *todo {
 	e.core.pump(now)
 	e.timer.Reset(max(0, e.core.wake(now).Sub(now)))
 	d := e.core.take()
+	// Counted while the lock is held, so that Run cannot see none left between the
+	// decision and its doing.
 	e.work.Add(d.goroutines())
 	return d
 }
