@@ -3,9 +3,11 @@ package internal
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -72,6 +74,42 @@ func TestPagesFitTheirLines(t *testing.T) {
 func TestREADMEIsShort(t *testing.T) {
 	if n := len(strings.Fields(pages(t)["../README.md"])); n > readmeWords {
 		t.Errorf("README.md has %d words, want at most %d", n, readmeWords)
+	}
+}
+
+// guide is the page of those who change the code.
+const guide = "../internal/README.md"
+
+// TestTheGuideNamesEveryRoom compares its table of rooms with the map.
+func TestTheGuideNamesEveryRoom(t *testing.T) {
+	_, table, found := strings.Cut(pages(t)[guide], "\n## Rooms\n")
+	if !found {
+		t.Fatal("the guide has no table of rooms")
+	}
+	var told []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(table, -1) {
+		told = append(told, m[1])
+	}
+	slices.Sort(told)
+	if want := slices.Sorted(maps.Keys(rooms)); !slices.Equal(told, want) {
+		t.Errorf("the guide's rooms are %v, want those of the map %v", told, want)
+	}
+}
+
+var fileName = regexp.MustCompile("`([a-z0-9_-]+(?:/[a-z0-9_-]+)*/[A-Za-z0-9_-]+\\.(?:go|md))`")
+
+// TestFilesOfTheGuideExist looks for each below internal, or beside it.
+func TestFilesOfTheGuideExist(t *testing.T) {
+	names := fileName.FindAllStringSubmatch(pages(t)[guide], -1)
+	for _, m := range names {
+		_, below := os.Stat(m[1])
+		_, beside := os.Stat(filepath.Join("..", m[1]))
+		if below != nil && beside != nil {
+			t.Errorf("%s: there is no %s", guide, m[1])
+		}
+	}
+	if len(names) < 100 {
+		t.Errorf("%d names of files found, want at least 100", len(names))
 	}
 }
 

@@ -2,8 +2,8 @@
 // have left behind (State), what an answer means, and what to do next
 // (Decision). It decides and does nothing else: no lock, no clock, no call.
 //
-// Opened and Found are section 5 of the design, "Gateway behaviour → what we
-// do" (internal/README.md repeats it), and its test goes through it row by row.
+// Opened and Found are the table "Gateway behaviour → what we do" of
+// internal/README.md, and their test goes through it row by row.
 package attempt
 
 import (

@@ -58,7 +58,7 @@ func outcomeOf(d Decision) payment.Outcome {
 	return nil
 }
 
-// TestOpened is section 5 of the design, row by row: what an answer to Init leads
+// TestOpened is "Gateway behaviour → what we do" of internal/README.md, row by row: what an answer to Init leads
 // to, and whether a payment may exist after it.
 func TestOpened(t *testing.T) {
 	refusal, unsigned, duplicate := said(payment.RefusedForGood, true), said(payment.RefusedForGood, false), said(payment.IsDuplicate, true)

@@ -159,7 +159,7 @@ func scaled(v any, n *avro.SchemaNode) (any, error) {
 }
 
 // readAvro reads the one record that a body must hold into the draft.
-func readAvro(k *desk, w *avroWriter, name schemaName, body []byte) error {
+func readAvro(k *scratch, w *avroWriter, name schemaName, body []byte) error {
 	if w.plan != nil && w.plan.read(&k.draft, body) {
 		return nil
 	}

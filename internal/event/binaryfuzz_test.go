@@ -92,7 +92,7 @@ func FuzzProtobufMeansWhatItsCodeMeans(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		want, got := &desk{draft: newDraft()}, &desk{draft: newDraft()}
+		want, got := &scratch{draft: newDraft()}, &scratch{draft: newDraft()}
 		var message contract.PaymentIntent
 		wantErr := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, &message)
 		if wantErr == nil {
@@ -120,7 +120,7 @@ func FuzzAvroPlanMeansWhatTheLibraryMeans(f *testing.F) {
 	}
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0x0f}) // a length of gigabytes
 	f.Fuzz(func(t *testing.T, body []byte) {
-		want, got := &desk{draft: newDraft()}, &desk{draft: newDraft()}
+		want, got := &scratch{draft: newDraft()}, &scratch{draft: newDraft()}
 		library := avroWriter{branches: w.branches}
 		alike(t, &want.draft, &got.draft, readAvro(want, &library, schemaName{}, body), readAvro(got, w, schemaName{}, body))
 	})

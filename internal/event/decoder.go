@@ -35,17 +35,17 @@ type DecoderConfig struct {
 // schema registry's serializers write (JSON Schema, Avro, Protobuf), recognised
 // record by record. It may be used concurrently.
 type Decoder struct {
-	cfg     DecoderConfig
-	names   map[string]int // index into payment.Fields
-	quick   []quick        // parallel to payment.Fields
-	param   []bool         // likewise: goes into Intent.Params
-	idField int            // index of intent_id
-	desks   sync.Pool      // of *desk
-	readers readers[intentReader]
+	cfg       DecoderConfig
+	names     map[string]int // index into payment.Fields
+	quick     []quick        // parallel to payment.Fields
+	param     []bool         // likewise: goes into Intent.Params
+	idField   int            // index of intent_id
+	scratches sync.Pool      // of *scratch
+	readers   readers[intentReader]
 }
 
-// A desk is what one Decode works on; reused, because most of it is buffers.
-type desk struct {
+// A scratch is what one Decode works on; reused, because most of it is buffers.
+type scratch struct {
 	draft draft
 	json  jsonReader
 }
@@ -59,7 +59,7 @@ func NewDecoder(cfg DecoderConfig) *Decoder {
 	}
 	d.idField = d.names["intent_id"]
 	d.readers.schemas, d.readers.compile = cfg.Schemas, compileIntent
-	d.desks.New = func() any { return &desk{draft: newDraft()} }
+	d.scratches.New = func() any { return &scratch{draft: newDraft()} }
 	return d
 }
 
@@ -71,7 +71,7 @@ func (d *Decoder) Decode(ctx context.Context, m Message) (Decoded, error) {
 	if len(m.Value) == 0 {
 		return Decoded{}, &Unreadable{Empty, "the record has no value; emit the intent as a JSON object"}
 	}
-	k := d.desks.Get().(*desk)
+	k := d.scratches.Get().(*scratch)
 	defer d.putBack(k)
 	env, err := d.read(ctx, k, m)
 	if err != nil {
@@ -86,7 +86,7 @@ func (d *Decoder) Decode(ctx context.Context, m Message) (Decoded, error) {
 }
 
 // read reads a record's value into the draft, whatever it was written with.
-func (d *Decoder) read(ctx context.Context, k *desk, m Message) (envelope, error) {
+func (d *Decoder) read(ctx context.Context, k *scratch, m Message) (envelope, error) {
 	f, framed, err := frameOf(&m)
 	if err != nil {
 		return envelope{}, err
@@ -126,9 +126,9 @@ func compileIntent(w WriterSchema) (r intentReader, bad *Unreadable) {
 	return r, bad
 }
 
-// putBack clears a desk, so that the pool holds on to no record.
-func (d *Decoder) putBack(k *desk) {
+// putBack clears a scratch, so that the pool holds on to no record.
+func (d *Decoder) putBack(k *scratch) {
 	k.draft.reset()
 	k.json.release()
-	d.desks.Put(k)
+	d.scratches.Put(k)
 }

@@ -249,7 +249,7 @@ func FuzzForeignAvro(f *testing.F) {
 	}
 	d := NewDecoder(DecoderConfig{DefaultMerchant: "540001"})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		k := &desk{draft: newDraft()}
+		k := &scratch{draft: newDraft()}
 		err := readAvro(k, aw, schemaName{id: 1}, body)
 		var un *Unreadable
 		if err != nil && !errors.As(err, &un) {

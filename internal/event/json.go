@@ -35,7 +35,7 @@ func (r *jsonReader) release() { r.start(nil) }
 
 // readJSON reads a record's value: the intent itself, or a CloudEvents envelope
 // that holds it. The envelope is returned, zero if there is none.
-func (d *Decoder) readJSON(k *desk, m Message) (envelope, error) {
+func (d *Decoder) readJSON(k *scratch, m Message) (envelope, error) {
 	if err := noEnvelope(m); err != nil {
 		return envelope{}, err
 	}
@@ -56,7 +56,7 @@ func (d *Decoder) readJSON(k *desk, m Message) (envelope, error) {
 }
 
 // readObject reads src, which must be one JSON object, into the draft.
-func (d *Decoder) readObject(k *desk, src []byte, env *envelope) error {
+func (d *Decoder) readObject(k *scratch, src []byte, env *envelope) error {
 	r := &k.json
 	r.start(src)
 	if r.dec.PeekKind() != '{' {
@@ -79,7 +79,7 @@ func (d *Decoder) readObject(k *desk, src []byte, env *envelope) error {
 	return nil
 }
 
-func (d *Decoder) readMember(k *desk, env *envelope) error {
+func (d *Decoder) readMember(k *scratch, env *envelope) error {
 	name, err := k.json.name()
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 // the generated code means, which a fuzz test sees to: of a field that comes
 // again the last counts, one of another wire type is unknown, and what is
 // unknown is skipped.
-func readProtobuf(k *desk, body []byte) error {
+func readProtobuf(k *scratch, body []byte) error {
 	r := protoReader{draft: &k.draft}
 	if err := r.read(body); err != nil {
 		return errNoMessage

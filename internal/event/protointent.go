@@ -60,7 +60,7 @@ func protoMessageOf(m protoreflect.MessageDescriptor) protoMessage {
 }
 
 // read reads a frame's message into the draft.
-func (all protoIntents) read(k *desk, f *frame) error {
+func (all protoIntents) read(k *scratch, f *frame) error {
 	index, body, err := f.split()
 	if err != nil {
 		return &Unreadable{NotJSON, "the message index of the Protobuf framing is broken"}

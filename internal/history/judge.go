@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The rules: those of the design's first page by their numbers, and some that
+// The rules: the promises of internal/README.md by their numbers, and some that
 // they rest on.
 const (
 	S1 = "S1" // at most one outcome per intent, for either isolation level

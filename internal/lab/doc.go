@@ -82,7 +82,7 @@
 //     a real leader, only once that has records in the partition.
 //   - Left out: size limits that change, retention that empties a topic, records that
 //     unpack to much, credentials for Kafka that rotate.
-//   - A lookup that denies a payment that exists is left out: the design believes
+//   - A lookup that denies a payment that exists is left out: paylink believes
 //     it, and S6 cannot hold then.
 //
 // # The same seed, the same history?

@@ -71,7 +71,8 @@ var mutants = []mutant{
 	{"a strange order holds its merchant", []edit{
 		{"schedule/scheduler.go", "alone := w.denied > 0 && l.proofs >= w.denied", "alone := w.denied > 0 && l.proofs > 1<<40"},
 		{"schedule/scheduler.go", "\t\tcase !l.proven: // nothing speaks for it yet\n", "\t\tcase l.since == now:\n"},
-		{"schedule/hold.go", "h.probeAt = true, false, now, since, 0, now", "h.probeAt = true, false, now, since, 0, now.Add(10*time.Second)"},
+		{"schedule/hold.go", "h.probeAt = true, false, false, now, since, 0, now", "h.probeAt = true, false, false, now, since, 0, now.Add(10*time.Second)"},
+		{"schedule/hold.go", "if !l.hold.on || l.hold.believed ||", "if l.hold.on || l.hold.believed ||"},
 		{"pipeline/core.go", "c.backOff(t, pace.HoldProbes().Delay(d.Denials, 1), now)", "c.queue(t, now)\n\t\t_ = pace.HoldProbes().Delay(d.Denials, 1)"}}},
 	{"a refused look-up holds the lane", []edit{
 		{"attempt/attempt.go", "\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n", "\tif err != nil && payment.AsGatewayError(err).Class == payment.Misconfigured {\n\t\treturn s, Proceed{}\n\t}\n\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n"},
@@ -84,7 +85,7 @@ var mutants = []mutant{
 	{"times of records taken as they are", []edit{{"pipeline/task.go", "if t.timeless = at.Before(now.Add(-mostBehind)) || at.After(now.Add(mostAhead)); t.timeless {",
 		"if t.timeless = at.IsZero() && (at.Before(now.Add(-mostBehind)) || at.After(now.Add(mostAhead))); t.timeless {"}}},
 	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "if notFound && early && s.Doubt == Inherited {", "if notFound && early && s.Doubt > Standing {"}}},
-	{"a fence that stands open half-way is waited for", []edit{{"kafkaio/verdict.go", "verdict == kafka.InvalidTransactionState: //", "verdict == kafka.InvalidProducerEpoch: //"}}},
+	{"a fence that stands open half-way is waited for", []edit{{"kafkaio/verdict.go", "verdict == kafka.InvalidTransactionState, //", "verdict == kafka.Error(-99), //"}}},
 }
 
 // TestMutants proves that the laboratory can fail: it finds every mutant.

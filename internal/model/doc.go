@@ -1,5 +1,6 @@
 // Package model holds the protocol behind the promise (fence, ledger, append,
-// commit: design, section 4) as a small machine whose every state is searched.
+// commit; internal/README.md, "The protocol behind the promise") as a small
+// machine whose every state is searched.
 // It is for readers and tests; the service does not know it.
 //
 // Two members share one partition with two intents. The gateway honours no key:
@@ -19,14 +20,15 @@
 //   - FencedOut: fenced by somebody while fencing; claim.fenceAndRead.
 //   - Marker: "the marker is written after EndTxn answers".
 //   - Read: "until the marker with our own producer id and epoch comes by";
-//     ledger.read, then writer.resume and writer.load. All intents are looked up
-//     right after the first reading, when least is known; Engine.begin.
-//   - Call: Engine.startNext, which does not look into the ledger again. A call
+//     ledger.read, then appender.resume and appender.load. All intents are looked up
+//     right after the first reading, when least is known; core.begin.
+//   - Call: core.start, which looks into the ledger once more. The model
+//     does not, so that it searches more than can happen. A call
 //     that is not answered is made again, which is no change of state.
 //   - Send, Append, Deliver: "plain idempotent batches", "the same bytes until
-//     acknowledged"; writers.dispatch, writer.judge, writer.landed. An answer may
+//     acknowledged"; appenders.dispatch, appender.judge, appender.landed. An answer may
 //     be late, be that to a repeat (DUPLICATE_SEQUENCE_NUMBER), or never come.
-//   - Refused: "INVALID_PRODUCER_EPOCH: ask the group"; writer.broken,
+//   - Refused: "INVALID_PRODUCER_EPOCH: ask the group"; appender.broken,
 //     claim.keepFence. RefusedBlind, FencedOutBlind: the group does not answer.
 //   - Renew: "fence again at least every 12 h"; claim.keepFence.
 //   - Commit: "with generation and member id"; member.commit.

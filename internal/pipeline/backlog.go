@@ -13,6 +13,7 @@ import (
 // loaded now: behind earlier ones of its key, or behind its merchant's lane.
 func (c *core) setAside(t *task, now time.Time) bool {
 	w, key := t.worker, t.rec.Key
+	// Behind earlier ones of its key, wherever those are: loaded now, it would overtake.
 	if far, ok := w.part.Far(key); ok && key != 0 {
 		c.putBehindLane(t, far.Behind.(*schedule.Backlog), now)
 		return true
@@ -141,6 +142,7 @@ func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
 		if t != nil {
 			t.takeTime(now)
 		} else {
+			// Its place is given back below all the same: nothing may wait for it.
 			c.todo.vanished = append(c.todo.vanished, place{w.claim.Partition(), r.offsets[i]})
 		}
 		if r.backlog != nil {

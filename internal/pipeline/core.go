@@ -122,6 +122,8 @@ func (c *core) arrive(t *task, now time.Time) bool {
 	if !c.hasRoom(w) {
 		return false
 	}
+	// Taken from here on: until it is loaded or remembered, which is under the same
+	// lock, no watermark is asked for.
 	w.part.Took(t.rec.Offset)
 	t.takeTime(now)
 	if t.dead != nil {
@@ -252,7 +254,7 @@ func (c *core) queue(t *task, now time.Time) {
 	c.enter(t, queued, now)
 	c.looks(t, t.class() == schedule.Last)
 	c.sched.Queue(&t.work, t.class(), now)
-	if t.work.Lane().IsPaced() {
+	if t.work.Lane().IsPaced() { // it must not fill the window, or others would not be read
 		c.yield(t)
 	}
 }
@@ -325,6 +327,8 @@ func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	if r.Late = lost || t.worker.closed; lost {
 		r.How = schedule.Unasked
 	}
+	// The scheduler is told in any case: what was learned of merchant and gateway is
+	// true, whoever owns the partition now.
 	c.sched.End(&t.work, r, now)
 	c.takeChanges()
 	switch d := d.(type) {
@@ -440,6 +444,7 @@ func (c *core) buryLater(t *task, why *event.Unreadable, now time.Time) (wait ti
 	}
 	t.dead = why
 	t.work.Own(nil)
+	// It has no lane: whether its merchant is on hold is nothing to a dead letter.
 	wait = c.cfg.Backoff.Delay(t.try.Repeats, c.chance())
 	t.try.Repeats++
 	c.backOff(t, wait, now)
@@ -460,6 +465,8 @@ func (c *core) finish(t *task, now time.Time) {
 	if !t.rec.IsPatient() {
 		c.leaveRoom(w, 1)
 	}
+	// Followers do not begin at once, but in takeTurns: a long chain of settled ones
+	// would be as deep a recursion.
 	byID, byKey := w.part.Settle(&t.rec)
 	t.release()
 	tell(w.room)

@@ -9,7 +9,7 @@ import (
 	"paylink/internal/pipeline"
 )
 
-// TestEveryAnswerHasItsEnd is section 5 of the design through the engine: a
+// TestEveryAnswerHasItsEnd is "Gateway behaviour → what we do" (internal/README.md) through the engine: a
 // script of answers, the calls that it leads to, and the outcome.
 func TestEveryAnswerHasItsEnd(t *testing.T) {
 	gaveUp := func(attempts int, mayExist bool) *payment.Failed {

@@ -69,7 +69,8 @@ func (c *Config) terms(m payment.MerchantID) Terms {
 //
 // Run waits for all of them: the tick, which pumps when only time has passed;
 // callers, publications, burials and readings, which it counts. serve runs in a
-// goroutine of the source, and waits for the one that minds its claim.
+// goroutine of the source, and waits for the one that minds its claim. The table
+// of all goroutines, and the order of locks, are in internal/README.md.
 //
 // # Locks
 //
@@ -127,6 +128,7 @@ func (e *Engine) Run(ctx context.Context, source Source) error {
 		e.tick(stop)
 	}()
 	err := source.Run(ctx, e.serve)
+	// In this order: the tick may give work, and work may give calls.
 	close(stop)
 	<-ticking
 	e.work.Wait()
@@ -162,6 +164,8 @@ func (e *Engine) decide(event func(c *core, now time.Time)) *todo {
 	e.core.pump(now)
 	e.timer.Reset(max(0, e.core.wake(now).Sub(now)))
 	d := e.core.take()
+	// Counted while the lock is held, so that Run cannot see none left between the
+	// decision and its doing.
 	e.work.Add(d.goroutines())
 	return d
 }

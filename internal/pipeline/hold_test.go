@@ -113,7 +113,7 @@ func TestTimeOnHoldDoesNotCountForGivingUp(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		l.gate.otherwise = wrongSecret
 		_, p, _ := l.one()
-		for i := range 100 { // some of them parked
+		for i := range 100 { // some of them in the backlog
 			p.emit(fmt.Sprint("k", i%50), of("1", fmt.Sprint("i-", i)))
 		}
 		after(12 * time.Hour)
@@ -317,7 +317,7 @@ func TestParkedIntentsExpireOnHoldInTime(t *testing.T) {
 		}
 		after(10 * time.Second)
 		if n := m.Lanes()[0].Backlog; n < 300 {
-			t.Fatalf("%d are parked, want most", n)
+			t.Fatalf("%d are in the backlog, want most", n)
 		}
 		after(20 * time.Minute)
 		same(t, "outcomes after 20 min", len(p.order()), 100)
@@ -350,13 +350,13 @@ func TestWhatNeedsNoCallWaitsForNoHold(t *testing.T) {
 			after(time.Second)
 		}
 		if n := m.Lanes()[0].Backlog; n == 0 {
-			t.Fatal("nothing is parked")
+			t.Fatal("nothing is in the backlog")
 		}
 		p.emit("", `{"intent_id":"broken","merchant_id":"1"}`)
 		after(time.Second)
 		p.emit("a", `{"intent_id":"broken-too","merchant_id":"1"}`)
 		conflict := p.emit("b", intent("known", `"merchant_id":"1"`, `"currency":"USD"`))
-		for _, key := range []string{"k0", "k79"} { // loaded, parked
+		for _, key := range []string{"k0", "k79"} { // loaded, in the backlog
 			p.emit(key, `{"intent_id":"behind-`+key+`","merchant_id":"1"}`)
 		}
 		after(time.Second)

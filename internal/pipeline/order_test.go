@@ -287,7 +287,7 @@ func TestWhatExpiresSoonestOvertakesABacklog(t *testing.T) {
 				}
 				after(200 * time.Millisecond)
 				if n := m.Lanes()[0].Backlog; n < 100 {
-					t.Fatalf("%d are parked, want most", n)
+					t.Fatalf("%d are in the backlog, want most", n)
 				}
 				for i := range 5 {
 					p.emit("", intent(fmt.Sprint("urgent-", i), expires(20*time.Second)))

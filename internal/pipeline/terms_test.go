@@ -59,7 +59,7 @@ func TestRemovedMerchantIsNotCalled(t *testing.T) {
 			after(time.Second)
 		}
 		if n := m.Lanes()[0].Backlog; n == 0 {
-			t.Fatal("nothing is parked")
+			t.Fatal("nothing is in the backlog")
 		}
 		s.merchants = s.merchants[1:]
 		m.Renew(everybody)

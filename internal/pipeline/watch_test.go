@@ -119,13 +119,13 @@ func TestStateShowsWhatHappens(t *testing.T) {
 		after(time.Second)
 		s := m.State()
 		if s.InFlight != 1 || s.BackingOff != 1 || len(s.Partitions) != 2 || len(s.Lanes) != 1 {
-			t.Fatalf("State = %+v; want one in flight, one waiting, two desks, one lane", s)
+			t.Fatalf("State = %+v; want one in flight, one waiting, two partitions, one lane", s)
 		}
 		if d := s.Partitions[1]; d.Partition != 1 || d.Watermark != 1 || d.Unfinished != 3 || d.Active != 1 || d.Draining {
-			t.Errorf("desk = %+v; want watermark 1, 3 unfinished, 1 active", d)
+			t.Errorf("partition = %+v; want watermark 1, 3 unfinished, 1 active", d)
 		}
 		if d := s.Partitions[0]; d.Partition != 0 || d.Unfinished != 0 || d.Watermark != -1 {
-			t.Errorf("desk = %+v; want nothing there yet", d)
+			t.Errorf("partition = %+v; want nothing there yet", d)
 		}
 		if len(s.Recent) != 1 || s.Recent[0].Intent != "done" || s.Recent[0].Merchant != "540001" {
 			t.Errorf("recent = %+v; want done", s.Recent)
@@ -136,7 +136,7 @@ func TestStateShowsWhatHappens(t *testing.T) {
 		c.drain()
 		after(0)
 		if d := m.State().Partitions[1]; !d.Draining {
-			t.Errorf("desk = %+v; want it draining", d)
+			t.Errorf("partition = %+v; want it draining", d)
 		}
 	})
 }

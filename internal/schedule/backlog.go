@@ -228,6 +228,7 @@ func (b *Backlog) Read(r Room, now time.Time) (out []Entry) {
 	}
 	b.sift(b.patient, now)
 	b.sift(b.hasty, now)
+	// Half empty first: many records in one read cost little more than one.
 	if most := b.mayLoad(r); b.going() <= most/2 {
 		for b.patient.Len()+b.hasty.Len() > 0 && len(out) < most-b.going() {
 			h := b.first()

@@ -53,6 +53,7 @@ func (p *Endpoint) judge(began, now time.Time, how How) {
 		}
 		return
 	}
+	// A refusal is an answer: it shows that the gateway works.
 	failed := how == Unanswered
 	p.breaker.Done(began, now, failed)
 	p.adaptive.Done(now, now.Sub(began), !failed)

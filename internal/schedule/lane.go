@@ -187,6 +187,7 @@ const (
 // schedule sets when the lane has to be looked at next: when it may call, or when
 // the time of some of its work is up.
 func (l *Lane) schedule(now time.Time) {
+	// What waits for its last look is left out: its time is up already.
 	l.next = l.mayCall(now)
 	for _, c := range []Class{First, Again} {
 		if q := l.queues[c]; q.Len() > 0 {
@@ -200,6 +201,8 @@ func (l *Lane) mayCall(now time.Time) time.Time {
 	if l.gone {
 		return now // only to settle what is queued
 	}
+	// Never, and not now: it is woken when there is room (makeWay). Otherwise every
+	// event would look at every lane that waits for the same thing.
 	if l.crowded {
 		return now.Add(never)
 	}

@@ -57,6 +57,8 @@ type Step struct {
 // Next returns what is to be done now. Ask until it is Nothing; then Wake says
 // when to ask again, unless something changes before.
 func (s *Scheduler) Next(now time.Time) Step {
+	// First what backs off: once its wait is over it joins its lane, and may be what
+	// must be settled soonest there.
 	if step := s.nextWaiting(now); step.Kind != Nothing {
 		return step
 	}
@@ -67,6 +69,7 @@ func (s *Scheduler) Next(now time.Time) Step {
 				return step
 			}
 		}
+		// Room at an endpoint may have been given to a lane that made no call of it.
 		if !s.releaseAll(now) {
 			return s.rest(now)
 		}
@@ -162,6 +165,8 @@ func (s *Scheduler) nextOf(l *Lane, now time.Time) Step {
 		s.crowd(l, now)
 		return Step{}
 	}
+	// Only now the one that is next is chosen: what comes in while the lane waits for
+	// its pace may have to be settled sooner.
 	w := l.head(now)
 	s.takeOut(w, now)
 	if w.hasExpired(now) { // by a wall clock that was wrong when its turn was reckoned
@@ -348,6 +353,7 @@ type Result struct {
 
 // End says how a call ended.
 func (s *Scheduler) End(w *Work, r Result, now time.Time) {
+	// The endpoint is that of when the call began: the lane may have moved since.
 	c, l := w.call, w.lane
 	w.call = call{}
 	s.inFlight--
@@ -395,6 +401,8 @@ func (s *Scheduler) lookedUp(l *Lane, r Result, denied bool, now time.Time) {
 // denied takes in an Init that was refused for our credentials or set-up.
 func (s *Scheduler) denied(w *Work, probe bool, r Result, now time.Time) {
 	l := w.lane
+	// w.denied is one more than the proofs there were when it was refused first, so
+	// that zero can say: never.
 	alone := w.denied > 0 && l.proofs >= w.denied // others were accepted since it was refused first
 	if w.denied == 0 {
 		w.denied = l.proofs + 1
