@@ -43,7 +43,6 @@ func (n fenceNote) fenced(producer int64, now time.Time) fenceNote {
 }
 
 // latest is a time that the last fence was not made after.
-func (n fenceNote) latest() time.Time { return n.due.Add(time.Second - fencePace) } // a note holds whole seconds
 
 // String is the note as metadata: "fence <producer id> <due, Unix seconds>".
 func (n fenceNote) String() string {

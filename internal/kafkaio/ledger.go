@@ -68,7 +68,7 @@ type ledger struct {
 	reading   chan struct{} // has a token in it while somebody reads on; guards next, first, empty
 	next      int64         // offset to read on from; -1: not begun
 	first     bool          // the oldest batch that exists is still to be seen
-	empty     time.Time     // when we found that the partition had never held anything; zero: it had
+	empty     time.Time     // when it was found that the partition had never held anything, until held is told; zero: it had
 
 	mu     sync.RWMutex
 	known  answered
@@ -218,20 +218,23 @@ func (l *ledger) forgotten() {
 	})
 }
 
-// held is told of the fence that was made here last. If the partition was found,
-// after that, never to have held anything, the topic was made again in between.
+// held is told of the fence that was made here last, as it was known when the
+// ledger's beginning was fixed. Who notes a fence has seen its marker. If the
+// partition was then found never to have held anything, it was made again.
 func (l *ledger) held(ctx context.Context, last fenceNote) error {
 	if err := l.lock(ctx); err != nil {
 		return err
 	}
 	defer l.unlock()
-	if last.producer < 0 || !last.latest().Before(l.empty) {
+	found := l.empty
+	l.empty = time.Time{} // what is noted from now on came after it
+	if last.producer < 0 || found.IsZero() {
 		return nil
 	}
 	l.mu.Lock()
-	news := l.reach.Before(l.empty)
+	news := l.reach.Before(found)
 	if news {
-		l.reach = l.empty
+		l.reach = found
 	}
 	l.mu.Unlock()
 	if news {
