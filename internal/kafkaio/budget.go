@@ -42,8 +42,6 @@ func (n fenceNote) fenced(producer int64, now time.Time) fenceNote {
 	return fenceNote{producer: producer, due: due.Add(fencePace)}
 }
 
-// latest is a time that the last fence was not made after.
-
 // String is the note as metadata: "fence <producer id> <due, Unix seconds>".
 func (n fenceNote) String() string {
 	return fmt.Sprintf("fence %d %d", n.producer, n.due.Unix())

@@ -146,6 +146,19 @@ func (a *admin) metadata(ctx context.Context, topics []string) (*kafka.MetadataR
 
 // create makes topics and reports which of them are new.
 func (a *admin) create(ctx context.Context, configs []kafka.TopicConfig) (map[string]bool, error) {
+	for try := 1; ; try++ {
+		created, err := a.createOnce(ctx, configs)
+		// The controller has moved, and the metadata at hand do not know yet.
+		if !errors.Is(err, kafka.NotController) || try == mostTries || !kafkaio.Sleep(ctx, 250*time.Millisecond) {
+			return created, err
+		}
+	}
+}
+
+// mostTries is how often a request to the controller is sent that has moved.
+const mostTries = 20
+
+func (a *admin) createOnce(ctx context.Context, configs []kafka.TopicConfig) (map[string]bool, error) {
 	res, err := a.client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: configs})
 	if err != nil {
 		return nil, fmt.Errorf("create topics: %w", err)
