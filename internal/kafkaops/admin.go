@@ -274,7 +274,7 @@ func stateOf(t kafka.Topic, settings map[string]string) TopicState {
 }
 
 // needs is how many of so many replicas must be in sync, so that a partition takes
-// anything. More than there are, brokers do not ask for (tried on 3.9 and 4.3).
+// anything. More than there are, brokers do not ask for (tried on 4.3.1).
 func (s TopicState) needs(replicas int) int {
 	minISR, _ := strconv.Atoi(s.Settings[setMinISR])
 	return min(minISR, replicas)

@@ -193,8 +193,8 @@ func (c *checker) copies(about string, s TopicState) {
 	minISR, _ := strconv.Atoi(s.Settings[setMinISR])
 	switch {
 	case minISR > s.Replicas:
-		c.warn(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: brokers ask for all of them, older ones (before "+
-			"3.7) take nothing", minISR, s.Replicas), "lower the one or raise the other")
+		c.warn(about, fmt.Sprintf("min.insync.replicas is %d with %d replicas: brokers of 4.3 ask for all of them, "+
+			"older ones may take nothing", minISR, s.Replicas), "lower the one or raise the other")
 	case c.nodes >= 3 && minISR < 2 && s.Name == c.cfg.Topics.Outcomes:
 		c.fail(about, "min.insync.replicas is less than 2: an acknowledged outcome may die with one broker, and its intent "+
 			"be answered twice", "set it to 2, with 3 replicas")

@@ -292,8 +292,7 @@ func TestCheckFindsBrokerSettings(t *testing.T) {
 }
 
 // TestCheckSaysWhichRightIsMissing: those of deploy/rights.md suffice, and without
-// one of them check names it in one line. The same on a real Kafka is in
-// internal/service.
+// one of them check names it in one line.
 func TestCheckSaysWhichRightIsMissing(t *testing.T) {
 	acl := func(resource kmsg.ACLResourceType, name string, op kmsg.ACLOperation) kfake.ACL {
 		pattern := kmsg.ACLResourcePatternTypeLiteral

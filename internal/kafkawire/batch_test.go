@@ -189,6 +189,17 @@ func TestPiecesOfABatchAreLeft(t *testing.T) {
 	}
 }
 
+// TestOldFormatsAreNotCorrupt: they are intact, and said to be what they are.
+func TestOldFormatsAreNotCorrupt(t *testing.T) {
+	for magic := range byte(2) {
+		set := reference(t, 1000, codecs[0].codec, samples(5))
+		set[16] = magic
+		if _, _, err := collect(set); !errors.Is(err, kafkawire.ErrOldFormat) || errors.Is(err, kafkawire.ErrCorrupt) {
+			t.Errorf("format %d: %v, want ErrOldFormat", magic, err)
+		}
+	}
+}
+
 func TestCorruptBatchesStopTheReading(t *testing.T) {
 	flip := func(at int) func([]byte) []byte {
 		return func(b []byte) []byte { b[at] ^= 0x40; return b }
@@ -201,7 +212,7 @@ func TestCorruptBatchesStopTheReading(t *testing.T) {
 		"a bit of a record":         flip(100)(good()),
 		"a bit of the checksum":     flip(18)(good()),
 		"a bit of the producer id":  flip(45)(good()),
-		"format v1":                 append(good()[:16], append([]byte{1}, good()[17:]...)...),
+		"format v3":                 append(good()[:16], append([]byte{3}, good()[17:]...)...),
 		"a length below the header": func() []byte { b := good(); copy(b[8:], []byte{0, 0, 0, 48}); return b }(),
 		"a negative length":         func() []byte { b := good(); copy(b[8:], []byte{0xff, 0xff, 0xff, 0xf0}); return b }(),
 		"more records than offsets": good(func(b *kmsg.RecordBatch) { b.NumRecords = 6 }),

@@ -13,6 +13,10 @@ import (
 // checksum promise. Reading must stop there: skipping would lose records.
 var ErrCorrupt = errors.New("corrupt record batch")
 
+// ErrOldFormat says that records are in message format 0 or 1, of Kafka before 0.11.
+// They are intact, and not read: Kafka 4 cannot serve them either.
+var ErrOldFormat = errors.New("records are in an old message format")
+
 // errPartial says that the rest of a record set is a piece of a batch, as a
 // broker sends when the asked size ends within one.
 var errPartial = errors.New("partial batch")
@@ -85,6 +89,9 @@ func batchLen(set []byte) (int, error) {
 	}
 	be := binary.BigEndian
 	base, size := int64(be.Uint64(set)), int64(int32(be.Uint32(set[8:])))
+	if set[16] < 2 {
+		return 0, fmt.Errorf("%w at offset %d: v%d, want v2", ErrOldFormat, base, set[16])
+	}
 	if set[16] != 2 {
 		return 0, fmt.Errorf("%w at offset %d: record format v%d is not v2", ErrCorrupt, base, set[16])
 	}
