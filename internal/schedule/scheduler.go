@@ -183,7 +183,7 @@ func (s *Scheduler) timeUp(w *Work, now time.Time) (Why, bool) {
 		w.by = now.Add(s.cfg.GiveUpAfter)
 		return "", false
 	}
-	if !w.ExpiresAt.IsZero() && !now.Before(w.ExpiresAt) {
+	if w.hasExpired(now) {
 		return payment.Expired, true
 	}
 	held := w.lane.hold.heldSince(w.At, now)
