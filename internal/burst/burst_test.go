@@ -3,6 +3,7 @@ package burst_test
 import (
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,16 +13,24 @@ import (
 
 func TestABurstIsWrittenOnceAndThenCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var got []string
+		write := func(line string) {
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, line)
+		}
 		l := burst.New(2)
 		say := func(key string, times int) {
 			for range times {
-				l.Say(key, func() { got = append(got, key) }, func(more int) { got = append(got, fmt.Sprint(key, "+", more)) })
+				l.Say(key, func() { write(key) }, func(more int) { write(fmt.Sprint(key, "+", more)) })
 			}
 		}
 		want := func(when string, lines ...string) {
 			t.Helper()
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(got, lines) {
 				t.Errorf("%s: lines %q, want %q", when, got, lines)
 			}
@@ -41,7 +50,7 @@ func TestABurstIsWrittenOnceAndThenCounted(t *testing.T) {
 		want("flushed", "a", "a", "a+3")
 		time.Sleep(2 * burst.Length)
 		want("after that")
-		l.Sum("s", func() { got = append(got, "s") }, func() { got = append(got, "sum") })
+		l.Sum("s", func() { write("s") }, func() { write("sum") })
 		time.Sleep(burst.Length + time.Millisecond)
 		want("summed up in any case", "s", "sum")
 	})
