@@ -70,7 +70,7 @@ func TestBombsAreBuriedByReference(t *testing.T) {
 		t.Skip("it packs gigabytes")
 	}
 	labWith(t, devstack.DefaultTopics(3), func(l *lab) {
-		bombs, intents := l.bombs(devstack.Intents, 10)
+		bombs, intents := l.bombs(devstack.Intents, bombsEach)
 		took := allocated()
 		m := l.start("a")
 		l.judge(intents)
@@ -105,7 +105,7 @@ func TestBombsInTheLedger(t *testing.T) {
 	labWith(t, devstack.DefaultTopics(3), func(l *lab) {
 		l.emit(0, 30)
 		l.serveOnce(30)
-		l.bombs(devstack.Outcomes, 2)
+		l.bombs(devstack.Outcomes, (bombsEach+4)/5)
 		took := allocated()
 		l.emit(0, 30) // once more
 		l.emit(30, 30)
