@@ -304,7 +304,7 @@ func (d *drawing) ofBrokers() fault {
 	return f
 }
 
-// unkindnesses are what the gateway does at its worst (design, section 5), but for
+// unkindnesses are what the gateway does at its worst (internal/README.md, what the gateway does), but for
 // a lookup that denies a payment that exists: after it nobody can tell the truth.
 var unkindnesses = []string{
 	"cut-before", "500-before", "html", "html:404", "429", "429:3s", "429-date:2s", "credentials", "error:9999", "error:11005", "signed-error:11005", "signed-error:9999",
