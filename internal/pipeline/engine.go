@@ -36,9 +36,9 @@ type Config struct {
 	Log        logrus.FieldLogger
 	Registerer prometheus.Registerer
 
-	Terms func(payment.MerchantID) Terms // nil: no limits
-	Hosts func() int                     // how many hosts the terms name; nil: not known
-	Scope pace.Scope
+	Terms     func(payment.MerchantID) Terms // nil: no limits
+	Endpoints func() int                     // how many endpoints the terms name; nil: not known
+	Scope     pace.Scope
 	// Partitions tells how many partitions of the intent topic the group gave out,
 	// of which ours are some. It is asked before calls are started, and must answer
 	// from memory. Nil: ours are all.

@@ -172,8 +172,8 @@ func TestTheGatewayIsProbedWhoeverWasLost(t *testing.T) {
 			inLab(t, 1, func(l *lab) {
 				l.gate.otherwise = func(payment.Intent, bool) answer { return unsent }
 				m, p, c := l.one(func(c *pipeline.Config) {
-					c.Terms = func(payment.MerchantID) pipeline.Terms { return pipeline.Terms{Host: "gateway"} }
-					c.Hosts = func() int { return 1 }
+					c.Terms = func(payment.MerchantID) pipeline.Terms { return pipeline.Terms{Endpoint: "gateway"} }
+					c.Endpoints = func() int { return 1 }
 				})
 				for i := range 20 {
 					p.emit("", intent(fmt.Sprint("i-", i)))
@@ -403,7 +403,7 @@ func TestAGatewayIsProbedByWhoeverIsThere(t *testing.T) {
 			}
 			return ok
 		}
-		m := l.start(func(c *pipeline.Config) { c.Hosts = func() int { return 1 } })
+		m := l.start(func(c *pipeline.Config) { c.Endpoints = func() int { return 1 } })
 		gone := m.source.take(0)
 		m.source.take(1)
 		for i := range 20 {

@@ -24,8 +24,8 @@ func expires(d time.Duration) string {
 // rated gives every merchant a rate, at a gateway of which there is one.
 func rated(r pace.Rate) func(*pipeline.Config) {
 	return func(c *pipeline.Config) {
-		c.Terms = func(payment.MerchantID) pipeline.Terms { return pipeline.Terms{Rate: r, Host: "gateway"} }
-		c.Hosts = func() int { return 1 }
+		c.Terms = func(payment.MerchantID) pipeline.Terms { return pipeline.Terms{Rate: r, Endpoint: "gateway"} }
+		c.Endpoints = func() int { return 1 }
 		c.Partitions = func() int { return 1 }
 	}
 }
@@ -207,7 +207,7 @@ func TestFailingMerchantDelaysNobodyElse(t *testing.T) {
 			return ok
 		}
 		m := l.start(func(c *pipeline.Config) { // a gateway of its own: hosts fail as a whole
-			c.Terms = func(id payment.MerchantID) pipeline.Terms { return pipeline.Terms{Host: string(id)} }
+			c.Terms = func(id payment.MerchantID) pipeline.Terms { return pipeline.Terms{Endpoint: string(id)} }
 		})
 		p, _ := l.topic.parts[0], m.source.take(0)
 		for i := range 5000 {
@@ -232,7 +232,7 @@ func TestAMerchantOnHoldShowsThatTheGatewayIsBack(t *testing.T) {
 			}
 			return wrongSecret(in, find)
 		}
-		m, p, _ := l.one(func(c *pipeline.Config) { c.Hosts = func() int { return 1 } })
+		m, p, _ := l.one(func(c *pipeline.Config) { c.Endpoints = func() int { return 1 } })
 		p.emit("", of("1", "held"))
 		after(5 * time.Second)
 		l.gate.mu.Lock()

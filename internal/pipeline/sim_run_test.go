@@ -141,7 +141,7 @@ func simulate(p *simPlan) *simHistory {
 	s.answered, s.callsOf, s.payments = make([]simAnswered, ids), make([]int, ids), make([]int64, ids)
 	s.h.ids = ids
 	for _, m := range p.world.merchants {
-		s.rates[m.id] = Terms{Rate: m.rate, Host: m.host}
+		s.rates[m.id] = Terms{Rate: m.rate, Endpoint: m.host}
 	}
 	for i := range p.world.members {
 		m := &simMember{s: s, number: i, cutIn: map[int]int{}}

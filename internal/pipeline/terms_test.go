@@ -28,7 +28,7 @@ func (s *shop) terms(c *pipeline.Config) {
 		if !s.knows(m) {
 			return pipeline.Terms{}
 		}
-		return pipeline.Terms{Rate: s.rate, Host: "gateway"}
+		return pipeline.Terms{Rate: s.rate, Endpoint: "gateway"}
 	}
 }
 

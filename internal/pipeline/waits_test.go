@@ -129,7 +129,7 @@ func TestWhyItWaits(t *testing.T) {
 			why{"busy", 0, untold, 0, ""}, "i-1", why{"busy", time.Second, untold, 0, ""}},
 		"busy by what the process may": {func(c *pipeline.Config) {
 			c.Concurrency = 1
-			c.Terms = func(m payment.MerchantID) pipeline.Terms { return pipeline.Terms{Host: string(m)} }
+			c.Terms = func(m payment.MerchantID) pipeline.Terms { return pipeline.Terms{Endpoint: string(m)} }
 		}, func(l *lab, _ *member) {
 			l.gate.opens["other"] = []answer{ok.slow(time.Minute)}
 			l.topic.parts[0].emit("", of("2", "other"))

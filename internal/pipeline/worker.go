@@ -246,10 +246,10 @@ func (e *Engine) awaitGateway(w *worker) {
 // isDown reports whether no gateway at all can be called: then nothing is fetched
 // either.
 func (e *Engine) isDown() bool {
-	if e.cfg.Hosts == nil {
+	if e.cfg.Endpoints == nil {
 		return false
 	}
-	all := e.cfg.Hosts()
+	all := e.cfg.Endpoints()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.core.sched.IsDown(all, time.Now())

@@ -12,7 +12,7 @@ import (
 // backlogOf is the backlog of a merchant that is called once in a second, with so
 // much work loaded: 32 is what its lane keeps loaded.
 func backlogOf(st *story, loaded int) *schedule.Backlog {
-	l := st.s.Bind("slow", schedule.Terms{Rate: perSecond(1), Host: "gateway"}, false, st.now)
+	l := st.s.Bind("slow", schedule.Terms{Rate: perSecond(1), Endpoint: "gateway"}, false, st.now)
 	b := schedule.NewBacklog(l)
 	for range loaded {
 		b.Load(100)

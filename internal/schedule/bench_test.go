@@ -18,7 +18,7 @@ func BenchmarkCall(b *testing.B) {
 			s.Share([]int32{0}, 1, 1, noon)
 			now, lanes := noon, make([]*schedule.Lane, merchants)
 			for i := range lanes {
-				lanes[i] = s.Bind(payment.MerchantID(fmt.Sprint(i)), schedule.Terms{Host: "gateway"}, false, now)
+				lanes[i] = s.Bind(payment.MerchantID(fmt.Sprint(i)), schedule.Terms{Endpoint: "gateway"}, false, now)
 			}
 			works := make([]schedule.Work, 1000)
 			queue := func(i int, w *schedule.Work) {

@@ -125,7 +125,7 @@ func TestDeadlinesAreOfTheWallClock(t *testing.T) {
 
 func TestQueuedDeadlinesAreOfTheWallClock(t *testing.T) {
 	c := beginClocked(t, 10)
-	c.s.Bind("1", schedule.Terms{Rate: perSecond(1), Host: "gateway"}, false, c.story.now)
+	c.s.Bind("1", schedule.Terms{Rate: perSecond(1), Endpoint: "gateway"}, false, c.story.now)
 	c.s.Share(nil, 1, 0, c.story.now) // nothing is called
 	c.expiring("1", "a", 30*time.Minute)
 	c.wantRun(10 * time.Minute)
@@ -145,7 +145,7 @@ func TestTheClockIsSetBackOnHold(t *testing.T) {
 
 func TestAPaceGoesOnAfterTheClockIsSetBack(t *testing.T) {
 	c := beginClocked(t, 10)
-	c.s.Bind("1", schedule.Terms{Rate: perSecond(1), Host: "gateway"}, false, c.story.now)
+	c.s.Bind("1", schedule.Terms{Rate: perSecond(1), Endpoint: "gateway"}, false, c.story.now)
 	c.queue("1", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
 	n := len(c.run(3 * time.Second))
 	c.set(-time.Hour)

@@ -54,8 +54,8 @@ func moment(deadline, now time.Time) time.Time { return now.Add(deadline.Sub(now
 // Terms are what the calls of a merchant are bound to. The zero Terms are those
 // of a merchant that is not configured, or not any more.
 type Terms struct {
-	Rate pace.Rate // all replicas together; zero: no limit
-	Host string    // of the gateway: merchants of one host share its fate
+	Rate     pace.Rate // all replicas together; zero: no limit
+	Endpoint string    // the host of the gateway: its merchants share its fate
 }
 
 // A Config says what a Scheduler works with.

@@ -43,7 +43,7 @@ func TestAGatewayThatFailsBroadlyIsProbed(t *testing.T) {
 
 func TestAGatewayThatIsDownConcernsNoOther(t *testing.T) {
 	st := begin(t, 10)
-	st.s.Bind("2", schedule.Terms{Host: "another gateway"}, false, st.now)
+	st.s.Bind("2", schedule.Terms{Endpoint: "another gateway"}, false, st.now)
 	st.breakDown()
 	st.queue("1", "a")
 	st.queue("2", "b")
@@ -78,7 +78,7 @@ func TestDown(t *testing.T) {
 	if !down(1) {
 		t.Error("not down after a probe that failed")
 	}
-	st.s.Bind("2", schedule.Terms{Host: "another gateway"}, false, st.now)
+	st.s.Bind("2", schedule.Terms{Endpoint: "another gateway"}, false, st.now)
 	if down(2) {
 		t.Error("down, and one of two gateways works")
 	}
@@ -127,7 +127,7 @@ func (st *story) slowDown() {
 
 func TestLanesWaitForACallOfAFullGatewayToEnd(t *testing.T) {
 	st := begin(t, 8)
-	st.s.Bind("other", schedule.Terms{Host: "another gateway"}, false, st.now)
+	st.s.Bind("other", schedule.Terms{Endpoint: "another gateway"}, false, st.now)
 	st.slowDown()
 	st.queue("1", "a1", "a2", "a3", "a4", "a5", "a6")
 	st.want("start a1", "start a2", "start a3", "start a4")

@@ -31,7 +31,7 @@ func TestWhatMustBeSettledFirstGoesFirst(t *testing.T) {
 
 func TestMerchantsDoNotWaitForEachOther(t *testing.T) {
 	st := begin(t, 10)
-	st.s.Bind("slow", schedule.Terms{Rate: pace.Rate{Events: 1, Per: time.Hour}, Host: "gateway"}, false, st.now)
+	st.s.Bind("slow", schedule.Terms{Rate: pace.Rate{Events: 1, Per: time.Hour}, Endpoint: "gateway"}, false, st.now)
 	for i := range 100 {
 		st.queue("slow", fmt.Sprint("slow ", i))
 	}
@@ -43,7 +43,7 @@ func TestNothingBeforeItsTurn(t *testing.T) {
 	for _, rate := range []pace.Rate{perSecond(1), perSecond(40), {Events: 1, Per: 1500 * time.Millisecond}, {Events: 2, Per: time.Minute}} {
 		t.Run(rate.String(), func(t *testing.T) {
 			st := begin(t, 1000)
-			st.s.Bind("1", schedule.Terms{Rate: rate, Host: "gateway"}, false, st.now)
+			st.s.Bind("1", schedule.Terms{Rate: rate, Endpoint: "gateway"}, false, st.now)
 			const calls = 50
 			for i := range calls {
 				st.queue("1", fmt.Sprint(i))
@@ -78,7 +78,7 @@ func TestNothingBeforeItsTurn(t *testing.T) {
 
 func TestNoShareNoCall(t *testing.T) {
 	st := begin(t, 10)
-	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Host: "gateway"}, false, st.now)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Endpoint: "gateway"}, false, st.now)
 	st.s.Share(nil, 4, 0, st.now)
 	st.queue("1", "a")
 	st.expiring("1", "b", time.Minute)
@@ -110,7 +110,7 @@ func (st *story) failing(m payment.MerchantID) {
 func TestRepeatsHaveABudgetWhileTheGatewayFails(t *testing.T) {
 	for _, failing := range []bool{false, true} {
 		st := begin(t, 1000)
-		st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Host: "gateway"}, false, st.now)
+		st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Endpoint: "gateway"}, false, st.now)
 		st.pass(time.Second)
 		if failing {
 			st.failing("1")
@@ -145,7 +145,7 @@ func TestRepeatsHaveABudgetWhileTheGatewayFails(t *testing.T) {
 
 func TestRepeatsGoOnWhereThereIsNothingElse(t *testing.T) {
 	st := begin(t, 1000)
-	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Host: "gateway"}, false, st.now)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Endpoint: "gateway"}, false, st.now)
 	st.pass(time.Second)
 	st.failing("1")
 	for i := range 5 {
@@ -160,7 +160,7 @@ func TestRepeatsGoOnWhereThereIsNothingElse(t *testing.T) {
 // is overdue does not.
 func TestOverdueIsSeenBehindALastLook(t *testing.T) {
 	st := begin(t, 10)
-	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Host: "gateway"}, false, st.now)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Endpoint: "gateway"}, false, st.now)
 	st.s.Share(nil, 1, 0, st.now) // its turn never comes
 	st.expiring("1", "looks", time.Second)
 	st.expiring("1", "a", 2*time.Second)
@@ -252,7 +252,7 @@ func TestTimeUp(t *testing.T) {
 
 func TestWhatIsPublishedIsNeverOverdue(t *testing.T) {
 	st := begin(t, 10)
-	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Host: "gateway"}, false, st.now)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Endpoint: "gateway"}, false, st.now)
 	st.s.Share(nil, 1, 0, st.now)
 	w := st.make("1", "a")
 	w.Endless, w.ExpiresAt = true, noon.Add(time.Minute)
@@ -276,7 +276,7 @@ func TestOverdueIsSettledWhileThereIsNoRoomForCalls(t *testing.T) {
 			st.want("start a", "start b")
 		}},
 		{"calls to two gateways", func(st *story) {
-			st.s.Bind("other", schedule.Terms{Host: "another gateway"}, false, st.now)
+			st.s.Bind("other", schedule.Terms{Endpoint: "another gateway"}, false, st.now)
 			st.queue("other", "a")
 			st.queue("1", "b", "more")
 			st.want("start a", "start b")
@@ -378,7 +378,7 @@ func TestQueuedIsAllThatStandsInALane(t *testing.T) {
 // TestLastLooksTakeATenthOfTheRate, and go only when nothing else may.
 func TestLastLooksTakeATenthOfTheRate(t *testing.T) {
 	st := begin(t, 1000)
-	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Host: "gateway"}, false, st.now)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(10), Endpoint: "gateway"}, false, st.now)
 	st.pass(time.Second)
 	for i := range 30 {
 		st.s.Queue(st.make("1", fmt.Sprint("looks ", i)), schedule.Last, st.now)

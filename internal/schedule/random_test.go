@@ -90,7 +90,7 @@ func (c *chaos) lane(m payment.MerchantID) *schedule.Lane {
 	if l := c.s.Lane(m); l != nil {
 		return l
 	}
-	return c.s.Bind(m, schedule.Terms{Host: "a"}, false, c.now)
+	return c.s.Bind(m, schedule.Terms{Endpoint: "a"}, false, c.now)
 }
 
 // newWork makes work of a record that is young, old, or of the future.
@@ -153,7 +153,7 @@ func (c *chaos) bind(m payment.MerchantID) {
 	c.gone[m] = c.IntN(4) == 0
 	t := schedule.Terms{}
 	if !c.gone[m] {
-		t.Host = string(rune('a' + c.IntN(2)))
+		t.Endpoint = string(rune('a' + c.IntN(2)))
 		t.Rate = []pace.Rate{{}, perSecond(1), perSecond(50), {Events: 1, Per: time.Minute}}[c.IntN(4)]
 	}
 	c.note("bind %s to %+v, gone %v", m, t, c.gone[m])

@@ -45,7 +45,7 @@ func (st *story) lane(m payment.MerchantID) *schedule.Lane {
 	if l := st.s.Lane(m); l != nil {
 		return l
 	}
-	return st.s.Bind(m, schedule.Terms{Host: "gateway"}, false, st.now)
+	return st.s.Bind(m, schedule.Terms{Endpoint: "gateway"}, false, st.now)
 }
 
 // make gives a merchant new work, of a record of now.

@@ -27,7 +27,7 @@ func (s *Scheduler) Bind(m payment.MerchantID, t Terms, gone bool, now time.Time
 	if l.gone = gone; gone {
 		s.moveTo(newEndpoint("", 1), l) // nobody's: it counts neither as up nor as down
 	} else {
-		s.moveTo(s.endpoint(t.Host), l)
+		s.moveTo(s.endpoint(t.Endpoint), l)
 	}
 	switch {
 	case t.Rate == (pace.Rate{}):

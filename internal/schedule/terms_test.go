@@ -29,7 +29,7 @@ func TestTheWorkOfAMerchantThatIsGoneIsDismissed(t *testing.T) {
 	st.wantChanges()
 	st.queue("1", "late")
 	st.want("dismiss late")
-	st.s.Bind("1", schedule.Terms{Host: "gateway"}, false, st.now) // it is back
+	st.s.Bind("1", schedule.Terms{Endpoint: "gateway"}, false, st.now) // it is back
 	st.end("b", answered)
 	st.queue("1", "after all")
 	st.want("start after all")
@@ -39,7 +39,7 @@ func TestAGatewayThatNobodyHasIsForgotten(t *testing.T) {
 	st := begin(t, 10)
 	st.queue("1", "a", "b")
 	st.want("start a", "start b")
-	st.s.Bind("1", schedule.Terms{Host: "new gateway"}, false, st.now)
+	st.s.Bind("1", schedule.Terms{Endpoint: "new gateway"}, false, st.now)
 	st.s.Rebound(st.now)
 	if c := st.wantChanges(schedule.EndpointGone); len(c) == 1 && c[0].Endpoint != "gateway" {
 		t.Errorf("%q is gone, want gateway", c[0].Endpoint)
@@ -66,16 +66,16 @@ func TestAMovedMerchantDoesNotWaitForItsOldGateway(t *testing.T) {
 	st.want("start a", "start b", "start c", "start d")
 	st.queue("2", "moves")
 	st.want()
-	st.s.Bind("2", schedule.Terms{Host: "new gateway"}, false, st.now)
+	st.s.Bind("2", schedule.Terms{Endpoint: "new gateway"}, false, st.now)
 	st.want("start moves")
 }
 
 func TestALimitThatIsLiftedHoldsNothingBack(t *testing.T) {
 	st := begin(t, 10)
-	st.s.Bind("1", schedule.Terms{Rate: perSecond(1), Host: "gateway"}, false, st.now)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(1), Endpoint: "gateway"}, false, st.now)
 	st.queue("1", "a", "b", "c")
 	st.want()
-	st.s.Bind("1", schedule.Terms{Host: "gateway"}, false, st.now)
+	st.s.Bind("1", schedule.Terms{Endpoint: "gateway"}, false, st.now)
 	st.want("start a", "start b", "start c")
 }
 
@@ -86,7 +86,7 @@ func TestOnlySlowMerchantsArePaced(t *testing.T) {
 		paced bool
 	}{{0, false}, {1, true}, {40, true}, {1000, false}}
 	for _, tt := range tests {
-		terms := schedule.Terms{Host: "gateway"}
+		terms := schedule.Terms{Endpoint: "gateway"}
 		if tt.rate > 0 {
 			terms.Rate = perSecond(tt.rate)
 		}

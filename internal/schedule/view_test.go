@@ -27,7 +27,7 @@ func TestViewSaysWhyALaneWaits(t *testing.T) {
 			st.s.BackOff(st.make("1", "a"), schedule.Again, time.Minute, st.now)
 		}, schedule.Wait{State: "backing off", Since: since, Until: noon.Add(time.Minute)}, "a"},
 		{"no share", func(st *story) {
-			st.s.Bind("1", schedule.Terms{Rate: perSecond(1), Host: "gateway"}, false, st.now)
+			st.s.Bind("1", schedule.Terms{Rate: perSecond(1), Endpoint: "gateway"}, false, st.now)
 			st.s.Share(nil, 1, 0, st.now)
 			st.queue("1", "a")
 		}, schedule.Wait{State: "paced", Since: since}, "a"},
@@ -65,7 +65,7 @@ func TestViewSaysWhyALaneWaits(t *testing.T) {
 
 func TestAPacedLaneIsReckonedWith(t *testing.T) {
 	st := begin(t, 10)
-	l := st.s.Bind("1", schedule.Terms{Rate: perSecond(1), Host: "gateway"}, false, st.now)
+	l := st.s.Bind("1", schedule.Terms{Rate: perSecond(1), Endpoint: "gateway"}, false, st.now)
 	st.queue("1", "a", "b", "c")
 	v := st.s.View(l, func(*schedule.Work) time.Time { return noon }, st.now)
 	if v.Wait.State != "paced" || v.Rate != "1/s" || v.Queued != 3 || !v.NextCall.Equal(v.Wait.Until) {

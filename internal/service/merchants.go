@@ -41,8 +41,8 @@ func (ms *merchants) find(id payment.MerchantID) (config.Merchant, bool) {
 // gateways are the hosts of the merchants' gateways.
 func (ms *merchants) gateways() []string { return ms.current.Load().hosts }
 
-// hosts is how many there are.
-func (ms *merchants) hosts() int { return len(ms.gateways()) }
+// endpoints is how many there are.
+func (ms *merchants) endpoints() int { return len(ms.gateways()) }
 
 // merchant is what the gateway client asks for.
 func (ms *merchants) merchant(id payment.MerchantID) (payment.Merchant, bool) {
@@ -74,7 +74,7 @@ func (ms *merchants) terms(id payment.MerchantID) pipeline.Terms {
 	if !ok {
 		return pipeline.Terms{} // never called: the decoder does not know it either
 	}
-	return pipeline.Terms{Rate: m.Rate, Host: hostOf(m.GatewayURL)}
+	return pipeline.Terms{Rate: m.Rate, Endpoint: hostOf(m.GatewayURL)}
 }
 
 func hostOf(gateway string) string {

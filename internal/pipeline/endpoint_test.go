@@ -19,11 +19,11 @@ func TestOnlyGatewaysInForceCount(t *testing.T) {
 		m, p, _ := l.one(func(c *pipeline.Config) {
 			c.Terms = func(m payment.MerchantID) pipeline.Terms {
 				if m == "540001" {
-					return pipeline.Terms{Host: name}
+					return pipeline.Terms{Endpoint: name}
 				}
 				return pipeline.Terms{}
 			}
-			c.Hosts = func() int { return 1 }
+			c.Endpoints = func() int { return 1 }
 		})
 		p.emit("", `{"intent_id":"broken","merchant_id":"7"}`)
 		p.emit("", intent("first"))
