@@ -48,6 +48,7 @@ type claim struct {
 
 	// Of the goroutine of run, which has written them before it calls serve.
 	resumed bool  // the group had committed an offset before us
+	ours    bool  // that offset was committed by this service: a tool that sets it back leaves no note
 	fresh   int64 // the topic's end when the claim began
 
 	mu       sync.Mutex
@@ -175,8 +176,10 @@ func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
 	if err != nil {
 		return 0, fenceNote{}, err
 	}
+	note, from := parseNote(got.Metadata), c.start(got.CommittedOffset, has)
 	c.resumed, c.fresh = got.CommittedOffset >= 0, has.last
-	return c.start(got.CommittedOffset, has), parseNote(got.Metadata), nil
+	c.ours = note.producer >= 0 && from == got.CommittedOffset
+	return from, note, nil
 }
 
 // waits tells, once per burst, what a claim that is not served yet waits for.
@@ -403,6 +406,9 @@ func (c *claim) Reach() time.Time { return c.ledger.reachTime() }
 
 // Fresh implements pipeline.Claim.
 func (c *claim) Fresh() int64 { return c.fresh }
+
+// Continues implements [pipeline.Claim].
+func (c *claim) Continues() bool { return c.ours }
 
 // Live implements pipeline.Claim.
 func (c *claim) Live() bool { return c.ctx.Err() == nil && c.s.lease.live() }

@@ -67,6 +67,7 @@ func (f *flood) Run(_ context.Context, serve func(pipeline.Claim)) error { serve
 func (f *flood) Partition() int32                                        { return 0 }
 func (f *flood) Reach() time.Time                                        { return time.Time{} }
 func (f *flood) Fresh() int64                                            { return 0 }
+func (f *flood) Continues() bool                                         { return true }
 func (f *flood) Live() bool                                              { return true }
 func (f *flood) Draining() <-chan struct{}                               { return f.done }
 func (f *flood) Lost() <-chan struct{}                                   { return nil }

@@ -117,6 +117,7 @@ type inFlight struct {
 func (c *claim) Partition() int32          { return c.p.number }
 func (c *claim) Reach() time.Time          { return c.reach }
 func (c *claim) Fresh() int64              { return c.fresh }
+func (c *claim) Continues() bool           { return !c.p.wasReset }
 func (c *claim) Draining() <-chan struct{} { return c.draining }
 func (c *claim) Lost() <-chan struct{}     { return c.gone }
 

@@ -317,3 +317,29 @@ func TestAPaymentOfAnotherIsNotPublished(t *testing.T) {
 		}
 	})
 }
+
+// TestWithoutATimeOnlyAResetMakesARecordTooOld: what an owner before us had not
+// settled is called, or called again, whatever its record's time. After a reset of
+// the offsets it may be of any age, and the ledger reaches back only so far.
+func TestWithoutATimeOnlyAResetMakesARecordTooOld(t *testing.T) {
+	for _, reset := range []bool{false, true} {
+		inLab(t, 1, func(l *lab) {
+			m := l.start()
+			m.source.kind = func(c *claim) { c.reach = time.Now().Add(-time.Hour) }
+			p := l.topic.parts[0]
+			p.wasReset = reset
+			p.emitAt(time.UnixMilli(-1), "", intent("timeless"))
+			p.emit("", intent("other"))
+			p.emitAt(time.UnixMilli(-1), "", intent("behind"))
+			m.source.take(0)
+			l.settles(time.Minute)
+			want := map[int64]string{}
+			if reset {
+				want[0] = "too_old"
+			}
+			same(t, fmt.Sprint("dead letters, reset ", reset), p.reasons(), want)
+			l.created(p, "other", 1)
+			l.created(p, "behind", 1) // it is younger than the one before it
+		})
+	}
+}

@@ -67,6 +67,11 @@ type Claim interface {
 	// nobody else can have called the gateway for them.
 	Fresh() int64
 
+	// Continues reports whether the claim goes on where an owner before it left off.
+	// Where it does not, a tool may have set the offsets back, and records may be of
+	// any age.
+	Continues() bool
+
 	// Append publishes an outcome. done is called exactly once, not from within
 	// Append: with nil when the outcome is durable on all in-sync replicas and
 	// in the ledger; with ErrAnswered when the ledger turns out to hold another

@@ -67,6 +67,7 @@ type simClaim struct {
 func (c *simClaim) Partition() int32 { return c.part.number }
 func (c *simClaim) Reach() time.Time { return c.reach }
 func (c *simClaim) Fresh() int64     { return c.fresh }
+func (c *simClaim) Continues() bool  { return true }
 func (c *simClaim) Live() bool       { return !c.lost && c.s.now < c.m.lease }
 
 // Look looks into what every older owner published, and what this one was told is

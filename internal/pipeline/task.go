@@ -82,13 +82,15 @@ func (t *task) needsCall() bool {
 
 // isTooOld reports whether the task's record may be older than answered intents are
 // known. Where its own time says nothing, the newest time before it in the log does:
-// it was appended later. What came after the claim began is new in any case.
+// it was appended later. What came after the claim began is new in any case, and so is
+// what an owner before us had not settled, unless the offsets were set back since.
 func (t *task) isTooOld() bool {
 	reach := t.worker.claim.Reach()
 	if !t.timeless {
 		return t.msg.Time.Before(reach)
 	}
-	return !reach.IsZero() && t.rec.Offset < t.worker.claim.Fresh() && t.worker.newest.Before(reach)
+	claim := t.worker.claim
+	return !reach.IsZero() && !claim.Continues() && t.rec.Offset < claim.Fresh() && t.worker.newest.Before(reach)
 }
 
 // isInherited reports whether an owner of the partition before us may have called

@@ -35,6 +35,7 @@ type partition struct {
 	answered  map[payment.IntentID]event.Digest
 	buried    map[int64]bool // offsets
 	committed int64
+	wasReset  bool      // a tool has set the committed offset
 	claim     *claim    // who has it; nil: nobody
 	stopped   time.Time // when a claim on it last was told to stop
 }
