@@ -61,6 +61,7 @@ func Run(t *testing.T, in func(t *testing.T, f func(*testing.T)), open func(t *t
 		{"a claim that drains finishes", drainingFinishes},
 		{"the next owner knows everything", nextOwnerKnows},
 		{"Fresh divides what came before from what came after", freshDivides},
+		{"Continues after an owner of ours", continues},
 		{"Reach is the zero time while nothing was forgotten", reaches},
 		{"methods may be called concurrently", concurrently},
 	} {
@@ -585,6 +586,17 @@ func freshDivides(t *testing.T, b Bench) {
 			}
 		}
 	})
+}
+
+// continues says nothing of the first claim: a body may know that there was none.
+func continues(t *testing.T, b Bench) {
+	b.emit(2)
+	b.serve(t, func(c pipeline.Claim, _ func()) {
+		recs, _ := poll(t, c, 2)
+		same(t, "Append", appended(t, c, answer(t, c, recs[0])), nil)
+		c.Commit(recs[0].Offset + 1)
+	})
+	b.serve(t, func(c pipeline.Claim, _ func()) { same(t, "Continues", c.Continues(), true) })
 }
 
 func reaches(t *testing.T, b Bench) {
