@@ -37,12 +37,7 @@ func (c *core) setAside(t *task, now time.Time) bool {
 
 // arrival is what a backlog needs to know of a task.
 func (c *core) arrival(t *task) schedule.Arrival {
-	by := t.work.At.Add(c.cfg.GiveUpAfter)
-	a := schedule.Arrival{By: by, Inherited: t.isInherited()}
-	if x := t.work.ExpiresAt; !x.IsZero() && x.Before(by) {
-		a.By, a.Hasty = x, true
-	}
-	return a
+	return t.work.Arrival(t.isInherited(), c.cfg.GiveUpAfter)
 }
 
 // putBehindLane puts a task into its merchant's backlog. Records of one key keep

@@ -16,7 +16,7 @@ import (
 // merchants, an attempt per intent. It takes an event and the time, changes its
 // state, and notes in its todo what has to be done. It makes no call, starts no
 // goroutine, logs nothing and waits for nothing; what it asks of a claim (Look,
-// Reach, Fresh, Live) is answered from memory.
+// Reach, Fresh, Continues, Live) is answered from memory.
 //
 // A core belongs to its Engine's lock.
 type core struct {

@@ -121,6 +121,12 @@ type Arrival struct {
 	Inherited bool      // an owner before us may have called for it
 }
 
+// Arrival is what a backlog needs to know of work that has just been taken in.
+func (w *Work) Arrival(inherited bool, giveUp time.Duration) Arrival {
+	by := deadline(w.At, w.ExpiresAt, giveUp)
+	return Arrival{By: by, Hasty: by.Before(w.At.Add(giveUp)), Inherited: inherited}
+}
+
 // Admits reports whether work that has just arrived is to be loaded.
 func (b *Backlog) Admits(r Room, a Arrival, now time.Time) bool {
 	switch {
