@@ -38,10 +38,13 @@ func TestStateFollowsAPartitionThroughItsLife(t *testing.T) {
 		l.emit(0, 20)
 		coordinator := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.CoordinatorLoadInProgress, Count: -1})
 		leader := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: devstack.Outcomes, Err: kerr.NotLeaderForPartition, Count: -1})
-		m := l.start("a")
-		if is := m.source.State(); is.Membership.Joined || is.Membership.Live || len(is.Partitions) != 0 {
-			t.Errorf("at the start: %+v, want no member", is)
+		l.adjust = func(s *kafkaio.Source) { // before it runs
+			if is := s.State(); is.Membership.Joined || is.Membership.Live || len(is.Partitions) != 0 {
+				t.Errorf("at the start: %+v, want no member", is)
+			}
 		}
+		m := l.start("a")
+		l.adjust = nil
 		m.inState(t, kafkaio.Fencing, 2)
 		coordinator.Remove()
 		m.inState(t, kafkaio.Loading, 2)
