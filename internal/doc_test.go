@@ -20,7 +20,7 @@ import (
 // into cmd/paylink.
 var product = []string{
 	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "budget", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
-	"reconcile", "console", "burst", "telemetry", "config", "service", "registry",
+	"facts", "tell", "reconcile", "replay", "console", "burst", "telemetry", "config", "service", "registry",
 }
 
 // laptop is what serves laptops and tests only.
@@ -45,7 +45,10 @@ var rooms = map[string][]string{
 	"kafkaio":    {"payment", "event", "pipeline", "budget", "burst", "kafkawire"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
-	"reconcile":  {"payment", "event", "pipeline"},
+	"facts":      {"payment", "event"},
+	"tell":       {},
+	"reconcile":  {"payment", "event", "facts", "kafkaops"},
+	"replay":     {"payment", "event", "facts", "kafkaio", "kafkaops", "kafkawire"},
 	"console":    {},
 	"telemetry":  {},
 	"config":     {"payment", "pace"},
@@ -86,7 +89,7 @@ var unlinked = []string{
 
 // unread is what the service itself never enters, though the operator's verbs of
 // its binary may: it writes outcomes and reads none back.
-var unread = []string{"paylink/internal/event/outcomes"}
+var unread = []string{"paylink/internal/event/outcomes", "paylink/internal/facts"}
 
 // A pkg is what the test asks of go list: imports without those of tests.
 type pkg struct {

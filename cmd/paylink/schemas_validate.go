@@ -46,7 +46,7 @@ func schemasValidate(ctx context.Context, cfg config.SchemasValidate, w world) e
 		if cfg.Kind == "auto" && cfg.Topic == cfg.Topics.Outcomes {
 			v.kind = "outcome"
 		}
-		return v.validate(ctx, records(ctx, cfg))
+		return v.validate(ctx, recordsOf(ctx, cfg))
 	}
 	in := w.in
 	if cfg.Input != "-" {
@@ -60,8 +60,8 @@ func schemasValidate(ctx context.Context, cfg config.SchemasValidate, w world) e
 	return v.validate(ctx, func(do func(string, event.Message) error) error { return eachRecord(in, do) })
 }
 
-// records are those of a range of a topic.
-func records(ctx context.Context, cfg config.SchemasValidate) source {
+// recordsOf are those of a range of a topic.
+func recordsOf(ctx context.Context, cfg config.SchemasValidate) source {
 	r := kafkaops.Range{Topic: cfg.Topic, Partition: int32(cfg.Partition), From: kafkaops.Bound(cfg.Begin)}
 	if cfg.End != nil {
 		end := kafkaops.Bound(*cfg.End)
