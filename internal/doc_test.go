@@ -20,7 +20,7 @@ import (
 // into cmd/paylink.
 var product = []string{
 	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "budget", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
-	"facts", "tell", "reconcile", "replay", "console", "burst", "telemetry", "config", "service", "registry",
+	"facts", "tell", "explain", "reconcile", "replay", "console", "burst", "telemetry", "config", "service", "registry",
 }
 
 // laptop is what serves laptops and tests only.
@@ -47,6 +47,7 @@ var rooms = map[string][]string{
 	"finding":    {},
 	"facts":      {"payment", "event"},
 	"tell":       {},
+	"explain":    {"payment", "event", "facts", "kafkaops"},
 	"reconcile":  {"payment", "event", "facts", "kafkaops"},
 	"replay":     {"payment", "event", "facts", "kafkaio", "kafkaops", "kafkawire"},
 	"console":    {},

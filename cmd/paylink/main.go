@@ -35,10 +35,11 @@ type cli struct {
 		Create   config.TopicsCreate   `cmd:"" help:"Create the three topics with settings the promise can rest on. Topics that exist are left as they are, and compared."`
 		Describe config.TopicsDescribe `cmd:"" help:"Show the three topics: partitions, replicas, settings that matter."`
 	} `cmd:"" help:"Create or show the topics."`
-	Schemas schemasCmds  `cmd:"" help:"The contract as files, and what a schema registry has of it."`
-	Sign    config.Sign  `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
-	Ready   config.Ready `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
-	Version struct{}     `cmd:"" help:"Print the version."`
+	Explain config.Explain `cmd:"" help:"Tell the story of one intent, by its id, its order's or its payment's: what was emitted, what came of it, or why nothing has."`
+	Schemas schemasCmds    `cmd:"" help:"The contract as files, and what a schema registry has of it."`
+	Sign    config.Sign    `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
+	Ready   config.Ready   `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
+	Version struct{}       `cmd:"" help:"Print the version."`
 }
 
 // A world is what a command may touch beside the network.
@@ -129,6 +130,8 @@ func (c *cli) do(ctx context.Context, parsed *config.Parsed, args []string, w wo
 		return topicsCreate(ctx, c.Topics.Create, w)
 	case "topics describe":
 		return topicsDescribe(ctx, c.Topics.Describe, w)
+	case "explain":
+		return explainID(ctx, c.Explain, w)
 	case "sign":
 		return sign(c.Sign, w)
 	case "ready":

@@ -35,7 +35,7 @@ func sign(cfg config.Sign, w world) error {
 		Explain string `json:"explain,omitempty"`
 	}{Sig: freedompay.Sign(script, fields, cfg.Secret)}
 	if cfg.Explain {
-		out.Explain = explain(script, fields, cfg.Secret)
+		out.Explain = explained(script, fields, cfg.Secret)
 	}
 	enc := json.NewEncoder(w.out)
 	enc.SetEscapeHTML(false)
@@ -44,7 +44,7 @@ func sign(cfg config.Sign, w world) error {
 
 func verify(script string, fields []freedompay.Field, cfg config.Sign, w world) error {
 	if cfg.Explain {
-		fmt.Fprintln(w.out, explain(script, fields, cfg.Secret))
+		fmt.Fprintln(w.out, explained(script, fields, cfg.Secret))
 	}
 	has := false
 	for _, f := range fields {
@@ -60,8 +60,8 @@ func verify(script string, fields []freedompay.Field, cfg config.Sign, w world) 
 	return nil
 }
 
-// explain returns the string that is hashed, without the secret.
-func explain(script string, fields []freedompay.Field, secret payment.Secret) string {
+// explained returns the string that is hashed, without the secret.
+func explained(script string, fields []freedompay.Field, secret payment.Secret) string {
 	s := freedompay.Base(script, fields, "***")
 	if len(secret) >= 8 { // in case it was put among the fields, too
 		s = strings.ReplaceAll(s, secret.Reveal(), "***")

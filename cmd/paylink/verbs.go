@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"paylink/internal/config"
@@ -56,7 +57,17 @@ func (a *archive) spans(ctx context.Context, topic string) ([]kafkaops.Span, err
 		to := a.bound(a.cfg.End)
 		r.To = &to
 	}
-	return a.kafka.Spans(ctx, r)
+	spans, err := a.kafka.Spans(ctx, r)
+	return spans, kafkaops.Lacking(topic, err)
+}
+
+// stopped is the error of a verb that a signal has ended: what is left undone, and
+// how to go on. Any other error it returns as it is.
+func stopped(ctx context.Context, err error, undone, on string) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("stopped: %s; %s", undone, on)
 }
 
 func (a *archive) bound(w config.When) kafkaops.Bound {
@@ -84,4 +95,6 @@ func records(all ...[]kafkaops.Span) (n int64) {
 }
 
 // printer prints in the form of the settings.
-func (a *archive) printer(w world) *tell.Printer { return tell.NewPrinter(w.out, tell.Format(a.cfg.Output)) }
+func (a *archive) printer(w world) *tell.Printer {
+	return tell.NewPrinter(w.out, tell.Format(a.cfg.Output))
+}

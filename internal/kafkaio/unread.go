@@ -200,9 +200,12 @@ func Visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline
 
 // record copies r, so that one waiting record does not keep a whole fetch in memory.
 func record(r *kafkawire.Record, brokerTime bool) pipeline.Record {
-	out := pipeline.Record{Offset: r.Offset, Message: event.Message{
-		Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), BrokerTime: brokerTime, TooLarge: r.Beyond,
-	}}
+	return pipeline.Record{Offset: r.Offset, Message: MessageOf(r, brokerTime)}
+}
+
+// MessageOf returns a copy of a record as a message.
+func MessageOf(r *kafkawire.Record, brokerTime bool) event.Message {
+	out := event.Message{Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), BrokerTime: brokerTime, TooLarge: r.Beyond}
 	if r.Millis >= 0 { // -1: it has none
 		out.Time = time.UnixMilli(r.Millis)
 	}

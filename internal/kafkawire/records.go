@@ -124,6 +124,15 @@ func (b *Batch) Records(yield func(*Record) error, want ...string) error {
 	}
 }
 
+// Plain returns the bytes of all records, or nil if they are compressed, or not
+// here in whole.
+func (b *Batch) Plain() []byte {
+	if b.codec != 0 || b.cut {
+		return nil
+	}
+	return b.body
+}
+
 func (b *Batch) corrupt() error { return b.corruptBy(errFit) }
 
 func (b *Batch) corruptBy(err error) error {

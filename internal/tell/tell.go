@@ -37,6 +37,7 @@ type Printer struct {
 	table  *tabwriter.Writer
 	headed bool
 	rows   int
+	parts  int // that a table has behind it
 }
 
 // NewPrinter returns a Printer. Close ends it.
@@ -66,6 +67,9 @@ func (p *Printer) Row(row any) error {
 	names, cells := columns(row, p.format == Table)
 	if !p.headed {
 		p.headed = true
+		if p.parts > 0 {
+			fmt.Fprintln(p.out)
+		}
 		if err := p.cells(names); err != nil {
 			return err
 		}
@@ -89,7 +93,8 @@ func (p *Printer) Head(row any) error {
 	return p.cells(names)
 }
 
-// Summary prints the last line, and ends the output.
+// Summary prints the last line, and ends what came before it: rows that follow are
+// the next part, with a summary of their own.
 func (p *Printer) Summary(s Summary) error {
 	if err := p.Close(); err != nil {
 		return err
@@ -108,6 +113,7 @@ func (p *Printer) Summary(s Summary) error {
 			return err
 		}
 	}
+	p.headed, p.rows, p.parts = false, 0, p.parts+1
 	return nil
 }
 
