@@ -91,7 +91,11 @@ func (e *explaining) note(found *explain.Found) {
 	}
 	switch {
 	case len(found.Stories) == 0:
-		say("%s is no id of an intent, an order or a payment between %s and %s; --from earliest searches further back", e.cfg.ID, e.when(e.cfg.Begin, "the oldest record"), e.when(e.cfg.End, "now"))
+		hint := "; --from earliest searches further back"
+		if e.cfg.Begin.Earliest {
+			hint = ""
+		}
+		say("%s is no id of an intent, an order or a payment between %s and %s%s", e.cfg.ID, e.when(e.cfg.Begin, "the oldest record"), e.when(e.cfg.End, "now"), hint)
 	case found.Partition >= 0:
 		say("only partition %d was searched, that of the key; --everywhere searches all", found.Partition)
 	}

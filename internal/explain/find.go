@@ -56,11 +56,11 @@ const (
 // if nothing is there it goes through all, and if nothing is there either, it reads
 // every record in full.
 func (f *Finder) Find(ctx context.Context, q Question, in Range) (*Found, error) {
-	s := &search{Finder: f, q: q, all: in}
+	s := &search{Finder: f, q: q, all: in, unreadable: map[event.Place]string{}}
 	if !q.Everywhere && len(in.Intents) > 0 {
 		p := Partition([]byte(cmp.Or(q.Key, q.ID)), len(in.Intents))
 		found, err := s.through(ctx, fmt.Sprintf("searching partition %d", p), in.of([]int32{p}), p, false)
-		if err != nil || len(found.Stories) > 0 {
+		if err != nil || s.stands(p) {
 			return found, err
 		}
 	}
@@ -71,21 +71,35 @@ func (f *Finder) Find(ctx context.Context, q Question, in Range) (*Found, error)
 	return s.through(ctx, "reading every record", in, -1, true)
 }
 
-// of returns the part of the range in which intents of these partitions, and their
-// outcomes, stand. Dead letters are few, and looked through in all partitions.
-func (r Range) of(partitions []int32) Range {
-	out := Range{DeadLetters: r.DeadLetters}
-	seen := map[int32]bool{}
+// of returns the part of the range in which intents of these partitions stand, with
+// their outcomes and dead letters.
+func (r Range) of(partitions []int32) (out Range) {
 	for _, p := range partitions {
 		if int(p) < len(r.Intents) {
 			out.Intents = append(out.Intents, r.Intents[p])
 		}
-		if n := int32(len(r.Outcomes)); n > 0 && !seen[p%n] {
-			seen[p%n] = true
-			out.Outcomes = append(out.Outcomes, r.Outcomes[p%n])
-		}
+		out.Outcomes = with(out.Outcomes, r.Outcomes, p)
+		out.DeadLetters = with(out.DeadLetters, r.DeadLetters, p)
 	}
 	return out
+}
+
+// with adds the span that belongs to a partition of intents.
+func with(out, all []kafkaops.Span, p int32) []kafkaops.Span {
+	if len(all) == 0 || slices.Contains(out, all[int(p)%len(all)]) {
+		return out
+	}
+	return append(out, all[int(p)%len(all)])
+}
+
+// stands reports whether something that was found stands in a partition of intents.
+func (s *search) stands(p int32) bool {
+	for _, f := range s.facts {
+		if f.Kind == facts.Emitted && f.At.Partition == p || f.Source.Topic == s.Facts.Topics.Intents && f.Source.Partition == p {
+			return true
+		}
+	}
+	return false
 }
 
 // A search collects facts of the intents that the question means. Its lock guards
@@ -103,7 +117,7 @@ type search struct {
 
 // through searches a part of the range.
 func (s *search) through(ctx context.Context, what string, in Range, partition int32, thorough bool) (*Found, error) {
-	s.facts, s.by, s.unreadable = map[event.Place]facts.Fact{}, map[payment.IntentID]IDKind{}, map[event.Place]string{}
+	s.facts, s.by = map[event.Place]facts.Fact{}, map[payment.IntentID]IDKind{}
 	if err := s.collect(ctx, what, in, thorough); err != nil {
 		return nil, err
 	}

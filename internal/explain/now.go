@@ -83,7 +83,11 @@ func ago(now, then time.Time) string {
 	if then.IsZero() {
 		return "at a time that is not known"
 	}
-	return max(0, now.Sub(then)).Round(time.Second).String()
+	d := max(0, now.Sub(then))
+	if d >= 48*time.Hour {
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	}
+	return d.Round(time.Second).String()
 }
 
 func (g Progress) says(at event.Place) string {

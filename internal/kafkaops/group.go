@@ -58,6 +58,9 @@ func (r *Reader) committed(ctx context.Context, group, topic string) (map[int32]
 			break
 		}
 	}
+	if kafkaio.Code(err) == kafka.GroupIdNotFound {
+		return map[int32]int64{}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the offsets of the group %s: %w", group, err)
 	}
