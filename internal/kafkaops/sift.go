@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
@@ -117,7 +118,7 @@ func (w sifting) take(from int64, p *kafkawire.FetchPartitionResponse) (next int
 			return next, err
 		}
 		hidden := filter.Hides(b)
-		if !hidden && b.Last >= from && (b.Plain() == nil || w.let(b.Plain())) {
+		if !hidden && b.Last >= from && w.letsBatch(b) {
 			if err := w.batch(b, from); err != nil {
 				return next, err
 			}
@@ -125,6 +126,19 @@ func (w sifting) take(from int64, p *kafkawire.FetchPartitionResponse) (next int
 		next = max(next, b.Last+1)
 	}
 }
+
+// letsBatch looks at all records of a batch at once.
+func (w sifting) letsBatch(b *kafkawire.Batch) bool {
+	buf := bodies.Get().(*[maxBody]byte)
+	defer bodies.Put(buf)
+	body, ok := b.Body(buf[:])
+	return !ok || w.let(body)
+}
+
+// maxBody is how large a batch may be unpacked to be looked at as a whole.
+const maxBody = 2 << 20
+
+var bodies = sync.Pool{New: func() any { return new([maxBody]byte) }}
 
 // batch looks at the records of a batch one by one.
 func (w sifting) batch(b *kafkawire.Batch, from int64) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 
 	"github.com/segmentio/kafka-go/compress"
 )
@@ -124,13 +125,31 @@ func (b *Batch) Records(yield func(*Record) error, want ...string) error {
 	}
 }
 
-// Plain returns the bytes of all records, or nil if they are compressed, or not
-// here in whole.
-func (b *Batch) Plain() []byte {
-	if b.codec != 0 || b.cut {
-		return nil
+// Body returns the bytes of all records, one after the other. Compressed ones are
+// unpacked into buf, as far as they fit. False: they do not, or cannot be unpacked.
+func (b *Batch) Body(buf []byte) ([]byte, bool) {
+	if b.codec == 0 || b.cut {
+		return b.body, !b.cut
 	}
-	return b.body
+	rd, err := unpacker(b)
+	if err != nil {
+		return nil, false
+	}
+	defer rd.Close()
+	n, empty := 0, 0
+	for n < len(buf) && empty < 100 {
+		m, err := rd.Read(buf[n:])
+		n += m
+		switch {
+		case errors.Is(err, io.EOF):
+			return buf[:n], true
+		case err != nil:
+			return nil, false
+		case m == 0:
+			empty++
+		}
+	}
+	return nil, false
 }
 
 func (b *Batch) corrupt() error { return b.corruptBy(errFit) }
