@@ -17,6 +17,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"paylink/internal/config"
 )
 
 // The exit codes.
@@ -36,6 +38,8 @@ type cli struct {
 	Watch    watchCmd    `cmd:"" help:"Show outcomes and dead letters as they come."`
 	Bench    benchCmd    `cmd:"" help:"Measure the service: throughput, latency, CPU and allocations per intent."`
 
+	Completion completionCmd `cmd:"" help:"Print what makes a shell complete verbs, flags and their values: source <(paylink-dev completion bash)."`
+
 	Ready readyCmd `cmd:"" help:"Exit 0 if a page answers well: a health check for containers."`
 
 	BenchChild benchChildCmd `cmd:"" hidden:""`
@@ -47,7 +51,26 @@ type world struct {
 	out, err io.Writer
 }
 
+// A completionCmd prints a shell's script.
+type completionCmd struct {
+	config.Completion `embed:""`
+}
+
+// Run prints it.
+func (c completionCmd) Run(w world) error {
+	script, err := c.Script("paylink-dev")
+	fmt.Fprint(w.out, script)
+	return err
+}
+
 func main() {
+	if config.Completing() {
+		if err := config.Complete(&cli{}, "paylink-dev", os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "paylink-dev:", err)
+			os.Exit(exitFailure)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:], world{os.Stdin, os.Stdout, os.Stderr})

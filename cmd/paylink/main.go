@@ -35,11 +35,15 @@ type cli struct {
 		Create   config.TopicsCreate   `cmd:"" help:"Create the three topics with settings the promise can rest on. Topics that exist are left as they are, and compared."`
 		Describe config.TopicsDescribe `cmd:"" help:"Show the three topics: partitions, replicas, settings that matter."`
 	} `cmd:"" help:"Create or show the topics."`
+
 	Explain config.Explain `cmd:"" help:"Tell the story of one intent, by its id, its order's or its payment's: what was emitted, what came of it, or why nothing has."`
-	Schemas schemasCmds    `cmd:"" help:"The contract as files, and what a schema registry has of it."`
-	Sign    config.Sign    `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
-	Ready   config.Ready   `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
-	Version struct{}       `cmd:"" help:"Print the version."`
+
+	Schemas schemasCmds  `cmd:"" help:"The contract as files, and what a schema registry has of it."`
+	Sign    config.Sign  `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
+	Ready   config.Ready `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
+	Version struct{}     `cmd:"" help:"Print the version."`
+
+	Completion config.Completion `cmd:"" help:"Print what makes a shell complete verbs, flags and their values: source <(paylink completion bash)."`
 }
 
 // A world is what a command may touch beside the network.
@@ -52,6 +56,9 @@ type world struct {
 }
 
 func main() {
+	if config.Completing() {
+		os.Exit(exitCode(world{err: os.Stderr}, config.Complete(&cli{}, "paylink", os.Stdout)))
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2) // so that none is lost, however close they come
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -136,6 +143,10 @@ func (c *cli) do(ctx context.Context, parsed *config.Parsed, args []string, w wo
 		return sign(c.Sign, w)
 	case "ready":
 		return ready(ctx, c.Ready)
+	case "completion":
+		script, err := c.Completion.Script("paylink")
+		fmt.Fprint(w.out, script)
+		return err
 	case "version":
 		return version(w)
 	}

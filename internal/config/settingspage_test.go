@@ -19,7 +19,7 @@ import (
 const settingsPage = "../../deploy/settings.md"
 
 // commands are the settings of all commands, those of the service first.
-var commands = []any{Run{}, TopicsCreate{}, Check{}, TopicsDescribe{}, SchemasList{}, SchemasRegistry{}, SchemasShow{}, SchemasValidate{}, Sign{}, Ready{}}
+var commands = []any{Run{}, TopicsCreate{}, Check{}, TopicsDescribe{}, SchemasList{}, SchemasRegistry{}, SchemasShow{}, SchemasValidate{}, Sign{}, Ready{}, Explain{}, Completion{}}
 
 // tables collects rows of settings by group.
 type tables struct {
