@@ -18,10 +18,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"google.golang.org/protobuf/proto"
 
 	"paylink/internal/devstack"
 	"paylink/internal/event"
+	"paylink/internal/freedompay"
 	"paylink/internal/gatewaysim"
 	"paylink/internal/payment"
 	"paylink/internal/registry"
@@ -377,6 +381,36 @@ func TestExplainSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestExplainEndsWhileItReads: a signal comes in the middle of a fetch.
+func TestExplainEndsWhileItReads(t *testing.T) {
+	d := newDesk(t, 3)
+	d.fill()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	d.Broker.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cancel()
+		return nil, nil, false
+	})
+	code, out, errs := d.with(ctx, "explain", "--from", "earliest", "intent-1")
+	if code != exitFailure || errs != "paylink: stopped: not all of the range was searched; ask again; --key or a later --from leaves less to search\n" || out != "" {
+		t.Errorf("exit %d, %q %q; want one line that says how to go on", code, out, errs)
+	}
+}
+
+func TestExplainNamesAMissingRight(t *testing.T) {
+	for _, topic := range []string{devstack.Intents, devstack.Outcomes} {
+		for _, key := range []kmsg.Key{kmsg.Metadata, kmsg.ListOffsets, kmsg.Fetch} {
+			d := newDesk(t, 3)
+			d.fill()
+			d.Broker.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+			code, out, errs := d.do("explain", "--from", "earliest", "intent-1")
+			if code != exitFailure || !strings.HasPrefix(errs, "paylink: a right is missing: ") || !strings.HasSuffix(errs, " on topic "+topic+"\n") || strings.Count(errs, "\n") != 1 || out != "" {
+				t.Errorf("%s refused for %s: exit %d, %q %q; want one line that names the right", key.Name(), topic, code, out, errs)
+			}
+		}
+	}
+}
+
 func TestExplainAsksTheGateway(t *testing.T) {
 	d := newDesk(t, 3)
 	d.environ = append(d.environ, "PAYLINK_MERCHANT_SECRET="+canary, "PAYLINK_GATEWAY_URL="+d.Gateway.URL, "PAYLINK_GATEWAY_TIMEOUT=2s")
@@ -394,6 +428,20 @@ func TestExplainAsksTheGateway(t *testing.T) {
 	}
 	if out := ask(); !strings.Contains(out, "knows no payment of order order-1") {
 		t.Errorf("%s: want that nothing is known", out)
+	}
+	page := freedompay.New(freedompay.Config{Merchant: func(id payment.MerchantID) (payment.Merchant, bool) {
+		return payment.Merchant{ID: id, Secret: canary, GatewayURL: d.Gateway.URL}, true
+	}})
+	t.Cleanup(page.Close)
+	link, err := page.Open(t.Context(), payment.Intent{ID: "intent-1", Merchant: "540001", OrderID: "order-1", IdempotencyKey: "k", Amount: "900", Currency: "KZT", Params: []payment.Param{{Name: "description", Value: "d"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := ask()
+	for _, want := range []string{fmt.Sprintf(`payment %d of order order-1 is \"new\", 900`, link.PaymentID), "another payment than the link's, which is 5000000001", "Asked for was 1500.00 KZT"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%s: want %q", out, want)
+		}
 	}
 	d.Gateway.Sim.Down(gatewaysim.Disconnect)
 	if out := ask(); !strings.Contains(out, "gave no answer that counts") {

@@ -1,0 +1,138 @@
+package explain
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/quick"
+	"time"
+
+	"paylink/internal/devstack"
+	"paylink/internal/event"
+	"paylink/internal/facts"
+)
+
+// TestPartitionIsKafkas compares with the vectors of apache/kafka's UtilsTest, and
+// with where another client puts a record.
+func TestPartitionIsKafkas(t *testing.T) {
+	for key, want := range map[string]int32{
+		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536,
+		"a-little-bit-longer-string": -1486304829, "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107,
+	} {
+		if got := int32(murmur2([]byte(key))); got != want {
+			t.Errorf("murmur2(%q) = %d, want %d", key, got, want)
+		}
+	}
+	b, err := devstack.StartBroker(devstack.BrokerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	var messages []event.Message
+	for i := range 50 {
+		messages = append(messages, event.Message{Key: fmt.Appendf(nil, "order-%d", i*i)})
+	}
+	if err := b.Kafka().Emit(t.Context(), devstack.Intents, messages...); err != nil {
+		t.Fatal(err)
+	}
+	recs, err := b.Kafka().Read(t.Context(), devstack.Intents, devstack.ReadUncommitted)
+	if err != nil || len(recs) != len(messages) {
+		t.Fatal(len(recs), err)
+	}
+	for _, r := range recs {
+		if got := Partition(r.Key, 6); got != r.Partition {
+			t.Errorf("Partition(%q, 6) = %d, but it is in %d", r.Key, got, r.Partition)
+		}
+	}
+}
+
+// TestNeedlesMeetUsualEncoders: any text, as Go, Python, PHP and JavaScript write it.
+func TestNeedlesMeetUsualEncoders(t *testing.T) {
+	meets := func(text string) bool {
+		if text == "" || strings.ToValidUTF8(text, "") != text || strings.ContainsFunc(text, func(r rune) bool { return r < 0x20 || r == 0x7f || r == '\u2028' || r == '\u2029' }) {
+			return true // texts of one line
+		}
+		var n needles
+		n.of(text)
+		encoded, err := json.Marshal(map[string]string{"order_id": text})
+		var plain bytes.Buffer
+		enc := json.NewEncoder(&plain)
+		enc.SetEscapeHTML(false)
+		if err != nil || enc.Encode(text) != nil {
+			t.Fatal(err)
+		}
+		ascii := strings.Trim(plain.String(), "\n")
+		var python strings.Builder
+		for _, r := range ascii {
+			switch {
+			case r < 0x7f:
+				python.WriteRune(r)
+			case r <= 0xffff:
+				fmt.Fprintf(&python, `\u%04x`, r)
+			default:
+				fmt.Fprintf(&python, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
+			}
+		}
+		for _, form := range []string{text, string(encoded), ascii, python.String(), strings.ReplaceAll(python.String(), "/", `\/`)} {
+			if !n.holds([]byte(form)) {
+				t.Errorf("%q is not found in %s", text, form)
+				return false
+			}
+		}
+		return true
+	}
+	for _, text := range []string{"order-1", "2026/123", "заказ/1", `a"b\c`, "<&>", "😀", "日本"} {
+		meets(text)
+	}
+	if err := quick.Check(meets, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStoriesAreToldInTheOrderOfTime, whatever the clocks say of an outcome and the
+// record that it answers.
+func TestStoriesAreToldInTheOrderOfTime(t *testing.T) {
+	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	place := func(topic string, offset int64) event.Place { return event.Place{Topic: topic, Offset: offset} }
+	d1, d2 := event.Digest{1}, event.Digest{2}
+	emitted := func(offset int64, second int, d event.Digest) facts.Fact {
+		return facts.Fact{Kind: facts.Emitted, At: place("in", offset), Time: noon.Add(time.Duration(second) * time.Second), Intent: "i", Digest: d}
+	}
+	of := func(kind facts.Kind, offset, source int64, second int) facts.Fact {
+		return facts.Fact{Kind: kind, At: place(kind.String(), offset), Source: place("in", source), Time: noon.Add(time.Duration(second) * time.Second), Intent: "i", Digest: d1}
+	}
+	for _, tt := range []struct {
+		name  string
+		facts []facts.Fact
+		want  string
+	}{
+		{"nothing", nil, "=unknown"},
+		{"waiting", []facts.Fact{emitted(1, 0, d1)}, "emitted =waiting"},
+		{"the emitter's clock is ahead", []facts.Fact{of(facts.Created, 1, 1, 3), emitted(1, 60, d1)}, "emitted created =created"},
+		{"repeats and conflicts around it", []facts.Fact{emitted(3, 9, d1), emitted(1, 0, d1), of(facts.Failed, 1, 1, 5), emitted(2, 1, d2), emitted(4, 10, d2)},
+			"emitted conflict failed repeated conflict =failed"},
+		{"a conflict that waits", []facts.Fact{emitted(1, 0, d1), emitted(2, 1, d2)}, "emitted conflict =waiting"},
+		{"dead", []facts.Fact{emitted(1, 0, d1), of(facts.DeadLetter, 1, 1, 2)}, "emitted dead_letter =dead_letter"},
+		{"dead, and its record is gone", []facts.Fact{of(facts.DeadLetter, 1, 1, 2)}, "dead_letter =dead_letter"},
+		{"the second is dead", []facts.Fact{emitted(1, 0, d1), emitted(2, 1, d2), of(facts.DeadLetter, 1, 2, 2)}, "emitted conflict dead_letter =waiting"},
+		{"redriven", []facts.Fact{emitted(1, 0, d1), of(facts.DeadLetter, 1, 1, 2), emitted(5, 9, d1), of(facts.Created, 1, 5, 12)}, "emitted dead_letter emitted created =created"},
+		{"answered before the range", []facts.Fact{emitted(7, 9, d1), emitted(8, 9, d2), of(facts.Created, 1, 1, 0)}, "created repeated conflict =created"},
+	} {
+		s := Story{Intent: "i", facts: slices.Clone(tt.facts)}
+		s.sort()
+		var got []string
+		for _, e := range s.Events(nil) {
+			got = append(got, e.Event)
+		}
+		got = append(got, "="+s.State())
+		if g := strings.Join(got, " "); g != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, g, tt.want)
+		}
+		if (s.Pending() != nil) != (s.State() == Waiting) {
+			t.Errorf("%s: state %s, pending %v", tt.name, s.State(), s.Pending())
+		}
+	}
+}
