@@ -171,10 +171,12 @@ func cell(v reflect.Value) string {
 	case fmt.Stringer:
 		return x.String()
 	}
-	switch v.Kind() {
-	case reflect.String:
+	switch k := v.Kind(); {
+	case k == reflect.String:
 		return v.String()
-	case reflect.Map, reflect.Slice, reflect.Struct:
+	case (k == reflect.Map || k == reflect.Slice) && v.IsNil():
+		return ""
+	case k == reflect.Map || k == reflect.Slice || k == reflect.Struct:
 		b, err := json.Marshal(v.Interface())
 		if err != nil {
 			return err.Error()
