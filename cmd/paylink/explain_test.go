@@ -244,9 +244,15 @@ func TestExplainTellsEveryEventAndStateByEveryKindOfID(t *testing.T) {
 	d.tells("intent-1", "=unknown", "--merchant", "999")
 	d.tells("order-1", one, "--intent", "intent-1")
 
+	// By an order id that only the conflict has, the answer is found all the same.
+	at, m := d.emitted(2, 10, "order-x", intent("intent-x", "order-x", "1", ""))
+	d.settled(at, m, 11, created(5_000_000_002, 11))
+	d.emitted(2, 12, "order-x", intent("intent-x", "order-y", "1", ""))
+	d.tells("order-y", "emitted created conflict =created", "--key", "order-x")
+
 	// Two intents with one order id, each told with its own summary.
 	d.emitted(2, 20, "order-3", intent("intent-3a", "order-3", "1", ""))
-	at, m := d.emitted(2, 21, "order-3", intent("intent-3b", "order-3", "1", ""))
+	at, m = d.emitted(2, 21, "order-3", intent("intent-3b", "order-3", "1", ""))
 	d.settled(at, m, 22, created(5_000_000_003, 22))
 	d.tells("order-3", "emitted waiting =waiting emitted created =created")
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,19 +22,27 @@ import (
 )
 
 // BenchmarkKnownKey explains an intent whose key is known: the time is that of one
-// partition. EXPLAIN_RECORDS=833333 is what one of twelve has of ten million intents.
+// partition. EXPLAIN_RECORDS=833333 is
+// what one of twelve has of ten million intents; EXPLAIN_BROKERS names real brokers.
 func BenchmarkKnownKey(b *testing.B) {
 	n := 100_000
 	if s := os.Getenv("EXPLAIN_RECORDS"); s != "" {
 		n, _ = strconv.Atoi(s)
 	}
-	broker, err := devstack.StartBroker(devstack.BrokerOptions{Topics: devstack.DefaultTopics(1)})
-	if err != nil {
+	k := devstack.Kafka{Brokers: strings.FieldsFunc(os.Getenv("EXPLAIN_BROKERS"), func(r rune) bool { return r == ',' })}
+	if len(k.Brokers) == 0 {
+		broker, err := devstack.StartBroker(devstack.BrokerOptions{Topics: []devstack.Topic{}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer broker.Close()
+		k = broker.Kafka()
+	}
+	if err := k.CreateTopics(b.Context(), devstack.DefaultTopics(1)...); err != nil {
 		b.Fatal(err)
 	}
-	defer broker.Close()
-	size := fill(b, broker.Kafka(), n)
-	reader, err := kafkaops.NewReader(kafkaio.Connection{Brokers: broker.Addrs()}, devstack.Intents, devstack.Outcomes, devstack.DeadLetters)
+	size := fill(b, k, n)
+	reader, err := kafkaops.NewReader(kafkaio.Connection{Brokers: k.Brokers}, devstack.Intents, devstack.Outcomes, devstack.DeadLetters)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -159,7 +159,9 @@ func (s *search) collect(ctx context.Context, what string, in Range, thorough bo
 	return s.sift(ctx, "searching the dead letters", in.DeadLetters, asked, thorough)
 }
 
-// again looks for intents by their own ids, where they were found by another one.
+// again looks for intents by their own ids, where they were found by another one. It
+// leaves the outcomes out if each has one that was found by its order: a second one
+// with another order would be beyond what the service ever does.
 func (s *search) again(ctx context.Context, thorough bool) error {
 	var ids needles
 	partitions := map[int32]bool{}
@@ -178,7 +180,25 @@ func (s *search) again(ctx context.Context, thorough bool) error {
 		return nil
 	}
 	in := s.all.of(slices.Sorted(maps.Keys(partitions)))
+	if s.answered() {
+		in.Outcomes = nil
+	}
 	return s.sift(ctx, "searching for the intent", slices.Concat(in.Intents, in.Outcomes), ids, thorough)
+}
+
+// answered reports whether each intent has an outcome, and none was found by its
+// payment alone.
+func (s *search) answered() bool {
+	has := map[payment.IntentID]bool{}
+	for _, f := range s.facts {
+		has[f.Intent] = has[f.Intent] || f.Kind == facts.Created || f.Kind == facts.Failed
+	}
+	for id, by := range s.by {
+		if !has[id] || by&ByPayment != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // sift goes through spans, and takes what is meant.
