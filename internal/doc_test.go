@@ -50,7 +50,7 @@ var rooms = map[string][]string{
 	"reconcile":  {"payment", "event", "facts", "kafkaops"},
 	"replay":     {"payment", "event", "facts", "kafkaio", "kafkaops", "kafkawire"},
 	"console":    {},
-	"telemetry":  {},
+	"telemetry":  {"payment"},
 	"config":     {"payment", "pace"},
 	"registry":   {"payment", "event", "schemas"},
 	"service":    product,

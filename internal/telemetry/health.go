@@ -59,11 +59,14 @@ func (h *Health) Look() (ready bool, checks []Check) {
 // check and its reason as JSON.
 func (h *Health) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	ready, checks := h.Look()
-	status := http.StatusOK
-	if !ready {
-		status = http.StatusServiceUnavailable
+	writeJSON(w, status(ready), map[string]any{"ready": ready, "checks": checks})
+}
+
+func status(ready bool) int {
+	if ready {
+		return http.StatusOK
 	}
-	writeJSON(w, status, map[string]any{"ready": ready, "checks": checks})
+	return http.StatusServiceUnavailable
 }
 
 func live(w http.ResponseWriter, _ *http.Request) {
