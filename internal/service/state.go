@@ -26,6 +26,7 @@ func (s *service) addChecks() {
 	s.health.Add("rights", func() string { return strings.Join(s.source.State().Missing, "; ") })
 	s.health.Add("append", func() string { return blocked(s.source.State()) })
 	s.health.Add("ledger", func() string { return loading(s.source.State()) })
+	s.health.Note(func() string { return held(s.engine.Lanes()) })
 }
 
 // refused says why a broker does not let us in, as long as it does not. What is
@@ -48,6 +49,21 @@ func outside(m kafkaio.Membership) string {
 		why += fmt.Sprintf("; the last error, at %s UTC: %v", m.TroubleAt.UTC().Format(time.TimeOnly), m.Trouble)
 	}
 	return why
+}
+
+// held says which merchants are on hold. Others go on, so it is no reason against
+// readiness.
+func held(all []pipeline.Lane) string {
+	var who []string
+	for _, l := range all {
+		if l.OnHold {
+			who = append(who, string(l.Merchant))
+		}
+	}
+	if len(who) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("on hold, because the gateway rejects our credentials or set-up: merchant %s", some(who, 3))
 }
 
 // loading says how many partitions the group gave us that we do not work on yet,

@@ -25,6 +25,19 @@ func TestEachHoldIsAnAlarm(t *testing.T) {
 	}
 }
 
+func TestHoldsAreToldBesideReadiness(t *testing.T) {
+	for want, lanes := range map[string][]pipeline.Lane{
+		"": {{Merchant: "540001"}},
+		"on hold, because the gateway rejects our credentials or set-up: merchant 540002": {
+			{Merchant: "540001"}, {Merchant: "540002", OnHold: true},
+		},
+	} {
+		if got := held(lanes); got != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
+	}
+}
+
 func TestEachGatewayThatIsDownIsAnAlarm(t *testing.T) {
 	since := time.Unix(1, 0)
 	got := gatewaysDown([]pipeline.Gateway{{Name: "two", Down: true}, {Name: "three"}, {Name: "one", Down: true, Since: since}})

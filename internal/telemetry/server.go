@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/net/netutil"
+
+	"paylink/internal/pulse"
 )
 
 // Times of the admin server. No request of it takes long, so a client that
@@ -26,7 +28,8 @@ const (
 	closeTimeout = 3 * time.Second
 )
 
-// A Server is the admin server: /metrics, the probes /livez and /readyz, and what is
+// A Server is the admin server: /metrics, the probes /startupz, /livez and
+// /readyz, and what is
 // given as its page. All but the probes are behind its Guard.
 type Server struct {
 	listener net.Listener
@@ -38,6 +41,7 @@ type ServerConfig struct {
 	Addr    string // host:port; port 0: any free one
 	Metrics *prometheus.Registry
 	Health  *Health
+	Pulse   *pulse.Pulse // nil: /livez is always true
 	Page    http.Handler // everything else; nil: nothing
 	Guard   Guard        // zero: whoever reaches the address may look
 	Pprof   bool         // serve Go's profiles at /debug/pprof/
@@ -89,7 +93,8 @@ func (c ServerConfig) handler() http.Handler {
 		behind.Handle("/", c.Page)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", live)
+	mux.HandleFunc("GET /livez", live(c.Pulse))
+	mux.HandleFunc("GET /startupz", c.Health.serveStartup)
 	mux.Handle("GET /readyz", c.Guard.probe(c.Health))
 	mux.Handle("/", c.Guard.protect(behind))
 	return mux
