@@ -20,7 +20,7 @@ import (
 // into cmd/paylink.
 var product = []string{
 	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "budget", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
-	"facts", "tell", "explain", "reconcile", "replay", "console", "burst", "telemetry", "config", "service", "registry",
+	"facts", "tell", "explain", "reconcile", "replay", "console", "burst", "pulse", "telemetry", "config", "service", "registry",
 }
 
 // laptop is what serves laptops and tests only.
@@ -40,9 +40,9 @@ var rooms = map[string][]string{
 	"attempt":    {"payment"},
 	"budget":     {},
 	"burst":      {},
-	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "budget", "burst"},
+	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "budget", "burst", "pulse"},
 	"kafkawire":  {},
-	"kafkaio":    {"payment", "event", "pipeline", "budget", "burst", "kafkawire"},
+	"kafkaio":    {"payment", "event", "pipeline", "budget", "burst", "pulse", "kafkawire"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
 	"facts":      {"payment", "event"},
@@ -51,7 +51,8 @@ var rooms = map[string][]string{
 	"reconcile":  {"payment", "event", "facts", "kafkaops"},
 	"replay":     {"payment", "event", "facts", "kafkaio", "kafkaops", "kafkawire"},
 	"console":    {},
-	"telemetry":  {},
+	"pulse":      {},
+	"telemetry":  {"payment", "pulse"},
 	"config":     {"payment", "pace"},
 	"registry":   {"payment", "event", "schemas"},
 	"service":    product,

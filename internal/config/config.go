@@ -140,7 +140,14 @@ type Events struct {
 
 // Admin is where the service can be looked at.
 type Admin struct {
-	Addr string `name:"admin-addr" env:"PAYLINK_ADMIN_ADDR" default:"127.0.0.1:8080" help:"Address for /metrics, /livez, /readyz and the console at /. It has no login: keep it away from strangers. In a container: 0.0.0.0:8080."`
+	Addr      string         `name:"admin-addr" env:"PAYLINK_ADMIN_ADDR" default:"127.0.0.1:8080" help:"Address for /metrics, /livez, /readyz and the console at /. Without a token or client certificates anybody who reaches it can look: keep it away from strangers. In a container: 0.0.0.0:8080."`
+	Token     payment.Secret `name:"admin-token" env:"PAYLINK_ADMIN_TOKEN" help:"Bearer token that all but the probes must show (Authorization: Bearer …). Default: none."`
+	TokenFile string         `name:"admin-token-file" env:"PAYLINK_ADMIN_TOKEN_FILE" placeholder:"FILE" help:"File that holds the token; one newline at its end is dropped."`
+	CertFile  string         `name:"admin-tls-cert-file" env:"PAYLINK_ADMIN_TLS_CERT_FILE" placeholder:"FILE" help:"PEM certificate of the admin address, which then speaks https; goes with the key file. Both are read anew when they change. Default: http."`
+	KeyFile   string         `name:"admin-tls-key-file" env:"PAYLINK_ADMIN_TLS_KEY_FILE" placeholder:"FILE" help:"PEM private key of that certificate."`
+	ClientCA  string         `name:"admin-tls-client-ca-file" env:"PAYLINK_ADMIN_TLS_CLIENT_CA_FILE" placeholder:"FILE" help:"PEM certificates that sign those of clients: all but the probes then need a certificate, beside the token if there is one. Default: no certificate is asked for."`
+	Hosts     []string       `name:"admin-hosts" env:"PAYLINK_ADMIN_HOSTS" placeholder:"HOST,…" help:"Names that a request's Host may be, beside addresses, localhost and names without a dot; others are refused, so that no web page can read the console through its reader's browser."`
+	Profiles  bool           `name:"admin-pprof" env:"PAYLINK_ADMIN_PPROF" help:"Serve Go's profiles at /debug/pprof/. They show how the program runs, and none of its data."`
 }
 
 // Log is how the service speaks.
@@ -160,7 +167,8 @@ type Sign struct {
 
 // Ready is the settings of `paylink ready`.
 type Ready struct {
-	Admin Admin `embed:""`
+	Addr     string `name:"admin-addr" env:"PAYLINK_ADMIN_ADDR" default:"127.0.0.1:8080" help:"Admin address of the service."`
+	CertFile string `name:"admin-tls-cert-file" env:"PAYLINK_ADMIN_TLS_CERT_FILE" placeholder:"FILE" help:"If it is set, the admin address speaks https. As every probe, this one does not check whose certificate it is."`
 }
 
 // A File is the path of the YAML file with settings.

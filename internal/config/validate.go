@@ -153,7 +153,49 @@ func (r *Run) checkEvents() error {
 	return nil
 }
 
-func (r *Run) checkAdmin() error { return checkAddr("PAYLINK_ADMIN_ADDR", r.Admin.Addr, true) }
+func (r *Run) checkAdmin() error { return r.Admin.prepare() }
+
+func (a *Admin) prepare() (err error) {
+	if err := checkAddr("PAYLINK_ADMIN_ADDR", a.Addr, true); err != nil {
+		return err
+	}
+	if a.Token != "" || a.TokenFile != "" {
+		if a.Token, err = readSecret("PAYLINK_ADMIN_TOKEN", a.Token, a.TokenFile); err != nil {
+			return err
+		}
+		a.TokenFile = ""
+		if len(a.Token) < leastToken {
+			return problem("PAYLINK_ADMIN_TOKEN", "is %d characters long; write a random one of at least %d", len(a.Token), leastToken)
+		}
+	}
+	if a.ClientCA != "" && a.CertFile == "" {
+		return problem("PAYLINK_ADMIN_TLS_CERT_FILE", "is not set, but certificates of clients are asked for; give the server's own")
+	}
+	_, err = a.TLS()
+	return err
+}
+
+// leastToken keeps what can be guessed from being a token.
+const leastToken = 16
+
+// TLS returns what the admin address speaks; nil: plain http. It reads the files.
+func (a Admin) TLS() (*tls.Config, error) {
+	if a.CertFile == "" && a.KeyFile == "" {
+		return nil, nil
+	}
+	pair, err := readPair("PAYLINK_ADMIN_TLS_CERT_FILE", a.CertFile, a.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
+	if a.ClientCA != "" {
+		c.ClientAuth = tls.VerifyClientCertIfGiven // probes have none; telemetry insists for the rest
+		if c.ClientCAs, err = readAuthorities("PAYLINK_ADMIN_TLS_CLIENT_CA_FILE", a.ClientCA); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
 
 func (g Gateway) check() error { return checkGateway("PAYLINK_GATEWAY_URL", g.URL) }
 

@@ -8,6 +8,7 @@ package service
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -66,7 +67,7 @@ func Logger(cfg config.Run, w io.Writer) (*logrus.Logger, error) {
 
 // secrets are all that the settings hold.
 func secrets(cfg config.Run) []string {
-	all := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal(), cfg.Events.Password.Reveal(), cfg.Events.Token.Reveal()}
+	all := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal(), cfg.Events.Password.Reveal(), cfg.Events.Token.Reveal(), cfg.Admin.Token.Reveal()}
 	for _, m := range cfg.Merchants {
 		all = append(all, m.Secret.Reveal())
 	}
@@ -176,11 +177,22 @@ func (s *service) listen(ctx context.Context) error {
 	}
 	s.admin, err = telemetry.Listen(ctx, telemetry.ServerConfig{
 		Addr: s.cfg.Admin.Addr, Metrics: s.registry, Health: s.health, Page: page, Listen: s.deps.AdminListen,
+		Guard: telemetry.Guard{Token: s.cfg.Admin.Token, Certificates: s.cfg.Admin.ClientCA != "", Hosts: s.cfg.Admin.Hosts},
+		Pprof: s.cfg.Admin.Profiles, TLS: s.adminTLS(),
 	})
 	if err == nil && s.deps.OnAdmin != nil {
 		s.deps.OnAdmin(s.admin.Addr())
 	}
 	return err
+}
+
+// adminTLS is what the admin address speaks, read anew for each connection; nil:
+// plain http.
+func (s *service) adminTLS() func() (*tls.Config, error) {
+	if s.cfg.Admin.CertFile == "" {
+		return nil
+	}
+	return s.cfg.Admin.TLS
 }
 
 // run runs engine and admin server. The admin server goes last, so that a drain

@@ -26,6 +26,7 @@ func (s *service) addChecks() {
 	s.health.Add("rights", func() string { return strings.Join(s.source.State().Missing, "; ") })
 	s.health.Add("append", func() string { return blocked(s.source.State()) })
 	s.health.Add("ledger", func() string { return loading(s.source.State()) })
+	s.health.Note(func() string { return held(s.engine.Lanes()) })
 }
 
 // refused says why a broker does not let us in, as long as it does not. What is
@@ -48,6 +49,21 @@ func outside(m kafkaio.Membership) string {
 		why += fmt.Sprintf("; the last error, at %s UTC: %v", m.TroubleAt.UTC().Format(time.TimeOnly), m.Trouble)
 	}
 	return why
+}
+
+// held says which merchants are on hold. Others go on, so it is no reason against
+// readiness.
+func held(all []pipeline.Lane) string {
+	var who []string
+	for _, l := range all {
+		if l.OnHold {
+			who = append(who, string(l.Merchant))
+		}
+	}
+	if len(who) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("on hold, because the gateway rejects our credentials or set-up: merchant %s", some(who, 3))
 }
 
 // loading says how many partitions the group gave us that we do not work on yet,
@@ -157,29 +173,56 @@ func gatewaysDown(all []pipeline.Gateway) []console.Alarm {
 	return out
 }
 
+// fewHolds is up to how many merchants have an alarm each. More are one alarm that
+// counts them: then it is not about a merchant.
+const fewHolds = 3
+
 // holds are the alarms of the merchants that the gateway does not accept, or whose
 // look-ups it does not.
 func holds(lanes []pipeline.Lane) []console.Alarm {
-	var out []console.Alarm
+	var held, blind []pipeline.Lane
 	for _, l := range lanes {
 		switch {
 		case l.OnHold:
-			out = append(out, console.Alarm{
-				What: fmt.Sprintf("Merchant %s is on hold: the gateway rejects our credentials or set-up (error %s)",
-					l.Merchant, l.Code),
-				Mend: "Check the merchant's number, its secret and its contract. No intent fails for this, and calls go on by " +
-					"themselves once a probe works.",
-				Since: l.HeldSince,
-			})
+			held = append(held, l)
 		case l.Blind:
-			out = append(out, console.Alarm{
-				What: fmt.Sprintf("Merchant %s: the gateway refuses our status look-ups, though not our payments", l.Merchant),
-				Mend: "Ask the gateway for the right to look up. Payments go on; what a look-up was to clear up ends as \"a " +
-					"payment may exist\".",
-			})
+			blind = append(blind, l)
 		}
 	}
-	return out
+	one := func(l pipeline.Lane) string {
+		return fmt.Sprintf("Merchant %s is on hold: the gateway rejects our credentials or set-up (error %s)", l.Merchant, l.Code)
+	}
+	out := merchantAlarms(held, one, "on hold: the gateway rejects our credentials or set-up",
+		"Check the merchant's number, its secret and its contract. No intent fails for this, and calls go on by themselves once a "+
+			"probe works.")
+	one = func(l pipeline.Lane) string {
+		return fmt.Sprintf("Merchant %s: the gateway refuses our status look-ups, though not our payments", l.Merchant)
+	}
+	return append(out, merchantAlarms(blind, one, "refused by the gateway in their status look-ups, though not in their payments",
+		"Ask the gateway for the right to look up. Payments go on; what a look-up was to clear up ends as \"a payment may exist\".")...)
+}
+
+// merchantAlarms makes an alarm of each of a few merchants, or one of many, with the
+// first since when it lasts.
+func merchantAlarms(all []pipeline.Lane, one func(pipeline.Lane) string, many, mend string) (out []console.Alarm) {
+	if len(all) <= fewHolds {
+		for _, l := range all {
+			out = append(out, console.Alarm{What: one(l), Mend: mend, Since: l.HeldSince})
+		}
+		return out
+	}
+	var who []string
+	first := all[0].HeldSince
+	for _, l := range all {
+		who = append(who, string(l.Merchant))
+		if l.HeldSince.Before(first) {
+			first = l.HeldSince
+		}
+	}
+	return []console.Alarm{{
+		What: fmt.Sprintf("%d merchants are %s", len(all), many), Mend: mend + " They are " + some(who, 20) + "; /api/v1/lanes has all.",
+		Since: first,
+	}}
 }
 
 // rises are the alarms of what should never happen. They stay until the service

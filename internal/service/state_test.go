@@ -2,6 +2,8 @@ package service
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +24,31 @@ func TestEachHoldIsAnAlarm(t *testing.T) {
 		"Merchant 540003: the gateway refuses our status look-ups, though not our payments")
 	if len(got) > 0 && !got[0].Since.Equal(since) {
 		t.Errorf("since %v, want %v", got[0].Since, since)
+	}
+}
+
+func TestManyHoldsAreOneAlarm(t *testing.T) {
+	var lanes []pipeline.Lane
+	for i := range 5000 {
+		lanes = append(lanes, pipeline.Lane{Merchant: payment.MerchantID(strconv.Itoa(540001 + i)), OnHold: true, HeldSince: time.Unix(int64(5000-i), 0)})
+	}
+	got := holds(lanes)
+	whatAndMend(t, got, "5000 merchants are on hold: the gateway rejects our credentials or set-up")
+	if len(got) == 1 && (!got[0].Since.Equal(time.Unix(1, 0)) || !strings.Contains(got[0].Mend, "540001, 540002") || len(got[0].Mend) > 1000) {
+		t.Errorf("%+v, want the first since when, some of the names, and less than a page", got[0])
+	}
+}
+
+func TestHoldsAreToldBesideReadiness(t *testing.T) {
+	for want, lanes := range map[string][]pipeline.Lane{
+		"": {{Merchant: "540001"}},
+		"on hold, because the gateway rejects our credentials or set-up: merchant 540002": {
+			{Merchant: "540001"}, {Merchant: "540002", OnHold: true},
+		},
+	} {
+		if got := held(lanes); got != want {
+			t.Errorf("it says %q, want %q", got, want)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/sirupsen/logrus"
 
+	"paylink/internal/pulse"
 	"paylink/internal/telemetry"
 )
 
@@ -104,9 +105,13 @@ func TestServerShowsMetricsHealthAndPage(t *testing.T) {
 	reason := "brokers are waited for"
 	health.Add("group", func() string { return reason })
 	health.Add("admin", func() string { return "" })
+	health.Note(func() string { return "a merchant is on hold" })
+	health.Note(func() string { return "" })
+	var loops pulse.Pulse
+	loop := loops.Loop("engine", 0)
 	ctx, stop := context.WithCancel(t.Context())
 	s, err := telemetry.Listen(ctx, telemetry.ServerConfig{
-		Addr: "127.0.0.1:0", Metrics: telemetry.NewRegistry("v1.2.3"), Health: &health,
+		Addr: "127.0.0.1:0", Metrics: telemetry.NewRegistry("v1.2.3"), Health: &health, Pulse: &loops,
 		Page: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "page of "+r.URL.Path) }),
 	})
 	if err != nil {
@@ -124,7 +129,8 @@ func TestServerShowsMetricsHealthAndPage(t *testing.T) {
 		{"/metrics", 200, `paylink_build_info{version="v1.2.3"} 1`},
 		{"/metrics", 200, "go_goroutines"},
 		{"/livez", 200, `{"live":true}`},
-		{"/readyz", 503, `{"checks":[{"name":"group","ok":false,"reason":"brokers are waited for"},{"name":"admin","ok":true}],"ready":false}`},
+		{"/readyz", 503, `{"checks":[{"name":"group","ok":false,"reason":"brokers are waited for"},{"name":"admin","ok":true}],"notes":["a merchant is on hold"],"ready":false}`},
+		{"/startupz", 503, `{"started":false}`},
 		{"/", 200, "page of /"},
 		{"/api/v1/state", 200, "page of /api/v1/state"},
 	} {
@@ -136,6 +142,15 @@ func TestServerShowsMetricsHealthAndPage(t *testing.T) {
 	if code, body := get(t, url+"/readyz"); code != 200 || !strings.Contains(body, `"ready":true`) {
 		t.Errorf("GET /readyz once ready = %d %s", code, body)
 	}
+	reason = "lost again"
+	if code, body := get(t, url+"/startupz"); code != 200 || !strings.Contains(body, `"started":true`) {
+		t.Errorf("GET /startupz after it was ready once = %d %s", code, body)
+	}
+	loop.Busy()
+	if code, body := get(t, url+"/livez"); code != 503 || !strings.Contains(body, `{"live":false,"stuck":["engine"]}`) {
+		t.Errorf("GET /livez with a loop that stands still = %d %s", code, body)
+	}
+	loop.Idle()
 	if _, err := telemetry.Listen(ctx, telemetry.ServerConfig{Addr: s.Addr().String()}); err == nil {
 		t.Error("Listen on a taken address = nil, want an error")
 	}
