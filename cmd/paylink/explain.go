@@ -199,8 +199,12 @@ func (e *explaining) replica() *explain.Service {
 	if e.cfg.AdminURL == "" {
 		return nil
 	}
-	return &explain.Service{URL: e.cfg.AdminURL, Client: &http.Client{Timeout: askLimit}}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: e.cfg.Replica.TLS, DisableKeepAlives: true}
+	return &explain.Service{URL: e.cfg.AdminURL, Token: e.cfg.Replica.Token, Client: &http.Client{Timeout: askLimit, Transport: transport, CheckRedirect: noRedirect}}
 }
+
+// noRedirect keeps a token from going elsewhere.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // personal is phone, e-mail and IP of the emitted records, if they are to be shown.
 func (e *explaining) personal(ctx context.Context, st *explain.Story) (map[event.Place]string, error) {

@@ -469,12 +469,18 @@ func TestExplainSaysWhyAnIntentWaits(t *testing.T) {
 
 	replies := map[string]string{"intent-1": `{"intent_id":"intent-1","records":[{"intent_id":"intent-1","partition":1,"offset":0,"state":"paced","since":"2026-11-23T12:00:01Z","until":"2026-11-23T12:01:00Z","attempts":2,"last_error":"in doubt: timeout"}]}`}
 	replica := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer "+canary {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
 		reply, waits := replies[strings.TrimPrefix(r.URL.Path, "/api/v1/intents/")]
 		if !waits {
 			w.WriteHeader(http.StatusNotFound)
 		}
 		_, _ = w.Write([]byte(reply))
 	}))
+	waits("it answers 401 Unauthorized", "--admin", replica.URL)
+	d.environ = append(d.environ, "PAYLINK_ADMIN_TOKEN="+canary)
 	waits("The service says: paced, since 2026-11-23 12:00:01 UTC, after 2 calls of the gateway, the last error was in doubt: timeout; it goes on at about 2026-11-23 12:01:00 UTC.", "--admin", replica.URL)
 	delete(replies, "intent-1")
 	waits("does not have it in hand", "--admin", replica.URL)

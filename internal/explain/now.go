@@ -19,6 +19,7 @@ import (
 // A Service is a running replica, by the address of its admin server.
 type Service struct {
 	URL    string // scheme and host
+	Token  payment.Secret // empty: none is shown
 	Client *http.Client
 }
 
@@ -41,6 +42,9 @@ func (s Service) Ask(ctx context.Context, id payment.IntentID) ([]Wait, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(s.URL, "/")+"/api/v1/intents/"+url.PathEscape(string(id)), nil)
 	if err != nil {
 		return nil, err
+	}
+	if s.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.Token.Reveal())
 	}
 	res, err := s.Client.Do(req)
 	if err != nil {
