@@ -18,7 +18,7 @@ import (
 
 // A Service is a running replica, by the address of its admin server.
 type Service struct {
-	URL    string // scheme and host
+	URL    string         // scheme and host
 	Token  payment.Secret // empty: none is shown
 	Client *http.Client
 }

@@ -129,11 +129,6 @@ func (s *Story) Emissions() (all []event.Place) {
 	return all
 }
 
-// has reports whether the record at a place is part of the story.
-func (s *Story) has(at event.Place) bool {
-	return s.first(func(f *facts.Fact) bool { return f.At == at }) != nil
-}
-
 // Payment is the payment of the link; 0: there is none.
 func (s *Story) Payment() int64 {
 	if o := s.outcome(); o != nil && o.Kind == facts.Created {
