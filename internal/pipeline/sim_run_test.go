@@ -22,7 +22,6 @@ type sim struct {
 
 	parts    []*simPartition
 	members  []*simMember
-	answered []simAnswered
 	callsOf  []int
 	payments []int64 // the newest of each intent; 0: none
 	made     int64
@@ -60,6 +59,7 @@ type simMember struct {
 	fewer    int
 	flying   int
 	claims   []*simClaim
+	ledgers  map[int32]*simLedger
 	wakes    uint64
 	draws    uint64
 }
@@ -112,15 +112,6 @@ func (s *sim) between(kind, about, n int, least, most time.Duration) time.Durati
 
 func (s *sim) next() int { s.drawn++; return s.drawn }
 
-// number is the number of an intent in a partition.
-func (s *sim) number(p *simPartition, id payment.IntentID) int {
-	n := 0
-	for _, c := range []byte(id[1:]) {
-		n = 10*n + int(c-'0')
-	}
-	return n*len(s.parts) + int(p.number)
-}
-
 // simulate performs a plan.
 func simulate(p *simPlan) *simHistory {
 	s := &sim{
@@ -138,7 +129,7 @@ func simulate(p *simPlan) *simHistory {
 		s.mended = max(s.mended, e.at)
 		s.after(e.at, func() { s.emit(e) })
 	}
-	s.answered, s.callsOf, s.payments = make([]simAnswered, ids), make([]int, ids), make([]int64, ids)
+	s.callsOf, s.payments = make([]int, ids), make([]int64, ids)
 	s.h.ids = ids
 	for _, m := range p.world.merchants {
 		s.rates[m.id] = Terms{Rate: m.rate, Endpoint: m.host}
@@ -355,6 +346,7 @@ func (m *simMember) start() {
 	w := &m.s.plan.world
 	m.life++
 	m.alive, m.joined, m.lease, m.expelled, m.flying, m.claims = true, true, simForever, false, 0, nil
+	m.ledgers = map[int32]*simLedger{}
 	m.cuts, m.frozen = 0, 0
 	m.cfg = Config{
 		Concurrency: w.concurrency, GiveUpAfter: w.giveUp, CallTimeout: w.callTimeout, Backoff: w.backoff, WindowCount: w.window, WindowBytes: 8 << 20, MostBacklog: mostBacklog,
@@ -495,9 +487,8 @@ func (m *simMember) has(p *simPartition) bool {
 func (s *sim) claim(m *simMember, p *simPartition) {
 	p.epoch++
 	c := &simClaim{s: s, m: m, life: m.life, part: p, epoch: p.epoch, fresh: int64(len(p.records)), next: p.committed, began: s.now}
-	if r := s.plan.world.reach; r > 0 {
-		c.reach = simStart.Add(s.now - r)
-	}
+	c.ledger = m.ledger(p)
+	c.ledger.read(m, p)
 	p.owner = c
 	c.w = newWorker(c, &m.cfg)
 	m.claims = append(m.claims, c)
