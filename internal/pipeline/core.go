@@ -137,6 +137,8 @@ func (c *core) arrive(t *task, now time.Time) bool {
 		return true
 	case Differs:
 		t.conflict = true
+	default:
+		t.contradicts()
 	}
 	if c.setAside(t, now) {
 		t.release()
@@ -216,6 +218,8 @@ func (c *core) begin(t *task, now time.Time) {
 	case t.dead != nil:
 		c.bury(t, t.dead, now)
 	case c.known(t, now):
+	case t.conflict:
+		c.bury(t, errConflict, now)
 	case t.isTooOld():
 		c.enter(t, publishing, now)
 		c.todo.bury = append(c.todo.bury, burial{task: t, reach: claim.Reach()})
@@ -234,6 +238,9 @@ func (c *core) begin(t *task, now time.Time) {
 	}
 }
 
+// errConflict says that an intent id has come before with other content.
+var errConflict = &event.Unreadable{Reason: event.Conflict, Text: "the intent id came before with other content: give the changed intent an id of its own"}
+
 // known ends a task whose intent has an outcome already, and reports whether it
 // has.
 func (c *core) known(t *task, now time.Time) bool {
@@ -242,7 +249,7 @@ func (c *core) known(t *task, now time.Time) bool {
 		c.todo.skipped[known]++
 		c.finish(t, now)
 	case Differs:
-		c.bury(t, &event.Unreadable{Reason: event.Conflict, Text: "the intent id was answered before with other content: give the changed intent an id of its own"}, now)
+		c.bury(t, errConflict, now)
 	default:
 		return false
 	}

@@ -269,10 +269,11 @@ func (d simDraw) intents(n int, horizon time.Duration) {
 			}
 			d.emits = append(d.emits, e)
 		}
-		if d.chance(6) && !e.garbage {
-			// A conflict under another key is left out: which of the two is called for first
-			// is not settled across a crash, and S4 cannot hold then.
-			e.at, e.key, e.content, e.broken = e.at+d.span(0, horizon/2), key, 1, false
+		if d.chance(10) && !e.garbage {
+			e.at, e.key, e.content, e.broken = e.at+d.span(0, horizon/2), pick(d, key, "", "a", "b"), 1, false
+			if d.chance(30) { // it may be in more of a hurry than the first
+				e.expires = e.at + d.span(time.Second, time.Minute)
+			}
 			d.emits = append(d.emits, e)
 		}
 	}

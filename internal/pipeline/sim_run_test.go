@@ -205,10 +205,10 @@ func (s *sim) emit(e simEmit) {
 		}
 	}
 	rec.dec = event.Decoded{Intent: in}
-	binary.BigEndian.PutUint64(rec.dec.Digest[:], uint64(e.content)<<8|uint64(e.merchant))
+	binary.BigEndian.PutUint64(rec.dec.Digest[:], uint64(e.content)<<48|uint64(e.merchant)<<40)
 	if e.broken {
 		rec.dec.Violations = []payment.Violation{{Field: "amount", Rule: "must be"}}
-		rec.dec.Digest[7] = 77
+		rec.dec.Digest[0] = 77
 	}
 	if e.garbage {
 		rec.dead = &event.Unreadable{Reason: event.NotJSON}
