@@ -84,7 +84,7 @@ var mutants = []mutant{
 		{"schedule/lane.go", "return later(now, l.looked.Add(lookShare*l.limit.Interval()))", "return later(now, l.looked.Add(l.limit.Interval()/lookShare))"}}},
 	{"times of records taken as they are", []edit{{"pipeline/task.go", "if t.timeless = at.Before(now.Add(-mostBehind)) || at.After(now.Add(mostAhead)); t.timeless {",
 		"if t.timeless = at.IsZero() && (at.Before(now.Add(-mostBehind)) || at.After(now.Add(mostAhead))); t.timeless {"}}},
-	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "if notFound && early && s.Doubt == Inherited {", "if notFound && early && s.Doubt > Standing {"}}},
+	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "early := onWay > 0", "early := onWay < 0"}}},
 }
 
 // TestMutants proves that the laboratory can fail: it finds every mutant.

@@ -288,6 +288,9 @@ func (c *core) start(t *task, now time.Time) {
 		return
 	}
 	c.enter(t, calling, now)
+	if !t.try.IsLookUp() {
+		t.asked = now
+	}
 	c.sched.Begin(&t.work, now)
 	c.todo.calls = append(c.todo.calls, t)
 }
@@ -321,14 +324,16 @@ func (c *core) dismiss(t *task, now time.Time) {
 func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	var d attempt.Decision
 	if a.lookUp {
-		early := now.Before(t.worker.opened.Add(c.cfg.CallTimeout))
-		t.try, d = t.try.Found(a.status, a.err, early, now)
+		t.try, d = t.try.Found(a.status, a.err, c.onWay(t, now), now)
 	} else {
 		if a.err == nil && !c.links.take(t.work.Lane().Endpoint(), a.link.PaymentID, t.rec.ID) {
 			a.err = errShared
 			c.todo.shared = append(c.todo.shared, t)
 		}
 		t.try, d = t.try.Opened(a.link, a.err, now)
+		if a.isSigned() {
+			t.asked = time.Time{}
+		}
 	}
 	r := a.result(d)
 	if r.Late = lost || t.worker.closed; lost {
@@ -365,6 +370,21 @@ func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	default:
 		c.queue(t, now)
 	}
+}
+
+// onWay is for how long a call for a task may still be on its way to the gateway: one
+// of an owner before us, or one of ours that nobody has signed an answer to. It is more
+// than zero too if one still was when the look-up began that has just been answered.
+func (c *core) onWay(t *task, now time.Time) time.Duration {
+	began := t.asked
+	if t.try.Doubt == attempt.Inherited && t.worker.opened.After(began) {
+		began = t.worker.opened
+	}
+	arrived := began.Add(c.cfg.CallTimeout)
+	if began.IsZero() || !t.since.Before(arrived) {
+		return 0
+	}
+	return max(time.Millisecond, arrived.Sub(now))
 }
 
 // looks counts a task in its backlog as waiting for its last look, or not any more.

@@ -29,7 +29,6 @@ var simMutants = []simMutant{
 	{"who follows a key is forgotten", "partition/partition.go", "byKey = k.loaded[0]\n", "byKey = nil\n"},
 	{"who follows in a backlog is overtaken", "pipeline/backlog.go", "if far, ok := w.part.Far(key); ok && key != 0 {", "if far, ok := w.part.Far(key); ok && key == 1 {"},
 	{"other content under another key is called for", "pipeline/core.go", "\tcase t.conflict:\n", "\tcase t.conflict && t.timeless:\n"},
-	{"what an intent says is forgotten in a backlog", "pipeline/backlog.go", "\t\t\tt.contradicts()\n", "\t\t\tt.conflict = false\n"},
 	{"conflict not noticed", "answered/answered.go", "case !e.content.same(contentOf(digest, false)):", "case e.content == contentOf(digest, false)+2:"},
 	{"the latest first", "schedule/work.go", "return a.by.Before(b.by)\n", "return b.by.Before(a.by)\n"},
 	{"expires_at ignored", "schedule/work.go", "!w.ExpiresAt.IsZero() && !now.Before(w.ExpiresAt)", "!w.ExpiresAt.IsZero() && now.IsZero()"},

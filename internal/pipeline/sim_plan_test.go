@@ -237,7 +237,7 @@ func (d simDraw) rate() pace.Rate {
 // intents draws records: of few keys, some repeated, some of them odd.
 func (d simDraw) intents(n int, horizon time.Duration) {
 	w := &d.world
-	burst := d.span(0, horizon)
+	burst, conflicts := d.span(0, horizon), pick(d, 3, 3, 60)
 	for i := range n {
 		e := simEmit{at: d.span(0, horizon), part: d.IntN(w.partitions), id: i, merchant: d.IntN(len(w.merchants)), key: pick(d, "", "", "a", "b", "c", "d")}
 		if d.chance(30) {
@@ -269,7 +269,7 @@ func (d simDraw) intents(n int, horizon time.Duration) {
 			}
 			d.emits = append(d.emits, e)
 		}
-		if d.chance(10) && !e.garbage {
+		if d.chance(conflicts) && !e.garbage {
 			e.at, e.key, e.content, e.broken = e.at+d.span(0, horizon/2), pick(d, key, "", "a", "b"), 1, false
 			if d.chance(30) { // it may be in more of a hurry than the first
 				e.expires = e.at + d.span(time.Second, time.Minute)

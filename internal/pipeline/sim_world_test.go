@@ -180,10 +180,12 @@ func (s *sim) call(c *simClaim, t *task) {
 		return
 	case mood == simMoodProxy && !f.find:
 		// Somebody on the way answers in the gateway's place, which may have the call all
-		// the same; but not later than that: a look-up in between would find nothing, and
-		// the design believes it.
-		if roll%4 == 0 {
+		// the same, or have it later, when a look-up has found nothing.
+		switch roll % 8 {
+		case 0:
 			s.after(there, func() { s.arrive(f, rec, mood, roll) })
+		case 1:
+			s.after(s.between(simRollThere, rec.id, n, 0, w.callTimeout), func() { s.arrive(f, rec, mood, roll) })
 		}
 		s.after(there, func() { s.answer(f, answer{err: simProxy}) })
 		return

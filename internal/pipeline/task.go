@@ -29,6 +29,7 @@ type task struct {
 
 	stage stage
 	since time.Time // when it entered its stage
+	asked time.Time // when its newest Init began; zero: none did, or its answer was signed
 }
 
 // newTask makes a task of a record that is not decoded yet.
