@@ -230,7 +230,8 @@ func (s State) duplicate(ge *payment.GatewayError, id int64, now time.Time) paym
 // speak of our credentials. Where none had, the merchant may be on hold without our
 // knowing, as we have just taken over: then nothing is given up. And an owner before
 // us may have left a payment. Both are looked up first, once. Where others are
-// accepted, nobody knows what a denial of this one meant: a payment may exist.
+// accepted, or nobody else comes, nobody knows what a denial of this one meant: a
+// payment may exist.
 func (s State) Over(why payment.Reason, proven bool, now time.Time) (State, Decision) {
 	switch s.Next.(type) {
 	case nil, Init:

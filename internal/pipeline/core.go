@@ -298,7 +298,7 @@ func (c *core) start(t *task, now time.Time) {
 // timeUp settles a task whose time is up, or has it looked up first.
 func (c *core) timeUp(t *task, why payment.Reason, now time.Time) {
 	var d attempt.Decision
-	t.try, d = t.try.Over(why, t.work.Lane().Heard(), now)
+	t.try, d = t.try.Over(why, t.work.Lane().Knows(&t.work), now)
 	if s, ok := d.(attempt.Settle); ok {
 		c.publish(t, t.explained(s.Outcome), now)
 		return

@@ -182,8 +182,16 @@ func (d simDraw) odd() {
 	for i := range n {
 		d.emits = append(d.emits, simEmit{at: d.span(0, 40*time.Second), part: d.IntN(d.world.partitions), id: i, key: pick(d, "", fmt.Sprint("k", i))})
 	}
-	d.emits[d.IntN(n)].strange = true
-	d.emits = append(d.emits, simEmit{at: 5 * time.Minute, id: n}) // as long as nobody else comes, it may be the merchant that is refused
+	strange := d.IntN(n)
+	d.emits[strange].strange = true
+	switch d.IntN(3) {
+	case 0: // nobody comes after it who could show that it is alone
+		d.emits[strange].at = time.Minute
+	case 1: // nobody comes at all
+		d.emits = d.emits[strange : strange+1]
+	default:
+		d.emits = append(d.emits, simEmit{at: 5 * time.Minute, id: n})
+	}
 }
 
 // crowd is a burst, and then arrivals around the rate, so that some are given up.
