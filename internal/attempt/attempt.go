@@ -255,14 +255,15 @@ func (s State) IsDenied() bool { return s.Last != nil && s.Last.Class == payment
 // Dismissed is the outcome of an intent whose merchant was removed while it
 // waited. There is nobody any more who could be asked what calls before have left.
 func (s State) Dismissed(now time.Time) payment.Failed {
-	f := Invalid([]payment.Violation{{Field: "merchant_id", Rule: "must be a merchant that this service is configured for"}}, now)
-	f.PaymentMayExist, f.PaymentID, f.Attempts = s.MayExist() || s.Doubt == Inherited, s.Payment, s.Calls
-	return f
+	return s.Invalid([]payment.Violation{{Field: "merchant_id", Rule: "must be a merchant that this service is configured for"}}, now)
 }
 
-// Invalid is the outcome of an intent that breaks rules.
-func Invalid(vs []payment.Violation, now time.Time) payment.Failed {
-	return payment.Failed{Reason: payment.InvalidIntent, Violations: vs, At: now}
+// Invalid is the outcome of an intent that breaks rules, perhaps only since it was
+// called for.
+func (s State) Invalid(vs []payment.Violation, now time.Time) payment.Failed {
+	f := payment.Failed{Reason: payment.InvalidIntent, Violations: vs, At: now}
+	f.PaymentMayExist, f.PaymentID, f.Attempts = s.MayExist() || s.Doubt == Inherited, s.Payment, s.Calls
+	return f
 }
 
 // Linked is the state of an intent whose link is published, after calls in doubt.

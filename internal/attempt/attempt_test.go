@@ -448,11 +448,14 @@ func TestDismissedHasNoPaymentUnlessACallMayHaveMadeOne(t *testing.T) {
 	}
 }
 
+// TestInvalidIntentHasNoPayment, unless an owner before us may have called for it.
 func TestInvalidIntentHasNoPayment(t *testing.T) {
 	vs := []payment.Violation{{Field: "amount", Rule: "is required"}}
-	want := payment.Failed{Reason: payment.InvalidIntent, Violations: vs, At: noon}
-	if diff := cmp.Diff(want, Invalid(vs, noon)); diff != "" {
-		t.Errorf("Invalid (-want +got):\n%s", diff)
+	for doubt, mayExist := range map[Doubt]bool{Clear: false, Inherited: true} {
+		want := payment.Failed{Reason: payment.InvalidIntent, Violations: vs, PaymentMayExist: mayExist, At: noon}
+		if diff := cmp.Diff(want, State{Doubt: doubt}.Invalid(vs, noon)); diff != "" {
+			t.Errorf("Invalid with %s (-want +got):\n%s", doubts[doubt], diff)
+		}
 	}
 }
 

@@ -226,7 +226,10 @@ func (c *core) begin(t *task, now time.Time) {
 	case t.unfit != nil:
 		c.bury(t, t.unfit, now)
 	case len(t.dec.Violations) > 0:
-		c.publish(t, attempt.Invalid(t.dec.Violations, now), now)
+		if t.dec.BySettings && t.isInherited() { // by those of before it may have been called for
+			t.try.Doubt = attempt.Inherited
+		}
+		c.publish(t, t.try.Invalid(t.dec.Violations, now), now)
 	default:
 		if t.isInherited() {
 			t.try.Doubt = attempt.Inherited

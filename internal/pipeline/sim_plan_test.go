@@ -106,12 +106,13 @@ const (
 	simTerms                            // a merchant has another rate
 	simGone                             // a merchant is removed
 	simFewer                            // fewer calls may be in flight
+	simTight                            // the settings let a merchant's emitters say less
 	simFaultKinds
 )
 
 var simFaultNames = [...]string{
 	"kill member", "leave member", "cut member", "freeze member", "fence partition", "down host of merchant", "deny merchant", "deny (unsigned) merchant",
-	"refuse look-ups of merchant", "set clock of member", "other terms of merchant", "remove merchant", "less concurrency of member",
+	"refuse look-ups of merchant", "set clock of member", "other terms of merchant", "remove merchant", "less concurrency of member", "tighten merchant",
 }
 
 func (f simFault) String() string {

@@ -29,6 +29,7 @@ type sim struct {
 
 	down                      map[string]int
 	deny, denyUnsigned, blind map[payment.MerchantID]int
+	tight                     map[payment.MerchantID]int
 	rates                     map[payment.MerchantID]Terms
 	gone                      map[payment.MerchantID]int
 
@@ -117,7 +118,7 @@ func simulate(p *simPlan) *simHistory {
 	s := &sim{
 		plan: p, events: pq.New(func(a, b simEvent) bool { return a.at < b.at || a.at == b.at && a.order < b.order }, nil),
 		down: map[string]int{}, deny: map[payment.MerchantID]int{}, denyUnsigned: map[payment.MerchantID]int{}, blind: map[payment.MerchantID]int{},
-		rates: map[payment.MerchantID]Terms{}, gone: map[payment.MerchantID]int{},
+		tight: map[payment.MerchantID]int{}, rates: map[payment.MerchantID]Terms{}, gone: map[payment.MerchantID]int{},
 	}
 	s.h.plan = p
 	for i := range p.world.partitions {
@@ -250,6 +251,8 @@ func (s *sim) fault(i int, f simFault, by int) {
 		}
 	case simTerms, simGone:
 		s.renew(f, by, merchant())
+	case simTight:
+		s.tight[merchant()] += by
 	case simFewer:
 		m := s.members[f.who]
 		if m.fewer += by; m.alive {

@@ -444,7 +444,11 @@ func (rec *simRecord) task(w *worker) *task {
 	if rec.dead != nil {
 		t.unreadable(rec.dead)
 	} else {
-		t.decoded(rec.dec)
+		dec := rec.dec
+		if w.claim.(*simClaim).s.tight[dec.Intent.Merchant] > 0 && len(dec.Violations) == 0 {
+			dec.Violations, dec.BySettings = []payment.Violation{{Field: "result_url", Rule: "must be"}}, true
+		}
+		t.decoded(dec)
 	}
 	return t
 }
