@@ -34,6 +34,7 @@ var simMutants = []simMutant{
 	{"only calls of an owner before are on their way", "pipeline/core.go", "began := t.asked\n", "began := time.Time{}\n"},
 	{"a strange order that is the last waits for ever", "schedule/hold.go", "if l.isAlone(w) {", "if l.isAlone(w) && now.IsZero() {"},
 	{"what breaks rules was never called for", "pipeline/core.go", "if t.dec.BySettings && t.isInherited() {", "if t.dec.BySettings && t.timeless {"},
+	{"what is due sooner waits behind what is loaded", "schedule/backlog.go", "case by.Before(latest):", "case by.Before(latest) && by.IsZero():"},
 	{"the latest first", "schedule/work.go", "return a.by.Before(b.by)\n", "return b.by.Before(a.by)\n"},
 	{"expires_at ignored", "schedule/work.go", "!w.ExpiresAt.IsZero() && !now.Before(w.ExpiresAt)", "!w.ExpiresAt.IsZero() && now.IsZero()"},
 	{"a clock that is set right lengthens lives", "schedule/scheduler.go", "if w.hasExpired(now) { // by", "if w.hasExpired(now) && now.IsZero() { // by"},

@@ -200,12 +200,13 @@ func (d simDraw) crowd() {
 	d.kind = simCrowd
 	d.peace()
 	d.world.giveUp = d.span(time.Minute, 3*time.Minute)
+	old := pick(d, 10, 10, 50)
 	for i := range 30 + d.IntN(90) {
 		e := simEmit{at: d.span(0, 3*time.Minute), id: i}
 		if d.chance(20) {
 			e.expires = e.at + d.span(5*time.Second, 2*time.Minute)
 		}
-		if d.chance(10) {
+		if d.chance(old) {
 			e.recordAge = d.span(0, time.Minute)
 		}
 		d.emits = append(d.emits, e)
