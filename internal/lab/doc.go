@@ -77,7 +77,7 @@
 //   - M1 is what the whole process holds, with all seeds that are performed at the
 //     same time, brokers and gateway included: it sees a flood, no leak.
 //   - A strange order that is refused for ever expires after four minutes: with none
-//     of its merchant behind it, it would wait for ever, and rightly so.
+//     of its merchant behind it, it would wait until it is given up, an hour.
 //   - kfake refuses what is appended while a transaction of the same producer is open;
 //     a real leader, only once that has records in the partition.
 //   - Left out: size limits that change, retention that empties a topic, records that
