@@ -482,6 +482,8 @@ func TestExplainSaysWhyAnIntentWaits(t *testing.T) {
 	waits("it answers 401 Unauthorized", "--admin", replica.URL)
 	d.environ = append(d.environ, "PAYLINK_ADMIN_TOKEN="+canary)
 	waits("The service says: paced, since 2026-11-23 12:00:01 UTC, after 2 calls of the gateway, the last error was in doubt: timeout; it goes on at about 2026-11-23 12:01:00 UTC.", "--admin", replica.URL)
+	replies["intent-1"] = `{"intent_id":"intent-1","state":"created","records":[],"outcomes":[{"state":"created","at":"2026-11-23T12:00:02Z","topic":"payment-outcomes","partition":1,"offset":7}]}`
+	waits("The replica knows an outcome of it, created, in partition 1 of payment-outcomes at offset 7, of 2026-11-23 12:00:02 UTC.", "--admin", replica.URL)
 	delete(replies, "intent-1")
 	waits("does not have it in hand", "--admin", replica.URL)
 	replies["intent-1"] = "<html>"

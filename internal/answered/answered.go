@@ -8,17 +8,18 @@
 //
 // # What an answered intent costs
 //
-// There may be many millions, so an entry is 24 bytes without a pointer: a hash of
-// the id, long enough that nobody can find two ids that share it, and half of the
-// digest. Entries stand in flat tables that are at least four fifths full, so one costs
-// 30 bytes at most, and the garbage collector has nothing to follow. A table is one of
+// There may be many millions, so an entry is 28 bytes without a pointer: a hash of
+// the id, long enough that nobody can find two ids that share it, half of the digest,
+// and where the outcome stands, counted from the first one of its part of the window.
+// Entries stand in flat tables that are at least four fifths full, so one costs
+// 36 bytes at most, and the garbage collector has nothing to follow. A table is one of
 // many (shards), so that the one that grows is small: nobody waits long for it, and
 // the memory is never there twice.
 package answered
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
+	"math"
 	"time"
 )
 
@@ -42,6 +43,7 @@ type Outcome struct {
 	ID     []byte   // the intent's
 	Digest [16]byte // of its content
 	Ours   bool     // this process published it
+	Offset int64    // where it stands in the outcome partition; negative: not known
 	At     time.Time
 }
 
@@ -57,6 +59,8 @@ type Set struct {
 // A part is the intents that were answered in one part of the window.
 type part struct {
 	since  time.Time // its first outcome's, at the earliest
+	base   int64     // offset from which places count
+	based  bool      // base is known
 	shards [shards]table
 }
 
@@ -77,7 +81,21 @@ func (s *Set) Add(o Outcome) {
 		s.parts = append(s.parts, &part{since: o.At})
 	}
 	h := hashOf(o.ID)
-	s.parts[len(s.parts)-1].shard(h).add(entry{h, contentOf(o.Digest, o.Ours)})
+	p := s.parts[len(s.parts)-1]
+	p.shard(h).add(entry{h, contentOf(o.Digest, o.Ours), p.placeOf(o.Offset)})
+}
+
+// Place returns where the outcome of an intent stands, negative if that is not known,
+// and whether the intent was answered. The partition may have been made again since:
+// who reads there has to see whose outcome it is.
+func (s *Set) Place(id []byte) (offset int64, answered bool) {
+	h := hashOf(id)
+	for _, p := range s.parts {
+		if e := p.shard(h).find(h); e != nil {
+			return p.offset(e.place), true
+		}
+	}
+	return -1, false
 }
 
 // Look says what is known of an intent with this content.
@@ -128,6 +146,33 @@ func (s *Set) Bytes() (n int64) {
 	return n
 }
 
+// A place is an offset, counted from a little before the first one that its part
+// knew: outcomes may be told out of order. 0: it is not known, or too far off.
+type place uint32
+
+// beforeFirst is how far before its first offset a part still knows places.
+const beforeFirst = 1 << 20
+
+func (p *part) placeOf(offset int64) place {
+	if offset < 0 {
+		return 0
+	}
+	if !p.based {
+		p.base, p.based = offset-beforeFirst, true
+	}
+	if d := offset - p.base; d > 0 && d <= math.MaxUint32 {
+		return place(d)
+	}
+	return 0
+}
+
+func (p *part) offset(at place) int64 {
+	if at == 0 {
+		return -1
+	}
+	return p.base + int64(at)
+}
+
 func (p *part) shard(h hash) *table { return &p.shards[h[0]%shards] }
 
 // A hash stands for an intent id.
@@ -139,18 +184,24 @@ func hashOf(id []byte) (h hash) {
 	return h
 }
 
-// A content is half of a digest, but for its last bit: that one says who answered.
-type content uint64
+// A content is half of a digest, but for its last bit: that one says who answered. It
+// is bytes and no number, so that an entry has no gap.
+type content [8]byte
 
 const ours = 1
 
-func contentOf(digest [16]byte, mine bool) content {
-	c := content(binary.BigEndian.Uint64(digest[:])) &^ ours
+func contentOf(digest [16]byte, mine bool) (c content) {
+	copy(c[:], digest[:])
+	c[7] &^= ours
 	if mine {
-		c |= ours
+		c[7] |= ours
 	}
 	return c
 }
 
-func (c content) same(other content) bool { return c&^ours == other&^ours }
-func (c content) isOurs() bool            { return c&ours != 0 }
+func (c content) same(other content) bool {
+	c[7], other[7] = c[7]&^ours, other[7]&^ours
+	return c == other
+}
+
+func (c content) isOurs() bool { return c[7]&ours != 0 }

@@ -3,6 +3,7 @@ package answered
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -113,6 +114,35 @@ func TestASetIsAMap(t *testing.T) {
 	}
 }
 
+// TestASetKnowsPlaces: those that it was told, also later, and none that are too far
+// from the first one of their part of the window.
+func TestASetKnowsPlaces(t *testing.T) {
+	const far = 1 << 40
+	s := New(4 * time.Hour)
+	add := func(id string, digest int, offset int64, hour int) {
+		s.Add(Outcome{ID: []byte(id), Digest: [16]byte{byte(digest)}, Offset: offset, At: t0.Add(time.Duration(hour) * time.Hour)})
+	}
+	add("unknown", 1, -1, 0)
+	add("first", 1, far, 0)
+	add("later", 1, far+1_000_000_000, 0)
+	add("before", 1, far-1000, 0)
+	add("too far", 1, far+math.MaxUint32, 0)
+	add("long before", 1, 0, 0)
+	add("filled in", 1, -1, 0)
+	add("filled in", 2, far+1, 0) // other content: not that outcome
+	add("filled in", 1, far+2, 0)
+	add("filled in", 1, far+3, 0)
+	add("another part", 1, 7, 2)
+	for id, want := range map[string]int64{"unknown": -1, "first": far, "later": far + 1_000_000_000, "before": far - 1000, "too far": -1, "long before": -1, "filled in": far + 2, "another part": 7} {
+		if got, known := s.Place([]byte(id)); got != want || !known {
+			t.Errorf("%s: %d, %t; want %d", id, got, known, want)
+		}
+	}
+	if got, known := s.Place([]byte("nobody")); known || got >= 0 {
+		t.Errorf("nobody: %d, %t; want that it is not known", got, known)
+	}
+}
+
 // heapOf measures what n intents cost.
 func heapOf(n int) (bytes int64, s *Set) {
 	heap := func() int64 {
@@ -131,11 +161,10 @@ func heapOf(n int) (bytes int64, s *Set) {
 	return heap() - before, s
 }
 
-// mostPerIntent is what an intent may cost. An entry has room for 8 bytes more, which
-// take 10 in a table, within 40.
-const mostPerIntent = 30
+// mostPerIntent is what an intent may cost.
+const mostPerIntent = 36
 
-func TestAnIntentCostsAtMost30Bytes(t *testing.T) {
+func TestAnIntentCostsAtMost36Bytes(t *testing.T) {
 	for _, n := range []int{400_000, 600_000, 1_000_000} { // of fewer, allocations are rounded up by more
 		size, s := heapOf(n)
 		if per := float64(size) / float64(n); per > mostPerIntent {

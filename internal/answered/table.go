@@ -11,6 +11,7 @@ import (
 type entry struct {
 	id      hash
 	content content
+	place   place
 }
 
 const entrySize = int64(unsafe.Sizeof(entry{}))
@@ -51,14 +52,18 @@ func (t *table) find(h hash) *entry {
 	return nil
 }
 
-// add adds an entry, unless its hash is there already.
+// add adds an entry, unless its hash is there already. Of one that is, it may tell the
+// place.
 func (t *table) add(e entry) {
 	if 8*(t.used+1) > 7*len(t.slots) { // fuller, and searches are long
 		t.grow()
 	}
-	if to := t.slot(e.id); to.id != e.id {
+	switch to := t.slot(e.id); {
+	case to.id != e.id:
 		*to = e
 		t.used++
+	case to.place == 0 && to.content.same(e.content):
+		to.place = e.place
 	}
 }
 

@@ -8,6 +8,7 @@ package console
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"embed"
 	"encoding/json"
@@ -92,10 +93,11 @@ type Outcome struct {
 type Config struct {
 	State func() State // called for each request, concurrently
 
-	// Lanes and Intent answer why something waits, with what becomes their JSON;
-	// Intent reports false for an intent that does not. Nil: not asked for.
+	// Lanes and Intent answer why something waits, or where its outcome is, with what
+	// becomes their JSON; Intent reports false for an intent that nothing is known of.
+	// Nil: not asked for.
 	Lanes  func() any
-	Intent func(id string) (any, bool)
+	Intent func(ctx context.Context, id string) (any, bool)
 
 	// ShowLinks shows payment links. Who has a link can open the payer's page,
 	// so this is for laptops only.
@@ -103,7 +105,8 @@ type Config struct {
 }
 
 // New returns the console: the page at /, its JSON at /api/v1/state, and
-// why lanes and intents wait at /api/v1/lanes and /api/v1/intents/{id}.
+// why lanes and intents wait at /api/v1/lanes and /api/v1/intents/{id}, which also
+// tells where an intent's outcome is.
 func New(c Config) (http.Handler, error) {
 	page, err := template.New("page.html").Funcs(template.FuncMap{
 		"since": since, "thousands": thousands, "groups": groups, "clock": clock, "short": short,
@@ -167,12 +170,12 @@ func (h *handler) json(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, h.state())
 }
 
-// intent answers why an intent waits; 404 means that it does not: it is settled,
-// or in another replica's hands.
+// intent answers why an intent waits, or where its outcome is; 404 means that neither
+// is known: it was not read yet, or is in another replica's hands.
 func (h *handler) intent(w http.ResponseWriter, r *http.Request) {
-	what, waits := h.config.Intent(r.PathValue("id"))
-	if !waits {
-		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such intent waits here: it is settled, not read yet, or in another replica's hands"})
+	what, known := h.config.Intent(r.Context(), r.PathValue("id"))
+	if !known {
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such intent waits here, and none has its outcome: it is not read yet, is older than the ledger, or in another replica's hands"})
 		return
 	}
 	writeJSON(w, http.StatusOK, what)

@@ -34,35 +34,49 @@ type Wait struct {
 	LastError string    `json:"last_error"`
 }
 
+// A Settled is an outcome that a replica remembers.
+type Settled struct {
+	State     string    `json:"state"` // created, failed, or answered
+	At        time.Time `json:"at"`
+	Topic     string    `json:"topic"`
+	Partition int32     `json:"partition"`
+	Offset    *int64    `json:"offset"` // nil: not known
+}
+
+// A Reply is all that a replica says of an intent; empty: it knows nothing of it.
+type Reply struct {
+	Records  []Wait    `json:"records"`
+	Outcomes []Settled `json:"outcomes"`
+}
+
 // maxReply bounds what is read of a replica's answer.
 const maxReply = 1 << 20
 
-// Ask asks why an intent waits. None: it does not wait there.
-func (s Service) Ask(ctx context.Context, id payment.IntentID) ([]Wait, error) {
+// Ask asks why an intent waits, and where its outcome is.
+func (s Service) Ask(ctx context.Context, id payment.IntentID) (says Reply, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(s.URL, "/")+"/api/v1/intents/"+url.PathEscape(string(id)), nil)
 	if err != nil {
-		return nil, err
+		return says, err
 	}
 	if s.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+s.Token.Reveal())
 	}
 	res, err := s.Client.Do(req)
 	if err != nil {
-		return nil, err
+		return says, err
 	}
 	defer res.Body.Close()
 	switch res.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound:
-		return nil, nil
+		return says, nil
 	default:
-		return nil, fmt.Errorf("it answers %s", res.Status)
+		return says, fmt.Errorf("it answers %s", res.Status)
 	}
-	var says struct{ Records []Wait }
 	if err := json.NewDecoder(io.LimitReader(res.Body, maxReply)).Decode(&says); err != nil {
-		return nil, fmt.Errorf("it answers no JSON of ours: %w", err)
+		return Reply{}, fmt.Errorf("it answers no JSON of ours: %w", err)
 	}
-	return says.Records, nil
+	return says, nil
 }
 
 // A Progress is how far the service's group is, or why that is not known.
@@ -110,10 +124,13 @@ func (g Progress) says(at event.Place) string {
 }
 
 func (s Service) says(ctx context.Context, id payment.IntentID, at event.Place) string {
-	waits, err := s.Ask(ctx, id)
+	reply, err := s.Ask(ctx, id)
+	waits := reply.Records
 	switch {
-	case err != nil && ctx.Err() == nil:
+	case err != nil:
 		return fmt.Sprintf("The replica that was to be asked does not answer: %v.", err)
+	case len(waits) == 0 && len(reply.Outcomes) > 0:
+		return reply.Outcomes[0].says()
 	case len(waits) == 0:
 		return "The replica that was asked does not have it in hand: it has not read it yet, or another replica has it."
 	}
@@ -137,6 +154,18 @@ func (s Service) says(ctx context.Context, id payment.IntentID, at event.Place) 
 		text += "; it goes on at about " + clock(w.Until)
 	}
 	return text + "."
+}
+
+// says tells of an outcome that the search did not find: it is newer, or older.
+func (o Settled) says() string {
+	text := fmt.Sprintf("The replica knows an outcome of it, %s, in partition %d of %s", o.State, o.Partition, o.Topic)
+	if o.Offset != nil {
+		text += fmt.Sprintf(" at offset %d", *o.Offset)
+	}
+	if !o.At.IsZero() {
+		text += ", of " + clock(o.At)
+	}
+	return text + ". It is not in what was searched: ask again, or with an earlier --from."
 }
 
 // Status tells what the gateway knows of the intent's order now.

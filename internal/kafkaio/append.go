@@ -375,7 +375,7 @@ func (as *appenders) send(ctx context.Context, node int32, list []*appender) {
 		if err != nil {
 			v.ErrorMessage = ""
 		}
-		done = append(done, a.judge(kafka.Error(v.ErrorCode), v.ErrorMessage, err)...)
+		done = append(done, a.judge(v, err)...)
 	}
 	as.cond.Broadcast()
 	as.mu.Unlock()

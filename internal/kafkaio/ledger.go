@@ -130,11 +130,11 @@ func (l *ledger) own(p kafkawire.Producer) {
 	l.mine[p] = true
 }
 
-// add notes an outcome that we appended ourselves.
-func (l *ledger) add(id payment.IntentID, d event.Digest, at time.Time) {
+// add notes an outcome that we appended ourselves, at an offset; -1: nobody said which.
+func (l *ledger) add(id payment.IntentID, d event.Digest, offset int64, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.known.Add(answered.Outcome{ID: []byte(id), Digest: d, Ours: true, At: at})
+	l.known.Add(answered.Outcome{ID: []byte(id), Digest: d, Ours: true, Offset: offset, At: at})
 	l.trimLocked()
 }
 
@@ -405,7 +405,7 @@ func (l *ledger) takeRecord(r *kafkawire.Record, ours bool) {
 	}
 	l.loaded++
 	if d, err := event.ParseDigest(digest); err == nil && len(id) > 0 {
-		l.known.Add(answered.Outcome{ID: id, Digest: d, Ours: ours, At: at})
+		l.known.Add(answered.Outcome{ID: id, Digest: d, Ours: ours, Offset: r.Offset, At: at})
 	}
 }
 

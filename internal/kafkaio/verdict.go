@@ -30,7 +30,8 @@ func moved(code int16) bool {
 // landed, and only the log can tell: a new fence, and the ledger read to it.
 // Everything else passes, and the same bytes go out again. Its caller has mu, and
 // calls what it returns once mu is free.
-func (a *appender) judge(verdict kafka.Error, text string, err error) (done []func()) {
+func (a *appender) judge(said produce.ResponsePartition, err error) (done []func()) {
+	verdict, text := kafka.Error(said.ErrorCode), said.ErrorMessage
 	m := a.claim.s.metrics
 	switch {
 	case err != nil || verdict == -1:
@@ -38,7 +39,11 @@ func (a *appender) judge(verdict kafka.Error, text string, err error) (done []fu
 	case verdict == 0, verdict == kafka.DuplicateSequenceNumber:
 		m.batches.Inc()
 		m.appended.Add(int64(len(a.flight)))
-		return a.landed()
+		first := said.BaseOffset
+		if verdict != 0 { // of a batch that landed before, brokers may have forgotten where
+			first = -1
+		}
+		return a.landed(first)
 	case isTooLarge(verdict) && a.attempts == 0:
 		return a.split()
 	case isInvalid(verdict) && a.attempts == 0:
@@ -54,10 +59,16 @@ func (a *appender) judge(verdict kafka.Error, text string, err error) (done []fu
 	return nil
 }
 
-func (a *appender) landed() (done []func()) {
-	for _, e := range a.flight {
+// landed says that the batch in flight stands in the log, from an offset on; -1:
+// nobody said where.
+func (a *appender) landed(first int64) (done []func()) {
+	for i, e := range a.flight {
+		at := first
+		if at >= 0 {
+			at += int64(i)
+		}
 		if a.fenced {
-			a.claim.ledger.add(e.id, e.digest, time.UnixMilli(e.rec.Millis))
+			a.claim.ledger.add(e.id, e.digest, at, time.UnixMilli(e.rec.Millis))
 		}
 		done = append(done, func() { e.done(nil) })
 	}

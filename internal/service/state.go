@@ -1,12 +1,14 @@
 package service
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"paylink/internal/console"
+	"paylink/internal/event"
 	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
@@ -337,7 +339,48 @@ func outcomes(e pipeline.State) []console.Outcome {
 // lanes and intent answer why something waits.
 func (s *service) lanes() any { return map[string]any{"lanes": s.engine.Lanes()} }
 
-func (s *service) intent(id string) (any, bool) {
-	waits := s.engine.Find(payment.IntentID(id))
-	return map[string]any{"intent_id": id, "records": waits}, len(waits) > 0
+// An intentView is what the page of an intent shows.
+type intentView struct {
+	ID       payment.IntentID      `json:"intent_id"`
+	State    string                `json:"state"`   // waiting, created, failed, or answered: with what is not known now
+	Records  []pipeline.IntentWait `json:"records"` // those that wait, and why
+	Outcomes []outcomeView         `json:"outcomes,omitempty"`
+}
+
+// An outcomeView is an outcome that the ledger remembers.
+type outcomeView struct {
+	State     string    `json:"state"` // created, failed or answered
+	At        time.Time `json:"at,omitzero"`
+	Topic     string    `json:"topic"`
+	Partition int32     `json:"partition"`
+	Offset    *int64    `json:"offset,omitempty"` // absent: not known
+}
+
+// intent tells of an intent that waits here, or that is settled.
+func (s *service) intent(ctx context.Context, id string) (any, bool) {
+	v := intentView{ID: payment.IntentID(id), State: "waiting", Records: s.engine.Find(payment.IntentID(id))}
+	for _, is := range s.source.Settled(ctx, v.ID) {
+		v.Outcomes = append(v.Outcomes, viewOf(is))
+	}
+	if len(v.Outcomes) > 0 {
+		v.State = v.Outcomes[0].State
+	}
+	if v.Records == nil {
+		v.Records = []pipeline.IntentWait{}
+	}
+	return v, len(v.Records)+len(v.Outcomes) > 0
+}
+
+func viewOf(is kafkaio.Settled) outcomeView {
+	v := outcomeView{State: "answered", Topic: is.Topic, Partition: is.Partition, At: is.Message.Time}
+	if is.Offset >= 0 {
+		v.Offset = &is.Offset
+	}
+	switch string(is.Message.Header("ce_type")) {
+	case event.CETypeCreated:
+		v.State = "created"
+	case event.CETypeFailed:
+		v.State = "failed"
+	}
+	return v
 }
