@@ -122,9 +122,12 @@ func (v *validator) judge(ctx context.Context, m event.Message) ([]string, error
 // validate judges every record and says how many there were. It fails if one
 // is wrong.
 func (v *validator) validate(ctx context.Context, from source) error {
-	records, wrong := 0, 0
+	records, wrong, last := 0, 0, "the beginning"
 	err := from(func(place string, m event.Message) error {
-		records++
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		records, last = records+1, place
 		found, err := v.judge(ctx, m)
 		if err != nil {
 			return fmt.Errorf("validate: %s: %w", place, err)
@@ -138,7 +141,7 @@ func (v *validator) validate(ctx context.Context, from source) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return stopped(ctx, err, fmt.Sprintf("%d records were judged, %d of them wrong, and none after %s", records, wrong, last), "run it again")
 	}
 	noun := map[string]string{"intent": "intents", "outcome": "outcomes", "auto": "records"}[v.kind]
 	fmt.Fprintf(v.out, "%d %s, %d of them wrong\n", records, noun, wrong)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -177,5 +178,15 @@ func TestValidateJudgesOutcomes(t *testing.T) {
 		if diff := cmp.Diff(append(want, "8 "+noun+", 4 of them wrong"), got); diff != "" || code != exitFailure {
 			t.Errorf("%s: exit %d (-want +got):\n%s", topic, code, diff)
 		}
+	}
+}
+
+func TestValidateEndsInOneLine(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs strings.Builder
+	code := run(ctx, []string{"schemas", "validate", "-"}, world{in: strings.NewReader("{}\n{}\n"), out: &out, err: &errs})
+	if want := "paylink: stopped: 0 records were judged, 0 of them wrong, and none after the beginning; run it again\n"; code != exitFailure || errs.String() != want || out.String() != "" {
+		t.Errorf("exit %d, %q %q; want exit %d and %q", code, out.String(), errs.String(), exitFailure, want)
 	}
 }
