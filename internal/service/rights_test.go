@@ -1,7 +1,6 @@
 package service_test
 
 import (
-	"cmp"
 	"context"
 	"crypto/pbkdf2"
 	"crypto/sha256"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -27,6 +27,7 @@ import (
 	"paylink/internal/event"
 	"paylink/internal/finding"
 	"paylink/internal/gatewaysim"
+	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/service"
 )
@@ -57,12 +58,9 @@ func (a acl) instead(operation string) acl {
 // and what only its checks of settings do.
 func rightsOfThePage(t *testing.T) (needed, optional []acl) {
 	t.Helper()
-	page, err := os.ReadFile("../../deploy/rights.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := rightsPage(t)
 	option := regexp.MustCompile(`--([a-z-]+)(?: ([^-\s]\S*))?`)
-	for line := range strings.Lines(string(page)) {
+	for line := range strings.Lines(page) {
 		if !strings.HasPrefix(line, "acls --") {
 			continue
 		}
@@ -75,8 +73,10 @@ func rightsOfThePage(t *testing.T) (needed, optional []acl) {
 				operations = append(operations, o[2])
 			case "resource-pattern-type":
 				prefixed = o[2] == "prefixed"
-			case "topic", "group", "transactional-id", "cluster":
-				resources = append(resources, acl{kind: o[1], name: cmp.Or(o[2], "kafka-cluster")})
+			case "topic", "group", "transactional-id":
+				resources = append(resources, acl{kind: o[1], name: o[2]})
+			case "cluster":
+				resources = append(resources, acl{kind: o[1], name: "kafka-cluster"})
 			default:
 				t.Fatalf("rights.md: %s: what is --%s?", line, o[1])
 			}
@@ -98,6 +98,42 @@ func rightsOfThePage(t *testing.T) (needed, optional []acl) {
 	return needed, optional
 }
 
+func rightsPage(t *testing.T) string {
+	t.Helper()
+	page, err := os.ReadFile("../../deploy/rights.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
+}
+
+// TestTableAndCommandsOfRightsAgree: the page lists each right twice.
+func TestTableAndCommandsOfRightsAgree(t *testing.T) {
+	resources := map[acl]string{
+		{kind: "topic", name: devstack.Intents}:     "topic of intents",
+		{kind: "topic", name: devstack.Outcomes}:    "topic of outcomes",
+		{kind: "topic", name: devstack.DeadLetters}: "topic of dead letters",
+		{kind: "group", name: "paylink"}:            "the group",
+		{kind: "transactional-id", name: kafkaio.TransactionalIDs("paylink", devstack.Intents), prefixed: true}: "transactional ids " +
+			"with the prefix `paylink/GROUP/INTENTS/`",
+	}
+	needed, _ := rightsOfThePage(t)
+	var commands, table []string
+	for _, a := range needed {
+		commands = append(commands, a.operation+" | "+resources[a.instead("")])
+	}
+	for line := range strings.Lines(rightsPage(t)) {
+		if cells := strings.Split(line, " | "); strings.HasPrefix(line, "| Read ") || strings.HasPrefix(line, "| Write ") {
+			table = append(table, strings.TrimPrefix(cells[0], "| ")+" | "+cells[1])
+		}
+	}
+	slices.Sort(commands)
+	slices.Sort(table)
+	if diff := cmp.Diff(table, commands); diff != "" {
+		t.Errorf("the table (-) and the commands (+) of rights.md: %s", diff)
+	}
+}
+
 const aclPassword = "user-" + canary
 
 // An estate is brokers that grant rights, and all that the service needs around
@@ -111,8 +147,9 @@ type estate struct {
 	intents int     // emitted
 	bad     int     // records emitted that are no intents
 	out     *buffer // log of the service that runs
-	url     string  // of its pages
-	stop    func()  // and waits for its end
+	started time.Time
+	url     string // of its pages
+	stop    func() // and waits for its end
 }
 
 // newEstate prepares brokers for a service whose user is "paylink".
@@ -188,6 +225,7 @@ func (e *estate) grant(rights ...acl) {
 		}
 		return codes
 	})
+	e.awaits(true, rights)
 }
 
 // revoke takes rights away from the service's user.
@@ -207,6 +245,32 @@ func (e *estate) revoke(rights ...acl) {
 		}
 		return codes
 	})
+	e.awaits(false, rights)
+}
+
+// awaits waits until the brokers' rules have all of the rights, or none: what the
+// controller has decided they hear of later.
+func (e *estate) awaits(all bool, rights []acl) {
+	e.t.Helper()
+	for end := time.Now().Add(30 * time.Second); slices.ContainsFunc(rights, func(a acl) bool { return e.has(a) != all }); {
+		if time.Now().After(end) {
+			e.t.Fatalf("the brokers do not take up the rights %+v", rights)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (e *estate) has(a acl) (yes bool) {
+	e.t.Helper()
+	kind, name, pattern, op := a.forBrokers(e.t)
+	req := kmsg.NewPtrDescribeACLsRequest()
+	req.Principal, req.PermissionType = kmsg.StringPtr("User:paylink"), kmsg.ACLPermissionTypeAllow
+	req.ResourceType, req.ResourceName, req.ResourcePatternType, req.Operation = kind, &name, pattern, op
+	e.asked(req, func(res kmsg.Response) []int16 {
+		yes = len(res.(*kmsg.DescribeACLsResponse).Resources) > 0
+		return []int16{res.(*kmsg.DescribeACLsResponse).ErrorCode}
+	})
+	return yes
 }
 
 func (e *estate) asked(req kmsg.Request, codes func(kmsg.Response) []int16) {
@@ -246,7 +310,7 @@ func (a acl) forBrokers(t *testing.T) (
 // start starts the service.
 func (e *estate) start() {
 	e.t.Helper()
-	e.out = new(buffer)
+	e.out, e.started = new(buffer), time.Now()
 	log, err := service.Logger(e.cfg, e.out)
 	if err != nil {
 		e.t.Fatal(err)
@@ -294,9 +358,9 @@ func (e *estate) settled() {
 }
 
 // names waits until the service is not ready for the want of a right.
-func (e *estate) names(right string) {
+func (e *estate) names(w want) {
 	e.t.Helper()
-	want := "a right is missing: " + right
+	want := "a right is missing: " + w.named
 	for end := time.Now().Add(30 * time.Second); !strings.Contains(get(e.t, e.url+"/readyz"), want); {
 		if time.Now().After(end) {
 			e.t.Fatalf("/readyz does not name %q:\n%s\nlog:\n%s", want, get(e.t, e.url+"/readyz"), e.out.String())
@@ -369,35 +433,57 @@ func wants(needed []acl) (all []want) {
 	return all
 }
 
-// trial takes one right away: before the service starts, and while it runs.
-func (e *estate) trial(w want) {
+// missing starts the service without one right.
+func (e *estate) missing(w want) {
 	e.t.Helper()
-	deadLetter := w.name == devstack.DeadLetters
 	e.spareNoEpochs()
 	e.without(w)
-	began := time.Now()
 	if got := e.failures(); len(got) != 1 || !strings.HasPrefix(got[0].What, "a right is missing: "+w.named+", ") {
 		e.t.Errorf("check without %s: %+v", w.named, got)
 	}
 	calls := e.sim.Counts().Calls
-	e.emit(deadLetter)
+	e.emit(w.bad())
 	e.start()
 	defer func() { e.stop() }()
-	e.names(w.named)
+	e.names(w)
 	if got := e.sim.Counts().Calls; got != calls {
 		e.t.Errorf("%d calls without %s, want none before there is a fence", got-calls, w.named)
 	}
 	e.with(w)
 	e.settled()
+	e.saidOnce(w)
+}
 
+// taken takes one right away while the service runs.
+func (e *estate) taken(w want) {
+	e.t.Helper()
+	e.spareNoEpochs()
+	e.start()
+	defer func() { e.stop() }()
+	e.emit(false)
+	e.settled()
 	e.without(w)
-	e.emit(deadLetter)
-	if w.kind != "transactional-id" && w.acl != (acl{kind: "topic", name: devstack.Outcomes, operation: "Read"}) {
-		e.names(w.named) // the others are asked for again by the next owner only
+	e.emit(w.bad())
+	if w.kind == "transactional-id" || w.acl == (acl{kind: "topic", name: devstack.Outcomes, operation: "Read"}) {
+		e.settled() // only who takes a partition over needs it
+		e.with(w)
+		return
 	}
+	e.names(w)
 	e.with(w)
 	e.settled()
-	if said := strings.Count(e.out.String(), w.named); said > 1+int(time.Since(began)/burst.Length) {
+	e.saidOnce(w)
+}
+
+// bad reports whether only a record that is no intent needs the right.
+func (w want) bad() bool { return w.name == devstack.DeadLetters }
+
+// saidOnce looks at the log: a right that is waited for is named once in a burst,
+// in one line.
+func (e *estate) saidOnce(w want) {
+	e.t.Helper()
+	said := strings.Count(e.out.String(), w.named)
+	if most := 1 + int(time.Since(e.started)/burst.Length); said == 0 || said > most {
 		e.t.Errorf("%d lines name %s, want one in a burst:\n%s", said, w.named, e.out.String())
 	}
 }
@@ -461,9 +547,8 @@ func (e *estate) theRightsSuffice() {
 	e.stop()
 	e.optional(optional)
 	for _, w := range wants(needed) {
-		began := time.Now()
-		e.trial(w)
-		e.t.Logf("%s: %v", w.named, time.Since(began).Round(time.Millisecond))
+		e.missing(w)
+		e.taken(w)
 	}
 	e.judge()
 }
