@@ -3,6 +3,8 @@
 package service_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"paylink/internal/devstack"
@@ -13,5 +15,9 @@ import (
 // authorizer has the last word.
 func TestTheRightsOfThePageSufficeAndEachIsNeeded(t *testing.T) {
 	c, guarded := realkafka.StartGuarded(t)
-	newEstate(t, devstack.Kafka{Brokers: c.Brokers()}, []string{guarded}).theRightsSuffice()
+	e := newEstate(t, devstack.Kafka{Brokers: c.Brokers()}, []string{guarded})
+	if got := fmt.Sprint(e.failures()); !strings.Contains(got, "Read on group paylink") { // the group is new
+		t.Errorf("check without any right: %s", got)
+	}
+	e.theRightsSuffice()
 }
