@@ -169,6 +169,7 @@ func newEstate(t *testing.T, admin devstack.Kafka, brokers []string) *estate {
 		}
 	}
 	setPassword(t, admin, aclPassword)
+	e.awaitsUser(brokers)
 	if e.cfg, err = config.Default(); err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +182,27 @@ func newEstate(t *testing.T, admin devstack.Kafka, brokers []string) *estate {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// awaitsUser waits until the brokers know the user: they hear of it later than who
+// made it.
+func (e *estate) awaitsUser(brokers []string) {
+	e.t.Helper()
+	user := devstack.Kafka{Brokers: brokers, SASL: scram.Auth{User: "paylink", Pass: aclPassword}.AsSha256Mechanism()}
+	cl, err := user.Client()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer cl.Close()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		err := cl.Ping(e.t.Context())
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			e.t.Fatalf("the brokers do not let paylink in: %v", err)
+		}
+	}
 }
 
 // setPassword sets that of the user "paylink" at the brokers.
@@ -317,8 +339,12 @@ func (e *estate) start() {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(e.t.Context()))
 	admin, ended := make(chan net.Addr, 1), make(chan error, 1)
+	settings := func() (config.Run, error) {
+		next := e.cfg
+		return next, next.Prepare()
+	}
 	go func() {
-		ended <- service.Run(ctx, e.cfg, service.Deps{Log: log, OnAdmin: func(a net.Addr) { admin <- a }})
+		ended <- service.Run(ctx, e.cfg, service.Deps{Log: log, Settings: settings, OnAdmin: func(a net.Addr) { admin <- a }})
 	}()
 	e.url = "http://" + (<-admin).String()
 	e.stop = func() {
@@ -360,10 +386,14 @@ func (e *estate) settled() {
 // names waits until the service is not ready for the want of a right.
 func (e *estate) names(w want) {
 	e.t.Helper()
-	want := "a right is missing: " + w.named
-	for end := time.Now().Add(30 * time.Second); !strings.Contains(get(e.t, e.url+"/readyz"), want); {
+	e.readyzSays("a right is missing: " + w.named)
+}
+
+func (e *estate) readyzSays(what string) {
+	e.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !strings.Contains(get(e.t, e.url+"/readyz"), what); {
 		if time.Now().After(end) {
-			e.t.Fatalf("/readyz does not name %q:\n%s\nlog:\n%s", want, get(e.t, e.url+"/readyz"), e.out.String())
+			e.t.Fatalf("/readyz does not say %q:\n%s\nlog:\n%s", what, get(e.t, e.url+"/readyz"), e.out.String())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
