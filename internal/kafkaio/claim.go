@@ -188,6 +188,9 @@ func (c *claim) waits(step string, err error) {
 		return
 	}
 	c.s.member.noteTrouble(err)
+	if told(err) {
+		return
+	}
 	c.s.bursts.Say(step+label(c.partition), func() {
 		c.log.WithError(err).WithField("step", step).Info("taking the partition over: waiting for the brokers")
 	}, func(int) {})

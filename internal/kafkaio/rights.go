@@ -97,6 +97,9 @@ func (s *Source) lacks(n need, err error) error {
 	return err
 }
 
+// told reports whether lacks has told of an error: one line names a right.
+func told(err error) bool { return errors.As(err, new(*RightError)) }
+
 // needs of the source's requests.
 func (s *Source) readsIntents() need {
 	return need{operation: "Read", topic: s.cfg.IntentTopic, group: s.cfg.Group}
