@@ -190,7 +190,9 @@ func (c *claim) waits(step string, err error) {
 	c.s.member.noteTrouble(err)
 	c.s.bursts.Say(step+label(c.partition), func() {
 		c.log.WithError(err).WithField("step", step).Info("taking the partition over: waiting for the brokers")
-	}, func(int) {})
+	}, func(more int) {
+		c.log.WithField("step", step).WithField("more", more).Info("goes on waiting for the brokers to take the partition over")
+	})
 }
 
 // start decides where to go on. A committed offset that the topic does not hold
