@@ -2,6 +2,7 @@ package kafkaio_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -109,10 +110,11 @@ func outcomesMadeAgain(t *testing.T, before int) {
 		time.Sleep(time.Minute)
 		l.remake(devstack.Outcomes, 1, 0, 0)
 		if before > 0 { // an older owner, whom no fence keeps out of the new log
-			other := event.Message{Value: []byte("{}"), Headers: []event.Header{
-				{Key: event.HeaderIntentID, Value: []byte("i-00099")}, {Key: event.HeaderIntentDigest, Value: []byte(strings.Repeat("0", 32))},
-			}}
-			for range 5 {
+			for i := range 5 {
+				other := event.Message{Value: []byte("{}"), Headers: []event.Header{
+					{Key: event.HeaderIntentID, Value: fmt.Appendf(nil, "i-%05d", 99-i)},
+					{Key: event.HeaderIntentDigest, Value: []byte(strings.Repeat("0", 32))},
+				}}
 				if err := l.broker.Kafka().EmitTo(context.Background(), devstack.Outcomes, 0, other); err != nil {
 					t.Fatal(err)
 				}
