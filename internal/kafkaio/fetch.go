@@ -2,7 +2,6 @@ package kafkaio
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -351,11 +350,6 @@ func (c *claim) seen(end, next int64) {
 // unreadable is loud about records that cannot be read, and says when to look
 // again.
 func (c *claim) unreadable(err error) time.Duration {
-	if errors.Is(err, kafkawire.ErrOldFormat) {
-		c.log.WithError(err).Error("the partition stops here: its records are in the message format of Kafka before 0.11, which " +
-			"is not read; have their emitter send them again with a newer client, then delete them (kafka-delete-records.sh)")
-		return 10 * time.Second
-	}
 	c.s.metrics.corrupt.Inc()
 	c.log.WithError(err).Error("the partition stops here: its records cannot be read, and skipping them would lose " +
 		"intents; repair or delete the batch")
