@@ -41,6 +41,8 @@ func (c *claim) Poll(ctx context.Context) ([]pipeline.Record, int64, error) {
 			return nil, 0, pipeline.ErrLost
 		case c.isDraining():
 			return nil, 0, pipeline.ErrDraining
+		case ctx.Err() != nil:
+			return nil, 0, ctx.Err()
 		}
 		set, next, ok := c.takeInput()
 		if set != nil {
