@@ -93,7 +93,7 @@ func (s *Source) lacks(n need, err error) error {
 		s.bursts.Say(right.Error(), func() {
 			s.log.Error(right.Error() + ": grant it to this user, it is waited for (deploy/rights.md)")
 		}, func(more int) {
-			s.log.WithField("more", more).Error(right.Error() + ": it is still waited for")
+			s.log.WithField("more", more).Error(right.Error() + ": more requests were refused for it")
 		})
 	}
 	return err
