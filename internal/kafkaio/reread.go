@@ -93,6 +93,6 @@ func (c *claim) fetchOnce(ctx context.Context, offsets []int64) (recs []pipeline
 	return recs, next, full, err
 }
 
-// maxRereadBytes is how much is asked for at a time to find parked records: they
-// are few, and mostly stand together.
+// maxRereadBytes is how much is asked for at a time to find the records of backlog
+// entries: they are few, and mostly stand together.
 const maxRereadBytes = 256 << 10

@@ -92,7 +92,9 @@ func (s *Source) lacks(n need, err error) error {
 		s.rights.note(right)
 		s.bursts.Say(right.Error(), func() {
 			s.log.Error(right.Error() + ": grant it to this user, it is waited for (deploy/rights.md)")
-		}, func(int) {})
+		}, func(more int) {
+			s.log.WithField("more", more).Error(right.Error() + ": more requests were refused for it")
+		})
 	}
 	return err
 }
