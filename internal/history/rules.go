@@ -76,6 +76,9 @@ func (j *judge) order() {
 		if n := j.run.OutcomePartitions; n > 0 && o.At.Partition != o.Source.Partition%n {
 			j.breaks(S3, o.Intent, "the outcome at %s of the intent at %s belongs into partition %d", o.At, o.Source, o.Source.Partition%n)
 		}
+		if len(j.dead[o.Source]) > 0 {
+			continue // its end was the dead letter; whoever had not seen that, came later
+		}
 		at := lane{o.Source.Partition, o.Key}
 		before, ok := last[at]
 		if ok && o.Key != "" && o.Source.Offset < before.Source.Offset {
@@ -92,7 +95,9 @@ func (j *judge) order() {
 		if calls, made := j.inits(in.ID), j.first[ahead[at]]; len(calls) > 0 && ahead[at] != "" && calls[0].At.Before(made) {
 			j.breaks(S3, in.ID, "key %q: %s was called before %s, which is ahead of it, had its outcome at %s", in.Key, in.ID, ahead[at], made.Format(clock))
 		}
-		ahead[at] = in.ID
+		if ahead[at] = in.ID; in.Deleted || len(j.dead[in.At]) > 0 {
+			ahead[at] = "" // it ended without an outcome; what comes again has its own end
+		}
 	}
 }
 

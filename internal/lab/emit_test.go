@@ -102,7 +102,7 @@ func (s *scene) value(r record) []byte {
 		return append(b, make([]byte, 8<<20)...)
 	}
 	if r.id == "" {
-		return append(b, "no intent"...)
+		return append(append(b, "no intent"...), r.padding()...)
 	}
 	expires := r.padding()
 	if at := s.expiry(r); at != "" {

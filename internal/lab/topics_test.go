@@ -2,7 +2,7 @@ package lab
 
 import (
 	"context"
-	"slices"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -47,7 +47,7 @@ func (d *drawing) drawLimits() {
 // drawTrims are records that are deleted: of the intents what is committed, or all; of
 // the outcomes some or all. Then partitions change hands, or offsets are set back.
 func (d *drawing) drawTrims() {
-	d.noConflicts()
+	d.noRepeats()
 	w := &d.plan.world
 	for range 1 + d.IntN(3) {
 		f := fault{at: d.when() + 2*time.Second, what: trim, topic: devstack.Intents, seat: d.IntN(int(w.partitions)), count: one(d, 0, 0, 4)}
@@ -71,19 +71,25 @@ func (d *drawing) drawTrims() {
 	}
 }
 
-// drawBombs adds records that unpack to much, between intents in the same batch.
+// drawBombs adds records that unpack to much, in batches with intents, some of which
+// are large themselves: more of them than a partition has room for.
 func (d *drawing) drawBombs() {
-	for i := range d.plan.emissions {
-		e := &d.plan.emissions[i]
-		if e.ending != plain || !d.often(30) {
-			continue
-		}
-		for j := range e.records {
-			if r := &e.records[j]; r.id != "" && r.schema == 0 && !d.comesAgain(r.id) && d.often(40) {
-				r.bomb = padded
+	p := d.Int32N(d.plan.world.partitions)
+	for i := range 2 + d.IntN(2) {
+		e := emission{at: d.when(), partition: p}
+		for j := range 8 {
+			r := record{id: fmt.Sprintf("large-%d-%d", i, j), amount: "10.00", bomb: padded}
+			switch {
+			case j == 3:
+				r = record{bomb: one(d, wide, crowded)}
+			case d.often(20):
+				r.bomb = ""
+			case d.often(10):
+				r.id = "" // its dead letter fits by reference only
 			}
+			e.records = append(e.records, r)
 		}
-		e.records = slices.Insert(e.records, d.IntN(len(e.records)+1), record{bomb: one(d, wide, crowded)})
+		d.plan.emissions = append(d.plan.emissions, e)
 	}
 }
 
@@ -108,6 +114,21 @@ func (d *drawing) noConflicts() {
 			if r := &e.records[i]; r.amount == "99.00" {
 				r.amount = "10.00"
 			}
+		}
+	}
+}
+
+// noRepeats has nothing come again: what comes later than outcomes are known from is
+// new to everybody.
+func (d *drawing) noRepeats() {
+	seen := map[string]bool{}
+	for _, e := range d.plan.emissions {
+		for i := range e.records {
+			if r := &e.records[i]; r.id != "" && seen[r.id] {
+				d.ids++
+				r.id, r.amount, r.strange = fmt.Sprintf("i-%02d", d.ids), "10.00", ""
+			}
+			seen[e.records[i].id] = true
 		}
 	}
 }

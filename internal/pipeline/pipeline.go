@@ -51,8 +51,9 @@ type Claim interface {
 	Poll(ctx context.Context) (recs []Record, next int64, err error)
 
 	// Reread returns the records at these offsets, which rise, once more. One
-	// that the topic does not hold any more is left out. Trouble is waited out
-	// until ctx ends or the claim does.
+	// that the topic does not hold any more is left out. With ErrFull there is no
+	// room for those behind the last one, which are then asked for once more.
+	// Trouble is waited out until ctx ends or the claim does.
 	Reread(ctx context.Context, offsets []int64) ([]Record, error)
 
 	// Look looks an intent up in the ledger, which includes everything appended
@@ -121,5 +122,6 @@ var (
 	ErrDraining = errors.New("partition is handed over")
 	ErrLost     = errors.New("partition is lost")
 	ErrAnswered = errors.New("intent is answered already")
+	ErrFull     = errors.New("no room for more records")
 	ErrTooLarge = errors.New("record is larger than the topic allows")
 )
