@@ -69,8 +69,8 @@ type Claim interface {
 	Fresh() int64
 
 	// Continues reports whether the claim goes on where an owner before it left off.
-	// Where it does not, a tool may have set the offsets back, and records may be of
-	// any age.
+	// Where it does not, or where answers were deleted since, records may be of any age,
+	// and answered.
 	Continues() bool
 
 	// Append publishes an outcome. done is called exactly once, not from within
