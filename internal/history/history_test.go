@@ -95,12 +95,53 @@ func TestAnIllNetworkExcusesWhatItCauses(t *testing.T) {
 	}
 }
 
+// unanswered has i-1, the first of its partition, end with a dead letter.
+func unanswered(r *Run, reason string) {
+	r.Outcomes = slices.Delete(r.Outcomes, 1, 2)
+	r.Committed = slices.Clone(r.Outcomes)
+	r.Commits[0].Outcomes = map[int32]int64{0: 2}
+	r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 0}, Reason: reason, Time: at(150)})
+}
+
+// TestADeadLetterMayEndAnIntent: if the topic took no outcome then, if answers of its time
+// were deleted; and what was deleted itself ends in no way at all.
+func TestADeadLetterMayEndAnIntent(t *testing.T) {
+	large, old, deleted := good(), good(), good()
+	unanswered(&large, "too_large")
+	large.Tight = []Span{{at(100), at(140)}}
+	unanswered(&old, "too_old")
+	old.Forgotten = map[int32]time.Time{1: at(200)}
+	unanswered(&deleted, "")
+	deleted.DeadLetters = deleted.DeadLetters[:2]
+	deleted.Intents[1].Deleted = true
+	for name, r := range map[string]Run{"too large": large, "too old": old, "deleted": deleted} {
+		if s := Judge(r).String(); s != "" {
+			t.Errorf("%s is no violation, got\n%s", name, s)
+		}
+	}
+}
+
 func TestEveryRuleIsFoundBroken(t *testing.T) {
 	tested := map[string]bool{}
 	for _, c := range []struct {
 		name, rule, says string
 		spoil            func(*Run)
 	}{
+		{"too large for a topic that takes it", L1, "is an intent like any other, and has a dead letter", func(r *Run) {
+			unanswered(r, "too_large")
+			r.Tight = []Span{{at(200), at(300)}}
+		}},
+		{"too large, and published", L1, "is an intent like any other, and has a dead letter", func(r *Run) {
+			r.Tight = []Span{{at(100), at(300)}}
+			r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 0}, Reason: "too_large", Time: at(200)})
+		}},
+		{"too old, though it is younger than what was deleted", L1, "is an intent like any other, and has a dead letter", func(r *Run) {
+			unanswered(r, "too_old")
+			r.Intents[1].Time, r.Forgotten = at(90), map[int32]time.Time{1: at(50)}
+		}},
+		{"held though no memory has room for it", M1, "somebody has held it", func(r *Run) {
+			r.Intents[8].Beyond, r.DeadLetters[1].Reason = true, "not_json"
+		}},
 		{"two outcomes, read uncommitted", S1, "i-1 has 2 outcomes, read uncommitted", func(r *Run) {
 			o := r.Outcomes[1]
 			o.At.Offset = 9
