@@ -434,7 +434,7 @@ func (c *claim) Reach() time.Time { return c.ledger.reachTime() }
 func (c *claim) Fresh() int64 { return c.fresh }
 
 // Continues implements [pipeline.Claim].
-func (c *claim) Continues() bool { return c.ours }
+func (c *claim) Continues() bool { return c.ours && !c.ledger.isShort() }
 
 // Live implements pipeline.Claim.
 func (c *claim) Live() bool { return c.ctx.Err() == nil && c.s.lease.live() }

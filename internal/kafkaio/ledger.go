@@ -75,6 +75,7 @@ type ledger struct {
 	mu     sync.RWMutex
 	known  answered
 	reach  time.Time                   // from which on every outcome is known; zero: all there ever were
+	short  bool                        // answers were deleted that may be younger than the window
 	marked map[int64]int16             // producer id → newest epoch whose marker was read
 	mine   map[kafkawire.Producer]bool // the fences of this process: what it wrote itself
 	loaded int64                       // records read, for the log
@@ -107,6 +108,14 @@ func (l *ledger) reachTime() time.Time {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.reach
+}
+
+// isShort reports whether the log begins within the window: then an owner before us may
+// have settled what its watermark had not reached, and we cannot know.
+func (l *ledger) isShort() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.short
 }
 
 // epoch returns the newest epoch of a producer id whose marker was read.
@@ -206,7 +215,7 @@ func (l *ledger) beginAt(has offsetRange, since time.Time, lost bool) {
 	// are looking at it. Markers do not: epochs may have begun again.
 	l.next, l.loaded, l.marked = has.since, 0, map[int64]int16{}
 	l.first = has.since == has.first && has.first > 0 && has.first < has.last
-	l.reach, l.empty = time.Time{}, time.Time{}
+	l.reach, l.empty, l.short = time.Time{}, time.Time{}, lost || l.first
 	switch {
 	case lost:
 		l.reach = time.Now()
@@ -254,7 +263,7 @@ func (l *ledger) held(ctx context.Context, last fenceNote) (fenceNote, error) {
 	}
 	l.mu.Lock()
 	if l.since.After(l.reach) {
-		l.reach = l.since
+		l.reach, l.short = l.since, true
 	}
 	l.mu.Unlock()
 	if news {

@@ -36,6 +36,9 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) (recs []pipeline.Re
 		recs = append(recs, got...)
 		i, _ := slices.BinarySearch(offsets, next)
 		offsets = offsets[i:]
+		if full && len(recs) > 0 && len(offsets) > 0 {
+			return recs, pipeline.ErrFull
+		}
 		if full && len(got) == 0 {
 			select {
 			case <-returned:
