@@ -38,7 +38,7 @@ MINUTES ?=
 # Within how many seeds it has to find each deliberate mistake.
 WITHIN  ?= 200
 
-.PHONY: help run test check integration binaries image up smoke down bench torture lab sim mutants
+.PHONY: help run test check integration binaries image up smoke down bench torture lab sim sim-ratio mutants
 .DEFAULT_GOAL := help
 
 help: ## list all this
@@ -73,6 +73,9 @@ lab: ## hostile histories of the real service in virtual time: SEEDS=1000, or SE
 
 sim: ## histories of the deciding parts alone, one thread each, thousands a second: SEEDS=100000, or SEED=... replays one exactly
 	@SIM_SEEDS='$(SEEDS)' SIM_SEED='$(SEED)' $(GO) test -count=1 -timeout 60m -v -run '^TestSim$$' $(TESTFLAGS) ./internal/pipeline
+
+sim-ratio: ## how many histories the simulator makes for each of the laboratory, measured by turns; at least 100
+	@SIM_RATIO=1 $(GO) test -count=1 -timeout 30m -v -run '^TestSimRatio$$' $(TESTFLAGS) ./internal/pipeline
 
 mutants: ## proves that both laboratories can fail: they have to find every deliberate mistake, within WITHIN=200 seeds and 10,000
 	@SIM_MUTANTS=10000 $(GO) test -count=1 -timeout 30m -v -run '^TestSimMutants$$' $(TESTFLAGS) ./internal/pipeline

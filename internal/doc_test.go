@@ -19,7 +19,7 @@ import (
 // product is what the service is made of; what is not in it is never linked
 // into cmd/paylink.
 var product = []string{
-	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "budget", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
+	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "answered", "budget", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
 	"facts", "tell", "reconcile", "replay", "console", "burst", "pulse", "telemetry", "config", "service", "registry",
 }
 
@@ -38,11 +38,12 @@ var rooms = map[string][]string{
 	"schedule":   {"payment", "pace", "pq"},
 	"partition":  {"payment", "pq"},
 	"attempt":    {"payment"},
+	"answered":   {},
 	"budget":     {},
 	"burst":      {},
-	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "budget", "burst", "pulse"},
+	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "answered", "budget", "burst", "pulse"},
 	"kafkawire":  {},
-	"kafkaio":    {"payment", "event", "pipeline", "budget", "burst", "pulse", "kafkawire"},
+	"kafkaio":    {"payment", "event", "answered", "pipeline", "budget", "burst", "pulse", "kafkawire"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
 	"facts":      {"payment", "event"},

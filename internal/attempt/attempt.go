@@ -157,11 +157,12 @@ func (s State) Opened(link payment.Link, err error, now time.Time) (State, Decis
 	return s, Repeat{AtLeast: ge.RetryAfter}
 }
 
-// Found is what the answer to a status look-up means. early says that a call of an
-// owner before us can still be at the gateway: that it knows no payment yet then
-// clears nothing up. A look-up that fails, or is refused, leaves the doubt standing,
-// and concerns nobody else.
-func (s State) Found(st payment.Status, err error, early bool, now time.Time) (State, Decision) {
+// Found is what the answer to a status look-up means. onWay is for how long a call
+// may still be on its way to the gateway, of an owner before us, or one of ours that
+// somebody answered in the gateway's place; zero: none is. That no payment is known
+// yet clears nothing up then. A look-up that fails, or is refused, leaves the doubt
+// standing, and concerns nobody else.
+func (s State) Found(st payment.Status, err error, onWay time.Duration, now time.Time) (State, Decision) {
 	if next, ok := s.Next.(Compare); ok {
 		return s, Compared{Second: err == nil && st.PaymentID != next.Linked}
 	}
@@ -169,12 +170,10 @@ func (s State) Found(st payment.Status, err error, early bool, now time.Time) (S
 		return s, Repeat{}
 	}
 	notFound := errors.Is(err, payment.ErrNotFound)
-	if notFound && early && s.Doubt == Inherited {
-		s.Doubt = Standing
-	}
+	early := onWay > 0
 	switch next := s.Next.(type) {
 	case LastLook:
-		return s.looked(st, err, notFound)
+		return s.looked(st, err, notFound, early)
 	case ExplainDuplicate:
 		if err == nil || notFound {
 			return s, Settle{s.duplicate(next.Said, st.PaymentID, now)}
@@ -187,6 +186,8 @@ func (s State) Found(st payment.Status, err error, early bool, now time.Time) (S
 		case err == nil: // refused, says somebody, and yet there is a payment: ask again for its page
 			s.Doubt, s.Next = Standing, Init{}
 			return s, Repeat{}
+		case notFound && early: // look again when no call can arrive any more
+			return s, Repeat{AtLeast: onWay}
 		case notFound:
 			return s, Settle{s.refused(next.Said, now)}
 		}
@@ -197,14 +198,14 @@ func (s State) Found(st payment.Status, err error, early bool, now time.Time) (S
 
 // looked takes the answer of the last look. One that says nothing leaves the
 // doubt standing: it is not repeated.
-func (s State) looked(st payment.Status, err error, notFound bool) (State, Decision) {
+func (s State) looked(st payment.Status, err error, notFound, early bool) (State, Decision) {
 	s.Next = Init{}
 	switch {
 	case err == nil:
 		s.Doubt, s.Payment = Standing, st.PaymentID
-	case notFound && s.Doubt == Inherited:
+	case notFound && !early && s.Doubt == Inherited:
 		s.Doubt = Clear
-	case !notFound && s.Doubt == Inherited:
+	case s.Doubt == Inherited:
 		s.Doubt = Standing
 	}
 	return s, Repeat{}
@@ -229,7 +230,8 @@ func (s State) duplicate(ge *payment.GatewayError, id int64, now time.Time) paym
 // speak of our credentials. Where none had, the merchant may be on hold without our
 // knowing, as we have just taken over: then nothing is given up. And an owner before
 // us may have left a payment. Both are looked up first, once. Where others are
-// accepted, nobody knows what a denial of this one meant: a payment may exist.
+// accepted, or nobody else comes, nobody knows what a denial of this one meant: a
+// payment may exist.
 func (s State) Over(why payment.Reason, proven bool, now time.Time) (State, Decision) {
 	switch s.Next.(type) {
 	case nil, Init:
@@ -253,14 +255,15 @@ func (s State) IsDenied() bool { return s.Last != nil && s.Last.Class == payment
 // Dismissed is the outcome of an intent whose merchant was removed while it
 // waited. There is nobody any more who could be asked what calls before have left.
 func (s State) Dismissed(now time.Time) payment.Failed {
-	f := Invalid([]payment.Violation{{Field: "merchant_id", Rule: "must be a merchant that this service is configured for"}}, now)
-	f.PaymentMayExist, f.PaymentID, f.Attempts = s.MayExist() || s.Doubt == Inherited, s.Payment, s.Calls
-	return f
+	return s.Invalid([]payment.Violation{{Field: "merchant_id", Rule: "must be a merchant that this service is configured for"}}, now)
 }
 
-// Invalid is the outcome of an intent that breaks rules.
-func Invalid(vs []payment.Violation, now time.Time) payment.Failed {
-	return payment.Failed{Reason: payment.InvalidIntent, Violations: vs, At: now}
+// Invalid is the outcome of an intent that breaks rules, perhaps only since it was
+// called for.
+func (s State) Invalid(vs []payment.Violation, now time.Time) payment.Failed {
+	f := payment.Failed{Reason: payment.InvalidIntent, Violations: vs, At: now}
+	f.PaymentMayExist, f.PaymentID, f.Attempts = s.MayExist() || s.Doubt == Inherited, s.Payment, s.Calls
+	return f
 }
 
 // Linked is the state of an intent whose link is published, after calls in doubt.

@@ -184,7 +184,7 @@ func TestFound(t *testing.T) {
 				if tt.err == nil {
 					st.PaymentID = 1 << 40
 				}
-				got, d := s.Found(st, tt.err, false, noon)
+				got, d := s.Found(st, tt.err, 0, noon)
 				if words(d) != tt.want || got.Calls != 2 {
 					t.Errorf("Found = %s after %d calls of Init, want %s after 2", words(d), got.Calls, tt.want)
 				}
@@ -241,7 +241,7 @@ func TestAnIntentIsPutAsideLongerAndLonger(t *testing.T) {
 	} {
 		var d Decision
 		if s.IsLookUp() {
-			s, d = s.Found(payment.Status{PaymentID: 9}, step.err, false, noon)
+			s, d = s.Found(payment.Status{PaymentID: 9}, step.err, 0, noon)
 		} else {
 			s, d = s.Opened(payment.Link{}, step.err, noon)
 		}
@@ -364,7 +364,7 @@ func TestLastLook(t *testing.T) {
 			if tt.err == nil {
 				st.PaymentID = id
 			}
-			got, d := s.Found(st, tt.err, false, noon)
+			got, d := s.Found(st, tt.err, 0, noon)
 			if words(d) != tt.want || got.IsLookUp() || got.Doubt != tt.doubt {
 				t.Errorf("Found = %s, %T next, %s; want %s, Init, %s", words(d), got.Next, doubts[got.Doubt], tt.want, doubts[tt.doubt])
 			}
@@ -376,7 +376,7 @@ func TestLastLook(t *testing.T) {
 		})
 	}
 	s := State{Doubt: Inherited, Next: LastLook{}}
-	if got, d := s.Found(payment.Status{}, payment.ErrUnknownMerchant, false, noon); words(d) != "repeat after 0s" || !got.IsLookUp() {
+	if got, d := s.Found(payment.Status{}, payment.ErrUnknownMerchant, 0, noon); words(d) != "repeat after 0s" || !got.IsLookUp() {
 		t.Errorf("merchant removed this moment: %s, %T next; want the look again", words(d), got.Next)
 	}
 }
@@ -394,19 +394,26 @@ func TestWhatADenialLeftIsNotForgotten(t *testing.T) {
 	}
 }
 
-// TestNotFoundTooEarlyClearsNothingUp: a call of an owner before us can still be at
-// the gateway.
+// TestNotFoundTooEarlyClearsNothingUp: a call can still be on its way to the gateway.
+// The last look is the last; a refusal is looked up again when none is any more.
 func TestNotFoundTooEarlyClearsNothingUp(t *testing.T) {
-	for _, next := range []Next{LastLook{}, ExplainRefusal{said(payment.RefusedForGood, true)}} {
-		for doubt, want := range map[Doubt]Doubt{Clear: Clear, Inherited: Standing, Standing: Standing} {
+	for doubt, want := range map[Doubt]Doubt{Clear: Clear, Inherited: Standing, Standing: Standing} {
+		s := after(doubt)
+		s.Next = LastLook{}
+		if s, _ = s.Found(payment.Status{}, payment.ErrNotFound, 9*time.Second, noon); s.Doubt != want {
+			t.Errorf("last look with %s: %s afterwards, want %s", doubts[doubt], doubts[s.Doubt], doubts[want])
+		}
+	}
+	for doubt := range doubts {
+		for _, signed := range []bool{true, false} {
 			s := after(doubt)
-			s.Next = next
-			s, d := s.Found(payment.Status{}, payment.ErrNotFound, true, noon)
-			if s.Doubt != want {
-				t.Errorf("%T with %s: %s afterwards, want %s", next, doubts[doubt], doubts[s.Doubt], doubts[want])
+			s.Next = ExplainRefusal{said(payment.RefusedForGood, signed)}
+			got, d := s.Found(payment.Status{}, payment.ErrNotFound, 9*time.Second, noon)
+			if words(d) != "repeat after 9s" || !got.MayExist() {
+				t.Errorf("a refusal with %s: %s, payment_may_exist %v; want to look again after 9s", doubts[doubt], words(d), got.MayExist())
 			}
-			if f, ok := outcomeOf(d).(payment.Failed); ok && f.PaymentMayExist != (want == Standing) {
-				t.Errorf("%T with %s: payment_may_exist %v", next, doubts[doubt], f.PaymentMayExist)
+			if diff := cmp.Diff(s, got); diff != "" {
+				t.Errorf("the state changed (-want +got):\n%s", diff)
 			}
 		}
 	}
@@ -441,11 +448,14 @@ func TestDismissedHasNoPaymentUnlessACallMayHaveMadeOne(t *testing.T) {
 	}
 }
 
+// TestInvalidIntentHasNoPayment, unless an owner before us may have called for it.
 func TestInvalidIntentHasNoPayment(t *testing.T) {
 	vs := []payment.Violation{{Field: "amount", Rule: "is required"}}
-	want := payment.Failed{Reason: payment.InvalidIntent, Violations: vs, At: noon}
-	if diff := cmp.Diff(want, Invalid(vs, noon)); diff != "" {
-		t.Errorf("Invalid (-want +got):\n%s", diff)
+	for doubt, mayExist := range map[Doubt]bool{Clear: false, Inherited: true} {
+		want := payment.Failed{Reason: payment.InvalidIntent, Violations: vs, PaymentMayExist: mayExist, At: noon}
+		if diff := cmp.Diff(want, State{Doubt: doubt}.Invalid(vs, noon)); diff != "" {
+			t.Errorf("Invalid with %s (-want +got):\n%s", doubts[doubt], diff)
+		}
 	}
 }
 
@@ -468,7 +478,7 @@ func TestALinkAfterDoubtIsCompared(t *testing.T) {
 		if !s.IsLinked() || !s.IsLookUp() {
 			t.Fatalf("IsLinked, IsLookUp = %v, %v after Linked, want both", s.IsLinked(), s.IsLookUp())
 		}
-		if _, d := s.Found(payment.Status{PaymentID: tt.found}, tt.err, false, noon); words(d) != tt.want {
+		if _, d := s.Found(payment.Status{PaymentID: tt.found}, tt.err, 0, noon); words(d) != tt.want {
 			t.Errorf("%s: Found = %s, want %s", tt.name, words(d), tt.want)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"paylink/internal/payment"
 )
@@ -12,8 +13,8 @@ import (
 // call, or, if why is set, that its time is up.
 type occurrence struct {
 	name   string
-	err    error // of the call; nil: a link, or a payment that a look-up finds
-	early  bool  // a call of an owner before us can still be at the gateway
+	err    error         // of the call; nil: a link, or a payment that a look-up finds
+	onWay  time.Duration // a call can still be on its way to the gateway for so long
 	why    payment.Reason
 	proven bool // of time that is up
 }
@@ -30,7 +31,7 @@ var occurrences = []occurrence{
 	{name: "our set-up, unsigned", err: said(payment.Misconfigured, false)},
 	{name: "removed", err: payment.ErrUnknownMerchant},
 	{name: "not found", err: payment.ErrNotFound}, // to Init: an error of no class
-	{name: "not found, early", err: payment.ErrNotFound, early: true},
+	{name: "not found, early", err: payment.ErrNotFound, onWay: time.Second},
 	{name: "old", why: payment.GaveUp, proven: true},
 	{name: "old, not proven", why: payment.GaveUp},
 	{name: "expired", why: payment.Expired, proven: true},
@@ -87,7 +88,7 @@ func (h history) with(o occurrence) (history, Decision) {
 		if o.err == nil {
 			st.PaymentID = 7
 		}
-		h.state, d = h.state.Found(st, o.err, o.early, noon)
+		h.state, d = h.state.Found(st, o.err, o.onWay, noon)
 	default:
 		h.opened(o.err)
 		h.state, d = h.state.Opened(link, o.err, noon)
@@ -124,13 +125,19 @@ func (h *history) found(o occurrence) {
 	switch {
 	case o.err == nil:
 		h.standing, h.inherited, h.open = true, false, false
-	case errors.Is(o.err, payment.ErrNotFound): // also "not yet": it clears up no call of ours
-		h.standing = h.standing || h.inherited && o.early
+	case errors.Is(o.err, payment.ErrNotFound) && o.onWay > 0 && h.explainsRefusal(): // "not yet": it clears nothing up
+	case errors.Is(o.err, payment.ErrNotFound):
+		h.standing = h.standing || h.inherited && o.onWay > 0
 		h.inherited, h.open = false, false
 	case errors.Is(o.err, payment.ErrUnknownMerchant):
 	case h.state.Next == Next(LastLook{}):
 		h.standing = h.standing || h.inherited // it is the only one of its kind: nothing clears that up any more
 	}
+}
+
+func (h history) explainsRefusal() bool {
+	_, ok := h.state.Next.(ExplainRefusal)
+	return ok
 }
 
 func (h history) String() string { return strings.Join(h.names, " | ") }

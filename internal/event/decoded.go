@@ -13,6 +13,10 @@ type Decoded struct {
 	Intent     payment.Intent
 	Violations []payment.Violation // in the order of payment.Fields, one per broken rule
 
+	// BySettings says that only rules of this service's settings are broken, which were
+	// perhaps kept by the settings of before.
+	BySettings bool
+
 	// Digest is DigestOf the intent. With violations it is the same function of
 	// the fields as they were written, broken ones included: so a re-emission of
 	// a broken intent is a repeat, whatever its created_at, its white space or

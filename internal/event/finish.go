@@ -18,8 +18,8 @@ func (d *Decoder) finish(dr *draft) (Decoded, error) {
 	if err := d.checkID(dr, text); err != nil {
 		return Decoded{}, err
 	}
-	vs := d.judge(dr, text)
-	out := Decoded{Intent: d.intent(dr, text, false), Violations: vs}
+	vs, bySettings := d.judge(dr, text)
+	out := Decoded{Intent: d.intent(dr, text, false), Violations: vs, BySettings: bySettings}
 	if len(vs) == 0 {
 		out.Digest = DigestOf(out.Intent) // of what the emitter said: settings may change
 		d.addDefaults(&out.Intent)
@@ -50,9 +50,10 @@ func (d *Decoder) checkID(dr *draft, text string) error {
 	return nil
 }
 
-// judge lists every broken rule, in the order of payment.Fields.
-func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
-	var vs []payment.Violation
+// judge lists every broken rule, in the order of payment.Fields. bySettings says that
+// all of them are of the settings.
+func (d *Decoder) judge(dr *draft, text string) (vs []payment.Violation, bySettings bool) {
+	ofSettings := 0
 	may := d.speakerOf(dr, text)
 	for i := range payment.Fields {
 		f, s := &payment.Fields[i], &dr.said[i]
@@ -71,8 +72,9 @@ func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
 			continue
 		}
 		rules := d.rules(i, text, s)
-		if rule := may.rule(f, s, text); len(rules) == 0 && rule != "" {
+		if rule := d.settingsRule(&may, f, s, text); len(rules) == 0 && rule != "" {
 			rules = []string{rule}
+			ofSettings++
 		}
 		for _, rule := range rules {
 			s.wrong = true
@@ -82,7 +84,19 @@ func (d *Decoder) judge(dr *draft, text string) []payment.Violation {
 	for _, name := range dr.repeats {
 		vs = append(vs, payment.Violation{Field: name, Rule: ruleRepeated})
 	}
-	return vs
+	return vs, len(vs) > 0 && ofSettings == len(vs)
+}
+
+// settingsRule returns the rule of the settings that a field breaks, or "".
+func (d *Decoder) settingsRule(may *speaker, f *payment.Field, s *said, text string) string {
+	merchant := f.Name == "merchant_id"
+	switch {
+	case !s.given && merchant && d.cfg.DefaultMerchant == "":
+		return "is required, because there is no default merchant"
+	case s.given && merchant && d.cfg.KnownMerchant != nil && !d.cfg.KnownMerchant(payment.MerchantID(text[s.text.from:s.text.to])):
+		return "must be a merchant that this service is configured for"
+	}
+	return may.rule(f, s, text)
 }
 
 // A speaker is who emits a merchant's intents: what it may say, and what the
@@ -118,27 +132,19 @@ func (m *speaker) rule(f *payment.Field, s *said, text string) string {
 	return m.permit.Rule(f, text[s.text.from:s.text.to], m.defaults)
 }
 
-// rules returns the rules that a field breaks.
+// rules returns the rules of payment.Fields that a field breaks.
 func (d *Decoder) rules(i int, text string, s *said) []string {
 	f := &payment.Fields[i]
-	merchant := f.Name == "merchant_id"
 	switch {
 	case !s.given && f.Required:
 		return []string{"is required"}
-	case !s.given && merchant && d.cfg.DefaultMerchant == "":
-		return []string{"is required, because there is no default merchant"}
 	case !s.given || f.Kind == payment.Pairs:
 		return nil
 	}
-	v := text[s.text.from:s.text.to]
-	var rules []string
-	if !d.quick[i].keeps(f, v) {
-		rules = f.Check(v)
+	if v := text[s.text.from:s.text.to]; !d.quick[i].keeps(f, v) {
+		return f.Check(v)
 	}
-	if len(rules) == 0 && merchant && d.cfg.KnownMerchant != nil && !d.cfg.KnownMerchant(payment.MerchantID(v)) {
-		return []string{"must be a merchant that this service is configured for"}
-	}
-	return rules
+	return nil
 }
 
 // intent makes an intent of the fields that keep their rules; with all, of the

@@ -1,6 +1,8 @@
 package event
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +44,7 @@ func TestWhatAMerchantLocksIsAViolation(t *testing.T) {
 		{"an allowed host", with(`"success_url":"https://shop.example:8443/ok"`), nil},
 		{"another's host", with(`"success_url":"https://evil.example/ok"`), v("success_url", foreign)},
 		{"no address at all", with(`"success_url":"evil"`), v("success_url", "must be an absolute http or https URL")},
+		{"a locked field, and a broken one", with(`"lifetime":300,"success_url":"evil"`), v("lifetime", locked, "success_url", "must be an absolute http or https URL")},
 		{"locked and broken", with(`"lifetime":1`), v("lifetime", "must be between 300 and 604800")},
 		{"merchant named", with(`"merchant_id":"540001","lifetime":300`), v("lifetime", locked)},
 		{"merchant named last, as a number", `{` + least + `,"lifetime":300,"merchant_id":540001}`, v("lifetime", locked)},
@@ -58,6 +61,10 @@ func TestWhatAMerchantLocksIsAViolation(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, got.Violations); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+		broken := slices.ContainsFunc(tt.want, func(v payment.Violation) bool { return !strings.Contains(v.Rule, "settings") })
+		if want := len(tt.want) > 0 && !broken; got.BySettings != want {
+			t.Errorf("%s: BySettings %v, want %v", tt.name, got.BySettings, want)
 		}
 		free, err := NewDecoder(DecoderConfig{DefaultMerchant: "540001"}).Decode(t.Context(), m)
 		if err != nil || free.Digest != got.Digest {

@@ -13,6 +13,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/sirupsen/logrus"
 
+	"paylink/internal/answered"
 	"paylink/internal/event"
 	"paylink/internal/kafkawire"
 	"paylink/internal/payment"
@@ -35,7 +36,7 @@ func (ls *ledgers) of(partition int32) *ledger {
 		l = &ledger{
 			s: ls.source, partition: partition, next: -1, reading: make(chan struct{}, 1),
 			log:    ls.source.log.WithField("outcome_partition", partition),
-			known:  answered{window: ls.source.cfg.LedgerWindow + clockSlack},
+			known:  answered.New(ls.source.cfg.LedgerWindow + clockSlack),
 			marked: map[int64]int16{}, mine: map[kafkawire.Producer]bool{},
 		}
 		ls.byPart[partition] = l
@@ -43,20 +44,16 @@ func (ls *ledgers) of(partition int32) *ledger {
 	return l
 }
 
-// ledgerCost is about what an answered intent takes in memory, with what a map that
-// grows takes for a while.
-const ledgerCost = 128
-
-// LedgerBytes is about how much memory the answered intents take.
+// LedgerBytes is how much memory the answered intents take.
 func (s *Source) LedgerBytes() int64 {
 	s.ledgers.mu.Lock()
 	all := slices.Collect(maps.Values(s.ledgers.byPart))
 	s.ledgers.mu.Unlock()
-	n := 0
+	n := int64(0)
 	for _, l := range all {
-		n += l.size()
+		n += l.bytes()
 	}
-	return int64(n) * ledgerCost
+	return n
 }
 
 // A ledger is what is known of one outcome partition: the answered intents of
@@ -73,7 +70,7 @@ type ledger struct {
 	since     time.Time // when it was found to have lost what it held before; zero: it has not
 
 	mu     sync.RWMutex
-	known  answered
+	known  *answered.Set
 	reach  time.Time                   // from which on every outcome is known; zero: all there ever were
 	short  bool                        // answers were deleted that may be younger than the window
 	marked map[int64]int16             // producer id → newest epoch whose marker was read
@@ -101,7 +98,7 @@ func (l *ledger) unlock() { <-l.reading }
 func (l *ledger) look(id payment.IntentID, d event.Digest) pipeline.Known {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.known.look([]byte(id), half(d))
+	return l.known.Look([]byte(id), d)
 }
 
 func (l *ledger) reachTime() time.Time {
@@ -148,12 +145,12 @@ func (l *ledger) own(p kafkawire.Producer) {
 func (l *ledger) add(id payment.IntentID, d event.Digest, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.known.add([]byte(id), half(d)|ours, at)
+	l.known.Add(answered.Outcome{ID: []byte(id), Digest: d, Ours: true, At: at})
 	l.trimLocked()
 }
 
 func (l *ledger) trimLocked() {
-	if reach := l.known.trim(time.Now()); !reach.IsZero() {
+	if reach := l.known.Trim(time.Now()); !reach.IsZero() {
 		l.reach = reach.Add(clockSlack)
 	}
 }
@@ -347,7 +344,7 @@ func (l *ledger) afterError(err error) time.Duration {
 func (l *ledger) done(began time.Time) {
 	l.mu.Lock()
 	l.trimLocked()
-	n, size := l.loaded, l.known.len()
+	n, size := l.loaded, l.known.Len()
 	l.loaded = 0
 	l.mu.Unlock()
 	l.s.metrics.ledgerRead.Add(int64(n))
@@ -416,19 +413,16 @@ func (l *ledger) oldest(b *kafkawire.Batch) {
 }
 
 func (l *ledger) takeRecords(b *kafkawire.Batch) error {
-	by := uint64(0)
-	if l.mine[b.Producer] {
-		by = ours
-	}
+	ours := l.mine[b.Producer]
 	return b.Records(func(r *kafkawire.Record) error {
-		l.takeRecord(r, by)
+		l.takeRecord(r, ours)
 		return nil
 	}, event.HeaderIntentID, event.HeaderIntentDigest)
 }
 
 // takeRecord notes an outcome by its headers; a record without them is nobody's
 // outcome and of no interest.
-func (l *ledger) takeRecord(r *kafkawire.Record, by uint64) {
+func (l *ledger) takeRecord(r *kafkawire.Record, ours bool) {
 	at := time.UnixMilli(r.Millis)
 	if now := time.Now(); at.After(now) {
 		at = now // a wrong clock must not keep it, and what follows, for ever
@@ -444,7 +438,7 @@ func (l *ledger) takeRecord(r *kafkawire.Record, by uint64) {
 	}
 	l.loaded++
 	if d, err := event.ParseDigest(digest); err == nil && len(id) > 0 {
-		l.known.add(id, half(d)|by, at)
+		l.known.Add(answered.Outcome{ID: id, Digest: d, Ours: ours, At: at})
 	}
 }
 
@@ -452,5 +446,12 @@ func (l *ledger) takeRecord(r *kafkawire.Record, by uint64) {
 func (l *ledger) size() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.known.len()
+	return l.known.Len()
+}
+
+// bytes returns how much memory the answered intents take.
+func (l *ledger) bytes() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.known.Bytes()
 }

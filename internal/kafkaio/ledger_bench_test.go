@@ -9,6 +9,7 @@ import (
 
 	"github.com/segmentio/kafka-go/compress"
 
+	"paylink/internal/answered"
 	"paylink/internal/event"
 	"paylink/internal/kafkawire"
 )
@@ -54,15 +55,15 @@ func BenchmarkLedger(b *testing.B) {
 				var both sync.WaitGroup
 				for range 2 {
 					both.Go(func() {
-						l := &ledger{known: answered{window: 168 * time.Hour}, marked: map[int64]int16{}}
+						l := &ledger{known: answered.New(168 * time.Hour), marked: map[int64]int16{}}
 						for _, set := range sets {
 							l.next = 0
 							if err := l.take(set); err != nil {
 								b.Error(err)
 							}
 						}
-						if l.known.len() != n {
-							b.Errorf("%d intents known of %d", l.known.len(), n)
+						if l.known.Len() != n {
+							b.Errorf("%d intents known of %d", l.known.Len(), n)
 						}
 					})
 				}

@@ -100,7 +100,7 @@
 //     is judged is that the members go on. kfake hangs up where a real broker says why.
 //     Connections are not asked to log in again (KIP-368).
 //   - A strange order that is refused for ever expires after four minutes: with none
-//     of its merchant behind it, it would wait for ever, and rightly so.
+//     of its merchant behind it, it would wait until it is given up, an hour.
 //   - kfake refuses what is appended while a transaction of the same producer is open;
 //     a real leader, only once that has records in the partition.
 //   - A lookup that denies a payment that exists is left out: paylink believes

@@ -52,7 +52,7 @@ var mutants = []mutant{
 	{"lease always live", []edit{{"kafkaio/lease.go", "return !sent.IsZero() && elapsed(sent, now) < l.session && elapsed(settled, now) < l.rebalance", "return !sent.IsZero() || now.IsZero() || !settled.IsZero() || l.session > 0"}}},
 	{"drain does not wait", []edit{{"pipeline/worker.go", "\tif active > 0 {\n", "\tif active < 0 {\n"}}},
 	{"doubt forgotten", []edit{{"attempt/attempt.go", "\ts.Doubt = Standing\n\treturn s, Repeat{AtLeast: ge.RetryAfter}", "\treturn s, Repeat{AtLeast: ge.RetryAfter}"}}},
-	{"conflict not noticed", []edit{{"kafkaio/answered.go", "case d&^ours != digest&^ours:", "case d == digest+2:"}}},
+	{"conflict not noticed", []edit{{"answered/answered.go", "case !e.content.same(contentOf(digest, false)):", "case e.content == contentOf(digest, false)+2:"}}},
 	{"order of keys ignored", []edit{{"pipeline/task.go", "t.rec.Key = partition.HashOf(r.Key)", "t.rec.Key = 0 * partition.HashOf(r.Key)"}}},
 	{"committed ahead of a gap", []edit{{"partition/partition.go", "\tif p.open.Len() > 0 {\n\t\tw = min", "\tif p.open.Len() > 3 {\n\t\tw = min"}}},
 	{"repeated under a new sequence", []edit{{"kafkaio/verdict.go", "\ta.attempts++\n", "\ta.attempts++\n\ta.seq, a.raw = kafkawire.NextSequence(a.seq, len(a.flight)), nil\n"}}},
@@ -87,7 +87,7 @@ var mutants = []mutant{
 	{"too large at once, though it may have landed", []edit{{"kafkaio/verdict.go", "case isTooLarge(verdict) && a.attempts == 0:", "case isTooLarge(verdict):"}}},
 	{"made anew, though it may have landed", []edit{
 		{"kafkaio/verdict.go", "case isInvalid(verdict) && a.attempts == 0:", "case isInvalid(verdict):"},
-		{"kafkaio/blocked.go", "\ta.raw = nil\n\ta.refusals++\n", "\ta.seq, a.raw = a.seq+int32(len(a.flight)), nil\n\ta.refusals++\n"}}},
+		{"kafkaio/refused.go", "\ta.raw = nil\n\ta.refusals++\n", "\ta.seq, a.raw = a.seq+int32(len(a.flight)), nil\n\ta.refusals++\n"}}},
 	{"an emptied log knows everything", []edit{
 		{"kafkaio/ledger.go", "\tcase lost:\n\t\tl.reach = time.Now()\n", "\tcase lost:\n"},
 		{"kafkaio/ledger.go", "if at := time.UnixMilli(b.Newest); at.After(l.reach) {", "if at := time.UnixMilli(b.Newest); at.IsZero() {"}}},
@@ -98,7 +98,7 @@ var mutants = []mutant{
 	{"what fits no memory is held", []edit{{"kafkawire/records.go", "if int64(recordCost+len(fields))+n*headerCost > MaxRecord {", "if int64(recordCost+len(fields))+n*headerCost > 1<<40 {"}}},
 	{"a new secret not taken up", []edit{{"service/reload.go", "\t\ts.merchants.replace(next.Merchants)\n", ""}}},
 	{"a new login not taken up", []edit{{"kafkaio/login.go", "\tl.now, l.before = next, &before\n", "\tl.before = &before\n"}}},
-	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "if notFound && early && s.Doubt == Inherited {", "if notFound && early && s.Doubt > Standing {"}}},
+	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "early := onWay > 0", "early := onWay < 0"}}},
 }
 
 // TestMutants proves that the laboratory can fail: it finds every mutant.

@@ -6,7 +6,9 @@
 //
 // Records of one key are settled in their order, and so are loaded records of one
 // intent id, so that an upstream duplicate under another key waits for the first
-// one's answer. Key before id, always: no two records can wait for each other.
+// one's answer. Key before id, always: no two records can wait for each other. One that
+// says something else than an unsettled record of its id before it waits for no
+// answer: it is a conflict from the beginning (Says), under whatever key it came.
 //
 // # Window and backlog
 //
@@ -69,14 +71,15 @@ const (
 
 // A Partition is the records of one partition that are not settled.
 type Partition struct {
-	limit Limit
-	open  *pq.Heap[*Record] // loaded, by offset
-	next  int64             // offset after the last record taken; -1: none yet
-	usage usage
-	slots slots
-	keys  map[Hash]*key
-	ids   map[payment.IntentID][]*Record // loaded ones whose key is free; the first may go
-	far   map[Hash]Far
+	limit  Limit
+	open   *pq.Heap[*Record] // loaded, by offset
+	next   int64             // offset after the last record taken; -1: none yet
+	usage  usage
+	slots  slots
+	keys   map[Hash]*key
+	ids    map[payment.IntentID][]*Record // loaded ones whose key is free; the first may go
+	far    map[Hash]Far
+	firsts map[Hash]first // by intent id
 }
 
 // usage is what loaded records take.
@@ -130,7 +133,7 @@ func (f Far) By() time.Time { return time.UnixMilli(f.by) }
 // New returns a partition of which nothing was taken yet.
 func New(l Limit) *Partition {
 	return &Partition{
-		limit: l, next: -1, keys: map[Hash]*key{}, ids: map[payment.IntentID][]*Record{}, far: map[Hash]Far{},
+		limit: l, next: -1, keys: map[Hash]*key{}, ids: map[payment.IntentID][]*Record{}, far: map[Hash]Far{}, firsts: map[Hash]first{},
 		open: pq.New(func(a, b *Record) bool { return a.Offset < b.Offset }, func(r *Record, i int) { r.place = i }),
 	}
 }
@@ -235,6 +238,7 @@ func (p *Partition) Settle(r *Record) (byID, byKey *Record) {
 		p.usage.bytes -= r.Size
 	}
 	if r.ID != "" {
+		p.Unsays(r.Offset, HashOf([]byte(r.ID)))
 		byID = p.nextOfID(r.ID)
 	}
 	if r.Key == 0 {

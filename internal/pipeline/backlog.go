@@ -134,6 +134,11 @@ func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
 	}
 	for i, e := range r.entries {
 		t := byOffset[r.offsets[i]]
+		if t == nil || t.dead != nil {
+			w.part.Unsays(r.offsets[i], e.ID)
+		} else {
+			t.contradicts()
+		}
 		if t != nil {
 			t.takeTime(now)
 		} else {

@@ -138,6 +138,8 @@ func (c *core) arrive(t *task, now time.Time) bool {
 		return true
 	case Differs:
 		t.conflict = true
+	default:
+		t.contradicts()
 	}
 	if c.setAside(t, now) {
 		t.release()
@@ -217,13 +219,18 @@ func (c *core) begin(t *task, now time.Time) {
 	case t.dead != nil:
 		c.bury(t, t.dead, now)
 	case c.known(t, now):
+	case t.conflict:
+		c.bury(t, errConflict, now)
 	case t.isTooOld():
 		c.enter(t, publishing, now)
 		c.todo.bury = append(c.todo.bury, burial{task: t, reach: claim.Reach()})
 	case t.unfit != nil:
 		c.bury(t, t.unfit, now)
 	case len(t.dec.Violations) > 0:
-		c.publish(t, attempt.Invalid(t.dec.Violations, now), now)
+		if t.dec.BySettings && t.isInherited() { // by those of before it may have been called for
+			t.try.Doubt = attempt.Inherited
+		}
+		c.publish(t, t.try.Invalid(t.dec.Violations, now), now)
 	default:
 		if t.isInherited() {
 			t.try.Doubt = attempt.Inherited
@@ -235,6 +242,9 @@ func (c *core) begin(t *task, now time.Time) {
 	}
 }
 
+// errConflict says that an intent id has come before with other content.
+var errConflict = &event.Unreadable{Reason: event.Conflict, Text: "the intent id came before with other content: give the changed intent an id of its own"}
+
 // known ends a task whose intent has an outcome already, and reports whether it
 // has.
 func (c *core) known(t *task, now time.Time) bool {
@@ -243,7 +253,7 @@ func (c *core) known(t *task, now time.Time) bool {
 		c.todo.skipped[known]++
 		c.finish(t, now)
 	case Differs:
-		c.bury(t, &event.Unreadable{Reason: event.Conflict, Text: "the intent id was answered before with other content: give the changed intent an id of its own"}, now)
+		c.bury(t, errConflict, now)
 	default:
 		return false
 	}
@@ -282,6 +292,9 @@ func (c *core) start(t *task, now time.Time) {
 		return
 	}
 	c.enter(t, calling, now)
+	if !t.try.IsLookUp() {
+		t.asked = now
+	}
 	c.sched.Begin(&t.work, now)
 	c.todo.calls = append(c.todo.calls, t)
 }
@@ -289,7 +302,7 @@ func (c *core) start(t *task, now time.Time) {
 // timeUp settles a task whose time is up, or has it looked up first.
 func (c *core) timeUp(t *task, why payment.Reason, now time.Time) {
 	var d attempt.Decision
-	t.try, d = t.try.Over(why, t.work.Lane().Heard(), now)
+	t.try, d = t.try.Over(why, t.work.Lane().Knows(&t.work), now)
 	if s, ok := d.(attempt.Settle); ok {
 		c.publish(t, t.explained(s.Outcome), now)
 		return
@@ -315,14 +328,16 @@ func (c *core) dismiss(t *task, now time.Time) {
 func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	var d attempt.Decision
 	if a.lookUp {
-		early := now.Before(t.worker.opened.Add(c.cfg.CallTimeout))
-		t.try, d = t.try.Found(a.status, a.err, early, now)
+		t.try, d = t.try.Found(a.status, a.err, c.onWay(t, now), now)
 	} else {
 		if a.err == nil && !c.links.take(t.work.Lane().Endpoint(), a.link.PaymentID, t.rec.ID) {
 			a.err = errShared
 			c.todo.shared = append(c.todo.shared, t)
 		}
 		t.try, d = t.try.Opened(a.link, a.err, now)
+		if a.isSigned() {
+			t.asked = time.Time{}
+		}
 	}
 	r := a.result(d)
 	if r.Late = lost || t.worker.closed; lost {
@@ -359,6 +374,21 @@ func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	default:
 		c.queue(t, now)
 	}
+}
+
+// onWay is for how long a call for a task may still be on its way to the gateway: one
+// of an owner before us, or one of ours that nobody has signed an answer to. It is more
+// than zero too if one still was when the look-up began that has just been answered.
+func (c *core) onWay(t *task, now time.Time) time.Duration {
+	began := t.asked
+	if t.try.Doubt == attempt.Inherited && t.worker.opened.After(began) {
+		began = t.worker.opened
+	}
+	arrived := began.Add(c.cfg.CallTimeout)
+	if began.IsZero() || !t.since.Before(arrived) {
+		return 0
+	}
+	return max(time.Millisecond, arrived.Sub(now))
 }
 
 // looks counts a task in its backlog as waiting for its last look, or not any more.

@@ -76,6 +76,22 @@ func TestConflictAndTooOld(t *testing.T) {
 	})
 }
 
+// TestWhatCameFirstIsTheIntent: its key is busy, and other content comes under another
+// key. An owner before us may have called for the first one.
+func TestWhatCameFirstIsTheIntent(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.takes = time.Second
+		_, p, _ := l.one()
+		p.emit("k", intent("before"))
+		p.emit("k", intent("i"))
+		p.emit("other", intent("i", `"param1":"other"`))
+		l.settles(time.Minute)
+		same(t, "dead letters", p.reasons(), map[int64]string{2: "conflict"})
+		same(t, "calls", l.gate.log(), []string{"open before", "open i"})
+		l.created(p, "i", 1)
+	})
+}
+
 func TestOutcomeTooLargeGoesToTheDeadLetters(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		m := l.start()

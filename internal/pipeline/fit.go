@@ -46,7 +46,7 @@ func (t *task) bare() *task {
 // refuse makes the task's intent one that breaks a rule. The outcome does not repeat
 // what is too large.
 func (t *task) refuse(v payment.Violation) {
-	t.dec.Violations = []payment.Violation{v}
+	t.dec.Violations, t.dec.BySettings = []payment.Violation{v}, true
 	t.dec.Intent.Metadata = nil
 }
 

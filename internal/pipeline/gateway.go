@@ -42,6 +42,9 @@ func (a answer) result(d attempt.Decision) schedule.Result {
 	return r
 }
 
+// isSigned reports whether it is the gateway's own, and so the call has arrived.
+func (a answer) isSigned() bool { return a.err == nil || payment.AsGatewayError(a.err).Signed }
+
 // isNotFound reports whether the gateway answered that it knows no payment.
 func isNotFound(err error) bool { return errors.Is(err, payment.ErrNotFound) }
 

@@ -130,11 +130,37 @@ func TestTimeOnHoldDoesNotCountForGivingUp(t *testing.T) {
 	})
 }
 
+// TestAStrangeOrderThatIsTheLastIsGivenUp: it is refused for our credentials, and
+// nobody comes after it.
+func TestAStrangeOrderThatIsTheLastIsGivenUp(t *testing.T) {
+	for name, before := range map[string]int{"the only one": 0, "the last": 3} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				_, p, _ := l.one()
+				for i := range before {
+					p.emit("", of("1", fmt.Sprint("before-", i)))
+				}
+				after(time.Minute)
+				l.gate.mu.Lock()
+				l.gate.otherwise = wrongSecret
+				l.gate.mu.Unlock()
+				p.emit("", of("1", "i"))
+				l.settles(61 * time.Minute)
+				f, _ := p.views()["i"].Outcome.(payment.Failed)
+				if f.Reason != payment.GaveUp || !f.Retryable || !f.PaymentMayExist {
+					t.Errorf("%+v, want given up, and that a payment may exist", f)
+				}
+			})
+		})
+	}
+}
+
 func TestHoldThroughAHandOverFailsNobody(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		l.gate.otherwise = wrongSecret
 		m, p, c := l.one()
 		p.emit("", of("1", "i"))
+		p.emit("", of("1", "j")) // alone, one would be given up
 		after(3 * time.Hour)
 		c.drain()
 		after(time.Second)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"time"
 
+	"paylink/internal/answered"
 	"paylink/internal/budget"
 	"paylink/internal/event"
 	"paylink/internal/payment"
@@ -101,13 +102,13 @@ type Claim interface {
 }
 
 // Known is what the ledger knows of an intent.
-type Known int
+type Known = answered.Known
 
 const (
-	Unknown  Known = iota // not answered yet
-	Answered              // answered before we came: a redelivery or a replay
-	Repeated              // answered by us: an upstream duplicate, or a replay
-	Differs               // its id was answered with other content: a conflict
+	Unknown  = answered.Unknown  // not answered yet
+	Answered = answered.Answered // answered before we came: a redelivery or a replay
+	Repeated = answered.Repeated // answered by us: an upstream duplicate, or a replay
+	Differs  = answered.Differs  // its id was answered with other content: a conflict
 )
 
 // An Answer is an outcome, ready to be published.

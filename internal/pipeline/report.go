@@ -151,8 +151,3 @@ func (s *skips) sum() {
 	s.mu.Unlock()
 	s.log.WithField("redelivered", n).WithField("repeated", m).Info("skipped intents that were answered already")
 }
-
-// String names it as metrics and logs do.
-func (k Known) String() string {
-	return [...]string{"unknown", "redelivered", "repeated", "conflict"}[k]
-}

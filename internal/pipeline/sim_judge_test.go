@@ -317,8 +317,8 @@ func judgeL2(h, without *simHistory) (out []simBreach) {
 }
 
 // overtakes is how many calls may overtake an intent whose time is up before theirs:
-// what is loaded and cannot be put back.
-const overtakes = 33
+// the one that is made while it is read.
+const overtakes = 1
 
 // judgeL3: nobody gives up before its time, and where there is peace only if no call
 // was free for it: all the rate gives was used, for those whose time was up before.

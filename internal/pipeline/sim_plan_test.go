@@ -106,12 +106,13 @@ const (
 	simTerms                            // a merchant has another rate
 	simGone                             // a merchant is removed
 	simFewer                            // fewer calls may be in flight
+	simTight                            // the settings let a merchant's emitters say less
 	simFaultKinds
 )
 
 var simFaultNames = [...]string{
 	"kill member", "leave member", "cut member", "freeze member", "fence partition", "down host of merchant", "deny merchant", "deny (unsigned) merchant",
-	"refuse look-ups of merchant", "set clock of member", "other terms of merchant", "remove merchant", "less concurrency of member",
+	"refuse look-ups of merchant", "set clock of member", "other terms of merchant", "remove merchant", "less concurrency of member", "tighten merchant",
 }
 
 func (f simFault) String() string {
@@ -182,8 +183,16 @@ func (d simDraw) odd() {
 	for i := range n {
 		d.emits = append(d.emits, simEmit{at: d.span(0, 40*time.Second), part: d.IntN(d.world.partitions), id: i, key: pick(d, "", fmt.Sprint("k", i))})
 	}
-	d.emits[d.IntN(n)].strange = true
-	d.emits = append(d.emits, simEmit{at: 5 * time.Minute, id: n}) // as long as nobody else comes, it may be the merchant that is refused
+	strange := d.IntN(n)
+	d.emits[strange].strange = true
+	switch d.IntN(3) {
+	case 0: // nobody comes after it who could show that it is alone
+		d.emits[strange].at = time.Minute
+	case 1: // nobody comes at all
+		d.emits = d.emits[strange : strange+1]
+	default:
+		d.emits = append(d.emits, simEmit{at: 5 * time.Minute, id: n})
+	}
 }
 
 // crowd is a burst, and then arrivals around the rate, so that some are given up.
@@ -191,12 +200,13 @@ func (d simDraw) crowd() {
 	d.kind = simCrowd
 	d.peace()
 	d.world.giveUp = d.span(time.Minute, 3*time.Minute)
+	old := pick(d, 10, 10, 50)
 	for i := range 30 + d.IntN(90) {
 		e := simEmit{at: d.span(0, 3*time.Minute), id: i}
 		if d.chance(20) {
 			e.expires = e.at + d.span(5*time.Second, 2*time.Minute)
 		}
-		if d.chance(10) {
+		if d.chance(old) {
 			e.recordAge = d.span(0, time.Minute)
 		}
 		d.emits = append(d.emits, e)
@@ -237,7 +247,7 @@ func (d simDraw) rate() pace.Rate {
 // intents draws records: of few keys, some repeated, some of them odd.
 func (d simDraw) intents(n int, horizon time.Duration) {
 	w := &d.world
-	burst := d.span(0, horizon)
+	burst, conflicts := d.span(0, horizon), pick(d, 3, 3, 60)
 	for i := range n {
 		e := simEmit{at: d.span(0, horizon), part: d.IntN(w.partitions), id: i, merchant: d.IntN(len(w.merchants)), key: pick(d, "", "", "a", "b", "c", "d")}
 		if d.chance(30) {
@@ -269,10 +279,11 @@ func (d simDraw) intents(n int, horizon time.Duration) {
 			}
 			d.emits = append(d.emits, e)
 		}
-		if d.chance(6) && !e.garbage {
-			// A conflict under another key is left out: which of the two is called for first
-			// is not settled across a crash, and S4 cannot hold then.
-			e.at, e.key, e.content, e.broken = e.at+d.span(0, horizon/2), key, 1, false
+		if d.chance(conflicts) && !e.garbage {
+			e.at, e.key, e.content, e.broken = e.at+d.span(0, horizon/2), pick(d, key, "", "a", "b"), 1, false
+			if d.chance(30) { // it may be in more of a hurry than the first
+				e.expires = e.at + d.span(time.Second, time.Minute)
+			}
 			d.emits = append(d.emits, e)
 		}
 	}

@@ -22,7 +22,6 @@ type sim struct {
 
 	parts    []*simPartition
 	members  []*simMember
-	answered []simAnswered
 	callsOf  []int
 	payments []int64 // the newest of each intent; 0: none
 	made     int64
@@ -30,6 +29,7 @@ type sim struct {
 
 	down                      map[string]int
 	deny, denyUnsigned, blind map[payment.MerchantID]int
+	tight                     map[payment.MerchantID]int
 	rates                     map[payment.MerchantID]Terms
 	gone                      map[payment.MerchantID]int
 
@@ -60,6 +60,7 @@ type simMember struct {
 	fewer    int
 	flying   int
 	claims   []*simClaim
+	ledgers  map[int32]*simLedger
 	wakes    uint64
 	draws    uint64
 }
@@ -112,21 +113,12 @@ func (s *sim) between(kind, about, n int, least, most time.Duration) time.Durati
 
 func (s *sim) next() int { s.drawn++; return s.drawn }
 
-// number is the number of an intent in a partition.
-func (s *sim) number(p *simPartition, id payment.IntentID) int {
-	n := 0
-	for _, c := range []byte(id[1:]) {
-		n = 10*n + int(c-'0')
-	}
-	return n*len(s.parts) + int(p.number)
-}
-
 // simulate performs a plan.
 func simulate(p *simPlan) *simHistory {
 	s := &sim{
 		plan: p, events: pq.New(func(a, b simEvent) bool { return a.at < b.at || a.at == b.at && a.order < b.order }, nil),
 		down: map[string]int{}, deny: map[payment.MerchantID]int{}, denyUnsigned: map[payment.MerchantID]int{}, blind: map[payment.MerchantID]int{},
-		rates: map[payment.MerchantID]Terms{}, gone: map[payment.MerchantID]int{},
+		tight: map[payment.MerchantID]int{}, rates: map[payment.MerchantID]Terms{}, gone: map[payment.MerchantID]int{},
 	}
 	s.h.plan = p
 	for i := range p.world.partitions {
@@ -138,7 +130,7 @@ func simulate(p *simPlan) *simHistory {
 		s.mended = max(s.mended, e.at)
 		s.after(e.at, func() { s.emit(e) })
 	}
-	s.answered, s.callsOf, s.payments = make([]simAnswered, ids), make([]int, ids), make([]int64, ids)
+	s.callsOf, s.payments = make([]int, ids), make([]int64, ids)
 	s.h.ids = ids
 	for _, m := range p.world.merchants {
 		s.rates[m.id] = Terms{Rate: m.rate, Endpoint: m.host}
@@ -214,10 +206,10 @@ func (s *sim) emit(e simEmit) {
 		}
 	}
 	rec.dec = event.Decoded{Intent: in}
-	binary.BigEndian.PutUint64(rec.dec.Digest[:], uint64(e.content)<<8|uint64(e.merchant))
+	binary.BigEndian.PutUint64(rec.dec.Digest[:], uint64(e.content)<<48|uint64(e.merchant)<<40)
 	if e.broken {
 		rec.dec.Violations = []payment.Violation{{Field: "amount", Rule: "must be"}}
-		rec.dec.Digest[7] = 77
+		rec.dec.Digest[0] = 77
 	}
 	if e.garbage {
 		rec.dead = &event.Unreadable{Reason: event.NotJSON}
@@ -259,6 +251,8 @@ func (s *sim) fault(i int, f simFault, by int) {
 		}
 	case simTerms, simGone:
 		s.renew(f, by, merchant())
+	case simTight:
+		s.tight[merchant()] += by
 	case simFewer:
 		m := s.members[f.who]
 		if m.fewer += by; m.alive {
@@ -355,6 +349,7 @@ func (m *simMember) start() {
 	w := &m.s.plan.world
 	m.life++
 	m.alive, m.joined, m.lease, m.expelled, m.flying, m.claims = true, true, simForever, false, 0, nil
+	m.ledgers = map[int32]*simLedger{}
 	m.cuts, m.frozen = 0, 0
 	m.cfg = Config{
 		Concurrency: w.concurrency, GiveUpAfter: w.giveUp, CallTimeout: w.callTimeout, Backoff: w.backoff, WindowCount: w.window, WindowBytes: 8 << 20, MostBacklog: mostBacklog,
@@ -495,9 +490,8 @@ func (m *simMember) has(p *simPartition) bool {
 func (s *sim) claim(m *simMember, p *simPartition) {
 	p.epoch++
 	c := &simClaim{s: s, m: m, life: m.life, part: p, epoch: p.epoch, fresh: int64(len(p.records)), next: p.committed, began: s.now}
-	if r := s.plan.world.reach; r > 0 {
-		c.reach = simStart.Add(s.now - r)
-	}
+	c.ledger = m.ledger(p)
+	c.ledger.read(m, p)
 	p.owner = c
 	c.w = newWorker(c, &m.cfg)
 	m.claims = append(m.claims, c)

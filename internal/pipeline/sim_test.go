@@ -15,11 +15,12 @@ import (
 )
 
 // The second laboratory is of the deciding parts alone: core, scheduler, partition,
-// attempt, pace. A seed is one history, on every machine of one kind of processor:
-// one thread, one event queue, no clock but its own. It is a hundred times quicker
-// than the first laboratory (internal/lab), which runs the whole service; what it
-// leaves out is everything below pipeline.Claim and payment.Gateway: of those it has
-// models, sim_world_test.go.
+// attempt, answered, pace. A seed is one history, on every machine of one kind of
+// processor: one thread, one event queue, no clock but its own. It is more than a
+// hundred times quicker than the first laboratory (internal/lab), which runs the whole
+// service (make sim-ratio; 465 times as measured); what it leaves out is everything
+// below pipeline.Claim and payment.Gateway but the set of answered intents: of those
+// it has models, sim_world_test.go.
 //
 //	make sim                 10,000 seeds
 //	make sim SEED=17         one seed, with its timeline and all that was called

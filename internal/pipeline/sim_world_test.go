@@ -3,6 +3,7 @@ package pipeline
 import (
 	"time"
 
+	"paylink/internal/answered"
 	"paylink/internal/event"
 	"paylink/internal/payment"
 )
@@ -16,6 +17,13 @@ type simPartition struct {
 	epoch     int       // of the newest fence
 	owner     *simClaim // as the group has it; nil: nobody
 	coming    bool      // somebody is about to claim it
+	outcomes  []simPublished
+}
+
+// A simPublished is a record of the outcome partition.
+type simPublished struct {
+	answered.Outcome
+	by *simClaim
 }
 
 // A simRecord is one record, decoded.
@@ -31,12 +39,49 @@ type simRecord struct {
 	buried  bool
 }
 
-// A simAnswered is an outcome that is durable.
-type simAnswered struct {
-	digest event.Digest
-	epoch  int // of the claim that published it
-	acked  bool
-	landed bool
+// A simLedger is what one process knows of an outcome partition, as a ledger of
+// kafkaio does.
+type simLedger struct {
+	known *answered.Set
+	next  int // to be read of the partition
+	reach time.Time
+}
+
+// simSlack is how far clocks may differ before an outcome could be missed.
+const simSlack = 10 * time.Minute
+
+// ledger is a member's, of a partition.
+func (m *simMember) ledger(p *simPartition) *simLedger {
+	l := m.ledgers[p.number]
+	if l == nil {
+		window := m.s.plan.world.reach
+		l = &simLedger{known: answered.New(simAlways)}
+		if window > 0 {
+			l = &simLedger{known: answered.New(window + simSlack), reach: simStart.Add(m.s.now - window)}
+		}
+		m.ledgers[p.number] = l
+	}
+	return l
+}
+
+// simAlways is a window that is never over.
+const simAlways = 1000 * time.Hour
+
+// read reads on to the end of the partition. Whoever fences does: nobody before it
+// can append any more.
+func (l *simLedger) read(m *simMember, p *simPartition) {
+	for _, o := range p.outcomes[l.next:] {
+		o.Ours = o.by.m == m && o.by.life == m.life
+		l.known.Add(o.Outcome)
+	}
+	l.next = len(p.outcomes)
+	l.trim(m)
+}
+
+func (l *simLedger) trim(m *simMember) {
+	if reach := l.known.Trim(m.time()); !reach.IsZero() {
+		l.reach = reach.Add(simSlack)
+	}
 }
 
 // A simClaim is one partition in a member's hands. It is the Claim of the core's
@@ -49,8 +94,8 @@ type simClaim struct {
 	part     *simPartition
 	w        *worker
 	epoch    int
+	ledger   *simLedger
 	fresh    int64
-	reach    time.Time
 	began    time.Duration
 	next     int64 // to be polled
 	pending  []*task
@@ -65,24 +110,13 @@ type simClaim struct {
 }
 
 func (c *simClaim) Partition() int32 { return c.part.number }
-func (c *simClaim) Reach() time.Time { return c.reach }
+func (c *simClaim) Reach() time.Time { return c.ledger.reach }
 func (c *simClaim) Fresh() int64     { return c.fresh }
 func (c *simClaim) Continues() bool  { return true }
 func (c *simClaim) Live() bool       { return !c.lost && c.s.now < c.m.lease }
 
-// Look looks into what every older owner published, and what this one was told is
-// durable.
 func (c *simClaim) Look(id payment.IntentID, d event.Digest) Known {
-	a := &c.s.answered[c.s.number(c.part, id)]
-	switch {
-	case !a.landed || a.epoch > c.epoch || a.epoch == c.epoch && !a.acked:
-		return Unknown
-	case a.digest != d:
-		return Differs
-	case a.epoch == c.epoch:
-		return Repeated
-	}
-	return Answered
+	return c.ledger.known.Look([]byte(id), d)
 }
 
 // A simFlight is a call of the gateway.
@@ -146,10 +180,12 @@ func (s *sim) call(c *simClaim, t *task) {
 		return
 	case mood == simMoodProxy && !f.find:
 		// Somebody on the way answers in the gateway's place, which may have the call all
-		// the same; but not later than that: a look-up in between would find nothing, and
-		// the design believes it.
-		if roll%4 == 0 {
+		// the same, or have it later, when a look-up has found nothing.
+		switch roll % 8 {
+		case 0:
 			s.after(there, func() { s.arrive(f, rec, mood, roll) })
+		case 1:
+			s.after(s.between(simRollThere, rec.id, n, 0, w.callTimeout), func() { s.arrive(f, rec, mood, roll) })
 		}
 		s.after(there, func() { s.answer(f, answer{err: simProxy}) })
 		return
@@ -274,12 +310,12 @@ func (s *sim) mood(rec *simRecord, n uint64, find bool) (simMood, uint64) {
 // append makes an outcome durable after a while, unless the fence is broken.
 func (s *sim) append(c *simClaim, p publication) {
 	rec := c.part.records[p.task.rec.Offset]
+	published := answered.Outcome{ID: []byte(p.task.rec.ID), Digest: p.task.dec.Digest, Ours: true, At: c.m.time().Round(0)}
 	s.land(c, rec, func() error {
-		a := &s.answered[rec.id]
-		if a.landed {
-			return nil
+		if c.m.alive && c.life == c.m.life && c.Look(p.task.rec.ID, p.task.dec.Digest) != Unknown {
+			return ErrAnswered // as an appender finds before it sends
 		}
-		*a = simAnswered{digest: p.task.dec.Digest, epoch: c.epoch, landed: true}
+		c.part.outcomes = append(c.part.outcomes, simPublished{published, c})
 		o := simOutcome{at: s.now, id: rec.id, offset: rec.Offset, part: c.part.number, member: c.m.number*1000 + c.life, epoch: c.epoch, digest: p.task.dec.Digest, due: rec.due, wall: c.m.time(), timeless: p.task.timeless}
 		switch out := p.outcome.(type) {
 		case payment.Created:
@@ -290,10 +326,17 @@ func (s *sim) append(c *simClaim, p publication) {
 		s.h.outcomes = append(s.h.outcomes, o)
 		return nil
 	}, func(err error) {
-		if a := &s.answered[rec.id]; err == nil && a.epoch == c.epoch {
-			a.acked = true
+		if err == nil {
+			c.ledger.known.Add(published)
+			c.ledger.trim(c.m)
 		}
-		c.m.do(func(now time.Time) { c.m.core.published(p.task, p.outcome, err, now) })
+		c.m.do(func(now time.Time) {
+			if err == ErrAnswered {
+				c.m.core.withheld(p.task, now)
+				return
+			}
+			c.m.core.published(p.task, p.outcome, err, now)
+		})
 	})
 }
 
@@ -337,6 +380,7 @@ func (s *sim) land(c *simClaim, rec *simRecord, put func() error, done func(erro
 		case c.epoch < c.part.epoch && c.part.owner == c && mine(): // a stranger's: fence anew
 			c.part.epoch++
 			c.epoch = c.part.epoch
+			c.ledger.read(c.m, c.part)
 			s.after(20*time.Millisecond, arrive)
 			return
 		case c.epoch < c.part.epoch:
@@ -400,7 +444,11 @@ func (rec *simRecord) task(w *worker) *task {
 	if rec.dead != nil {
 		t.unreadable(rec.dead)
 	} else {
-		t.decoded(rec.dec)
+		dec := rec.dec
+		if w.claim.(*simClaim).s.tight[dec.Intent.Merchant] > 0 && len(dec.Violations) == 0 {
+			dec.Violations, dec.BySettings = []payment.Violation{{Field: "result_url", Rule: "must be"}}, true
+		}
+		t.decoded(dec)
 	}
 	return t
 }

@@ -22,13 +22,14 @@ type task struct {
 	work     schedule.Work    // its place in its merchant's lane
 	backlog  *schedule.Backlog
 	try      attempt.State
-	conflict bool // its id was answered with other content before it came
+	conflict bool // its id came before with other content
 	looking  bool // counted in its backlog as waiting for its last look
 	timeless bool // its record's time says nothing: age counts from when it was first seen
 	slimmed  bool // msg has neither value nor headers any more
 
 	stage stage
 	since time.Time // when it entered its stage
+	asked time.Time // when its newest Init began; zero: none did, or its answer was signed
 }
 
 // newTask makes a task of a record that is not decoded yet.
@@ -78,6 +79,12 @@ func (t *task) unreadable(why *event.Unreadable) {
 // arrival tells. What needs none waits for its key, but for nobody's pace.
 func (t *task) needsCall() bool {
 	return t.dead == nil && t.unfit == nil && !t.conflict && len(t.dec.Violations) == 0 && !t.isTooOld()
+}
+
+// contradicts notes what the record says, and whether one before it that is not
+// settled says something else of the same intent.
+func (t *task) contradicts() {
+	t.conflict = t.worker.part.Says(t.rec.Offset, partition.HashOf([]byte(t.rec.ID)), t.dec.Digest)
 }
 
 // isTooOld reports whether the task's record may be older than answered intents are

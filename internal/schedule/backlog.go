@@ -13,8 +13,8 @@ import (
 // when its turn nears.
 //
 // What must be done first is read first, and what arrives is put behind what must
-// be done before it: nothing overtakes. What expires before some that is loaded, or
-// has expired, is loaded besides. Work whose time was up before it could be read,
+// be done before it: nothing overtakes. What must be settled before some that is
+// loaded, or has expired, is loaded besides. Work whose time was up before it could be read,
 // and that an owner before us may have called for, can only be looked up: of that
 // little is loaded at a time, so that it is in nobody's way.
 type Backlog struct {
@@ -134,12 +134,10 @@ func (b *Backlog) Admits(r Room, a Arrival, now time.Time) bool {
 		return true
 	case a.Inherited && !a.By.After(now):
 		return b.late.Len() == 0 && b.looking < lateLoad && b.loaded-b.looking < b.mayLoad(r)
-	case a.Hasty && b.going() < b.mayHurry(r, a.By, now, b.Lane.latest()):
-		return true
 	case b.comesBefore(stampOf(a.By)):
 		return false
 	}
-	return b.going() < b.mayLoad(r)
+	return b.going() < b.mayLoad(r) || b.going() < b.mayHurry(r, a.By, now, b.Lane.latest())
 }
 
 // going is how much is loaded that does not only wait for its last look.
@@ -165,8 +163,8 @@ func (b *Backlog) mayLoad(r Room) int {
 }
 
 // mayHurry is how much work may be loaded before some that is in a hurry: as much
-// again, if it expires before the latest of the lane does, and a third time as
-// much if it has expired, because it is settled at once, as a rule.
+// again, if it must be settled before the latest of the lane, and a third time as
+// much if its time is up, because it is settled at once, as a rule.
 func (b *Backlog) mayHurry(r Room, by, now, latest time.Time) int {
 	switch {
 	case !by.After(now):
@@ -242,12 +240,13 @@ func (b *Backlog) Read(r Room, now time.Time) (out []Entry) {
 			b.sift(h, now)
 		}
 	}
-	if b.hasty.Len() > 0 {
-		latest := b.Lane.latest()
-		for b.hasty.Len() > 0 && b.going()+len(out) < b.mayHurry(r, b.hasty.Peek().By(), now, latest) {
-			out = append(out, b.hasty.Pop())
-			b.sift(b.hasty, now)
+	for latest := b.Lane.latest(); b.patient.Len()+b.hasty.Len() > 0; {
+		h := b.first()
+		if b.going()+len(out) >= b.mayHurry(r, h.Peek().By(), now, latest) {
+			break
 		}
+		out = append(out, h.Pop())
+		b.sift(h, now)
 	}
 	for n := b.looking; n < lateLoad && b.late.Len() > 0; n++ {
 		out = append(out, b.popLate())

@@ -37,7 +37,7 @@ func TestAdmits(t *testing.T) {
 		{"nothing is loaded", 0, roomy, late, false, true},
 		{"a little is loaded", 31, roomy, late, false, true},
 		{"enough is loaded", 32, roomy, late, false, false},
-		{"enough is loaded, given up soon", 32, roomy, soon, false, false},
+		{"enough is loaded, given up before some of it", 32, roomy, soon, false, true},
 		{"enough is loaded, expires before some of it", 32, roomy, soon, true, true},
 		{"enough is loaded, expires after all of it", 32, roomy, late, true, false},
 		{"twice as much is loaded, expires before some of it", 64, roomy, soon, true, false},
@@ -132,22 +132,22 @@ func TestWhatMustBeSettledFirstIsReadFirst(t *testing.T) {
 	}
 }
 
-// TestHastyEntriesAreReadBesides: of what is in a hurry, as much again is loaded as
-// a lane keeps, and a third time as much of what has expired.
-func TestHastyEntriesAreReadBesides(t *testing.T) {
+// TestWhatIsDueSoonerIsReadBesides: of what must be settled before some that is loaded,
+// as much again is loaded as a lane keeps, and a third time as much of what is overdue.
+func TestWhatIsDueSoonerIsReadBesides(t *testing.T) {
 	tests := []struct {
 		name    string
 		loaded  int
-		minutes int // after which they expire
+		minutes int // after which they are due
 		want    int
 	}{
 		{"before some that is loaded", 32, 5, 32},
 		{"before some that is loaded, of which there is much", 63, 5, 1},
 		{"before some that is loaded, of which there is too much", 64, 5, 0},
 		{"after all that is loaded", 32, 30, 0},
-		{"expired", 32, -1, 64},
-		{"expired this moment", 95, 0, 1},
-		{"expired, and too much is loaded", 96, -1, 0},
+		{"overdue", 32, -1, 64},
+		{"due this moment", 95, 0, 1},
+		{"overdue, and too much is loaded", 96, -1, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,8 +155,8 @@ func TestHastyEntriesAreReadBesides(t *testing.T) {
 			b := backlogOf(st, tt.loaded)
 			st.expiring("slow", "loaded", 10*time.Minute)
 			for i := range int64(200) {
-				put(b, i, tt.minutes, true)
-				put(b, 1000+i, tt.minutes-1, false)
+				put(b, i, tt.minutes, i%2 == 0)
+				put(b, 1000+i, 60, i%2 == 1)
 			}
 			got := slotsOf(b.Read(roomy, noon))
 			if len(got) != tt.want {
@@ -164,7 +164,7 @@ func TestHastyEntriesAreReadBesides(t *testing.T) {
 			}
 			for i, slot := range got {
 				if slot != int64(i) {
-					t.Errorf("entry %d is %d, which is in no hurry, or not its turn", i, slot)
+					t.Errorf("entry %d is %d, which is not its turn", i, slot)
 				}
 			}
 		})
@@ -310,7 +310,7 @@ func TestWhatCanOnlyBeLookedUpIsInNobodysWay(t *testing.T) {
 }
 
 // TestWhatHasWaitedTooLongCanOnlyBeLookedUp, if an owner before us may have called
-// for it: its time is up while it waits.
+// for it: its time is up while it waits. All others whose time is up are settled.
 func TestWhatHasWaitedTooLongCanOnlyBeLookedUp(t *testing.T) {
 	st := begin(t, 10)
 	b := backlogOf(st, 32)
@@ -320,7 +320,7 @@ func TestWhatHasWaitedTooLongCanOnlyBeLookedUp(t *testing.T) {
 	if got := b.Read(roomy, noon); got != nil {
 		t.Errorf("Read = %v, want none: enough is loaded", slotsOf(got))
 	}
-	if got, want := slotsOf(b.Read(roomy, noon.Add(time.Minute))), []int64{0, 1, 2, 3}; !slices.Equal(got, want) {
+	if got, want := slotsOf(b.Read(roomy, noon.Add(time.Minute))), []int64{6, 7, 8, 9, 0, 1, 2, 3}; !slices.Equal(got, want) {
 		t.Errorf("Read = %v when their time is up, want %v", got, want)
 	}
 }

@@ -13,7 +13,8 @@ import (
 // once, however long that one was alone. Where
 // calls have shown before that the credentials work, it takes two refusals to begin.
 //
-// Time on hold does not count towards giving up. Only Init ends a hold.
+// Time on hold does not count towards giving up, but for one that alone was refused
+// and that nobody follows. Only Init ends a hold.
 type hold struct {
 	on       bool
 	believed bool      // different intents were refused
@@ -42,6 +43,21 @@ func (h *hold) heldSince(then, now time.Time) (held time.Duration) {
 		held += within(period{h.since, now}, then)
 	}
 	return held
+}
+
+// held is for how long work has been on hold, which does not count towards giving up.
+// For one that alone was refused, with nobody there to show whether it is the merchant,
+// the time counts from when we saw it refused: it is not to wait for ever.
+func (l *Lane) held(w *Work, now time.Time) time.Duration {
+	if l.isAlone(w) {
+		now = earlier(now, l.hold.began)
+	}
+	return l.hold.heldSince(w.At, now)
+}
+
+// isAlone reports whether work is the only one that was refused in a hold.
+func (l *Lane) isAlone(w *Work) bool {
+	return l.hold.on && !l.hold.believed && !l.since.IsZero() && w.ID == l.suspect
 }
 
 func within(p period, then time.Time) time.Duration {

@@ -231,21 +231,56 @@ func TestAHoldThatWasFoundCountsFromTheBeginning(t *testing.T) {
 	old := st.make("1", "old")
 	old.At = noon.Add(-59 * time.Minute)
 	st.s.BackOff(old, schedule.Again, 24*time.Hour, st.now)
-	if st.lane("1").Heard() {
-		t.Error("heard before any call")
+	if st.lane("1").Knows(old) {
+		t.Error("known before any call")
 	}
 	st.call("1", "a", denied)
-	if st.lane("1").Heard() {
-		t.Error("heard by a denial")
+	if st.lane("1").Knows(old) {
+		t.Error("known by a denial")
 	}
 	st.pass(10 * time.Hour)
 	st.queue("1", "probe")
 	st.want("start probe")
 	st.end("probe", answered)
-	if !st.lane("1").Heard() {
-		t.Error("not heard by an answer")
+	if !st.lane("1").Knows(old) {
+		t.Error("not known by an answer")
 	}
 	st.wantPlay(24*time.Hour, "11h0m0s gave_up old")
+}
+
+// TestOneThatAloneWasRefusedIsGivenUp: nobody comes who could show whether it is the
+// merchant that is refused, or this one alone. Its age counts from when we saw it
+// refused. Where another is refused too, it is the merchant, and no age counts.
+func TestOneThatAloneWasRefusedIsGivenUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		age  time.Duration // when it was refused
+		also []string      // are refused
+		want []string
+	}{
+		"alone":              {0, nil, []string{"1h0m0s gave_up a"}},
+		"alone, and old":     {59 * time.Minute, nil, []string{"1h0m0s gave_up a"}},
+		"alone, and overdue": {5 * time.Hour, nil, []string{"1h0m0s gave_up a"}},
+		"not alone":          {0, []string{"b"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := begin(t, 10)
+			a := st.make("1", "a")
+			a.At = noon.Add(-tt.age)
+			st.s.BackOff(a, schedule.First, 0, st.now)
+			a.At = noon
+			st.want("start a")
+			st.end("a", denied)
+			if !st.lane("1").Knows(a) {
+				t.Error("nobody comes who could show more, and it is not known")
+			}
+			a.At = noon.Add(-tt.age)
+			st.s.BackOff(a, schedule.Again, 24*time.Hour, st.now)
+			for _, name := range tt.also {
+				st.call("1", name, denied)
+			}
+			st.wantPlay(10*time.Hour, tt.want...)
+		})
+	}
 }
 
 // TestTimeOnHoldCountsOnce, also where one hold follows another before any call has

@@ -56,9 +56,9 @@ func newLane(m payment.MerchantID) *Lane {
 	return l
 }
 
-// Heard reports whether a call has ended in any way but with a refusal of the
-// merchant's credentials or set-up.
-func (l *Lane) Heard() bool { return l.heard }
+// Knows reports whether it is known what the gateway makes of the merchant, as far as
+// work is concerned whose time is up: calls have shown it, or nobody comes who could.
+func (l *Lane) Knows(w *Work) bool { return l.heard || l.isAlone(w) }
 
 // IsHeld reports whether the merchant is on hold.
 func (l *Lane) IsHeld() bool { return l.hold.on }

@@ -186,7 +186,7 @@ func (s *Scheduler) timeUp(w *Work, now time.Time) (Why, bool) {
 	if w.hasExpired(now) {
 		return payment.Expired, true
 	}
-	held := w.lane.hold.heldSince(w.At, now)
+	held := w.lane.held(w, now)
 	if now.Sub(w.At)-held >= s.cfg.GiveUpAfter {
 		return payment.GaveUp, true
 	}

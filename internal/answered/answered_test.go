@@ -1,0 +1,183 @@
+package answered
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+)
+
+var t0 = time.Unix(1_790_000_000, 0)
+
+// digest makes a digest of a number.
+func digest(n int) (d [16]byte) {
+	binary.BigEndian.PutUint64(d[:], uint64(n)<<1)
+	return d
+}
+
+func TestASetKnowsItsWindow(t *testing.T) {
+	const window = 8 * time.Hour
+	s := New(window)
+	id := func(hour int) []byte { return fmt.Appendf(nil, "i-%d", hour) }
+	for h := range 24 {
+		now := t0.Add(time.Duration(h) * time.Hour)
+		s.Add(Outcome{ID: id(h), Digest: digest(h), At: now})
+		reach := s.Trim(now)
+		for old := 0; old <= h; old++ {
+			at, got := t0.Add(time.Duration(old)*time.Hour), s.Look(id(old), digest(old))
+			if now.Sub(at) <= window && got != Answered {
+				t.Errorf("after %d h: the intent of hour %d is %v, want it known within the window", h, old, got)
+			}
+			if !reach.IsZero() && !at.Before(reach) && got != Answered {
+				t.Errorf("after %d h: the intent of hour %d is forgotten, though the reach is %v", h, old, reach.Sub(t0))
+			}
+		}
+	}
+	if n := s.Len(); n > 8+8/partsPerWindow+1 {
+		t.Errorf("%d intents known of a window of 8 hours, one an hour", n)
+	}
+}
+
+func TestASetTellsConflicts(t *testing.T) {
+	s := New(time.Hour)
+	s.Add(Outcome{ID: []byte("i"), Digest: digest(1), At: t0})
+	s.Add(Outcome{ID: []byte("i"), Digest: digest(2), At: t0.Add(time.Minute)}) // the first answer is the answer
+	s.Add(Outcome{ID: []byte("k"), Digest: digest(4), Ours: true, At: t0})
+	for _, c := range []struct {
+		id     string
+		digest int
+		want   Known
+	}{
+		{"i", 1, Answered}, {"i", 2, Differs}, {"i", 3, Differs},
+		{"k", 4, Repeated}, {"k", 1, Differs},
+		{"j", 1, Unknown},
+	} {
+		if got := s.Look([]byte(c.id), digest(c.digest)); got != c.want {
+			t.Errorf("%s with digest %d: %v, want %v", c.id, c.digest, got, c.want)
+		}
+	}
+}
+
+// Times of one partition fall now and then: clocks of two owners differ.
+func TestASetForgivesFallingTimes(t *testing.T) {
+	s := New(4 * time.Hour)
+	for i := range 1000 {
+		at := t0.Add(time.Duration(i) * time.Minute)
+		if i%7 == 0 {
+			at = at.Add(-20 * time.Minute)
+		}
+		s.Add(Outcome{ID: fmt.Append(nil, i), At: at})
+		reach := s.Trim(t0.Add(time.Duration(i) * time.Minute))
+		if i%50 == 0 {
+			for j := range i + 1 {
+				at := t0.Add(time.Duration(j) * time.Minute)
+				if !reach.IsZero() && at.After(reach) && s.Look(fmt.Append(nil, j), digest(0)) != Answered {
+					t.Fatalf("after %d min: the intent of minute %d is unknown, reach %v", i, j, reach.Sub(t0))
+				}
+			}
+		}
+	}
+}
+
+// TestASetIsAMap: whatever is added in whatever order, it knows what a map would.
+func TestASetIsAMap(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	s, want := New(time.Hour), map[string]Outcome{}
+	for range 50_000 {
+		o := Outcome{ID: fmt.Append(nil, "i", r.IntN(30_000)), Digest: digest(r.IntN(3)), Ours: r.IntN(2) == 0, At: t0}
+		s.Add(o)
+		if _, ok := want[string(o.ID)]; !ok {
+			want[string(o.ID)] = o
+		}
+	}
+	if s.Len() != len(want) {
+		t.Errorf("%d intents known, want %d", s.Len(), len(want))
+	}
+	for i := range 40_000 {
+		id, known := fmt.Append(nil, "i", i), Unknown
+		if o, ok := want[string(id)]; ok {
+			switch {
+			case o.Digest != digest(1):
+				known = Differs
+			case o.Ours:
+				known = Repeated
+			default:
+				known = Answered
+			}
+		}
+		if got := s.Look(id, digest(1)); got != known {
+			t.Fatalf("%s is %v, want %v", id, got, known)
+		}
+	}
+}
+
+// heapOf measures what n intents cost.
+func heapOf(n int) (bytes int64, s *Set) {
+	heap := func() int64 {
+		for range 3 { // pools of other tests need two to be empty
+			runtime.GC()
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	s = New(168 * time.Hour)
+	for i := range n {
+		s.Add(Outcome{ID: fmt.Appendf(nil, "order-%012d", i), Digest: digest(i), At: t0.Add(s.window * time.Duration(i) / time.Duration(n))})
+	}
+	return heap() - before, s
+}
+
+// mostPerIntent is what an intent may cost. An entry has room for 8 bytes more, which
+// take 10 in a table, within 40.
+const mostPerIntent = 30
+
+func TestAnIntentCostsAtMost30Bytes(t *testing.T) {
+	for _, n := range []int{400_000, 600_000, 1_000_000} { // of fewer, allocations are rounded up by more
+		size, s := heapOf(n)
+		if per := float64(size) / float64(n); per > mostPerIntent {
+			t.Errorf("%d intents take %.1f bytes each, want %d at most", s.Len(), per, mostPerIntent)
+		}
+		if told := s.Bytes(); told > size || told < size*9/10 {
+			t.Errorf("%d intents take %d bytes, and it says %d", n, size, told)
+		}
+	}
+}
+
+func BenchmarkMemory(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				size, s := heapOf(n)
+				b.ReportMetric(float64(size)/float64(s.Len()), "bytes/intent")
+			}
+		})
+	}
+}
+
+func BenchmarkLook(b *testing.B) {
+	_, s := heapOf(1_000_000)
+	for _, c := range []struct {
+		name, id string
+		want     Known
+	}{{"known", "order-000000500000", Answered}, {"new", "order-x", Unknown}} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				if got := s.Look([]byte(c.id), digest(500_000)); got != c.want {
+					b.Fatal(got)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkAdd(b *testing.B) {
+	s, id := New(168*time.Hour), make([]byte, 8)
+	for i := 0; b.Loop(); i++ {
+		binary.BigEndian.PutUint64(id, uint64(i))
+		s.Add(Outcome{ID: id, At: t0})
+	}
+}
