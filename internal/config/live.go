@@ -30,24 +30,59 @@ func needRestart(old, next reflect.Value) (names []string) {
 // LoginChanges says, in words for a log, what next shows to the brokers, or
 // trusts of them, that b does not; nothing of it is secret. Both are prepared.
 // TLS that is switched on or off is none of it: that needs a restart.
-func (b Broker) LoginChanges(next Broker) (changes []string) {
-	note := func(what string, same bool) {
-		if !same {
-			changes = append(changes, what)
-		}
-	}
+func (b Broker) LoginChanges(next Broker) []string {
 	if b.TLS.Enabled != next.TLS.Enabled {
 		return nil
 	}
-	note("mechanism", b.SASL.Mechanism == next.SASL.Mechanism)
-	note("user", b.SASL.Username == next.SASL.Username)
-	note("password", b.SASL.Password == next.SASL.Password)
-	if old, now := b.TLS.config, next.TLS.config; old != nil && now != nil {
-		note("authorities", samePool(old.RootCAs, now.RootCAs))
-		note("client certificate", sameCertificates(old.Certificates, now.Certificates))
-		note("server name", old.ServerName == now.ServerName)
+	return append(different([]difference{
+		{"mechanism", b.SASL.Mechanism != next.SASL.Mechanism},
+		{"user", b.SASL.Username != next.SASL.Username},
+		{"password", b.SASL.Password != next.SASL.Password},
+	}), tlsChanges(b.TLS.config, next.TLS.config)...)
+}
+
+// LoginChanges is the same of the schema registry. Another registry is none of it.
+func (r Registry) LoginChanges(next Registry) []string {
+	if r.RegistryURL != next.RegistryURL {
+		return nil
 	}
-	return changes
+	return append(different([]difference{
+		{"user", r.Username != next.Username},
+		{"password", r.Password != next.Password},
+		{"token", r.Token != next.Token},
+	}), tlsChanges(r.config, next.config)...)
+}
+
+func tlsChanges(old, next *tls.Config) []string {
+	if old == nil && next == nil {
+		return nil
+	}
+	if old == nil {
+		old = new(tls.Config)
+	}
+	if next == nil {
+		next = new(tls.Config)
+	}
+	return different([]difference{
+		{"authorities", !samePool(old.RootCAs, next.RootCAs)},
+		{"client certificate", !sameCertificates(old.Certificates, next.Certificates)},
+		{"server name", old.ServerName != next.ServerName},
+	})
+}
+
+// A difference is something that may have changed.
+type difference struct {
+	what string
+	is   bool
+}
+
+func different(all []difference) (what []string) {
+	for _, d := range all {
+		if d.is {
+			what = append(what, d.what)
+		}
+	}
+	return what
 }
 
 func samePool(a, b *x509.CertPool) bool {

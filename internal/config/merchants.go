@@ -51,11 +51,16 @@ func (g Gateway) common() (Merchant, error) {
 	return m, cmp.Or(err, err2, err3)
 }
 
-// Files are what the merchants and the login at the brokers are read from, and
-// the settings file: what to watch for changes that a running service takes up.
+// Files are what the merchants and the logins at brokers and schema registry are
+// read from, and the settings file: what to watch for changes that a running service
+// takes up.
 func (r Run) Files() []string {
 	seen := map[string]bool{string(r.File): true, r.Gateway.MerchantsFile: true}
-	for _, f := range []string{r.Kafka.SASL.PasswordFile, r.Kafka.TLS.CAFile, r.Kafka.TLS.CertFile, r.Kafka.TLS.KeyFile} {
+	e := r.Events
+	for _, f := range []string{
+		r.Kafka.SASL.PasswordFile, r.Kafka.TLS.CAFile, r.Kafka.TLS.CertFile, r.Kafka.TLS.KeyFile,
+		e.PasswordFile, e.TokenFile, e.CAFile, e.CertFile, e.KeyFile,
+	} {
 		seen[f] = true
 	}
 	for _, m := range r.Merchants {

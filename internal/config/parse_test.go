@@ -98,7 +98,7 @@ func TestDefaultIsPreparedLikeACommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want.Run, got, cmp.AllowUnexported(TLS{}, SASL{})); diff != "" {
+	if diff := cmp.Diff(want.Run, got, cmp.AllowUnexported(TLS{}, SASL{}, Registry{})); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -12,15 +12,18 @@ import (
 // Registry is the schema registry, and who we are there.
 type Registry struct {
 	RegistryURL  string         `name:"schema-registry-url" env:"PAYLINK_SCHEMA_REGISTRY_URL" placeholder:"URL" help:"Schema registry with Confluent's API. Intents that name a schema are read through it. Default: none."`
-	Username     string         `name:"schema-registry-username" env:"PAYLINK_SCHEMA_REGISTRY_USERNAME" placeholder:"NAME" help:"User for the registry, with a password. Default: no login."`
-	Password     payment.Secret `name:"schema-registry-password" env:"PAYLINK_SCHEMA_REGISTRY_PASSWORD" help:"Password for the registry."`
-	PasswordFile string         `name:"schema-registry-password-file" env:"PAYLINK_SCHEMA_REGISTRY_PASSWORD_FILE" placeholder:"FILE" help:"File that holds the password; one newline at its end is dropped."`
-	Token        payment.Secret `name:"schema-registry-token" env:"PAYLINK_SCHEMA_REGISTRY_TOKEN" help:"Bearer token for the registry, in place of user and password."`
-	TokenFile    string         `name:"schema-registry-token-file" env:"PAYLINK_SCHEMA_REGISTRY_TOKEN_FILE" placeholder:"FILE" help:"File that holds the token; one newline at its end is dropped. It is read once, at the start."`
-	CAFile       string         `name:"schema-registry-ca-file" env:"PAYLINK_SCHEMA_REGISTRY_CA_FILE" placeholder:"FILE" help:"PEM certificates that the registry's is checked against. Default: the system's."`
-	CertFile     string         `name:"schema-registry-cert-file" env:"PAYLINK_SCHEMA_REGISTRY_CERT_FILE" placeholder:"FILE" help:"PEM certificate that we show to the registry; goes with the key file. Default: none."`
-	KeyFile      string         `name:"schema-registry-key-file" env:"PAYLINK_SCHEMA_REGISTRY_KEY_FILE" placeholder:"FILE" help:"PEM private key of that certificate."`
+	Username     string         `name:"schema-registry-username" env:"PAYLINK_SCHEMA_REGISTRY_USERNAME" live:"" placeholder:"NAME" help:"User for the registry, with a password. Default: no login."`
+	Password     payment.Secret `name:"schema-registry-password" env:"PAYLINK_SCHEMA_REGISTRY_PASSWORD" live:"" help:"Password for the registry."`
+	PasswordFile string         `name:"schema-registry-password-file" env:"PAYLINK_SCHEMA_REGISTRY_PASSWORD_FILE" live:"" placeholder:"FILE" help:"File that holds the password; one newline at its end is dropped."`
+	Token        payment.Secret `name:"schema-registry-token" env:"PAYLINK_SCHEMA_REGISTRY_TOKEN" live:"" help:"Bearer token for the registry, in place of user and password."`
+	TokenFile    string         `name:"schema-registry-token-file" env:"PAYLINK_SCHEMA_REGISTRY_TOKEN_FILE" live:"" placeholder:"FILE" help:"File that holds the token; one newline at its end is dropped."`
+	CAFile       string         `name:"schema-registry-ca-file" env:"PAYLINK_SCHEMA_REGISTRY_CA_FILE" live:"" placeholder:"FILE" help:"PEM certificates that the registry's is checked against. Default: the system's."`
+	CertFile     string         `name:"schema-registry-cert-file" env:"PAYLINK_SCHEMA_REGISTRY_CERT_FILE" live:"" placeholder:"FILE" help:"PEM certificate that we show to the registry; goes with the key file. Default: none."`
+	KeyFile      string         `name:"schema-registry-key-file" env:"PAYLINK_SCHEMA_REGISTRY_KEY_FILE" live:"" placeholder:"FILE" help:"PEM private key of that certificate."`
 	Naming       string         `name:"subject-naming" env:"PAYLINK_SUBJECT_NAMING" default:"topic" enum:"topic,record,topic-record" help:"Subjects of our schemas: topic (<topic>-value, outcomes as the one type PaymentOutcome), record (paylink.v1.PaymentCreated and paylink.v1.PaymentFailed) or topic-record (both names)."`
+
+	readPassword, readToken string // the files that Password and Token were read from
+	config                  *tls.Config
 }
 
 func (r *Registry) prepare() error {
@@ -33,8 +36,7 @@ func (r *Registry) prepare() error {
 	if err := r.login(); err != nil {
 		return err
 	}
-	_, err := r.TLS()
-	return err
+	return r.prepareTLS()
 }
 
 func (r *Registry) login() (err error) {
@@ -45,36 +47,46 @@ func (r *Registry) login() (err error) {
 	case hasPassword && r.Username == "":
 		return problem("PAYLINK_SCHEMA_REGISTRY_USERNAME", "is not set, but a password is; give the user's name")
 	case hasPassword:
+		if r.readPassword != "" && r.readPassword == r.PasswordFile {
+			r.Password = "" // it came from there
+		}
 		r.Password, err = readSecret("PAYLINK_SCHEMA_REGISTRY_PASSWORD", r.Password, r.PasswordFile)
-		r.PasswordFile = ""
+		r.readPassword = r.PasswordFile
 	case hasToken:
+		if r.readToken != "" && r.readToken == r.TokenFile {
+			r.Token = ""
+		}
 		r.Token, err = readSecret("PAYLINK_SCHEMA_REGISTRY_TOKEN", r.Token, r.TokenFile)
-		r.TokenFile = ""
+		r.readToken = r.TokenFile
 	}
 	return err
 }
 
-// TLS returns what the settings describe; nil: the system's certificates. It
-// reads the files that they name.
-func (r Registry) TLS() (*tls.Config, error) {
+// TLS returns what the settings describe; nil: the system's certificates. It is
+// ready after Prepare.
+func (r Registry) TLS() *tls.Config { return r.config.Clone() }
+
+func (r *Registry) prepareTLS() error {
+	r.config = nil
 	if r.CAFile == "" && r.CertFile == "" && r.KeyFile == "" {
-		return nil, nil
+		return nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	var err error
 	if r.CAFile != "" {
 		if c.RootCAs, err = readAuthorities("PAYLINK_SCHEMA_REGISTRY_CA_FILE", r.CAFile); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if r.CertFile != "" || r.KeyFile != "" {
 		pair, err := readPair("PAYLINK_SCHEMA_REGISTRY_CERT_FILE", r.CertFile, r.KeyFile)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}
-	return c, nil
+	r.config = c
+	return nil
 }
 
 // SchemasList is the settings of `paylink schemas list`.

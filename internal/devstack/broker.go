@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
 // The usual names of the three topics.
@@ -44,6 +46,10 @@ type BrokerOptions struct {
 	Topics    []Topic           // nil: DefaultTopics(6)
 	Configs   map[string]string // of the broker, as in server.properties
 
+	// Logins are who may log in. The first one is an operator's, and what Kafka
+	// shows; nil: nobody is asked who they are.
+	Logins []Login
+
 	// MinSession is the shortest session timeout that a group member may ask
 	// for; 0: 100 ms, so that tests of lost members need not wait for long.
 	MinSession time.Duration
@@ -55,10 +61,21 @@ type BrokerOptions struct {
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
+// A Login is a user of the broker.
+type Login struct{ User, Password string }
+
+// The mechanisms of logins: the first one's password stays what it is, those of the
+// others can be changed.
+const (
+	operatorLogin = "PLAIN"
+	userLogin     = "SCRAM-SHA-256"
+)
+
 // A Broker is an embedded Kafka: real protocol, records in memory. The Cluster
 // inside moves leaders, injects faults and tells what it holds.
 type Broker struct {
 	*kfake.Cluster
+	sasl sasl.Mechanism
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -81,14 +98,18 @@ func StartBroker(o BrokerOptions) (*Broker, error) {
 			return nil, fmt.Errorf("create topic %s: %w", t.Name, err)
 		}
 	}
-	return &Broker{Cluster: c, dial: o.Dial}, nil
+	b := &Broker{Cluster: c, dial: o.Dial}
+	if len(o.Logins) > 0 {
+		b.sasl = plain.Auth{User: o.Logins[0].User, Pass: o.Logins[0].Password}.AsMechanism()
+	}
+	return b, nil
 }
 
 // Addrs are the addresses to bootstrap from.
 func (b *Broker) Addrs() []string { return b.ListenAddrs() }
 
 // Kafka returns a client's settings for this broker.
-func (b *Broker) Kafka() Kafka { return Kafka{Brokers: b.Addrs(), Dial: b.dial} }
+func (b *Broker) Kafka() Kafka { return Kafka{Brokers: b.Addrs(), Dial: b.dial, SASL: b.sasl} }
 
 func (o BrokerOptions) cluster() ([]kfake.Opt, error) {
 	ports, err := o.ports()
@@ -98,13 +119,21 @@ func (o BrokerOptions) cluster() ([]kfake.Opt, error) {
 	if o.MinSession == 0 {
 		o.MinSession = 100 * time.Millisecond
 	}
-	return []kfake.Opt{
+	opts := []kfake.Opt{
 		kfake.ClusterID("paylink-dev"),
 		kfake.Ports(ports...),
 		kfake.ListenFn(o.listen),
 		kfake.GroupMinSessionTimeout(o.MinSession),
 		kfake.BrokerConfigs(o.Configs),
-	}, nil
+	}
+	for i, l := range o.Logins {
+		if i == 0 {
+			opts = append(opts, kfake.EnableSASL(), kfake.Superuser(operatorLogin, l.User, l.Password))
+			continue
+		}
+		opts = append(opts, kfake.User(userLogin, l.User, l.Password))
+	}
+	return opts, nil
 }
 
 func (o BrokerOptions) ports() ([]int, error) {

@@ -101,14 +101,18 @@ func (k Kafka) produce(ctx context.Context, recs []*kgo.Record, opts ...kgo.Opt)
 // Read returns everything that a topic holds now, in the order of partitions
 // and offsets, without control records.
 func (k Kafka) Read(ctx context.Context, topic string, level Isolation) ([]Record, error) {
-	ends, err := k.ends(ctx, topic, level)
+	begins, err := k.offsets(ctx, topic, level, begin)
+	if err != nil {
+		return nil, fmt.Errorf("find beginning of %s: %w", topic, err)
+	}
+	ends, err := k.offsets(ctx, topic, level, end)
 	if err != nil {
 		return nil, fmt.Errorf("find end of %s: %w", topic, err)
 	}
 	var recs []Record
 	left := map[int32]bool{}
 	for p, end := range ends {
-		if end > 0 {
+		if end > begins[p] {
 			left[p] = true
 		}
 	}
@@ -204,7 +208,7 @@ func (k Kafka) tail(ctx context.Context, t Tail) (*kgo.Client, error) {
 	}
 	starts := map[string]map[int32]kgo.Offset{}
 	for _, topic := range t.Topics {
-		ends, err := k.ends(ctx, topic, ReadUncommitted)
+		ends, err := k.offsets(ctx, topic, ReadUncommitted, end)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return k.reader(t.Isolation, t.Topics, true) // everything in it is yet to come
 		}

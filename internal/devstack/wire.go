@@ -58,9 +58,15 @@ func poll(ctx context.Context, c *kgo.Client, handle func(*kgo.Record) error) er
 	return nil
 }
 
-// ends returns the offset after the last record that a reader of the level may
-// see, of each partition.
-func (k Kafka) ends(ctx context.Context, topic string, level Isolation) (map[int32]int64, error) {
+// Either end of a partition, as ListOffsets asks for it: its first record, and after
+// the last one that a reader may see.
+const (
+	begin int64 = -2
+	end   int64 = -1
+)
+
+// offsets returns one end of each partition.
+func (k Kafka) offsets(ctx context.Context, topic string, level Isolation, which int64) (map[int32]int64, error) {
 	c, err := k.Client()
 	if err != nil {
 		return nil, err
@@ -76,11 +82,11 @@ func (k Kafka) ends(ctx context.Context, topic string, level Isolation) (map[int
 	rt.Topic = topic
 	for _, p := range partitions {
 		rp := kmsg.NewListOffsetsRequestTopicPartition()
-		rp.Partition, rp.Timestamp = p, -1 // the end
+		rp.Partition, rp.Timestamp = p, which
 		rt.Partitions = append(rt.Partitions, rp)
 	}
 	req.Topics = append(req.Topics, rt)
-	ends := map[int32]int64{}
+	offsets := map[int32]int64{}
 	for _, shard := range c.RequestSharded(ctx, req) {
 		if shard.Err != nil {
 			return nil, shard.Err
@@ -90,11 +96,11 @@ func (k Kafka) ends(ctx context.Context, topic string, level Isolation) (map[int
 				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
 					return nil, err
 				}
-				ends[p.Partition] = p.Offset
+				offsets[p.Partition] = p.Offset
 			}
 		}
 	}
-	return ends, nil
+	return offsets, nil
 }
 
 func partitionsOf(ctx context.Context, c *kgo.Client, topic string) ([]int32, error) {

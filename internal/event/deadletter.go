@@ -99,9 +99,13 @@ func DeadLetterByReference(m Message, from Place, group string, why *Unreadable,
 	return Message{Key: key, Headers: hs, Time: now}
 }
 
-// BeyondBudget says that a record takes more memory than any may. The size is what
-// Message.TooLarge says.
+// BeyondBudget says why a record was read past: it takes more memory than any may, or
+// is in an old format. The size is what Message.TooLarge says.
 func BeyondBudget(size int64) *Unreadable {
+	if size == OldFormat {
+		return &Unreadable{Reason: UnknownSchema, Text: "the record is in a message format of Kafka before 0.11, which is not read: " +
+			"this is a reference to it; emit the intent again with a newer client"}
+	}
 	what := "the record cannot be unpacked within the memory that a record may take"
 	if size > 0 {
 		what = fmt.Sprintf("the record takes %d bytes in its batch, and unpacked, with its headers, more than a record may", size)

@@ -150,6 +150,21 @@ func TestDeadLetterByReferenceIsSmall(t *testing.T) {
 	}
 }
 
+// A record that was read past is said to be what it is, and no size is made up.
+func TestARecordThatWasReadPastIsNamed(t *testing.T) {
+	for size, want := range map[int64]struct{ reason, text, size string }{
+		5 << 20:   {"too_large", "takes 5242880 bytes", "5242880"},
+		-1:        {"too_large", "within the memory", ""},
+		OldFormat: {"unknown_schema", "before 0.11", ""},
+	} {
+		why := BeyondBudget(size)
+		d := DeadLetterByReference(Message{TooLarge: size}, Place{Topic: "t"}, "g", why, time.Now())
+		if string(d.Header(HeaderReason)) != want.reason || !strings.Contains(why.Text, want.text) || string(d.Header(HeaderSourceSize)) != want.size {
+			t.Errorf("%d: headers %q, want %+v", size, d.Headers, want)
+		}
+	}
+}
+
 func TestBuriedFromOfOtherRecords(t *testing.T) {
 	for _, hs := range [][]Header{
 		nil,

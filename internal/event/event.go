@@ -26,15 +26,20 @@ type Message struct {
 	Headers []Header
 	Time    time.Time // the record's timestamp; zero: it has none
 
-	// TooLarge is set when the record fits no memory budget: it was read past, without
-	// its value and headers, and without a key that is not small. It is how many bytes
-	// the record takes, or -1 where that could not be looked at.
+	// TooLarge is set when the record was read past, without its value and headers, and
+	// without a key that is not small, because it fits no memory budget: it is how many
+	// bytes the record takes, or -1 where that could not be looked at. It is OldFormat
+	// where the record is one of those.
 	TooLarge int64
 
 	// BrokerTime says that Time was set by the broker (LogAppendTime), not by
 	// the producer. Only dead letters tell.
 	BrokerTime bool
 }
+
+// OldFormat is TooLarge of a record in a message format of Kafka before 0.11, which is
+// not read.
+const OldFormat = -2
 
 // Size is about what the message takes in memory.
 func (m *Message) Size() int {

@@ -13,7 +13,7 @@ func (j *judge) isOrdinary(id string) bool {
 	ins := j.intents[id]
 	return len(ins) > 0 &&
 		!slices.ContainsFunc(ins, func(in Intent) bool {
-			return in.Strange != "" || !in.Expires.IsZero() || j.conflicts(in)
+			return in.Strange != "" || in.Deleted || !in.Expires.IsZero() || j.conflicts(in)
 		}) &&
 		!slices.ContainsFunc(j.calls[id], func(c Call) bool { return c.Refused })
 }
@@ -79,10 +79,21 @@ func (j *judge) rateOf(merchant string) *Rate {
 	return &j.run.Rates[i]
 }
 
-// memory is M1. What is measured is the whole process of the experiment.
+// memory is M1. What is measured is the whole process of the experiment; and what is
+// beyond every memory must not have been held.
 func (j *judge) memory() {
 	if j.run.MostMemory > 0 && j.run.Memory > j.run.MostMemory {
 		j.breaks(M1, "", "%d MiB were in use, at most %d may be", j.run.Memory>>20, j.run.MostMemory>>20)
+	}
+	for _, in := range j.run.Intents {
+		if !in.Beyond {
+			continue
+		}
+		for _, d := range j.dead[in.At] {
+			if d.Reason != "too_large" {
+				j.breaks(M1, "", "the record at %s fits no memory, and its dead letter at %s says %s: somebody has held it", in.At, d.At, d.Reason)
+			}
+		}
 	}
 }
 

@@ -57,8 +57,8 @@ func (j *judge) repeats() {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(j.calls)) {
-		if ins := j.intents[id]; len(ins) > 0 && ins[0].Strange != "" {
-			continue // the gateway said something that is not the last word
+		if ins := j.intents[id]; len(ins) > 0 && (ins[0].Strange != "" || j.buried(ins)) {
+			continue // the gateway said something that is not the last word, or its first record got a dead letter
 		}
 		calls := j.inits(id)
 		for i := 1; i < len(calls); i++ {
@@ -67,6 +67,11 @@ func (j *judge) repeats() {
 			}
 		}
 	}
+}
+
+// buried reports whether any of the records has a dead letter.
+func (j *judge) buried(ins []Intent) bool {
+	return slices.ContainsFunc(ins, func(in Intent) bool { return len(j.dead[in.At]) > 0 })
 }
 
 // excused reports whether the second call had to be made although there was the

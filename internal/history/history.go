@@ -35,6 +35,11 @@ type Run struct {
 	// AnyRepeats says that the gateway gave answers after which a call must be
 	// repeated, so that repeats need no fault of a member.
 	AnyRepeats bool
+	// Tight are the times in which the outcome topic took no outcome, for its size.
+	Tight []Span
+	// Forgotten is until when outcomes of a partition may have been deleted: which
+	// intents of that time were answered, a new owner cannot know.
+	Forgotten map[int32]time.Time
 	// Concurrency is how many calls a member may have in flight; zero: not judged.
 	Concurrency int
 
@@ -76,6 +81,8 @@ type Intent struct {
 	Content string    // what the gateway would be told; compared only
 	Expires time.Time // no Init after it; zero: never
 	Hidden  bool      // in a transaction that was aborted, or never ended
+	Deleted bool      // from its topic, and nobody knows whether anybody had read it
+	Beyond  bool      // it is larger, unpacked, than anything that may be held
 
 	Merchant string
 	Seen     time.Time // when it could be read; zero: not known
@@ -122,6 +129,8 @@ type Outcome struct {
 type DeadLetter struct {
 	At     Place
 	Source Place
+	Reason string    // as its header says
+	Time   time.Time // of the record; zero: not known
 }
 
 // A Commit is a committed offset that was seen, and how far the topics reached

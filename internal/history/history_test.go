@@ -46,7 +46,7 @@ func good() Run {
 		Intent{At: Place{0, 4}, ID: "i-0", Key: "key-0", Content: "other"},
 		Intent{At: Place{0, 5}},
 		Intent{At: Place{0, 6}, ID: "h-1", Content: "h-1", Hidden: true})
-	r.DeadLetters = []DeadLetter{{Place{0, 0}, Place{0, 4}}, {Place{0, 1}, Place{0, 5}}}
+	r.DeadLetters = []DeadLetter{{At: Place{0, 0}, Source: Place{0, 4}}, {At: Place{0, 1}, Source: Place{0, 5}}}
 	r.Committed = slices.Clone(r.Outcomes)
 	r.Commits = []Commit{
 		{Next: Place{0, 2}, Outcomes: map[int32]int64{0: 2, 1: 1}, DeadLetters: map[int32]int64{0: 0}},
@@ -95,12 +95,53 @@ func TestAnIllNetworkExcusesWhatItCauses(t *testing.T) {
 	}
 }
 
+// unanswered has i-1, the first of its partition, end with a dead letter.
+func unanswered(r *Run, reason string) {
+	r.Outcomes = slices.Delete(r.Outcomes, 1, 2)
+	r.Committed = slices.Clone(r.Outcomes)
+	r.Commits[0].Outcomes = map[int32]int64{0: 2}
+	r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 0}, Reason: reason, Time: at(150)})
+}
+
+// TestADeadLetterMayEndAnIntent: if the topic took no outcome then, if answers of its time
+// were deleted; and what was deleted itself ends in no way at all.
+func TestADeadLetterMayEndAnIntent(t *testing.T) {
+	large, old, deleted := good(), good(), good()
+	unanswered(&large, "too_large")
+	large.Tight = []Span{{at(100), at(140)}}
+	unanswered(&old, "too_old")
+	old.Forgotten = map[int32]time.Time{1: at(200)}
+	unanswered(&deleted, "")
+	deleted.DeadLetters = deleted.DeadLetters[:2]
+	deleted.Intents[1].Deleted = true
+	for name, r := range map[string]Run{"too large": large, "too old": old, "deleted": deleted} {
+		if s := Judge(r).String(); s != "" {
+			t.Errorf("%s is no violation, got\n%s", name, s)
+		}
+	}
+}
+
 func TestEveryRuleIsFoundBroken(t *testing.T) {
 	tested := map[string]bool{}
 	for _, c := range []struct {
 		name, rule, says string
 		spoil            func(*Run)
 	}{
+		{"too large for a topic that takes it", L1, "is an intent like any other, and has a dead letter", func(r *Run) {
+			unanswered(r, "too_large")
+			r.Tight = []Span{{at(200), at(300)}}
+		}},
+		{"too large, and published", L1, "is an intent like any other, and has a dead letter", func(r *Run) {
+			r.Tight = []Span{{at(100), at(300)}}
+			r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 0}, Reason: "too_large", Time: at(200)})
+		}},
+		{"too old, though it is younger than what was deleted", L1, "is an intent like any other, and has a dead letter", func(r *Run) {
+			unanswered(r, "too_old")
+			r.Intents[1].Time, r.Forgotten = at(90), map[int32]time.Time{1: at(50)}
+		}},
+		{"held though no memory has room for it", M1, "somebody has held it", func(r *Run) {
+			r.Intents[8].Beyond, r.DeadLetters[1].Reason = true, "not_json"
+		}},
 		{"two outcomes, read uncommitted", S1, "i-1 has 2 outcomes, read uncommitted", func(r *Run) {
 			o := r.Outcomes[1]
 			o.At.Offset = 9
@@ -135,13 +176,13 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 			r.Calls = append(r.Calls, Call{At: at(900), Intent: "h-1", Key: "k"})
 		}},
 		{"an aborted record answered", S7, "h-1 was never committed, and has an outcome", func(r *Run) {
-			r.DeadLetters = append(r.DeadLetters, DeadLetter{Place{0, 2}, Place{0, 6}})
+			r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{0, 6}})
 		}},
 		{"an intent lost", L1, "i-3 has no outcome", func(r *Run) { r.Outcomes = slices.Delete(r.Outcomes, 3, 4) }},
 		{"garbage lost", L1, "the record at 0@5 is no intent and has no dead letter", func(r *Run) { r.DeadLetters = r.DeadLetters[:1] }},
 		{"a conflict lost", L1, "the record at 0@4 has the id of another intent", func(r *Run) { r.DeadLetters = r.DeadLetters[1:] }},
 		{"an intent buried", L1, "the record at 0@3 is an intent like any other", func(r *Run) {
-			r.DeadLetters = append(r.DeadLetters, DeadLetter{Place{0, 2}, Place{0, 3}})
+			r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{0, 3}})
 		}},
 		{"an outcome nobody sees", L1, "readers of committed records see 5 of 6", func(r *Run) { r.Committed = r.Committed[:5] }},
 		{"an answer to nobody", L1, "nobody emitted it", func(r *Run) { r.Outcomes[2].Intent = "x" }},
@@ -153,7 +194,7 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"a call after the expiry", Expiry, "i-1 expired at 11:59:59.840", func(r *Run) { r.Intents[1].Expires = at(-160) }},
 		{"too many calls at once", Bound, "a has 2 calls in flight at 12:00:00.100", func(r *Run) { r.Calls[0].Until = at(101) }},
 		{"a control record buried", S7, "is of 1@2000, where no record stands", func(r *Run) {
-			r.DeadLetters = append(r.DeadLetters, DeadLetter{Place{0, 2}, Place{1, 2000}})
+			r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 2000}})
 		}},
 		{"not committed to the end", L1, "partition 1 ends at 4, and is committed up to 3", func(r *Run) { r.Ends[1] = 4 }},
 		{"a window with more calls than members", S5, "8 calls of 2 members in the 500ms up to 12:00:00.500", func(r *Run) {

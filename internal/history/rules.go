@@ -35,7 +35,7 @@ func (j *judge) commits() {
 			if in.At.Offset >= c.Next.Offset {
 				break
 			}
-			if in.Hidden || in.At.Offset < checked[p] {
+			if in.Hidden || in.Deleted || in.At.Offset < checked[p] {
 				continue
 			}
 			if !j.durable(in, c) {
@@ -76,6 +76,9 @@ func (j *judge) order() {
 		if n := j.run.OutcomePartitions; n > 0 && o.At.Partition != o.Source.Partition%n {
 			j.breaks(S3, o.Intent, "the outcome at %s of the intent at %s belongs into partition %d", o.At, o.Source, o.Source.Partition%n)
 		}
+		if len(j.dead[o.Source]) > 0 {
+			continue // its end was the dead letter; whoever had not seen that, came later
+		}
 		at := lane{o.Source.Partition, o.Key}
 		before, ok := last[at]
 		if ok && o.Key != "" && o.Source.Offset < before.Source.Offset {
@@ -92,7 +95,9 @@ func (j *judge) order() {
 		if calls, made := j.inits(in.ID), j.first[ahead[at]]; len(calls) > 0 && ahead[at] != "" && calls[0].At.Before(made) {
 			j.breaks(S3, in.ID, "key %q: %s was called before %s, which is ahead of it, had its outcome at %s", in.Key, in.ID, ahead[at], made.Format(clock))
 		}
-		ahead[at] = in.ID
+		if ahead[at] = in.ID; in.Deleted || len(j.dead[in.At]) > 0 {
+			ahead[at] = "" // it ended without an outcome; what comes again has its own end
+		}
 	}
 }
 
@@ -216,9 +221,9 @@ func (j *judge) settled() {
 		buried := len(j.dead[in.At]) > 0
 		switch {
 		case in.Hidden:
-		case buried && in.ID != "" && !j.conflicts(in):
+		case buried && in.ID != "" && !j.conflicts(in) && !j.mayBeBuried(in):
 			j.breaks(L1, in.ID, "the record at %s is an intent like any other, and has a dead letter", in.At)
-		case buried:
+		case buried, in.Deleted:
 		case in.ID == "":
 			j.breaks(L1, "", "the record at %s is no intent and has no dead letter", in.At)
 		case j.conflicts(in):
@@ -236,6 +241,32 @@ func (j *judge) settled() {
 			j.breaks(L1, id, "%s has an outcome, but nobody emitted it", id)
 		}
 	}
+}
+
+// mayBeBuried reports whether an intent like any other may have its dead letters:
+// its outcome was too large for the topic, and none was published before; or it is
+// from a time of which answers were deleted.
+func (j *judge) mayBeBuried(in Intent) bool {
+	return !slices.ContainsFunc(j.dead[in.At], func(d DeadLetter) bool {
+		switch d.Reason {
+		case "too_large":
+			return !j.wasTight(d.Time) || !j.first[in.ID].IsZero() && !d.Time.IsZero() && j.first[in.ID].Before(d.Time)
+		case "too_old":
+			until := j.run.Forgotten[in.At.Partition]
+			return until.IsZero() || !in.Time.IsZero() && !in.Time.Before(until)
+		}
+		return true
+	})
+}
+
+// whileRefused is how long after a refusal its dead letter may be made: the answer
+// may have been held up.
+const whileRefused = time.Minute
+
+func (j *judge) wasTight(t time.Time) bool {
+	return slices.ContainsFunc(j.run.Tight, func(s Span) bool {
+		return t.IsZero() || !t.Before(s.From) && t.Before(s.To.Add(whileRefused))
+	})
 }
 
 // committed is the end of L1: nothing is read again by the next owner.

@@ -74,6 +74,7 @@ type appender struct {
 	retryAt   time.Time
 	sentAt    time.Time // when the request began that it is in, or was in last
 	hindered  hindrance
+	aside     aside
 }
 
 // An entry is one record to append.
@@ -106,8 +107,7 @@ func (as *appenders) close(list ...*appender) {
 	for _, a := range list {
 		a.closed = true
 		delete(as.all, a)
-		left = append(append(left, a.flight...), a.queue...)
-		a.flight, a.queue = nil, nil
+		left = append(left, a.takeAll()...)
 	}
 	as.mu.Unlock()
 	for _, e := range left {
@@ -165,6 +165,7 @@ func (a *appender) resume(p kafkawire.Producer) {
 	a.queue = append(slices.Clone(a.flight), a.queue...)
 	a.flight, a.raw = nil, nil
 	a.producer, a.seq, a.ready, a.attempts, a.refusals = p, 0, true, 0, 0
+	a.unprobed()
 	as.wake()
 }
 
@@ -259,12 +260,11 @@ func (as *appenders) readyLocked(a *appender, now time.Time, live bool) (node in
 	switch {
 	case a.sending:
 		return 0, false, lookAgain
-	case len(a.flight)+len(a.queue) == 0:
-		return 0, false, 0
 	case a.claim.ctx.Err() != nil: // lost: who serves it may wait for done before it lets go
-		as.late = append(append(as.late, a.flight...), a.queue...)
-		a.flight, a.raw, a.queue = nil, nil, nil
+		as.late = append(as.late, a.takeAll()...)
 		return 0, false, 0
+	case len(a.flight)+len(a.queue) == 0 && !a.aside.due(now):
+		return 0, false, a.aside.in(now)
 	case !a.ready:
 		as.acquire(a)
 		return 0, false, 0
@@ -297,9 +297,13 @@ func (a *appender) load() (known []func()) {
 	if len(a.flight) > 0 {
 		return nil
 	}
-	size, taken := 0, 0
-	a.flight, a.raw = make([]entry, 0, min(len(a.queue), maxBatchRecords)), nil
-	for _, e := range a.queue[:min(len(a.queue), maxBatchRecords)] {
+	size, taken, most := 0, 0, min(len(a.queue), maxBatchRecords)
+	if a.aside.due(time.Now()) {
+		a.probe()
+		most = 1
+	}
+	a.flight, a.raw = make([]entry, 0, most), nil
+	for _, e := range a.queue[:most] {
 		if a.fenced {
 			if is := a.claim.ledger.look(e.id, e.digest); is != pipeline.Unknown {
 				known = append(known, func() { e.done(e.withheld(is)) })
@@ -316,6 +320,9 @@ func (a *appender) load() (known []func()) {
 		taken++
 	}
 	a.queue = a.queue[taken:]
+	if len(a.flight) == 0 {
+		a.unprobed()
+	}
 	return known
 }
 

@@ -1,14 +1,11 @@
 package kafkaio
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/segmentio/kafka-go"
-
-	"paylink/internal/event"
 )
 
 // sayBlockedAfter is how long an append may fail before it is said. A leader that
@@ -23,6 +20,7 @@ type hindrance struct {
 	since time.Time
 	cause error
 	text  string // what else the broker says
+	some  bool   // it stands in the way of some records only
 }
 
 // hinderLocked notes what stands in the way, and keeps since when.
@@ -30,19 +28,29 @@ func (a *appender) hinderLocked(since time.Time, cause error, text string) {
 	if a.hindered.since.IsZero() {
 		a.hindered.since = since
 	}
-	a.hindered.cause, a.hindered.text = cause, text
+	if !errors.Is(a.hindered.cause, cause) { // its words may differ each time: offsets, times
+		a.hindered.cause, a.hindered.text = cause, text
+	}
 }
 
 // hindranceLocked returns what stands in the appender's way: also that a request
 // gets no answer. Who has nothing to append is not hindered.
 func (a *appender) hindranceLocked() hindrance {
 	switch {
-	case len(a.flight)+len(a.queue) == 0:
-		return hindrance{}
-	case a.sending && a.hindered.since.IsZero():
-		return hindrance{since: a.sentAt, cause: errNoAnswer}
+	case len(a.flight)+len(a.queue) == 0, a.hindered.since.IsZero() && !a.sending:
+		return a.aside.why
+	case a.hindered.since.IsZero():
+		return earlier(hindrance{since: a.sentAt, cause: errNoAnswer}, a.aside.why)
 	}
-	return a.hindered
+	return earlier(a.hindered, a.aside.why)
+}
+
+// earlier returns the one that began first.
+func earlier(a, b hindrance) hindrance {
+	if b.since.IsZero() || a.since.Before(b.since) {
+		return a
+	}
+	return b
 }
 
 var errNoAnswer = errors.New("the broker does not answer")
@@ -79,9 +87,13 @@ func (h hindrance) trouble(at TopicPartition) Trouble {
 	if h.text != "" {
 		why += ": " + h.text
 	}
+	takes := "takes no records"
+	if h.some {
+		takes = "does not take some records"
+	}
 	return Trouble{
 		Kind: AppendBlocked, About: at.String(), Cause: cause, Since: h.since, Mend: mend,
-		What: fmt.Sprintf("Kafka takes no records of partition %d of %s: %s", at.Partition, at.Topic, why),
+		What: fmt.Sprintf("Kafka %s of partition %d of %s: %s", takes, at.Partition, at.Topic, why),
 	}
 }
 
@@ -109,44 +121,4 @@ func (h hindrance) explain() (cause, mend string) {
 		return "invalid_record", "Look at the topic's settings: cleanup.policy, and what may check records on the broker."
 	}
 	return "other", "Look at the brokers' logs."
-}
-
-// refused deals with a batch of which the broker says that it will never take it as
-// it is. It was sent once only, so nothing of it landed, and it may be changed: what
-// it says stays, but the time that the log has of a record is made that of now, and a
-// record that has no key gets one, which compacted topics ask for.
-func (a *appender) refused(verdict kafka.Error, text string) {
-	for i := range a.flight {
-		e := &a.flight[i]
-		switch {
-		case verdict == kafka.InvalidTimestamp:
-			e.rec.Millis = time.Now().UnixMilli()
-		case len(e.rec.Key) == 0:
-			e.rec.Key = e.ownKey()
-		}
-	}
-	a.raw = nil
-	a.refusals++
-	a.retryAt = time.Now().Add(min(time.Second, 10*time.Millisecond<<min(a.refusals, 7)))
-	a.hinderLocked(a.sentAt, verdict, text)
-}
-
-// ownKey is the key of a record that came without: an outcome's intent, or where the
-// original of a dead letter stands.
-func (e *entry) ownKey() []byte {
-	if e.id != "" {
-		return []byte(e.id)
-	}
-	var at [3]string
-	for _, h := range e.rec.Headers {
-		switch string(h.Key) {
-		case event.HeaderSourceTopic:
-			at[0] = string(h.Value)
-		case event.HeaderSourcePartition:
-			at[1] = string(h.Value)
-		case event.HeaderSourceOffset:
-			at[2] = string(h.Value)
-		}
-	}
-	return fmt.Appendf(nil, "%s/%s/%s", cmp.Or(at[0], "?"), at[1], at[2])
 }

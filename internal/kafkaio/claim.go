@@ -172,13 +172,25 @@ func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
 	if got.Error != nil {
 		return 0, fenceNote{}, got.Error
 	}
+	// The id comes before the offsets: those of a topic that is made again in between
+	// are then taken for the old one's, which compare finds out. The other way round
+	// nobody would.
+	ids, err := c.s.topics.read(ctx)
+	if err != nil {
+		return 0, fenceNote{}, err
+	}
 	has, err := c.s.offsetRange(ctx, TopicPartition{topic, c.partition}, time.Now())
 	if err != nil {
 		return 0, fenceNote{}, err
 	}
-	note, from := parseNote(got.Metadata), c.start(got.CommittedOffset, has)
+	note := parseNote(got.Metadata)
+	again := differs(note.intents, ids[topic])
+	from := c.start(got.CommittedOffset, has, again)
 	c.resumed, c.fresh = got.CommittedOffset >= 0, has.last
-	c.ours = note.producer >= 0 && from == got.CommittedOffset
+	c.ours = note.producer >= 0 && from == got.CommittedOffset && !again
+	if id, ok := ids[topic]; ok {
+		note.intents = id
+	}
 	return from, note, nil
 }
 
@@ -188,17 +200,26 @@ func (c *claim) waits(step string, err error) {
 		return
 	}
 	c.s.member.noteTrouble(err)
+	if told(err) {
+		return
+	}
 	c.s.bursts.Say(step+label(c.partition), func() {
 		c.log.WithError(err).WithField("step", step).Info("taking the partition over: waiting for the brokers")
-	}, func(int) {})
+	}, func(more int) {
+		c.log.WithField("step", step).WithField("more", more).Info("goes on waiting for the brokers to take the partition over")
+	})
 }
 
 // start decides where to go on. A committed offset that the topic does not hold
 // is never passed over in silence: what can still be read is read from its
-// beginning, because the ledger skips what is answered.
-func (c *claim) start(committed int64, has offsetRange) int64 {
+// beginning, because the ledger skips what is answered. So is a topic that was made
+// again: all that it holds came since. Brokers may have deleted the offsets with it.
+func (c *claim) start(committed int64, has offsetRange, again bool) int64 {
 	l := c.log.WithField("committed", committed).WithField("first", has.first).WithField("last", has.last)
 	switch {
+	case again, committed < 0 && c.s.topics.madeAgain(c.s.cfg.IntentTopic):
+		c.sayMadeAgain()
+		return has.first
 	case committed < 0 && c.s.cfg.StartLatest:
 		return has.last
 	case committed < 0:
@@ -228,7 +249,9 @@ func (c *claim) fenceAndRead(ctx context.Context) (kafkawire.Producer, error) {
 		case err != nil:
 			return p, err
 		case p.ID == waited || !c.isNew(p):
-			c.setNote(fenceNote{producer: p.ID, due: c.note.due})
+			note := c.note
+			note.producer = p.ID
+			c.setNote(note)
 			return p, nil
 		}
 		c.s.metrics.newProducers.Inc()
@@ -265,10 +288,11 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := c.ledger.begin(ctx)
 		if err == nil {
-			err = c.ledger.held(ctx, c.note)
-		}
-		if err == nil {
-			break
+			var note fenceNote
+			if note, err = c.ledger.held(ctx, c.note); err == nil {
+				c.setNote(note)
+				break
+			}
 		}
 		c.waits("ledger", c.s.lacks(c.s.readsOutcomes(), err))
 		if !Sleep(ctx, wait) {
@@ -305,7 +329,9 @@ func (c *claim) keepFence(ctx context.Context) {
 			}
 			c.outcomes.pause()
 		case err := <-c.trouble:
-			if isTooLarge(err) || isInvalid(err) {
+			if errors.Is(err, errMadeAgain) {
+				c.log.WithError(err).Warn("its leader knows no fence of ours: fencing again, and reading its ledger from the beginning")
+			} else if isTooLarge(err) || isInvalid(err) {
 				c.log.WithError(err).Warn("a batch that may have landed is refused when it comes again: fencing again, to look " +
 					"into the ledger")
 			} else {
@@ -408,7 +434,7 @@ func (c *claim) Reach() time.Time { return c.ledger.reachTime() }
 func (c *claim) Fresh() int64 { return c.fresh }
 
 // Continues implements [pipeline.Claim].
-func (c *claim) Continues() bool { return c.ours }
+func (c *claim) Continues() bool { return c.ours && !c.ledger.isShort() }
 
 // Live implements pipeline.Claim.
 func (c *claim) Live() bool { return c.ctx.Err() == nil && c.s.lease.live() }

@@ -2,6 +2,8 @@ package kafkaio
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -100,14 +102,15 @@ func (c *claim) commitLast() {
 
 func (m *member) commitLoop(ctx context.Context) {
 	for Sleep(ctx, commitEvery) {
-		m.mu.Lock()
-		claims := make([]*claim, 0, len(m.claims))
-		for _, c := range m.claims {
-			claims = append(claims, c)
-		}
-		m.mu.Unlock()
-		m.commit(ctx, claims)
+		m.commit(ctx, m.all())
 	}
+}
+
+// all returns the claims whose goroutine has not ended.
+func (m *member) all() []*claim {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.claims))
 }
 
 // commit commits the claims' progress under our generation and member id, so

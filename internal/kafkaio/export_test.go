@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"paylink/internal/budget"
 )
 
 // RenewFenceEvery makes a source renew its fences sooner than in half a day,
@@ -35,3 +37,6 @@ func Seal(raw []byte) []byte {
 
 // Held is how many bytes of the budget are used.
 func (s *Source) Held() int { return s.budget.Used() }
+
+// HoldAtMost gives a source that does not run yet another budget.
+func (s *Source) HoldAtMost(size, share int) { s.budget = budget.New(size, share) }

@@ -169,7 +169,7 @@ func (c *claim) fence(ctx context.Context) (kafkawire.Producer, error) {
 			if lasts < said {
 				said = 0 // the next step
 			}
-			if lasts-said > 5*time.Second {
+			if lasts-said > 5*time.Second && !told(err) {
 				said = lasts
 				c.log.WithError(err).WithField("step", step).WithField("since", lasts.Round(time.Second).String()).
 					Warn("fence: waiting for the transaction coordinator")

@@ -2,7 +2,6 @@ package kafkaio
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -42,6 +41,8 @@ func (c *claim) Poll(ctx context.Context) ([]pipeline.Record, int64, error) {
 			return nil, 0, pipeline.ErrLost
 		case c.isDraining():
 			return nil, 0, pipeline.ErrDraining
+		case ctx.Err() != nil:
+			return nil, 0, ctx.Err()
 		}
 		set, next, ok := c.takeInput()
 		if set != nil {
@@ -351,11 +352,6 @@ func (c *claim) seen(end, next int64) {
 // unreadable is loud about records that cannot be read, and says when to look
 // again.
 func (c *claim) unreadable(err error) time.Duration {
-	if errors.Is(err, kafkawire.ErrOldFormat) {
-		c.log.WithError(err).Error("the partition stops here: its records are in the message format of Kafka before 0.11, which " +
-			"is not read; have their emitter send them again with a newer client, then delete them (kafka-delete-records.sh)")
-		return 10 * time.Second
-	}
 	c.s.metrics.corrupt.Inc()
 	c.log.WithError(err).Error("the partition stops here: its records cannot be read, and skipping them would lose " +
 		"intents; repair or delete the batch")

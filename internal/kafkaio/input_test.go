@@ -77,8 +77,6 @@ func TestAnOffsetBeyondTheEndReadsFromTheBeginning(t *testing.T) {
 	})
 }
 
-// A topic that is made again and outgrows the old offset before we look is not
-// noticed: kafka-go knows no topic ids.
 func TestTheIntentTopicIsMadeAgain(t *testing.T) {
 	inLab(t, 2, func(l *lab) {
 		m := l.start("a")

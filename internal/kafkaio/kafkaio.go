@@ -32,6 +32,7 @@
 //
 //	Source.Run        member.run; starts, and waits for:
 //	  routes.watch      takes up new metadata
+//	  topics.watch      looks whether a topic was made again
 //	  settings.watch    reads the outcome topic's settings
 //	  fetcher.run       starts, and waits for, one loop per broker that leads a
 //	                    partition of ours
@@ -51,7 +52,7 @@
 //
 // Each guards the fields below it. Who has one may take those to its right, never
 // one to its left; ledger.reading and member.committing are tokens, taken by who
-// has no lock, and kept over requests; those of lease, troubles, logins and rights are always
+// has no lock, and kept over requests; those of lease, troubles, topics, logins and rights are always
 // the last:
 //
 //	member.mu → appenders.mu → ledger.mu
@@ -74,6 +75,7 @@ import (
 
 	"paylink/internal/budget"
 	"paylink/internal/burst"
+	"paylink/internal/kafkawire"
 	"paylink/internal/pipeline"
 )
 
@@ -118,6 +120,7 @@ type Source struct {
 	troubles  *troubles
 	settings  *settings
 	routes    *routes
+	topics    *topics
 	ledgers   *ledgers
 	fetcher   *fetcher
 	appenders *appenders
@@ -130,8 +133,8 @@ type Source struct {
 
 // New returns a source that is not connected yet.
 func New(cfg Config) (*Source, error) {
-	topics := []string{cfg.IntentTopic, cfg.OutcomeTopic, cfg.DeadLetterTopic}
-	tr, err := cfg.Connection.Transport(topics...)
+	names := []string{cfg.IntentTopic, cfg.OutcomeTopic, cfg.DeadLetterTopic}
+	tr, err := cfg.Connection.Transport(names...)
 	if err != nil {
 		return nil, err
 	}
@@ -148,11 +151,12 @@ func New(cfg Config) (*Source, error) {
 	logins.told = s.loginTold
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own
 	s.routes = &routes{
-		source: s, topics: topics, changed: make(chan struct{}, 1), nodes: map[TopicPartition]int32{}, counts: map[string]int{},
+		source: s, topics: names, changed: make(chan struct{}, 1), nodes: map[TopicPartition]int32{}, counts: map[string]int{},
 	}
 	s.troubles = &troubles{log: s.log, all: map[troubleKey]Trouble{}}
 	s.metrics.watch(s.troubles)
 	s.settings = &settings{s: s}
+	s.topics = &topics{s: s, ids: map[string]kafkawire.TopicID{}, again: map[string]bool{}}
 	s.ledgers = &ledgers{source: s, byPart: map[int32]*ledger{}}
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)
@@ -177,7 +181,7 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		s.routes.watch, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
+		s.routes.watch, s.topics.watch, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
 	} {
 		parts.Go(func() { part(background) })
 	}

@@ -5,6 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 	"unsafe"
+
+	"paylink/internal/kafkawire"
 )
 
 // wallJump returns t as it is when the wall clock has gone further than the
@@ -104,6 +106,13 @@ func TestNoteKeepsWhoFencedAndWhen(t *testing.T) {
 	n := fenceNote{producer: -1}.fenced(77, now)
 	if got := parseNote(n.String()); got.producer != 77 || !got.due.Equal(n.due) {
 		t.Errorf("note %+v read back as %+v", n, got)
+	}
+	n.intents, n.outcomes, n.since = kafkawire.TopicID{1}, kafkawire.TopicID{2}, now
+	if got := parseNote(n.String()); got.intents != n.intents || got.outcomes != n.outcomes || !got.since.Equal(now) {
+		t.Errorf("note %+v read back as %+v", n, got)
+	}
+	if got := parseNote("fence 77 1790000010"); got.producer != 77 || got.intents != (kafkawire.TopicID{}) || !got.since.IsZero() {
+		t.Errorf("a note of the version before is read as %+v", got)
 	}
 	for _, other := range []string{"", "b1:AAAA", "fence", "fence x y", "fence 12"} {
 		if got := parseNote(other); got.producer != -1 || got.wait(now) != 0 {

@@ -62,14 +62,17 @@ type ledger struct {
 	s         *Source
 	log       logrus.FieldLogger
 	partition int32
-	reading   chan struct{} // has a token in it while somebody reads on; guards next, first, empty
+	reading   chan struct{} // has a token in it while somebody reads on; guards next to since
 	next      int64         // offset to read on from; -1: not begun
 	first     bool          // the oldest batch that exists is still to be seen
 	empty     time.Time     // when it was found that the partition had never held anything, until held is told; zero: it had
+	topic     kafkawire.TopicID
+	since     time.Time // when it was found to have lost what it held before; zero: it has not
 
 	mu     sync.RWMutex
 	known  *answered.Set
 	reach  time.Time                   // from which on every outcome is known; zero: all there ever were
+	short  bool                        // answers were deleted that may be younger than the window
 	marked map[int64]int16             // producer id → newest epoch whose marker was read
 	mine   map[kafkawire.Producer]bool // the fences of this process: what it wrote itself
 	loaded int64                       // records read, for the log
@@ -102,6 +105,14 @@ func (l *ledger) reachTime() time.Time {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.reach
+}
+
+// isShort reports whether the log begins within the window: then an owner before us may
+// have settled what its watermark had not reached, and we cannot know.
+func (l *ledger) isShort() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.short
 }
 
 // epoch returns the newest epoch of a producer id whose marker was read.
@@ -161,14 +172,23 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 	// It is read from a little before the window on, so that a clock that is wrong
 	// by less than the slack hides no outcome of the window.
 	since := time.Now().Add(-l.s.cfg.LedgerWindow)
+	ids, err := l.s.topics.read(ctx) // before the offsets: see claim.fetchCommitted
+	if err != nil {
+		return fmt.Errorf("ledger of outcome partition %d: %w", l.partition, err)
+	}
+	id := ids[l.s.cfg.OutcomeTopic]
+	again := differs(l.topic, id)
 	has, err := l.s.offsetRange(ctx, TopicPartition{l.s.cfg.OutcomeTopic, l.partition}, since.Add(-clockSlack))
 	if err != nil {
 		return fmt.Errorf("ledger of outcome partition %d: %w", l.partition, err)
 	}
-	if l.next >= 0 && l.next >= has.first && l.next <= has.last {
+	if id != (kafkawire.TopicID{}) {
+		l.topic = id
+	}
+	if l.next >= 0 && l.next >= has.first && l.next <= has.last && !again {
 		return nil // goes on where it was left
 	}
-	gap := l.next > has.last || l.next >= 0 && has.first == has.last
+	gap := again || l.next > has.last || l.next >= 0 && has.first == has.last
 	if l.next >= 0 {
 		l.log.WithField("read_to", l.next).WithField("first", has.first).WithField("last", has.last).
 			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or " +
@@ -177,6 +197,7 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 	lost := gap || has.first == has.last && has.first > 0
 	l.beginAt(has, since, lost)
 	if lost {
+		l.since = time.Now()
 		l.forgotten()
 	}
 	return nil
@@ -191,7 +212,7 @@ func (l *ledger) beginAt(has offsetRange, since time.Time, lost bool) {
 	// are looking at it. Markers do not: epochs may have begun again.
 	l.next, l.loaded, l.marked = has.since, 0, map[int64]int16{}
 	l.first = has.since == has.first && has.first > 0 && has.first < has.last
-	l.reach, l.empty = time.Time{}, time.Time{}
+	l.reach, l.empty, l.short = time.Time{}, time.Time{}, lost || l.first
 	switch {
 	case lost:
 		l.reach = time.Now()
@@ -217,27 +238,39 @@ func (l *ledger) forgotten() {
 
 // held is told of the fence that was made here last, as it was known when the
 // ledger's beginning was fixed. Who notes a fence has seen its marker. If the
-// partition was then found never to have held anything, it was made again.
-func (l *ledger) held(ctx context.Context, last fenceNote) error {
+// partition was then found never to have held anything, or is another topic's, it was
+// made again. held returns the note with what is known of the ledger: the log itself
+// does not tell the next owner that another one was there before.
+func (l *ledger) held(ctx context.Context, last fenceNote) (fenceNote, error) {
 	if err := l.lock(ctx); err != nil {
-		return err
+		return last, err
 	}
 	defer l.unlock()
 	found := l.empty
 	l.empty = time.Time{} // what is noted from now on came after it
-	if last.producer < 0 || found.IsZero() {
-		return nil
+	switch another := differs(last.outcomes, l.topic); {
+	case another && l.since.IsZero():
+		found = time.Now()
+	case !another && last.since.After(l.since):
+		l.since = last.since
+	}
+	news := last.producer >= 0 && found.After(l.since)
+	if news {
+		l.since = found
 	}
 	l.mu.Lock()
-	news := l.reach.Before(found)
-	if news {
-		l.reach = found
+	if l.since.After(l.reach) {
+		l.reach, l.short = l.since, true
 	}
 	l.mu.Unlock()
 	if news {
 		l.forgotten()
 	}
-	return nil
+	if l.topic != (kafkawire.TopicID{}) {
+		last.outcomes = l.topic
+	}
+	last.since = l.since
+	return last, nil
 }
 
 // maxLedgerFetch is how much of a partition is asked for at a time.

@@ -199,8 +199,9 @@ func explainLogin(err error) string {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "the broker's certificate is not trusted (PAYLINK_KAFKA_TLS_CA_FILE, PAYLINK_KAFKA_TLS_SERVER_NAME): " + err.Error()
 	}
-	if alert, ok := errors.AsType[tls.AlertError](err); ok {
-		return "the broker ends the TLS handshake: it refuses our certificate, or has another set-up: " + alert.Error()
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" { // how crypto/tls tells of an alert
+		return "the broker ends the TLS handshake: it refuses our certificate (PAYLINK_KAFKA_TLS_CERT_FILE), or has another " +
+			"set-up: " + op.Err.Error()
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "the broker speaks no TLS on this port"

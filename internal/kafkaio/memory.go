@@ -11,12 +11,12 @@ package kafkaio
 //	                    itself, whatever the others do. From 64 partitions in one process
 //	                    on it is heldShare for each of them.
 //	answers     40 MiB  that are being read: maxFetchBytes per broker, mostReading of
-//	                    the ledger and of parked records
+//	                    the ledger and of records read again
 //	a large one 32 MiB  one answer that is larger than usual (kafkawire.Raw); of what is
 //	                    larger still only the beginning is kept
 //	unpacking   70 MiB  mostUnpacking batches at a time, each with the window of its
 //	                    compression and one record
-//	parked     130 MiB  offsets of records that are not loaded (pipeline.mostBacklog)
+//	backlog    130 MiB  entries, offsets of records that are not loaded (pipeline.mostBacklog)
 //	the rest    50 MiB  the program itself, connections, metrics
 //
 // They are not all at their most at once, and Go's collector is told to keep below

@@ -26,6 +26,7 @@ type metrics struct {
 	fetchErrors  *counter
 	corrupt      *counter
 	lostRecords  *counter
+	madeAgain    *counter
 	lag          *prometheus.GaugeVec
 	appended     *counter
 	batches      *counter
@@ -67,6 +68,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			"Batches that could not be read; their partition stands still. Alarm if it rises."),
 		lostRecords: counts("records_lost_to_retention_total",
 			"Offsets that retention deleted before they were read. Alarm if it rises."),
+		madeAgain: counts("partitions_made_again_total",
+			"Intent partitions read from their beginning because their topic was deleted and made again. Alarm if it rises."),
 		lag:          gauges("lag_records", "Records of the intent partition not fetched yet."),
 		appended:     counts("records_appended_total", "Outcomes and dead letters acknowledged by all in-sync replicas."),
 		batches:      counts("batches_appended_total", "Batches acknowledged by all in-sync replicas."),

@@ -36,6 +36,9 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) (recs []pipeline.Re
 		recs = append(recs, got...)
 		i, _ := slices.BinarySearch(offsets, next)
 		offsets = offsets[i:]
+		if full && len(recs) > 0 && len(offsets) > 0 {
+			return recs, pipeline.ErrFull
+		}
 		if full && len(got) == 0 {
 			select {
 			case <-returned:
@@ -93,6 +96,6 @@ func (c *claim) fetchOnce(ctx context.Context, offsets []int64) (recs []pipeline
 	return recs, next, full, err
 }
 
-// maxRereadBytes is how much is asked for at a time to find parked records: they
-// are few, and mostly stand together.
+// maxRereadBytes is how much is asked for at a time to find the records of backlog
+// entries: they are few, and mostly stand together.
 const maxRereadBytes = 256 << 10

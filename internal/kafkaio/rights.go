@@ -92,10 +92,15 @@ func (s *Source) lacks(n need, err error) error {
 		s.rights.note(right)
 		s.bursts.Say(right.Error(), func() {
 			s.log.Error(right.Error() + ": grant it to this user, it is waited for (deploy/rights.md)")
-		}, func(int) {})
+		}, func(more int) {
+			s.log.WithField("more", more).Error(right.Error() + ": more requests were refused for it")
+		})
 	}
 	return err
 }
+
+// told reports whether lacks has told of an error: one line names a right.
+func told(err error) bool { return errors.As(err, new(*RightError)) }
 
 // needs of the source's requests.
 func (s *Source) readsIntents() need {

@@ -49,7 +49,7 @@ func (r *routes) awaitTopics(ctx context.Context) error {
 			return ctx.Err()
 		}
 		r.source.member.noteTrouble(err)
-		if time.Since(said) > 10*time.Second {
+		if time.Since(said) > 10*time.Second && !told(err) {
 			said = time.Now()
 			r.source.log.WithError(err).Warn("waiting for brokers and topics")
 		}

@@ -36,6 +36,7 @@ func openSet(from int64, res *kafkawire.FetchPartitionResponse) (set *fetchedSet
 		if err != nil || b == nil {
 			return set, next, err
 		}
+		b.After(next)
 		if !filter.Hides(b) && b.Last >= from {
 			set.batches = append(set.batches, b)
 		}

@@ -74,6 +74,7 @@ func (a *appender) landed(first int64) (done []func()) {
 	}
 	a.seq = kafkawire.NextSequence(a.seq, len(a.flight))
 	a.flight, a.raw, a.attempts, a.refusals, a.hindered = nil, nil, 0, 0, hindrance{}
+	a.probed()
 	return done
 }
 
@@ -97,12 +98,18 @@ func (a *appender) split() (done []func()) {
 	if len(a.flight) == 1 {
 		e := a.flight[0]
 		a.flight, a.raw = nil, nil
+		a.unprobed()
 		return []func(){func() { e.done(pipeline.ErrTooLarge) }}
 	}
+	a.halve()
+	return nil
+}
+
+// halve keeps the first half of the batch in flight. The rest goes back to the queue.
+func (a *appender) halve() {
 	half := len(a.flight) / 2
 	a.queue = append(append([]entry(nil), a.flight[half:]...), a.queue...)
 	a.flight, a.raw = a.flight[:half:half], nil
-	return nil
 }
 
 // broken says that the producer is not in force any more. An outcome's fence is

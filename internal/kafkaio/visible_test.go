@@ -1,9 +1,13 @@
 package kafkaio
 
 import (
+	"encoding/binary"
+	"hash/crc32"
+	"slices"
 	"testing"
 	"time"
 
+	"paylink/internal/event"
 	"paylink/internal/kafkawire"
 )
 
@@ -60,5 +64,31 @@ func TestRecordsHaveBytesOfTheirOwn(t *testing.T) {
 	clear(bytes)
 	if string(recs[0].Value) != "v" {
 		t.Errorf("value %q after the fetched bytes were used again, want v", recs[0].Value)
+	}
+}
+
+// old is a message of format 1, as Kafka wrote before 0.11: one record, or, with a
+// codec, what holds all records up to its offset.
+func old(offset int64, codec byte) []byte {
+	raw := make([]byte, 12, 12+22+1)
+	raw = append(raw, 0, 0, 0, 0, 1, codec, 0, 0, 0, 0, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 'v')
+	binary.BigEndian.PutUint64(raw, uint64(offset))
+	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
+	binary.BigEndian.PutUint32(raw[12:], crc32.ChecksumIEEE(raw[16:]))
+	return raw
+}
+
+// Records in old formats stand in nobody's way: each gets a dead letter by reference.
+func TestOldRecordsArePassedOver(t *testing.T) {
+	bytes := slices.Concat(old(7, 0), old(10, 1), set(t, 0, 1))
+	binary.BigEndian.PutUint64(bytes[len(old(7, 0))+len(old(10, 1)):], 11)
+	recs, next, err := Visible(7, &kafkawire.FetchPartitionResponse{Records: kafkawire.Raw{Bytes: bytes}})
+	if err != nil || next != 12 || len(recs) != 5 {
+		t.Fatalf("%d records, next %d, %v; want five, and 12", len(recs), next, err)
+	}
+	for i, r := range recs {
+		if r.Offset != int64(7+i) || (r.TooLarge == event.OldFormat) != (i < 4) {
+			t.Errorf("record %d: offset %d, TooLarge %d", i, r.Offset, r.TooLarge)
+		}
 	}
 }

@@ -310,7 +310,7 @@ func TestCheckSaysWhichRightIsMissing(t *testing.T) {
 		{acl(kmsg.ACLResourceTypeTopic, "out", kmsg.ACLOperationWrite), "Write on topic out"},
 		{acl(kmsg.ACLResourceTypeTopic, "dead", kmsg.ACLOperationWrite), "Describe on topic dead"},
 		{acl(kmsg.ACLResourceTypeTransactionalId, "paylink/g/in/", kmsg.ACLOperationWrite), "Write on transactional-id prefix paylink/g/in/"},
-		{acl(kmsg.ACLResourceTypeGroup, "g", kmsg.ACLOperationRead), ""}, // kfake lets heartbeats pass
+		{acl(kmsg.ACLResourceTypeGroup, "g", kmsg.ACLOperationRead), ""}, // kfake lets heartbeats of a new group pass
 	}
 	for without := -1; without < len(all)-1; without++ {
 		var acls []kfake.ACL

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -189,14 +190,31 @@ func TestPiecesOfABatchAreLeft(t *testing.T) {
 	}
 }
 
-// TestOldFormatsAreNotCorrupt: they are intact, and said to be what they are.
-func TestOldFormatsAreNotCorrupt(t *testing.T) {
-	for magic := range byte(2) {
-		set := reference(t, 1000, codecs[0].codec, samples(5))
-		set[16] = magic
-		if _, _, err := collect(set); !errors.Is(err, kafkawire.ErrOldFormat) || errors.Is(err, kafkawire.ErrCorrupt) {
-			t.Errorf("format %d: %v, want ErrOldFormat", magic, err)
+// What is in an old format stands in nobody's way: it is passed over, and named.
+func TestOldFormatsArePassedOver(t *testing.T) {
+	one, many := []kafkawire.Record{{Millis: 7, Value: []byte("v")}}, samples(3)
+	set := slices.Concat(oldMessage(t, 0, 100, 0, one), oldMessage(t, 1, 101, 0, one), oldMessage(t, 1, 102, 1, many),
+		oldMessage(t, 0, 105, 2, many), reference(t, 108, codecs[0].codec, one))
+	batches, recs, err := collect(set)
+	if err != nil || len(batches) != 5 || batches[2].Last != 104 || batches[3].Last != 107 || len(recs) != 5 || recs[4].Offset != 108 {
+		t.Fatalf("%d batches, records %+v, %v; want four old ones and a record at 108", len(batches), recs, err)
+	}
+	for i, r := range recs[:4] {
+		if r.Beyond != kafkawire.OldFormat || r.Millis != [...]int64{-1, 7, many[2].Millis, -1}[i] {
+			t.Errorf("record %d: %+v, want one of an old format", r.Offset, r)
 		}
+	}
+	if b := batches[2]; true {
+		b.After(102) // its first stands behind the one before
+		var got []int64
+		err := b.Records(func(r *kafkawire.Record) error { got = append(got, r.Offset); return nil })
+		if want := []int64{102, 103, 104}; err != nil || !slices.Equal(got, want) {
+			t.Errorf("records at %v, %v; want %v", got, err, want)
+		}
+	}
+	set[20]++
+	if _, _, err := collect(set); !errors.Is(err, kafkawire.ErrCorrupt) {
+		t.Errorf("an old message with another checksum: %v, want %v", err, kafkawire.ErrCorrupt)
 	}
 }
 

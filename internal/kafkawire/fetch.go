@@ -215,7 +215,7 @@ func (r *Raw) readLarge(src io.Reader, n int64) (read int64, err error) {
 	}
 	first := int64(int32(binary.BigEndian.Uint32(begin[8:]))) + 12
 	switch {
-	case begin[16] == 2 && first > maxSet && first <= n:
+	case begin[16] <= 2 && first > maxSet && first <= n:
 		err = r.readCut(src, begin, first)
 		n -= first
 	case n <= maxSet:
@@ -253,8 +253,9 @@ func (r *Raw) readCut(src io.Reader, begin []byte, size int64) error {
 	if _, err := io.ReadFull(src, r.cut[len(begin):]); err != nil {
 		return err
 	}
-	sum := crc32.New(castagnoli)
-	sum.Write(r.cut[21:])
+	table, from := checked(begin)
+	sum := crc32.New(table)
+	sum.Write(r.cut[from:])
 	_, err := io.CopyN(sum, src, size-cutAt)
 	r.sum = sum.Sum32()
 	return err

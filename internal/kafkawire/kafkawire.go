@@ -8,7 +8,9 @@
 //     of which kafka-go does (FetchRequest, NextBatch, Filter);
 //   - heartbeats and leave-group requests that report errors: kafka-go declares
 //     the fields of both answers in the wrong order and sends the first to a
-//     random broker (Heartbeat, Leave; segmentio/kafka-go pull request 1371).
+//     random broker (Heartbeat, Leave; segmentio/kafka-go pull request 1371);
+//   - the ids of topics, which Metadata has from version 10 on, and kafka-go ends
+//     at 8 (TopicIDs).
 //
 // It knows bytes, not policy: what to do about an error is kafkaio's business.
 // Importing it replaces kafka-go's own codecs of Fetch, Heartbeat and

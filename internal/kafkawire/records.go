@@ -14,10 +14,6 @@ import (
 // checksum promise. Reading must stop there: skipping would lose records.
 var ErrCorrupt = errors.New("corrupt record batch")
 
-// ErrOldFormat says that records are in message format 0 or 1, of Kafka before 0.11.
-// They are intact, and not read: Kafka 4 cannot serve them either.
-var ErrOldFormat = errors.New("records are in an old message format")
-
 // errPartial says that the rest of a record set is a piece of a batch, as a
 // broker sends when the asked size ends within one.
 var errPartial = errors.New("partial batch")
@@ -39,6 +35,8 @@ type Batch struct {
 	count      int
 	body       []byte
 	cut        bool // body is only the beginning: the batch is larger than we take
+	old        bool // a message of format 0 or 1
+	wrapped    bool // an old one, compressed, that holds others: Base is not known
 }
 
 // NextBatch takes the first batch off a record set. It returns no batch, and no
@@ -52,7 +50,8 @@ func NextBatch(set []byte) (b *Batch, rest []byte, err error) {
 		return nil, set, err
 	}
 	raw := set[:n]
-	if b, err = batchOf(raw, crc32.Checksum(raw[21:], castagnoli)); err != nil {
+	table, from := checked(raw)
+	if b, err = batchOf(raw, crc32.Checksum(raw[from:], table)); err != nil {
 		return nil, set, err
 	}
 	return b, set[n:], nil
@@ -60,6 +59,9 @@ func NextBatch(set []byte) (b *Batch, rest []byte, err error) {
 
 // batchOf returns the batch that begins with these bytes.
 func batchOf(raw []byte, sum uint32) (*Batch, error) {
+	if raw[16] < 2 {
+		return oldBatch(raw, sum)
+	}
 	be := binary.BigEndian
 	base := int64(be.Uint64(raw))
 	if sum != be.Uint32(raw[17:]) {
@@ -90,13 +92,10 @@ func batchLen(set []byte) (int, error) {
 	}
 	be := binary.BigEndian
 	base, size := int64(be.Uint64(set)), int64(int32(be.Uint32(set[8:])))
-	if set[16] < 2 {
-		return 0, fmt.Errorf("%w at offset %d: v%d, want v2", ErrOldFormat, base, set[16])
+	if set[16] > 2 {
+		return 0, fmt.Errorf("%w at offset %d: record format v%d is not known", ErrCorrupt, base, set[16])
 	}
-	if set[16] != 2 {
-		return 0, fmt.Errorf("%w at offset %d: record format v%d is not v2", ErrCorrupt, base, set[16])
-	}
-	if size < batchHeader-12 {
+	if size < [...]int64{oldHeader, oldHeader + 8, batchHeader - 12}[set[16]] {
 		return 0, fmt.Errorf("%w at offset %d: length %d", ErrCorrupt, base, size)
 	}
 	if size+12 > int64(len(set)) {

@@ -55,6 +55,10 @@ const streamBuffer = 64 << 10
 // wanted even of a record that is larger than MaxRecord.
 func (b *Batch) Open(want ...string) (*Stream, error) {
 	s := &Stream{b: b, left: b.count, next: b.Base, want: want}
+	if b.old {
+		s.lost = true
+		return s, nil
+	}
 	if b.codec == 0 || b.cut && b.codec != 0 {
 		s.buf, s.w = b.body, len(b.body)
 		s.lost = b.codec != 0
@@ -111,6 +115,9 @@ func (s *Stream) reference() *Record {
 		return nil
 	}
 	s.rec = Record{Offset: s.next, Millis: s.b.timeOf(0), Beyond: -1}
+	if s.b.old {
+		s.rec.Beyond = OldFormat
+	}
 	s.next++
 	return &s.rec
 }

@@ -29,7 +29,7 @@ func (s *scene) do(f fault) {
 			time.Sleep(f.lasts)
 			x.leave()
 		}
-	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late, jump, delay:
+	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late, jump, delay, tighten:
 		if seats := s.all(); f.seat < len(seats) {
 			s.befall(seats[f.seat], f)
 		}
@@ -37,6 +37,8 @@ func (s *scene) do(f fault) {
 		s.spoil(f)
 	case unregister:
 		s.closeRegistry(f)
+	case rotate:
+		s.rotate(f)
 	default:
 		s.trouble(f)
 	}
@@ -87,6 +89,8 @@ func (s *scene) befall(x *seat, f fault) {
 		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{lose: true})
 	case mute:
 		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{mute: true})
+	case tighten:
+		l.kafka.treat(kmsg.Produce, 1, treatment{mute: true, then: func() { s.tighten(f) }})
 	case delay:
 		l.pay.treat(initCall, f.count, treatment{late: f.lasts})
 	case late:
@@ -136,7 +140,7 @@ func (s *scene) spoil(f fault) {
 		id := merchantID(f.seat)
 		s.sim.SetSecret(id, payment.Secret(f.arg))
 		time.Sleep(f.lasts)
-		s.sim.SetSecret(id, secrets(f.seat + 1)[id])
+		s.sim.SetSecret(id, s.secrets.atGateway(id))
 	}
 }
 
@@ -195,7 +199,7 @@ func (s *scene) closeRegistry(f fault) {
 
 // trouble does what befalls brokers, and so everybody.
 func (s *scene) trouble(f fault) {
-	if f.what != leaders && f.what != hash && f.what != widen {
+	if !slices.Contains([]what{leaders, hash, widen, limit}, f.what) {
 		for _, x := range s.all() {
 			if l := x.now(); l != nil {
 				s.blame(l.name, f)
@@ -224,6 +228,12 @@ func (s *scene) trouble(f fault) {
 		s.steal(f)
 	case widen:
 		s.widen()
+	case limit:
+		s.limitFor(f)
+	case trim:
+		s.trim(f)
+	case relogin:
+		s.relogin(f)
 	}
 }
 

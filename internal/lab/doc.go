@@ -44,6 +44,16 @@
 // dead and the next owner has looked. Joins are lost, with heartbeats that come late.
 // A fence is begun by requests of a former owner, and nobody ends it.
 //
+// To topics: the largest record that outcomes or dead letters may have is made smaller
+// and larger again, also right after a batch has landed whose answer is lost; then the
+// same batch is refused when it comes again. Brokers take exception to records, also
+// when they come again. The oldest intents are deleted, or the oldest outcomes, also all
+// of them, and then partitions change hands or offsets are set back. Records unpack to
+// far more than their size, as values or as headers, in one batch with intents that are
+// large themselves. To credentials: a merchant's secret changes for good at the gateway,
+// and a while after or before in the members' file; and so does the members' password at
+// the brokers, while members start, or their connections break.
+//
 // Frames waver: how often others run first, and by how much more a frame takes, is
 // drawn of the seed too, so that a machine need not be busy for rare orders to occur.
 //
@@ -75,13 +85,24 @@
 //     wrong. Nor does it judge times with a fault in them or up to 30 s after, fewer
 //     than 64 calls at once, or a slow gateway.
 //   - M1 is what the whole process holds, with all seeds that are performed at the
-//     same time, brokers and gateway included: it sees a flood, no leak.
+//     same time, brokers and gateway included: it sees a flood. For leaks make lab
+//     compiles members that hold a sixteenth of what they may (narrow): what is not
+//     given back stops them, which is L1. And what is larger than anything that may be
+//     held must be buried as that. Nothing is packed with zstd: its decoders are
+//     shared by the whole process, and must not live in a bubble.
+//   - An outcome that was deleted is not known to a new owner, so nothing comes again
+//     in a plan that deletes outcomes, no clock jumps, and no record's time is wrong by
+//     less than an hour. Nor is anything a conflict where limits or records go. That an
+//     intent is too old is believed up to a minute after the first outcome that is left.
+//   - Outcomes and intents are deleted at once, as by DeleteRecords: retention itself,
+//     with its segments, is not performed, and dead letters stay.
+//   - Who is refused a new login and shows the one before is no rule's business: all that
+//     is judged is that the members go on. kfake hangs up where a real broker says why.
+//     Connections are not asked to log in again (KIP-368).
 //   - A strange order that is refused for ever expires after four minutes: with none
 //     of its merchant behind it, it would wait until it is given up, an hour.
 //   - kfake refuses what is appended while a transaction of the same producer is open;
 //     a real leader, only once that has records in the partition.
-//   - Left out: size limits that change, retention that empties a topic, records that
-//     unpack to much, credentials for Kafka that rotate.
 //   - A lookup that denies a payment that exists is left out: paylink believes
 //     it, and S6 cannot hold then.
 //
@@ -142,7 +163,19 @@
 //	arrivals overtake what waits                            1  L3
 //	last looks take the whole rate                         24  L3
 //	times of records taken as they are                      1  L3
+//	too large at once, though it may have landed           29  S2 L1
+//	an emptied log knows everything                        79  S1 once
+//	read again all at once                                 89  L1
+//	large records stay held                                38  L1
+//	a new secret not taken up                               1  L1
+//	a new login not taken up                              105  L1
 //	not found clears the doubt at once                     10  S6
+//
+// Of the newest, "made anew, though it may have landed", "deleted answers of an owner
+// before forgotten" and "what fits no memory is held" have no figure yet. The second
+// was found as it stood in the service: seeds 320, 425, 469 and 550 (S1). The figures
+// of those that were added with limits, deleted records, large records and credentials
+// are of seeds with such a fault only, in order.
 //
 // Two are not among them. "A fence that stands open half-way is waited for" was not
 // found within 600 seeds; a test of kafkaio finds it (fence_test.go).

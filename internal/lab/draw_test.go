@@ -25,6 +25,8 @@ func draw(seed uint64) plan {
 	d.drawRegistry()
 	d.drawClocks()
 	d.drawStrange()
+	d.drawTopics()
+	d.drawRotation()
 	return d.plan
 }
 
@@ -386,7 +388,7 @@ func (p plan) anyRepeats() bool {
 	}
 	for _, f := range p.faults {
 		switch f.what {
-		case misbehave, down, secret:
+		case misbehave, down, secret, rotate:
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	headerExpires  = "lab-expires"
 	headerStrange  = "lab-strange"
 	headerMerchant = "lab-merchant"
+	headerBomb     = "lab-bomb"
 	headerSeen     = "lab-seen" // when it could be read first
 )
 
@@ -28,6 +30,15 @@ func (s *scene) emit(e emission) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	client := s.client
+	if e.isLarge() {
+		c, err := s.packing()
+		if err != nil {
+			s.note("not emitted: %v", err)
+			return
+		}
+		defer c.Close()
+		client = c
+	}
 	if e.ending != plain {
 		id := fmt.Sprintf("emitter-%d-%s", e.at, e.records[0].id)
 		c, err := s.brokers.Kafka().Client(kgo.TransactionalID(id), kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -62,8 +73,11 @@ func (s *scene) records(e emission) (out []*kgo.Record) {
 		k := &kgo.Record{Topic: devstack.Intents, Partition: partition, Value: s.value(r), Headers: []kgo.RecordHeader{
 			{Key: headerID, Value: []byte(r.id)}, {Key: headerContent, Value: []byte(r.content())},
 			{Key: headerSeen, Value: []byte(seen.UTC().Format(time.RFC3339Nano))}, {Key: headerStrange, Value: []byte(r.oddness())},
-			{Key: headerMerchant, Value: []byte(merchantID(r.merchant))},
+			{Key: headerMerchant, Value: []byte(merchantID(r.merchant))}, {Key: headerBomb, Value: []byte(r.bomb)},
 		}}
+		if r.bomb == crowded {
+			k.Headers = append(k.Headers, make([]kgo.RecordHeader, 60_000)...)
+		}
 		if r.stamp != "" {
 			k.Timestamp = r.stamp.of(now)
 		}
@@ -84,12 +98,15 @@ func (s *scene) value(r record) []byte {
 	if r.schema > 0 {
 		b = binary.BigEndian.AppendUint32([]byte{0}, uint32(r.schema))
 	}
-	if r.id == "" {
-		return append(b, "no intent"...)
+	if r.bomb == wide {
+		return append(b, make([]byte, 8<<20)...)
 	}
-	expires := ""
+	if r.id == "" {
+		return append(append(b, "no intent"...), r.padding()...)
+	}
+	expires := r.padding()
 	if at := s.expiry(r); at != "" {
-		expires = fmt.Sprintf(`,"expires_at":%q`, at)
+		expires += fmt.Sprintf(`,"expires_at":%q`, at)
 	}
 	return fmt.Appendf(b, `{"intent_id":%q,"merchant_id":%q,"amount":%q,"description":"order %s"%s}`, r.id, merchantID(r.merchant), r.amount,
 		strings.TrimSpace(r.id+" "+r.strange), expires)
@@ -112,6 +129,26 @@ func (r record) oddness() string {
 		return "no amount"
 	case r.until != "":
 		return "expires in another age"
+	}
+	return ""
+}
+
+// isLarge reports whether some of its records are.
+func (e emission) isLarge() bool {
+	return slices.ContainsFunc(e.records, func(r record) bool { return r.bomb != "" })
+}
+
+// packing returns a client that packs what is large. Not with zstd: its decoders are
+// shared by all, and must not live in a bubble.
+func (s *scene) packing() (*kgo.Client, error) {
+	return s.brokers.Kafka().Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.GzipCompression()),
+		kgo.ProducerBatchMaxBytes(256<<20), kgo.BrokerMaxWriteBytes(300<<20), kgo.MaxBufferedBytes(300<<20), kgo.ProducerLinger(5*time.Millisecond))
+}
+
+// padding is a field that nobody knows.
+func (r record) padding() string {
+	if r.bomb == padded {
+		return `,"padding":"` + strings.Repeat("x", 900<<10) + `"`
 	}
 	return ""
 }

@@ -101,6 +101,7 @@ type treatment struct {
 	lose bool          // the connection breaks, and it never arrives
 	mute bool          // it arrives; the connection breaks before the answer
 	late time.Duration // it arrives so much later, also if its sender has hung up
+	then func()        // with mute: called when its answer would have come; nil: nothing is
 }
 
 // A network is one process's way to brokers or gateway.
@@ -223,6 +224,7 @@ type link struct {
 
 	mu   sync.Mutex
 	mute bool
+	then func()   // with mute: see treatment
 	asks kmsg.Key // the request whose answer is awaited; -1: none
 }
 
@@ -292,7 +294,7 @@ func (l *link) up() {
 		}
 		if t.mute {
 			l.mu.Lock()
-			l.mute = true
+			l.mute, l.then = true, t.then
 			l.mu.Unlock()
 		}
 		takes := l.net.latency + t.late + l.net.waver()
@@ -382,9 +384,12 @@ func (l *link) down() {
 			return
 		}
 		l.mu.Lock()
-		mute := l.mute
+		mute, then := l.mute, l.then
 		l.asks = -1
 		l.mu.Unlock()
+		if mute && then != nil {
+			then()
+		}
 		if mute {
 			return
 		}

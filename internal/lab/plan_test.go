@@ -36,6 +36,7 @@ type world struct {
 	repeat    gatewaysim.Repeat
 	signed    bool          // the gateway signs its errors
 	slowest   time.Duration // the gateway's latency, at most
+	login     bool          // members log in at the brokers
 	looks     string        // a rule of the gateway that is never mended: look-ups are refused; empty: none
 
 	session     time.Duration
@@ -73,8 +74,18 @@ type record struct {
 	schema   int           // that it names; zero: none
 	stamp    stamp         // what stands where its time belongs; zero: its time
 	until    string        // what stands in expires_at, instead of expires
+	bomb     bomb          // what makes it large; empty: nothing
 	strange  string        // how the gateway answers this order only, as a marker of gatewaysim
 }
+
+// A bomb is what makes a record large that is small on its way.
+type bomb string
+
+const (
+	wide    bomb = "8 MiB"               // that no memory has room for
+	crowded bomb = "60,000 headers"      // nor for these
+	padded  bomb = "900 KiB of no field" // an intent all the same, and there is room for it
+)
 
 // A stamp is what a record has for a time.
 type stamp string
@@ -167,6 +178,11 @@ const (
 	secret     what = "gateway changes a secret"
 	jump       what = "wall clock jumps"
 	unregister what = "registry down"
+	limit      what = "records may be so large at most"
+	tighten    what = "answers lost, and records may be so large at most from then on"
+	trim       what = "old records deleted"
+	rotate     what = "a merchant's secret changes"
+	relogin    what = "the login at the brokers changes"
 	delay      what = "calls late" // on their way to the gateway, also when their sender is dead
 )
 
@@ -240,6 +256,9 @@ func (e emission) String() string {
 		if r.strange != "" {
 			fmt.Fprintf(&b, ", %s", r.strange)
 		}
+		if r.bomb != "" {
+			fmt.Fprintf(&b, ", %s", r.bomb)
+		}
 		if r.schema > 0 {
 			fmt.Fprintf(&b, ", schema %d", r.schema)
 		}
@@ -273,6 +292,16 @@ func (f fault) String() string {
 		fmt.Fprintf(&b, "member %d: %s by %s", f.seat, f.what, f.by)
 	case offsets:
 		fmt.Fprintf(&b, "%s to %d/4", f.what, f.count)
+	case limit:
+		fmt.Fprintf(&b, "%s: %s, %d", f.what, f.topic, f.count)
+	case tighten:
+		fmt.Fprintf(&b, "member %d: %s: %s, %d", f.seat, f.what, f.topic, f.count)
+	case trim:
+		fmt.Fprintf(&b, "%s: %s/%d, %d/4", f.what, f.topic, f.seat, f.count)
+	case rotate:
+		fmt.Fprintf(&b, "%s: %d, first %s", f.what, f.seat, f.arg)
+	case relogin:
+		fmt.Fprintf(&b, "%s, first %s", f.what, f.arg)
 	default:
 		b.WriteString(string(f.what))
 	}

@@ -25,7 +25,6 @@ import (
 	"paylink/internal/devstack"
 	"paylink/internal/gatewaysim"
 	"paylink/internal/history"
-	"paylink/internal/payment"
 	"paylink/schemas"
 )
 
@@ -42,6 +41,7 @@ type scene struct {
 	client  *kgo.Client           // the emitter's and the operator's, on a good network
 	away    *kfake.VirtualNetwork // of gateway and registry
 	sim     *gatewaysim.Gateway
+	secrets *secretsFile
 	sick    atomic.Int32 // the status that the registry answers with; zero: it is well
 	log     io.Writer    // of the members; nil: they are not heard
 
@@ -54,8 +54,13 @@ type scene struct {
 	faults   []history.Fault
 	silences []history.Silence
 	commits  []history.Commit
+	tight    []history.Span
+	gone     map[string][]deleted // by topic
+	trimmed  map[int32]int64      // up to where each outcome partition was deleted
 	notes    []string
 	stuck    []string
+
+	trimming chan struct{} // has a token in it while records are deleted
 }
 
 // A performance is what came of a plan.
@@ -68,7 +73,8 @@ type performance struct {
 // perform performs a plan.
 func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, away: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{}}
+		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, away: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{},
+			secrets: newSecrets(p.world), gone: map[string][]deleted{}, trimmed: map[int32]int64{}, trimming: make(chan struct{}, 1)}
 		end, err := s.set()
 		if err != nil {
 			t.Fatalf("seed %d: %v", p.seed, err)
@@ -93,7 +99,7 @@ func (s *scene) set() (end func(), err error) {
 	topics := devstack.DefaultTopics(w.outcomes)
 	topics[0].Partitions = w.partitions
 	s.brokers, err = devstack.StartBroker(devstack.BrokerOptions{
-		Brokers: w.brokers, Topics: topics, Listen: s.vn.Listen, Dial: s.vn.DialContext, MinSession: time.Second,
+		Brokers: w.brokers, Topics: topics, Listen: s.vn.Listen, Dial: s.vn.DialContext, MinSession: time.Second, Logins: s.logins(),
 	})
 	if err != nil {
 		return nil, err
@@ -106,7 +112,7 @@ func (s *scene) set() (end func(), err error) {
 		return nil, err
 	}
 	s.sim = gatewaysim.New(gatewaysim.Config{
-		Merchants: secrets(len(w.merchants)), PublicURL: "https://pay.example", Seed: s.plan.seed,
+		Merchants: s.secrets.all(), PublicURL: "https://pay.example", Seed: s.plan.seed,
 		Repeat: w.repeat, SignErrors: w.signed, Latency: gatewaysim.Between(time.Millisecond, w.slowest),
 	})
 	// kgo asks for the id while it holds a mutex. Were it to wait meanwhile, and another
@@ -139,14 +145,6 @@ func (s *scene) set() (end func(), err error) {
 // merchantID is the id of the plan's nth merchant.
 func merchantID(n int) string { return fmt.Sprintf("54000%d", n+1) }
 
-func secrets(n int) map[string]payment.Secret {
-	all := map[string]payment.Secret{}
-	for i := range n {
-		all[merchantID(i)] = payment.Secret(fmt.Sprintf("secret-of-%d", i))
-	}
-	return all
-}
-
 // play does all of the plan, each thing at its time.
 func (s *scene) play() {
 	var wg sync.WaitGroup
@@ -177,6 +175,8 @@ func (s *scene) mend() {
 		h.Remove()
 	}
 	s.settleMood()
+	s.settleTopics()
+	s.settleSecrets()
 	s.sim.Up()
 	s.sick.Store(0)
 	for _, x := range s.all() {

@@ -32,8 +32,9 @@ type seat struct {
 type life struct {
 	name  string
 	kafka *network
-	pay   *network     // and registry
-	clock atomic.Int64 // by how much its wall clock is wrong, in nanoseconds
+	pay   *network      // and registry
+	clock atomic.Int64  // by how much its wall clock is wrong, in nanoseconds
+	again chan struct{} // asks it to read its settings anew
 	stop  context.CancelFunc
 	ended chan struct{}
 }
@@ -73,7 +74,7 @@ func (x *seat) newLife(name string) *life {
 		name:  name,
 		kafka: &network{out: newGate(), latency: s.plan.world.latency, dial: s.vn.DialContext, far: s.farGate, kafka: true, rewrite: s.asRealCoordinator, jitter: s.plan.world.jitter, chance: chance(0)},
 		pay:   &network{out: newGate(), latency: time.Millisecond, dial: s.dialAway, far: s.farGate, chance: chance(1)},
-		ended: make(chan struct{}),
+		again: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 }
 
@@ -82,6 +83,7 @@ func (x *seat) newLife(name string) *life {
 func (x *seat) live(ctx context.Context, l *life) {
 	err := l.run(ctx, x.settings(l.name), service.Deps{
 		Log: x.s.logger(l.name), Version: "lab", KafkaDial: l.kafka.connect, GatewayDial: l.pay.connect, RegistryDial: l.pay.connect, AdminListen: listenForNobody,
+		Reload: l.again, Settings: func() (config.Run, error) { return x.settings(l.name), nil },
 	})
 	close(l.ended)
 	asked := ctx.Err() != nil
@@ -176,6 +178,9 @@ func (x *seat) settings(name string) config.Run {
 	cfg.Gateway.Timeout, cfg.Flow.DrainTimeout = gatewayTimeout, drainTimeout
 	cfg.Flow.Concurrency, cfg.Flow.GiveUpAfter = w.concurrency, w.giveUp
 	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = "http://"+name+".lab", merchantID(0), "unused"
+	if w.login {
+		cfg.Kafka.SASL = config.SASL{Mechanism: "scram-sha-256", Username: member, Password: x.s.secrets.inFile(member)}
+	}
 	if w.registry {
 		cfg.Events.RegistryURL, cfg.Events.Format = "http://"+registryName, schemas.JSONSchema.String()
 	}
@@ -184,7 +189,7 @@ func (x *seat) settings(name string) config.Run {
 	}
 	cfg.Merchants = nil
 	for i, rate := range w.merchants {
-		m := payment.Merchant{ID: payment.MerchantID(merchantID(i)), Secret: secrets(i + 1)[merchantID(i)], GatewayURL: cfg.Gateway.URL}
+		m := payment.Merchant{ID: payment.MerchantID(merchantID(i)), Secret: x.s.secrets.inFile(merchantID(i)), GatewayURL: cfg.Gateway.URL}
 		cfg.Merchants = append(cfg.Merchants, config.Merchant{Merchant: m, Rate: rate})
 	}
 	return cfg

@@ -208,7 +208,9 @@ func (p plan) latest() (by time.Duration) {
 
 // denies says that a merchant may really be on hold.
 func (p plan) denies() bool {
-	return slices.ContainsFunc(p.faults, func(f fault) bool { return f.what == secret || strings.Contains(f.arg, "credentials") })
+	return slices.ContainsFunc(p.faults, func(f fault) bool {
+		return f.what == secret || f.what == rotate || strings.Contains(f.arg, "credentials")
+	})
 }
 
 func (p plan) widens() bool {

@@ -88,13 +88,17 @@ func (s *scene) collect() (h history.Run, err error) {
 	}
 	s.sawCommits()
 	h.Commits = s.commits
-	intents, visible, err1 := k.ReadBoth(ctx, devstack.Intents)
-	outcomes, committed, err2 := k.ReadBoth(ctx, devstack.Outcomes)
+	intents, visible, err1 := s.readBoth(ctx, devstack.Intents)
+	outcomes, committed, err2 := s.readBoth(ctx, devstack.Outcomes)
 	dead, err3 := k.Read(ctx, devstack.DeadLetters, devstack.ReadUncommitted)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return h, err
 	}
 	h.Intents = intentsOf(intents, visible)
+	unread := s.unread()
+	for i := range h.Intents {
+		h.Intents[i].Deleted = unread[h.Intents[i].At]
+	}
 	if h.Outcomes, err = records.Outcomes(outcomes); err != nil {
 		return h, err
 	}
@@ -104,6 +108,7 @@ func (s *scene) collect() (h history.Run, err error) {
 	if h.DeadLetters, err = records.DeadLetters(dead); err != nil {
 		return h, err
 	}
+	h.Tight, h.Forgotten = s.tight, s.forgotten(h.Outcomes)
 	s.collectCalls(&h)
 	if s.plan.jumps() {
 		return timeless(h), nil
@@ -147,6 +152,9 @@ func timeless(h history.Run) history.Run {
 	}
 	for i := range h.Outcomes {
 		h.Outcomes[i].Time = time.Time{}
+	}
+	for i := range h.DeadLetters {
+		h.DeadLetters[i].Time = time.Time{}
 	}
 	return h
 }
@@ -196,6 +204,7 @@ func intentsOf(all, visible []devstack.Record) (out []history.Intent) {
 	for _, r := range all {
 		in := history.Intent{At: records.Place(r), ID: string(r.Header(headerID)), Key: string(r.Key), Content: string(r.Header(headerContent)), Hidden: !seen[records.Place(r)]}
 		in.Merchant, in.Strange = string(r.Header(headerMerchant)), string(r.Header(headerStrange))
+		in.Beyond = slices.Contains([]bomb{wide, crowded}, bomb(r.Header(headerBomb)))
 		in.Seen, _ = time.Parse(time.RFC3339Nano, string(r.Header(headerSeen)))
 		if r.Time.After(in.Seen.AddDate(-1, 0, 0)) && r.Time.Before(in.Seen.Add(time.Hour)) {
 			in.Time = r.Time

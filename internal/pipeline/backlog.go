@@ -160,10 +160,12 @@ func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
 			c.load(t, now)
 		}
 	}
-	if r.backlog != nil {
+	switch {
+	case r.more:
+	case r.backlog != nil:
 		r.backlog.Done()
 		c.readBacklog(w, r.backlog, now)
-	} else {
+	default:
 		w.part.DoneKey(r.key)
 		c.readKey(w, r.key)
 	}

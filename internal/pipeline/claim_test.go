@@ -83,6 +83,7 @@ type claim struct {
 	appendFails func(o pipeline.Answer) error // ErrTooLarge, ErrAnswered, or nil
 	buryFails   func(m event.Message) error   // the same
 	rereadTakes time.Duration                 //
+	rereadRoom  int                           // for so many records at a time; zero: for all
 	vanished    func(offset int64) bool       // Reread does not find it any more
 	reach       time.Time                     //
 	landing     *rand.Rand                    // whether appends in flight land when the claim is lost; nil: none does
@@ -200,6 +201,9 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) ([]pipeline.Record,
 	for _, o := range offsets {
 		if rs := p.from(o); len(rs) > 0 && rs[0].Offset == o && (c.vanished == nil || !c.vanished(o)) {
 			recs = append(recs, rs[0])
+		}
+		if len(recs) == c.rereadRoom && o != offsets[len(offsets)-1] {
+			return recs, pipeline.ErrFull
 		}
 	}
 	return recs, nil

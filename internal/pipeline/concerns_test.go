@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"paylink/internal/event"
 	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
@@ -342,4 +343,31 @@ func TestWithoutATimeOnlyAResetMakesARecordTooOld(t *testing.T) {
 			l.created(p, "behind", 1) // it is younger than the one before it
 		})
 	}
+}
+
+// TestWithoutATimeWhatCameLaterSaysNothing: a record without a time that waits behind its
+// key is as old as what stood before it, also if younger ones were taken meanwhile.
+func TestWithoutATimeWhatCameLaterSaysNothing(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start()
+		m.source.kind = func(c *claim) {
+			c.reach = time.Now().Add(-time.Hour)
+			began := time.Now()
+			c.buryFails = func(event.Message) error {
+				if time.Since(began) < 10*time.Second {
+					return pipeline.ErrTooLarge
+				}
+				return nil
+			}
+		}
+		p := l.topic.parts[0]
+		p.wasReset = true
+		p.emitAt(time.Now().Add(-2*time.Hour), "k", intent("old"))
+		p.emitAt(time.UnixMilli(-1), "k", intent("timeless"))
+		p.emit("", intent("other"))
+		m.source.take(0)
+		l.settles(5 * time.Minute)
+		same(t, "dead letters", p.reasons(), map[int64]string{0: "too_old", 1: "too_old"})
+		l.created(p, "other", 1)
+	})
 }

@@ -125,6 +125,7 @@ func (c *core) arrive(t *task, now time.Time) bool {
 	// Taken from here on: until it is loaded or remembered, which is under the same
 	// lock, no watermark is asked for.
 	w.part.Took(t.rec.Offset)
+	w.date(t.rec.Offset)
 	t.takeTime(now)
 	if t.dead != nil {
 		c.load(t, now)

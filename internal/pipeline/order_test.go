@@ -83,12 +83,18 @@ func TestStuckKeyStopsNobodyElse(t *testing.T) {
 	})
 }
 
-func TestRecordsReadAgainKeepTheirOrder(t *testing.T) {
+func TestRecordsReadAgainKeepTheirOrder(t *testing.T) { testReadAgain(t, 0) }
+
+// Where there is no room for all of them at a time, they come piece by piece.
+func TestRecordsReadAgainNeedNotFitAtOnce(t *testing.T) { testReadAgain(t, 3) }
+
+func testReadAgain(t *testing.T, room int) {
+	t.Helper()
 	inLab(t, 1, func(l *lab) {
 		l.gate.takes = 100 * time.Millisecond
 		m := l.start()
 		p := l.topic.parts[0]
-		m.source.kind = func(c *claim) { c.rereadTakes = 250 * time.Millisecond }
+		m.source.kind = func(c *claim) { c.rereadTakes, c.rereadRoom = 250*time.Millisecond, room }
 		m.source.take(0)
 		for i := range 200 { // some arrive while earlier ones of their key are being read again
 			p.emit("k", intent(fmt.Sprintf("i-%03d", i)))

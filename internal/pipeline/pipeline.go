@@ -52,8 +52,9 @@ type Claim interface {
 	Poll(ctx context.Context) (recs []Record, next int64, err error)
 
 	// Reread returns the records at these offsets, which rise, once more. One
-	// that the topic does not hold any more is left out. Trouble is waited out
-	// until ctx ends or the claim does.
+	// that the topic does not hold any more is left out. With ErrFull there is no
+	// room for those behind the last one, which are then asked for once more.
+	// Trouble is waited out until ctx ends or the claim does.
 	Reread(ctx context.Context, offsets []int64) ([]Record, error)
 
 	// Look looks an intent up in the ledger, which includes everything appended
@@ -69,8 +70,8 @@ type Claim interface {
 	Fresh() int64
 
 	// Continues reports whether the claim goes on where an owner before it left off.
-	// Where it does not, a tool may have set the offsets back, and records may be of
-	// any age.
+	// Where it does not, or where answers were deleted since, records may be of any age,
+	// and answered.
 	Continues() bool
 
 	// Append publishes an outcome. done is called exactly once, not from within
@@ -122,5 +123,6 @@ var (
 	ErrDraining = errors.New("partition is handed over")
 	ErrLost     = errors.New("partition is lost")
 	ErrAnswered = errors.New("intent is answered already")
+	ErrFull     = errors.New("no room for more records")
 	ErrTooLarge = errors.New("record is larger than the topic allows")
 )

@@ -97,8 +97,19 @@ func (t *task) isTooOld() bool {
 		return t.msg.Time.Before(reach)
 	}
 	claim := t.worker.claim
-	return !reach.IsZero() && !claim.Continues() && t.rec.Offset < claim.Fresh() && t.worker.newest.Before(reach)
+	return !reach.IsZero() && !claim.Continues() && t.rec.Offset < claim.Fresh() && !t.worker.isDated(t.rec.Offset)
 }
+
+// date is told of every record that arrives, before its time counts.
+func (w *worker) date(offset int64) {
+	if !w.dated && !w.newest.Before(w.claim.Reach()) {
+		w.dated, w.datedFrom = true, offset
+	}
+}
+
+// isDated reports whether records before this one say that it is from a time of which
+// answered intents are known. Those after it, which may have been taken since, say nothing.
+func (w *worker) isDated(offset int64) bool { return w.dated && offset >= w.datedFrom }
 
 // isInherited reports whether an owner of the partition before us may have called
 // for it.

@@ -49,6 +49,22 @@ type reading struct {
 	key     uint64
 	entries []schedule.Entry
 	offsets []int64
+	more    bool // a part of it follows
+}
+
+// cut returns the part of it up to an offset, and the rest.
+func (r reading) cut(last int64) (part, rest reading) {
+	part, rest = r, r
+	part.more, part.entries, part.offsets = true, nil, nil
+	rest.entries, rest.offsets = nil, nil
+	for i, at := range r.offsets {
+		to := &rest
+		if at <= last {
+			to = &part
+		}
+		to.entries, to.offsets = append(to.entries, r.entries[i]), append(to.offsets, at)
+	}
+	return part, rest
 }
 
 // A commitment is an offset below which all is settled.

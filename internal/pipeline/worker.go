@@ -21,15 +21,17 @@ type worker struct {
 	room   chan struct{}   // told when there may be room for a record
 	idle   chan struct{}   // told when active falls to zero while closed
 
-	opened   time.Time
-	newest   time.Time // of the records taken so far
-	part     *partition.Partition
-	backlogs map[*schedule.Lane]*schedule.Backlog
-	ordered  []*schedule.Backlog // all of them, in the order they were made
-	active   int                 // tasks that call or publish
-	closed   bool                // drains, or is lost: nothing starts
-	gone     bool                // the claim has ended
-	settled  bool                // noted in the todo: its committed offset may rise
+	opened    time.Time
+	newest    time.Time // of the records taken so far
+	dated     bool      // from datedFrom on, times of records before say that answered intents are known
+	datedFrom int64
+	part      *partition.Partition
+	backlogs  map[*schedule.Lane]*schedule.Backlog
+	ordered   []*schedule.Backlog // all of them, in the order they were made
+	active    int                 // tasks that call or publish
+	closed    bool                // drains, or is lost: nothing starts
+	gone      bool                // the claim has ended
+	settled   bool                // noted in the todo: its committed offset may rise
 }
 
 // newWorker returns a worker whose claim has just begun.
@@ -259,17 +261,23 @@ func (e *Engine) isDown() bool {
 // here any more.
 func (e *Engine) readAgain(r reading) {
 	w := r.worker
-	recs, err := w.claim.Reread(w.ctx, sorted(r.offsets))
-	if err != nil {
-		return
-	}
-	byOffset := make(map[int64]*task, len(recs))
-	for _, rec := range recs {
-		t, ok := e.decode(w, rec)
-		if !ok {
+	for more := true; more; {
+		recs, err := w.claim.Reread(w.ctx, sorted(r.offsets))
+		if more = errors.Is(err, ErrFull); err != nil && !more {
 			return
 		}
-		byOffset[rec.Offset] = t
+		byOffset := make(map[int64]*task, len(recs))
+		for _, rec := range recs {
+			t, ok := e.decode(w, rec)
+			if !ok {
+				return
+			}
+			byOffset[rec.Offset] = t
+		}
+		part := r
+		if more {
+			part, r = r.cut(recs[len(recs)-1].Offset)
+		}
+		e.do(func(c *core, now time.Time) { c.reread(part, byOffset, now) })
 	}
-	e.do(func(c *core, now time.Time) { c.reread(r, byOffset, now) })
 }

@@ -21,6 +21,7 @@ import (
 // concurrently for different nodes.
 type Cluster struct {
 	brokers []string
+	guarded string // address of the guarded listener; empty: none
 	nodes   nodes
 }
 
@@ -50,6 +51,16 @@ func StartBroker(t testing.TB, config ...string) *Cluster {
 	return start(t, 1, config)
 }
 
+// StartGuarded is StartBroker with a second listener, whose address it returns too.
+// Who comes there must log in by SCRAM-SHA-256, and may do what ACLs grant. Who comes
+// to the other one is a super user. A login is asked for without TLS.
+func StartGuarded(t testing.TB) (c *Cluster, guarded string) {
+	t.Helper()
+	c, err := startNodes(layout{count: 1, guarded: true})
+	keepFor(t, c, err)
+	return c, c.guarded
+}
+
 // CanStart reports whether this machine has what StartCluster needs.
 func CanStart() bool { return os.Getenv("KAFKA_HOME") != "" || os.Getenv("KAFKA_LOCAL") != "" }
 
@@ -64,7 +75,14 @@ func Given() []string {
 
 func start(t testing.TB, count int, config []string) *Cluster {
 	t.Helper()
-	c, err := startNodes(count, config)
+	c, err := startNodes(layout{count: count, config: config})
+	keepFor(t, c, err)
+	return c
+}
+
+// keepFor stops a cluster with a test, or ends the test if there is none.
+func keepFor(t testing.TB, c *Cluster, err error) {
+	t.Helper()
 	if err != nil {
 		giveUp(t, err)
 	}
@@ -73,27 +91,31 @@ func start(t testing.TB, count int, config []string) *Cluster {
 			t.Errorf("stop the cluster: %v", err)
 		}
 	})
-	return c
 }
 
-// startNodes starts brokers that end with this process, if not before.
-func startNodes(count int, config []string) (*Cluster, error) {
+// startNodes starts brokers that end with this process, if not before. It chooses
+// their ports.
+func startNodes(l layout) (*Cluster, error) {
 	home, tool := os.Getenv("KAFKA_HOME"), os.Getenv("KAFKA_LOCAL")
 	if home == "" && tool == "" {
 		return nil, absent("brokers to be killed: KAFKA_HOME names no folder of an Apache Kafka release, KAFKA_LOCAL no tool that starts them")
 	}
-	port, err := freePorts()
-	if err != nil {
+	var err error
+	if l.port, err = freePorts(); err != nil {
 		return nil, err
 	}
 	c := &Cluster{}
-	for i := range count {
-		c.brokers = append(c.brokers, net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i)))
+	for i := range l.count {
+		c.brokers = append(c.brokers, net.JoinHostPort("127.0.0.1", strconv.Itoa(l.port+i)))
+	}
+	if l.guarded {
+		c.guarded = net.JoinHostPort("127.0.0.1", strconv.Itoa(l.port+1))
+		l.config = append(l.config, guard(l.port)...)
 	}
 	if home != "" {
-		c.nodes, err = startRelease(home, layout{count: count, port: port, config: config})
+		c.nodes, err = startRelease(home, l)
 	} else {
-		c.nodes, err = startTool(tool, layout{count: count, port: port, config: config})
+		c.nodes, err = startTool(tool, l)
 	}
 	if err != nil {
 		return nil, err
@@ -104,9 +126,25 @@ func startNodes(count int, config []string) (*Cluster, error) {
 // A layout says what a cluster is like. Node 1 listens on port, its controller a
 // thousand above; those of the others follow.
 type layout struct {
-	count  int
-	port   int
-	config []string // "key=value"; overrides what is usual here
+	count   int
+	port    int
+	config  []string // "key=value"; overrides what is usual here
+	guarded bool     // node 1, the only one, has a guarded listener on the next port
+}
+
+// guard is the settings of a node whose second listener asks for a login and
+// whose rights are ACLs. Who comes to the first one has no name, and may do all.
+func guard(port int) []string {
+	first, second := fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port), fmt.Sprintf("GUARDED://127.0.0.1:%d", port+1)
+	return []string{
+		fmt.Sprintf("listeners=%s,%s,CONTROLLER://127.0.0.1:%d", first, second, port+1000),
+		"advertised.listeners=" + first + "," + second,
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,GUARDED:SASL_PLAINTEXT",
+		"listener.name.guarded.sasl.enabled.mechanisms=SCRAM-SHA-256",
+		"listener.name.guarded.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;",
+		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"super.users=User:ANONYMOUS",
+	}
 }
 
 // Brokers returns the address of each node, node 1 first.

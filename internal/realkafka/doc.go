@@ -13,9 +13,10 @@
 // [Start] returns brokers that all tests of a binary share: those of KAFKA_BROKERS,
 // or one that is started, from KAFKA_HOME, in Docker, or by KAFKA_LOCAL, the first
 // of these that there is. [StartCluster] starts three brokers, [StartBroker] one,
-// which can be killed and suspended one by one: from KAFKA_HOME, or else by
-// KAFKA_LOCAL. A test that cannot have its broker is skipped and says why; with
-// KAFKA_REQUIRED=1 it fails instead, so that CI cannot pass by skipping.
+// which can be killed and suspended one by one, [StartGuarded] one that asks for
+// logins and grants rights: from KAFKA_HOME, or else by KAFKA_LOCAL. A test that
+// cannot have its broker is skipped and says why; with KAFKA_REQUIRED=1 it fails
+// instead, so that CI cannot pass by skipping.
 //
 // Topics and groups take their names from [Name] and never meet. What was
 // started ends with the test binary, also if that is killed. The room speaks to

@@ -35,7 +35,7 @@ func startShared() (broker, error) {
 			return broker{}, err
 		}
 	}
-	c, err := startNodes(1, nil)
+	c, err := startNodes(layout{count: 1})
 	if err != nil {
 		return broker{}, err
 	}

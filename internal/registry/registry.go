@@ -11,7 +11,6 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -29,10 +28,11 @@ import (
 type Config struct {
 	URL string // scheme, host, perhaps a path
 
-	TLS      *tls.Config // nil: the system's certificates
-	Username string      // of basic authentication; empty: none
-	Password payment.Secret
-	Token    payment.Secret // of bearer authentication; goes before Username
+	Login
+
+	// OldLogin is told of each request that was refused with the newest login, and
+	// granted with the one before. Nil: nobody is told.
+	OldLogin func()
 
 	// Timeout limits one request. Zero: 5 s.
 	Timeout time.Duration
@@ -49,7 +49,7 @@ type Registry struct {
 	cfg  Config
 	name string // host, for errors
 	cl   *sr.Client
-	http *http.Client
+	ways *ways
 	memo memory
 }
 
@@ -70,14 +70,8 @@ func New(cfg Config) (*Registry, error) {
 		}
 		u.User = nil
 	}
-	r := &Registry{cfg: cfg, name: u.Host, http: httpClient(cfg)}
-	opts := []sr.ClientOpt{sr.URLs(u.String()), sr.HTTPClient(r.http), sr.UserAgent("paylink"), sr.LogLevel(sr.LogLevelNone)}
-	switch {
-	case cfg.Token != "":
-		opts = append(opts, sr.BearerToken(cfg.Token.Reveal()))
-	case cfg.Username != "":
-		opts = append(opts, sr.BasicAuth(cfg.Username, cfg.Password.Reveal()))
-	}
+	r := &Registry{cfg: cfg, name: u.Host, ways: &ways{dial: cfg.Dial, told: cfg.OldLogin, now: newWay(cfg.Login, cfg.Dial)}}
+	opts := []sr.ClientOpt{sr.URLs(u.String()), sr.HTTPClient(r.http()), sr.UserAgent("paylink"), sr.LogLevel(sr.LogLevelNone)}
 	if r.cl, err = sr.NewClient(opts...); err != nil {
 		return nil, fmt.Errorf("schema registry %s: %w", r.name, err)
 	}
@@ -87,19 +81,17 @@ func New(cfg Config) (*Registry, error) {
 // maxAnswer bounds what is read of one answer. A schema of this size is none.
 const maxAnswer = 4 << 20
 
-func httpClient(cfg Config) *http.Client {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.TLSClientConfig = cfg.TLS
-	t.MaxIdleConnsPerHost = 4
-	if cfg.Dial != nil {
-		t.DialContext = cfg.Dial
-	}
+func (r *Registry) http() *http.Client {
 	return &http.Client{
-		Transport:     bounded{t},
-		Timeout:       cfg.Timeout,
+		Transport:     bounded{r.ways},
+		Timeout:       r.cfg.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // our login is for this host
 	}
 }
+
+// Renew has every request from now on show another login. A registry that refuses
+// it is shown the one before, so that files and registry may be changed in any order.
+func (r *Registry) Renew(l Login) { r.ways.renew(l) }
 
 // bounded cuts answers off that are larger than any schema.
 type bounded struct{ http.RoundTripper }
@@ -113,7 +105,7 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // Close closes idle connections.
-func (r *Registry) Close() { r.http.CloseIdleConnections() }
+func (r *Registry) Close() { r.ways.close() }
 
 // IsAway reports whether an error says that the registry gave no answer of its
 // own, so that asking again may help.

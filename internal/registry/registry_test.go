@@ -230,8 +230,8 @@ func TestLogins(t *testing.T) {
 		want string
 	}{
 		"none":   {Config{}, ""},
-		"basic":  {Config{Username: "u", Password: "p"}, "Basic dTpw"},
-		"bearer": {Config{Username: "u", Password: "p", Token: "t"}, "Bearer t"},
+		"basic":  {Config{Login: Login{Username: "u", Password: "p"}}, "Basic dTpw"},
+		"bearer": {Config{Login: Login{Username: "u", Password: "p", Token: "t"}}, "Bearer t"},
 	} {
 		var got string
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { got = req.Header.Get("Authorization") }))

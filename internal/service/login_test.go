@@ -2,9 +2,7 @@ package service_test
 
 import (
 	"context"
-	"crypto/pbkdf2"
-	"crypto/sha256"
-	"errors"
+	"crypto/tls"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +12,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"paylink/internal/config"
@@ -56,28 +53,7 @@ func (g *guarded) cut() {
 }
 
 // brokersKnow sets the password at the brokers.
-func (g *guarded) brokersKnow(password string) {
-	g.t.Helper()
-	cl, err := g.kafka.Client()
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	defer cl.Close()
-	salt := []byte("salt")
-	salted, err := pbkdf2.Key(sha256.New, password, salt, 4096, 32)
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	req := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
-	req.Upsertions = []kmsg.AlterUserSCRAMCredentialsRequestUpsertion{{Name: "paylink", Mechanism: 1, Iterations: 4096, Salt: salt, SaltedPassword: salted}}
-	res, err := req.RequestWith(g.t.Context(), cl)
-	if err == nil && res.Results[0].ErrorCode != 0 {
-		err = errors.New(*res.Results[0].ErrorMessage)
-	}
-	if err != nil {
-		g.t.Fatal(err)
-	}
-}
+func (g *guarded) brokersKnow(password string) { setPassword(g.t, g.kafka, password) }
 
 func (g *guarded) fileSays(text string) {
 	g.t.Helper()
@@ -117,22 +93,27 @@ const firstPassword, secondPassword, thirdPassword = "first-" + canary, "second-
 
 func guard(t *testing.T) *guarded {
 	t.Helper()
-	stack, cfg := world(t) // for its gateway
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, devstack.Intents, devstack.Outcomes, devstack.DeadLetters),
-		kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "admin", "admin"), kfake.Superuser("SCRAM-SHA-256", "paylink", firstPassword),
-		kfake.GroupMinSessionTimeout(100*time.Millisecond))
+	g := &guarded{t: t, file: filepath.Join(t.TempDir(), "password"), conns: map[net.Conn]bool{}}
+	g.fileSays(firstPassword + "\n")
+	g.kafka.SASL = scram.Auth{User: "admin", Pass: "admin"}.AsSha256Mechanism()
+	g.start(config.Broker{SASL: config.SASL{Mechanism: "scram-sha-256", Username: "paylink", PasswordFile: g.file}},
+		kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "admin", "admin"), kfake.Superuser("SCRAM-SHA-256", "paylink", firstPassword))
+	return g
+}
+
+// start starts brokers, and the service with a login at them.
+func (g *guarded) start(login config.Broker, brokers ...kfake.Opt) {
+	t := g.t
+	t.Helper()
+	_, cfg := world(t) // for its gateway
+	c, err := kfake.NewCluster(append(brokers, kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100*time.Millisecond),
+		kfake.SeedTopics(2, devstack.Intents, devstack.Outcomes, devstack.DeadLetters))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	_ = stack
-	g := &guarded{t: t, file: filepath.Join(t.TempDir(), "password"), conns: map[net.Conn]bool{}, kafka: devstack.Kafka{
-		Brokers: c.ListenAddrs(), SASL: scram.Auth{User: "admin", Pass: "admin"}.AsSha256Mechanism(),
-	}}
-	g.fileSays(firstPassword + "\n")
-	cfg.Kafka.Brokers = c.ListenAddrs()
-	cfg.Kafka.SASL = config.SASL{Mechanism: "scram-sha-256", Username: "paylink", PasswordFile: g.file}
-	cfg.Kafka.SessionTimeout = 3 * time.Second
+	g.kafka.Brokers, login.Brokers = c.ListenAddrs(), c.ListenAddrs()
+	cfg.Kafka.Broker, cfg.Kafka.SessionTimeout = login, 3*time.Second
 	settings := func() (config.Run, error) {
 		next := cfg
 		return next, next.Prepare()
@@ -162,7 +143,6 @@ func guard(t *testing.T) *guarded {
 	})
 	g.becomes("/readyz", "not a living member", false)
 	g.settles("before", 1)
-	return g
 }
 
 // TestARefusedLoginIsNamedAndItsMendTakenUp: the brokers know another password,
@@ -220,4 +200,44 @@ func TestFileAndBrokersMayChangeInAnyOrder(t *testing.T) {
 	g.brokersKnow(thirdPassword)
 	g.out.hears(t, "the brokers accept the new login", 2)
 	g.settles("once-more", 5)
+}
+
+// TestRotatedAuthorityAndCertificateAreTakenUp: the brokers' authority is another
+// one, then ours. The service is not started again.
+func TestRotatedAuthorityAndCertificateAreTakenUp(t *testing.T) {
+	first, second, ours := newAuthority(t, "first"), newAuthority(t, "second"), newAuthority(t, "admin's")
+	files, door := newPEMs(t), new(porter)
+	files.trusts(first)
+	files.shows(first)
+	door.is(first, ours, first)
+	g := &guarded{t: t, conns: map[net.Conn]bool{}}
+	g.kafka.TLS = &tls.Config{RootCAs: trust(first, second), Certificates: []tls.Certificate{ours.issue("admin")}}
+	g.start(config.Broker{TLS: config.TLS{Enabled: true, CAFile: files.ca, CertFile: files.cert, KeyFile: files.key}},
+		kfake.TLS(door.config()))
+
+	door.is(second, ours, first)
+	g.cut()
+	g.becomes("/readyz", "the broker's certificate is not trusted (PAYLINK_KAFKA_TLS_CA_FILE", true)
+	files.trusts(second)
+	g.out.hears(t, `"changed":["authorities"]`, 1)
+	g.out.hears(t, "the brokers accept our login again", 1)
+	g.settles("by-the-second-authority", 2)
+
+	files.shows(second) // before the brokers know of it
+	g.out.hears(t, `"changed":["client certificate"]`, 1)
+	g.cut()
+	g.settles("by-the-first-certificate", 3)
+	g.out.hears(t, "refuses the new login and accepts the one before", 1)
+	door.is(second, ours, second)
+	g.out.hears(t, "the brokers accept the new login", 2)
+	g.cut()
+	g.settles("by-the-second-certificate", 4)
+
+	third := newAuthority(t, "third")
+	door.is(second, ours, third) // after the brokers
+	g.cut()
+	g.becomes("/readyz", "it refuses our certificate (PAYLINK_KAFKA_TLS_CERT_FILE)", true)
+	files.shows(third)
+	g.out.hears(t, "the brokers accept our login again", 2)
+	g.settles("by-the-third-certificate", 5)
 }

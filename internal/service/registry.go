@@ -16,11 +16,13 @@ func (s *service) connectRegistry(in *event.DecoderConfig, out *event.EncoderCon
 	if s.cfg.Events.RegistryURL == "" {
 		return nil
 	}
-	reg, err := Registry(s.cfg.Events.Registry, s.cfg.Events.Register, s.deps.RegistryDial)
+	c := registryConfig(s.cfg.Events.Registry, s.cfg.Events.Register, s.deps.RegistryDial)
+	c.OldLogin = s.oldRegistryLogin
+	reg, err := schemaregistry.New(c)
 	if err != nil {
 		return err
 	}
-	in.Schemas = reg
+	s.schemas, in.Schemas = reg, reg
 	out.Format, out.Naming = FormatNamed(s.cfg.Events.Format), schemas.Naming(s.cfg.Events.Naming)
 	out.Topic, out.IDs = s.cfg.Topics.Outcomes, reg
 	return nil
@@ -46,16 +48,25 @@ func (s *service) awaitSchemas(ctx context.Context) error {
 	}
 }
 
+// oldRegistryLogin tells that the registry is not told of a new login yet.
+func (s *service) oldRegistryLogin() {
+	s.bursts.Say("registry login", func() {
+		s.deps.Log.Warn("the schema registry refuses the new login and accepts the one before: change it at the registry too")
+	}, func(int) {})
+}
+
 // Registry makes the client of the settings. With register it may register what
 // the registry lacks. Without dial it uses the usual network.
 func Registry(r config.Registry, register bool, dial Dialer) (*schemaregistry.Registry, error) {
-	tls, err := r.TLS()
-	if err != nil {
-		return nil, err
-	}
-	return schemaregistry.New(schemaregistry.Config{
-		URL: r.RegistryURL, TLS: tls, Username: r.Username, Password: r.Password, Token: r.Token, Register: register, Dial: dial,
-	})
+	return schemaregistry.New(registryConfig(r, register, dial))
+}
+
+func registryConfig(r config.Registry, register bool, dial Dialer) schemaregistry.Config {
+	return schemaregistry.Config{URL: r.RegistryURL, Login: registryLogin(r), Register: register, Dial: dial}
+}
+
+func registryLogin(r config.Registry) schemaregistry.Login {
+	return schemaregistry.Login{TLS: r.TLS(), Username: r.Username, Password: r.Password, Token: r.Token}
 }
 
 // FormatNamed returns the format of a setting; zero for json, which is none of

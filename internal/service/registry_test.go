@@ -3,10 +3,14 @@ package service_test
 import (
 	"context"
 	"encoding/binary"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -150,6 +154,15 @@ func protoIntent(t *testing.T, id string) []byte {
 	return append([]byte{0}, b...) // the index of the first message
 }
 
+func avroIntent(t *testing.T, id string) []byte {
+	t.Helper()
+	b, err := avro.MustParse(schemas.Text(schemas.Avro, schemas.Intent)).Encode(&contract.AvroPaymentIntent{IntentId: id, Amount: "1500.00", Description: "top-up"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // registerAnother registers a writer's schema that the service has not met yet.
 func registerAnother(t *testing.T, registry string) int {
 	t.Helper()
@@ -170,15 +183,11 @@ func emit(t *testing.T, ctx context.Context, kafka devstack.Kafka, registry stri
 	intent := func(id string) string {
 		return `{"intent_id":"` + id + `","amount":"1500.00","description":"top-up"}`
 	}
-	body, err := avro.MustParse(schemas.Text(schemas.Avro, schemas.Intent)).Encode(&contract.AvroPaymentIntent{IntentId: "avro", Amount: "1500.00", Description: "top-up"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, value := range [][]byte{
 		[]byte(intent("json")),
 		[]byte(`{"specversion":"1.0","type":"t","source":"s","id":"1","data":` + intent("cloudevents") + `}`),
 		framed(register(t, registry, schemas.JSONSchema), []byte(intent("json-schema"))),
-		framed(register(t, registry, schemas.Avro), body),
+		framed(register(t, registry, schemas.Avro), avroIntent(t, "avro")),
 		framed(register(t, registry, schemas.Protobuf), protoIntent(t, "protobuf")),
 		framed(1_000_000, []byte(intent("unknown"))),
 	} {
@@ -224,5 +233,94 @@ func TestRunFailsIfTheRegistryLacksTheSchema(t *testing.T) {
 	}
 	if err := service.Run(t.Context(), cfg, service.Deps{Log: log}); err == nil || !strings.Contains(err.Error(), "paylink schemas register") {
 		t.Errorf("Run = %v, want an error that says what to do", err)
+	}
+}
+
+// TestRegistryLoginIsTakenUpWhileTheServiceRuns: password, authority and certificate
+// change one after the other. Each time a record names a schema that is yet to be
+// asked for; it waits until the files are right.
+func TestRegistryLoginIsTakenUpWhileTheServiceRuns(t *testing.T) {
+	stack, cfg := world(t)
+	first, second := newAuthority(t, "first"), newAuthority(t, "second")
+	var knows atomic.Value // the password that the registry accepts
+	knows.Store("first-" + canary)
+	door := new(porter)
+	door.is(first, first)
+	u, err := url.Parse(stack.Registry.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := httputil.NewSingleHostReverseProxy(u)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "shop" || password != knows.Load() {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		behind.ServeHTTP(w, r)
+	}))
+	srv.TLS, srv.Config.ErrorLog = door.config(), log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+
+	files, password := newPEMs(t), filepath.Join(t.TempDir(), "password")
+	fileSays := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(password, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fileSays("first-" + canary)
+	files.trusts(first)
+	files.shows(first)
+	e := &cfg.Events
+	e.RegistryURL, e.Username, e.PasswordFile = srv.URL, "shop", password
+	e.CAFile, e.CertFile, e.KeyFile = files.ca, files.cert, files.key
+	var out buffer
+	startReloading(t, cfg, &out)
+
+	kafka, n := stack.Broker.Kafka(), 0
+	emits := func(schema int, body []byte) {
+		t.Helper()
+		n++
+		if err := kafka.EmitTo(t.Context(), devstack.Intents, 0, event.Message{Value: framed(schema, body)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settled := func() {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if _, err := kafka.ReadN(ctx, devstack.Outcomes, devstack.ReadUncommitted, n); err != nil {
+			t.Fatalf("%v\n%s", err, out.String())
+		}
+	}
+	emits(register(t, stack.Registry.URL, schemas.JSONSchema), []byte(`{"intent_id":"a","amount":"1","description":"d"}`))
+	settled()
+
+	knows.Store("second-" + canary)
+	emits(register(t, stack.Registry.URL, schemas.Protobuf), protoIntent(t, "b"))
+	out.hears(t, "cannot read the record yet", 1)
+	fileSays("second-" + canary)
+	out.hears(t, `"changed":["password"]`, 1)
+	settled()
+
+	door.is(second, first)
+	srv.CloseClientConnections()
+	emits(registerAnother(t, stack.Registry.URL), protoIntent(t, "c"))
+	out.hears(t, "certificate signed by unknown authority", 1)
+	files.trusts(second)
+	out.hears(t, `"changed":["authorities"]`, 1)
+	settled()
+
+	files.shows(second) // before the registry knows of it
+	out.hears(t, `"changed":["client certificate"]`, 1)
+	emits(register(t, stack.Registry.URL, schemas.Avro), avroIntent(t, "d"))
+	settled()
+	out.hears(t, "the schema registry refuses the new login and accepts the one before", 1)
+	if dead, err := kafka.Read(t.Context(), devstack.DeadLetters, devstack.ReadUncommitted); err != nil || len(dead) != 0 {
+		t.Errorf("dead letters %v, %v; want none", dead, err)
+	}
+	if strings.Contains(out.String(), canary) {
+		t.Error("a secret was printed")
 	}
 }

@@ -22,9 +22,9 @@ const (
 )
 
 // reload reads the settings anew and puts in force what may change while the
-// service runs: merchants with their secrets, addresses and rates, the login at the
-// brokers, the number of calls in flight, the log's level. It reports false, and changes nothing, if
-// they are not valid.
+// service runs: merchants with their secrets, addresses and rates, the logins at
+// brokers and schema registry, the number of calls in flight, the log's level. It
+// reports false, and changes nothing, if they are not valid.
 func (s *service) reload(why reason) bool {
 	next, err := s.deps.Settings()
 	if err == nil {
@@ -73,6 +73,7 @@ func (s *service) apply(next config.Run) (any bool) {
 		any = true
 	}
 	any = s.loginTold(next.Kafka.Broker) || any
+	any = s.registryLoginTold(next.Events.Registry) || any
 	if different := s.merchantsTold(next.Merchants); len(different) > 0 {
 		s.merchants.replace(next.Merchants)
 		// A hold ends when its merchant has something new to try with. Reading the
@@ -102,6 +103,24 @@ func (s *service) loginTold(next config.Broker) bool {
 		return true
 	}
 	s.deps.Log.WithField("changed", changes).Info("the login at the brokers has changed: new connections use it")
+	return true
+}
+
+// registryLoginTold takes up another login at the schema registry, and reports whether
+// there is one.
+func (s *service) registryLoginTold(next config.Registry) bool {
+	old := &s.cfg.Events.Registry
+	if s.schemas == nil || old.RegistryURL != next.RegistryURL {
+		return false
+	}
+	changes, naming := old.LoginChanges(next), old.Naming
+	*old = next // the files to watch, too
+	old.Naming = naming
+	if len(changes) == 0 {
+		return false
+	}
+	s.schemas.Renew(registryLogin(next))
+	s.deps.Log.WithField("changed", changes).Info("the login at the schema registry has changed: it is used from now on")
 	return true
 }
 

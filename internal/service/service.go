@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 
+	"paylink/internal/burst"
 	"paylink/internal/config"
 	"paylink/internal/console"
 	"paylink/internal/event"
@@ -29,6 +30,7 @@ import (
 	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
+	schemaregistry "paylink/internal/registry"
 	"paylink/internal/telemetry"
 )
 
@@ -85,6 +87,8 @@ type service struct {
 	source    *kafkaio.Source
 	gateway   *freedompay.Client
 	encoder   *event.Encoder
+	schemas   *schemaregistry.Registry // nil: none
+	bursts    *burst.Log
 	engine    *pipeline.Engine
 	health    *telemetry.Health
 	admin     *telemetry.Server
@@ -100,11 +104,15 @@ type service struct {
 // published and committed, within the drain timeout. The settings must be
 // prepared. An error means that the service could not start, or not go on.
 func Run(ctx context.Context, cfg config.Run, deps Deps) error {
-	s := &service{cfg: cfg, read: cfg, deps: deps, started: time.Now(), health: &telemetry.Health{}}
+	s := &service{cfg: cfg, read: cfg, deps: deps, started: time.Now(), health: &telemetry.Health{}, bursts: burst.New(1)}
 	if err := s.build(); err != nil {
 		return err
 	}
 	defer s.gateway.Close()
+	defer s.bursts.Flush()
+	if s.schemas != nil {
+		defer s.schemas.Close()
+	}
 	if err := s.listen(ctx); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (s *service) watch(ctx context.Context) {
 	if s.deps.Settings == nil {
 		return
 	}
-	l, err := newLookout()
+	l, err := newLookout(s.cfg.Files())
 	if err != nil {
 		s.deps.Log.WithError(err).Warn("cannot watch the settings' files: send SIGHUP after a change")
 	}
@@ -95,12 +95,16 @@ type lookout struct {
 	failed  string          // what was told of folders that are not
 }
 
-// newLookout returns a lookout that looks at nothing yet; with an error, at
-// nothing ever.
-func newLookout() (*lookout, error) {
+// newLookout returns a lookout that looks at nothing yet; with an error, or for
+// settings that name no file, at nothing ever: only files name more files.
+func newLookout(files []string) (*lookout, error) {
+	blind := &lookout{add: func(string) error { return nil }, close: func() error { return nil }}
+	if len(files) == 0 {
+		return blind, nil
+	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		return &lookout{add: func(string) error { return nil }, close: func() error { return nil }}, err
+		return blind, err
 	}
 	return &lookout{events: w.Events, errors: w.Errors, add: w.Add, close: w.Close}, nil
 }

@@ -143,7 +143,7 @@ func TestErrorsOfWatchingAreToldAndDoNotStopIt(t *testing.T) {
 // The same with the real thing: what Kubernetes does, a folder that is replaced,
 // and one that is not there.
 func TestLookoutSeesWhatHappensToFiles(t *testing.T) {
-	l, err := newLookout()
+	l, err := newLookout([]string{"a"})
 	if err != nil {
 		t.Fatal(err)
 	}

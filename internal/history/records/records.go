@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"paylink/internal/devstack"
+	"paylink/internal/event"
 	"paylink/internal/event/outcomes"
 	"paylink/internal/history"
 	"paylink/internal/payment"
@@ -49,7 +50,7 @@ func DeadLetters(recs []devstack.Record) ([]history.DeadLetter, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, history.DeadLetter{At: Place(r), Source: from})
+		out = append(out, history.DeadLetter{At: Place(r), Source: from, Reason: string(r.Header(event.HeaderReason)), Time: r.Time})
 	}
 	return out, nil
 }

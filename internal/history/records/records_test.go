@@ -55,7 +55,7 @@ func TestOutcomesAreReadWithAndWithoutASchema(t *testing.T) {
 func TestDeadLettersTellTheirSource(t *testing.T) {
 	m := event.DeadLetter(event.Message{Value: []byte("x"), Time: noon}, from, "g", &event.Unreadable{Reason: event.NotJSON, Text: "t"}, noon)
 	got, err := records.DeadLetters([]devstack.Record{record(m)})
-	want := []history.DeadLetter{{At: history.Place{Partition: 1, Offset: 9}, Source: history.Place{Partition: 2, Offset: 7}}}
+	want := []history.DeadLetter{{At: history.Place{Partition: 1, Offset: 9}, Source: history.Place{Partition: 2, Offset: 7}, Reason: "not_json", Time: noon}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("DeadLetters: %v (-want +got):\n%s", err, diff)
 	}
