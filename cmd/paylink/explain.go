@@ -34,6 +34,11 @@ func explainID(ctx context.Context, cfg config.Explain, w world) error {
 	e.note(found)
 	p := a.printer(w)
 	if len(found.Stories) == 0 {
+		if r := e.replica(); r != nil {
+			if says := r.Knows(ctx, cfg.ID); says != "" {
+				fmt.Fprintln(w.err, "paylink:", says)
+			}
+		}
 		if err := p.Head(explainCell{}); err != nil {
 			return err
 		}

@@ -484,6 +484,10 @@ func TestExplainSaysWhyAnIntentWaits(t *testing.T) {
 	waits("The service says: paced, since 2026-11-23 12:00:01 UTC, after 2 calls of the gateway, the last error was in doubt: timeout; it goes on at about 2026-11-23 12:01:00 UTC.", "--admin", replica.URL)
 	replies["intent-1"] = `{"intent_id":"intent-1","state":"created","records":[],"outcomes":[{"state":"created","at":"2026-11-23T12:00:02Z","topic":"payment-outcomes","partition":1,"offset":7}]}`
 	waits("The replica knows an outcome of it, created, in partition 1 of payment-outcomes at offset 7, of 2026-11-23 12:00:02 UTC.", "--admin", replica.URL)
+	replies["older"] = replies["intent-1"]
+	if _, errs := d.tells("older", "=unknown", "--admin", replica.URL); !strings.Contains(errs, "The replica knows an outcome of it") {
+		t.Errorf("%s: want what the replica knows of an intent that is not in the range", errs)
+	}
 	delete(replies, "intent-1")
 	waits("does not have it in hand", "--admin", replica.URL)
 	replies["intent-1"] = "<html>"

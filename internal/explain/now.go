@@ -156,6 +156,22 @@ func (s Service) says(ctx context.Context, id payment.IntentID, at event.Place) 
 	return text + "."
 }
 
+// Knows says what a replica knows of an intent of which nothing was found; empty: it
+// knows nothing either, or does not answer.
+func (s Service) Knows(ctx context.Context, id string) string {
+	reply, err := s.Ask(ctx, payment.IntentID(id))
+	switch {
+	case err != nil:
+		return ""
+	case len(reply.Outcomes) > 0:
+		return reply.Outcomes[0].says()
+	case len(reply.Records) > 0:
+		w := reply.Records[0]
+		return fmt.Sprintf("The replica has it in hand, in partition %d at offset %d: ask again.", w.Partition, w.Offset)
+	}
+	return ""
+}
+
 // says tells of an outcome that the search did not find: it is newer, or older.
 func (o Settled) says() string {
 	text := fmt.Sprintf("The replica knows an outcome of it, %s, in partition %d of %s", o.State, o.Partition, o.Topic)
