@@ -3,8 +3,10 @@ package internal
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"io"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -182,7 +184,8 @@ type volume struct {
 	}
 	Projected struct {
 		Sources []struct {
-			Secret, ConfigMap struct{ Items []struct{ Key, Path string } }
+			Secret    items
+			ConfigMap items `yaml:"configMap"`
 		}
 	}
 }
@@ -200,8 +203,13 @@ type node struct {
 // contents is what the Secrets of the goldens hold: a text that passes as each of
 // the files that a setting may name.
 func contents(name string) string {
-	if name == "merchants.yaml" {
+	switch {
+	case name == "merchants.yaml":
 		return "- {id: 540001, secret: 0123456789abcdef}\n"
+	case strings.HasSuffix(name, "_ca_file"):
+		server := httptest.NewTLSServer(nil)
+		defer server.Close()
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	}
 	return "0123456789abcdef"
 }
