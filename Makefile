@@ -52,7 +52,7 @@ test: ## every test that needs Go alone
 	$(no-race)
 	$(GO) test $(RACE) -timeout 10m $(TESTFLAGS) ./...
 
-check: ## the whole gate but the tests: format, vet, staticcheck, modules, generated files, known vulnerabilities
+check: ## the whole gate but the tests: format, vet, staticcheck, modules, generated files, Helm chart, known vulnerabilities
 	@GO='$(GO)' sh deploy/check.sh
 
 # Only tests behind the tag are run, by their names, one package after the other.

@@ -19,7 +19,7 @@ step() {
 }
 
 sources() {
-  for dir in cmd internal schemas; do [ ! -d "$dir" ] || find "$dir" -type f "$@"; done
+  for dir in cmd internal schemas deploy; do [ ! -d "$dir" ] || find "$dir" -type f "$@"; done
 }
 
 formatted() {
@@ -30,6 +30,11 @@ formatted() {
 vetted() { "$GO" vet ./... && "$GO" vet -tags integration ./...; }
 
 tidy() { "$GO" mod tidy -diff && "$GO" mod verify >/dev/null; }
+
+# The chart's judge is a module of its own: paylink does not depend on Helm.
+chart() {
+  "$GO" -C deploy/helm mod tidy -diff && "$GO" -C deploy/helm vet ./... && "$GO" -C deploy/helm test ./...
+}
 
 # fingerprint tells whether generating changes anything, with or without git.
 fingerprint() { sources | sort | while read -r file; do cksum "$file"; done; }
@@ -59,5 +64,6 @@ step vet vetted
 step staticcheck "$GO" tool staticcheck -tags integration ./...
 step modules tidy
 step generated generated
+step chart chart
 step govulncheck vulnerabilities
 exit $status
