@@ -31,9 +31,9 @@ vetted() { "$GO" vet ./... && "$GO" vet -tags integration ./...; }
 
 tidy() { "$GO" mod tidy -diff && "$GO" mod verify >/dev/null; }
 
-# The chart's judge is a module of its own: paylink does not depend on Helm.
-chart() {
-  "$GO" -C deploy/helm mod tidy -diff && "$GO" -C deploy/helm vet ./... && "$GO" -C deploy/helm test ./...
+# What judges and packs stands in a module of its own: paylink depends on none of it.
+deployment() {
+  "$GO" -C deploy mod tidy -diff && "$GO" -C deploy vet ./... && "$GO" -C deploy test ./...
 }
 
 # fingerprint tells whether generating changes anything, with or without git.
@@ -64,6 +64,6 @@ step vet vetted
 step staticcheck "$GO" tool staticcheck -tags integration ./...
 step modules tidy
 step generated generated
-step chart chart
+step deploy deployment
 step govulncheck vulnerabilities
 exit $status
