@@ -70,8 +70,7 @@ func run(root, page, texts string) error {
 
 const head = `# Licences
 
-Of the modules that the images hold, and of Go. Written by ` + "`make licences`" + `, which also puts the texts into
-` + "`bin/LICENCES`" + `; the images carry them as ` + "`/LICENCES`" + `.
+Of the modules that the images hold, and of Go. Written by ` + "`make licences`" + `. The images carry the texts as ` + "`/LICENCES`" + `.
 
 | module | licence |
 |---|---|
