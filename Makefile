@@ -2,7 +2,7 @@
 #
 # Variables: RACE=-race|"" (default: -race where cgo has a C compiler), TESTFLAGS, KAFKA_HOME,
 # KAFKA_BROKERS or KAFKA_IMAGE (integration, torture), DOCKER, CA_BUNDLE, PAYLINK_IMAGE,
-# PAYLINK_DEV_IMAGE, ARGS (run, bench).
+# PAYLINK_DEV_IMAGE, PROFILES (up), VERSION, ARGS (run, bench).
 
 GO     ?= go
 DOCKER ?= docker
@@ -113,14 +113,14 @@ sbom: binaries ## what is in the binaries, as CycloneDX: bin/*.cdx.json
 	$(bom) -output ../bin/paylink.cdx.json ../bin/linux-$(ARCH)/paylink
 	$(bom) -output ../bin/paylink-dev.cdx.json ../bin/linux-$(ARCH)/paylink-dev
 
-up: image ## Kafka, gateway simulator and service in containers; "docker compose --profile emit up emit" sends intents
-	PAYLINK_IMAGE='$(PAYLINK_IMAGE)' PAYLINK_DEV_IMAGE='$(PAYLINK_DEV_IMAGE)' $(DOCKER) compose up -d --wait --no-build
+up: image ## Kafka, gateway simulator and service in containers, and PROFILES="cluster registry observe"; docker-compose.yml says more
+	PAYLINK_IMAGE='$(PAYLINK_IMAGE)' PAYLINK_DEV_IMAGE='$(PAYLINK_DEV_IMAGE)' $(DOCKER) compose $(foreach p,$(PROFILES),--profile $p --env-file deploy/compose/$p.env) up -d --wait --no-build
 
 smoke: image ## the containers carry a few intents to their payment links, and go
 	@DOCKER='$(DOCKER)' PAYLINK_IMAGE='$(PAYLINK_IMAGE)' PAYLINK_DEV_IMAGE='$(PAYLINK_DEV_IMAGE)' sh deploy/smoke.sh
 
 down: ## stop the containers and forget their data
-	$(DOCKER) compose --profile emit down -v --remove-orphans
+	$(DOCKER) compose --profile '*' down -v --remove-orphans
 
 bench: ## outcomes per second and latency, beside the plainest loop: ARGS=... are paylink-dev bench's flags
 	$(GO) run ./cmd/paylink-dev bench $(ARGS)
