@@ -102,6 +102,7 @@ image: archives ## both container images, paylink:dev and paylink-dev:dev unless
 	@$(DOCKER) image inspect -f '{{index .RepoTags 0}} {{.Size}} bytes' $(PAYLINK_IMAGE) $(PAYLINK_DEV_IMAGE)
 
 reproducible: archives ## packs the images again, in a copy of this folder without .git, and compares the bytes
+	bin/linux-$(ARCH)/paylink version | grep -F 'paylink $(VERSION) '
 	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && cp -r Makefile go.mod go.sum cmd internal schemas deploy "$$copy" && \
 	$(MAKE) -s -C "$$copy" archives VERSION='$(VERSION)' CA_BUNDLE='$(abspath $(CA_BUNDLE))' && \
 	cmp bin/paylink.tar "$$copy/bin/paylink.tar" && cmp bin/paylink-dev.tar "$$copy/bin/paylink-dev.tar" && echo 'make $@: the same bytes'

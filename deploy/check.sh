@@ -33,7 +33,8 @@ tidy() { "$GO" mod tidy -diff && "$GO" mod verify >/dev/null; }
 
 # What judges and packs stands in a module of its own: paylink depends on none of it.
 deployment() {
-  "$GO" -C deploy mod tidy -diff && "$GO" -C deploy vet ./... && "$GO" -C deploy test -count=1 ./... # they read files outside of their module, which the cache does not see
+  "$GO" -C deploy mod tidy -diff && "$GO" -C deploy vet ./... &&
+    "$GO" -C deploy test -count=1 ./... # the cache does not see files outside of their module
 }
 
 # fingerprint tells whether generating changes anything, with or without git.
@@ -41,8 +42,8 @@ fingerprint() { sources | sort | while read -r file; do cksum "$file"; done; }
 
 generated() {
   before=$(fingerprint)
-  "$GO" generate ./... || return 1
-  [ "$before" = "$(fingerprint)" ] || { echo 'go generate changed files; commit what it wrote' >&2; return 1; }
+  "$GO" generate ./... && "$GO" -C deploy run ./licences || return 1
+  [ "$before" = "$(fingerprint)" ] || { echo 'go generate, or make licences, changed files; commit what it wrote' >&2; return 1; }
 }
 
 # govulncheck fetches what it knows; exit code 3 means that it found something.
