@@ -34,6 +34,7 @@ tidy() { "$GO" mod tidy -diff && "$GO" mod verify >/dev/null; }
 # What judges and packs stands in a module of its own: paylink depends on none of it.
 deployment() {
   "$GO" -C deploy mod tidy -diff && "$GO" -C deploy vet ./... &&
+    "$GO" -C deploy tool staticcheck ./... &&
     "$GO" -C deploy test -count=1 ./... # the cache does not see files outside of their module
 }
 

@@ -279,18 +279,17 @@ func followPorts(t *testing.T, w workload) {
 
 // TestScaledObjectFitsItsSchema holds it against KEDA's own definition.
 func TestScaledObjectFitsItsSchema(t *testing.T) {
-	schema := kedaSchema(t)
-	for _, o := range read(t, "testdata/full.values.yaml").scaled {
-		if err := schema.Validate(any(o)); err != nil {
-			t.Error(err)
-		}
-		o["spec"].(map[string]any)["minReplicas"] = 1 // and no field may be unknown
-		if schema.Validate(any(o)) == nil {
-			t.Error("an unknown field fits")
-		}
-		return
+	schema, scaled := kedaSchema(t), read(t, "testdata/full.values.yaml").scaled
+	if len(scaled) != 1 {
+		t.Fatalf("%d ScaledObjects, want 1", len(scaled))
 	}
-	t.Error("there is no ScaledObject")
+	if err := schema.Validate(any(scaled[0])); err != nil {
+		t.Error(err)
+	}
+	scaled[0]["spec"].(map[string]any)["minReplicas"] = 1 // and no field may be unknown
+	if schema.Validate(any(scaled[0])) == nil {
+		t.Error("an unknown field fits")
+	}
 }
 
 func kedaSchema(t *testing.T) *jsonschema.Schema {
