@@ -2,7 +2,7 @@
 #
 # Variables: RACE=-race|"" (default: -race where cgo has a C compiler), TESTFLAGS, KAFKA_HOME,
 # KAFKA_BROKERS or KAFKA_IMAGE (integration, torture), DOCKER, CA_BUNDLE, PAYLINK_IMAGE,
-# PAYLINK_DEV_IMAGE, ARGS (run, bench).
+# PAYLINK_DEV_IMAGE, PROFILES (up), VERSION, ARGS (run, bench).
 
 GO     ?= go
 DOCKER ?= docker
@@ -14,8 +14,17 @@ no-race = $(if $(RACE),,@echo 'make $@: without the race detector')
 
 PAYLINK_IMAGE     ?= paylink:dev
 PAYLINK_DEV_IMAGE ?= paylink-dev:dev
-# The certificates that a host-built image trusts.
+# The certificates that the images trust.
 CA_BUNDLE ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
+
+# What the binaries say of themselves, and the date of what is in the images: both are the commit's, so that one commit
+# makes the same bytes everywhere.
+VERSION ?= $(or $(shell git describe --tags --always --abbrev=12 --dirty 2>/dev/null),unknown)
+export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
+
+ARCH  = $(shell $(GO) env GOARCH)
+pack  = $(GO) -C deploy run ./image -arch '$(ARCH)' -version '$(VERSION)' -add /etc/ssl/certs/ca-certificates.crt='$(abspath $(CA_BUNDLE))' -add /LICENCES=../bin/LICENCES
+bom   = $(GO) -C deploy tool cyclonedx-gomod bin -json -std -noserial -notimestamp -version '$(VERSION)'
 
 # A real Kafka for integration and torture comes in one of three ways; the first that is there is used.
 #   KAFKA_HOME=/opt/kafka_2.13-4.3.1  an unpacked Apache Kafka release, and Java 17: one broker or three are
@@ -38,7 +47,7 @@ MINUTES ?=
 # Within how many seeds it has to find each deliberate mistake.
 WITHIN  ?= 200
 
-.PHONY: help run test check integration binaries image up smoke down bench torture lab sim sim-ratio mutants
+.PHONY: help run test check integration binaries archives image reproducible licences sbom up smoke down bench torture lab sim sim-ratio mutants
 .DEFAULT_GOAL := help
 
 help: ## list all this
@@ -52,7 +61,7 @@ test: ## every test that needs Go alone
 	$(no-race)
 	$(GO) test $(RACE) -timeout 10m $(TESTFLAGS) ./...
 
-check: ## the whole gate but the tests: format, vet, staticcheck, modules, generated files, known vulnerabilities
+check: ## the whole gate but the tests: format, vet, staticcheck, modules, generated files, Helm chart, known vulnerabilities
 	@GO='$(GO)' sh deploy/check.sh
 
 # Only tests behind the tag are run, by their names, one package after the other.
@@ -82,24 +91,40 @@ mutants: ## proves that both laboratories can fail: they have to find every deli
 	@LAB_MUTANTS='$(WITHIN)' $(GO) test -count=1 -timeout 60m -v -run '^TestMutants' $(TESTFLAGS) ./internal/lab
 
 binaries: ## both commands as static linux binaries, in bin/linux-<processor>/ (GOARCH chooses it)
-	@dir=bin/linux-$$($(GO) env GOARCH); set -x; \
-	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags '-s -w' -o $$dir/ ./cmd/paylink ./cmd/paylink-dev
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)' -o bin/linux-$(ARCH)/ ./cmd/paylink ./cmd/paylink-dev
 
-image: binaries ## both container images, from binaries built here; paylink:dev and paylink-dev:dev unless named
-	@[ -n '$(CA_BUNDLE)' ] || { echo 'make image: no CA certificates found, name a PEM file: make image CA_BUNDLE=...' >&2; exit 1; }
-	cp '$(CA_BUNDLE)' bin/ca-certificates.crt
-	DOCKER_BUILDKIT=1 $(DOCKER) build -q -f deploy/Dockerfile --build-arg BINARIES=host --target paylink -t $(PAYLINK_IMAGE) .
-	DOCKER_BUILDKIT=1 $(DOCKER) build -q -f deploy/Dockerfile --build-arg BINARIES=host --target paylink-dev -t $(PAYLINK_DEV_IMAGE) .
+archives: binaries ## both images as files that docker load takes, bin/*.tar: no Docker needed, the same bytes for the same commit
+	@[ -n '$(CA_BUNDLE)' ] || { echo 'make $@: no CA certificates found, name a PEM file: make $@ CA_BUNDLE=...' >&2; exit 1; }
+	$(GO) -C deploy run ./licences -texts ../bin/LICENCES
+	$(pack) -binary ../bin/linux-$(ARCH)/paylink -name '$(PAYLINK_IMAGE)' -out ../bin/paylink.tar -cmd run -port 8080/tcp
+	$(pack) -binary ../bin/linux-$(ARCH)/paylink-dev -name '$(PAYLINK_DEV_IMAGE)' -out ../bin/paylink-dev.tar
+
+image: archives ## both container images, paylink:dev and paylink-dev:dev unless named
+	$(DOCKER) load -q -i bin/paylink.tar
+	$(DOCKER) load -q -i bin/paylink-dev.tar
 	@$(DOCKER) image inspect -f '{{index .RepoTags 0}} {{.Size}} bytes' $(PAYLINK_IMAGE) $(PAYLINK_DEV_IMAGE)
 
-up: image ## Kafka, gateway simulator and service in containers; "docker compose --profile emit up emit" sends intents
-	PAYLINK_IMAGE='$(PAYLINK_IMAGE)' PAYLINK_DEV_IMAGE='$(PAYLINK_DEV_IMAGE)' $(DOCKER) compose up -d --wait --no-build
+reproducible: archives ## packs the images again, in a copy of this folder without .git, and compares the bytes
+	bin/linux-$(ARCH)/paylink version | grep -F 'paylink $(VERSION) '
+	@copy=$$(mktemp -d) && trap 'rm -rf "$$copy"' EXIT && cp -r Makefile go.mod go.sum cmd internal schemas deploy "$$copy" && \
+	$(MAKE) -s -C "$$copy" archives VERSION='$(VERSION)' CA_BUNDLE='$(abspath $(CA_BUNDLE))' && \
+	cmp bin/paylink.tar "$$copy/bin/paylink.tar" && cmp bin/paylink-dev.tar "$$copy/bin/paylink-dev.tar" && echo 'make $@: the same bytes'
+
+licences: ## writes which licence each linked module has, deploy/licences.md; fails for one that we may not hand on
+	$(GO) -C deploy run ./licences
+
+sbom: binaries ## what is in the binaries, as CycloneDX: bin/*.cdx.json
+	$(bom) -output ../bin/paylink.cdx.json ../bin/linux-$(ARCH)/paylink
+	$(bom) -output ../bin/paylink-dev.cdx.json ../bin/linux-$(ARCH)/paylink-dev
+
+up: image ## Kafka, gateway simulator and service in containers, and PROFILES="cluster registry observe"; docker-compose.yml says more
+	PAYLINK_IMAGE='$(PAYLINK_IMAGE)' PAYLINK_DEV_IMAGE='$(PAYLINK_DEV_IMAGE)' $(DOCKER) compose $(foreach p,$(PROFILES),--profile $p --env-file deploy/compose/$p.env) up -d --wait --no-build
 
 smoke: image ## the containers carry a few intents to their payment links, and go
 	@DOCKER='$(DOCKER)' PAYLINK_IMAGE='$(PAYLINK_IMAGE)' PAYLINK_DEV_IMAGE='$(PAYLINK_DEV_IMAGE)' sh deploy/smoke.sh
 
 down: ## stop the containers and forget their data
-	$(DOCKER) compose --profile emit down -v --remove-orphans
+	$(DOCKER) compose --profile '*' down -v --remove-orphans
 
 bench: ## outcomes per second and latency, beside the plainest loop: ARGS=... are paylink-dev bench's flags
 	$(GO) run ./cmd/paylink-dev bench $(ARGS)

@@ -19,7 +19,7 @@ step() {
 }
 
 sources() {
-  for dir in cmd internal schemas; do [ ! -d "$dir" ] || find "$dir" -type f "$@"; done
+  for dir in cmd internal schemas deploy; do [ ! -d "$dir" ] || find "$dir" -type f "$@"; done
 }
 
 formatted() {
@@ -31,13 +31,20 @@ vetted() { "$GO" vet ./... && "$GO" vet -tags integration ./...; }
 
 tidy() { "$GO" mod tidy -diff && "$GO" mod verify >/dev/null; }
 
+# What judges and packs stands in a module of its own: paylink depends on none of it.
+deployment() {
+  "$GO" -C deploy mod tidy -diff && "$GO" -C deploy vet ./... &&
+    "$GO" -C deploy tool staticcheck ./... &&
+    "$GO" -C deploy test -count=1 ./... # the cache does not see files outside of their module
+}
+
 # fingerprint tells whether generating changes anything, with or without git.
 fingerprint() { sources | sort | while read -r file; do cksum "$file"; done; }
 
 generated() {
   before=$(fingerprint)
-  "$GO" generate ./... || return 1
-  [ "$before" = "$(fingerprint)" ] || { echo 'go generate changed files; commit what it wrote' >&2; return 1; }
+  "$GO" generate ./... && "$GO" -C deploy run ./licences || return 1
+  [ "$before" = "$(fingerprint)" ] || { echo 'go generate, or make licences, changed files; commit what it wrote' >&2; return 1; }
 }
 
 # govulncheck fetches what it knows; exit code 3 means that it found something.
@@ -59,5 +66,6 @@ step vet vetted
 step staticcheck "$GO" tool staticcheck -tags integration ./...
 step modules tidy
 step generated generated
+step deploy deployment
 step govulncheck vulnerabilities
 exit $status
