@@ -35,10 +35,12 @@ type cli struct {
 		Create   config.TopicsCreate   `cmd:"" help:"Create the three topics with settings the promise can rest on. Topics that exist are left as they are, and compared."`
 		Describe config.TopicsDescribe `cmd:"" help:"Show the three topics: partitions, replicas, settings that matter."`
 	} `cmd:"" help:"Create or show the topics."`
-	Schemas schemasCmds  `cmd:"" help:"The contract as files, and what a schema registry has of it."`
-	Sign    config.Sign  `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
-	Ready   config.Ready `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
-	Version struct{}     `cmd:"" help:"Print the version."`
+	Schemas schemasCmds    `cmd:"" help:"The contract as files, and what a schema registry has of it."`
+	Replay  replayCmds     `cmd:"" help:"Put records on a topic again, or set the service's offsets; a dry run unless --execute is given."`
+	Redrive config.Redrive `cmd:"" help:"Put dead letters back on the intent topic; a dry run unless --execute is given. Each is driven once, however the run ends."`
+	Sign    config.Sign    `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
+	Ready   config.Ready   `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
+	Version struct{}       `cmd:"" help:"Print the version."`
 }
 
 // A world is what a command may touch beside the network.
@@ -116,7 +118,12 @@ func (c *cli) do(ctx context.Context, parsed *config.Parsed, args []string, w wo
 	if verb, ok := strings.CutPrefix(parsed.Command, "schemas "); ok {
 		return c.Schemas.do(ctx, verb, w)
 	}
+	if verb, ok := strings.CutPrefix(parsed.Command, "replay "); ok {
+		return c.Replay.do(ctx, verb, w)
+	}
 	switch parsed.Command {
+	case "redrive":
+		return redrive(ctx, c.Redrive, w)
 	case "run":
 		return serve(ctx, c.Run, parsed.Warnings, w, func() (config.Run, error) {
 			var again cli

@@ -20,7 +20,9 @@ type GroupState struct {
 }
 
 // HasMembers reports whether somebody belongs to the group, or is about to.
-func (s GroupState) HasMembers() bool { return len(s.Members) > 0 || s.State != "Empty" && s.State != "Dead" }
+func (s GroupState) HasMembers() bool {
+	return len(s.Members) > 0 || s.State != "Empty" && s.State != "Dead"
+}
 
 // Group describes a consumer group, and its offsets in a topic.
 func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, error) {
