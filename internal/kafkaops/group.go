@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/describegroups"
 
 	"paylink/internal/kafkaio"
 	"paylink/internal/kafkawire"
@@ -27,12 +28,12 @@ func (s GroupState) HasMembers() bool {
 // Group describes a consumer group, and its offsets in a topic.
 func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, error) {
 	s := GroupState{State: "Dead", Committed: map[int32]int64{}}
-	res, err := r.admin.client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{group}})
-	if err == nil && len(res.Groups) != 1 {
-		err = errors.New("empty answer")
-	}
-	if err == nil {
-		err = res.Groups[0].Error
+	var said *describegroups.ResponseGroup
+	var err error
+	for range maxScanFails {
+		if said, err = r.describe(ctx, group); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
+			break
+		}
 	}
 	switch {
 	case kafkaio.Code(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
@@ -40,8 +41,8 @@ func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, er
 	case err != nil:
 		return s, fmt.Errorf("describe the group %s: %w", group, kafkaio.MissingRight(err, "Read", topic, group, ""))
 	}
-	s.State = res.Groups[0].GroupState
-	for _, m := range res.Groups[0].Members {
+	s.State = said.GroupState
+	for _, m := range said.Members {
 		s.Members = append(s.Members, m.ClientID+m.ClientHost)
 	}
 	committed, err := r.Committed(ctx, group, topic)
@@ -49,6 +50,26 @@ func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, er
 		s.Committed[p] = c.Offset
 	}
 	return s, err
+}
+
+// describe asks for a group. kafka-go's client would read what members tell each
+// other as well, and fails at what other clients tell.
+func (r *Reader) describe(ctx context.Context, group string) (*describegroups.ResponseGroup, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c := r.admin.client
+	msg, err := c.Transport.RoundTrip(ctx, c.Addr, &describegroups.Request{Groups: []string{group}})
+	if err != nil {
+		return nil, err
+	}
+	groups := msg.(*describegroups.Response).Groups
+	switch {
+	case len(groups) != 1:
+		return nil, errors.New("empty answer")
+	case groups[0].ErrorCode != 0:
+		return nil, kafka.Error(groups[0].ErrorCode)
+	}
+	return &groups[0], nil
 }
 
 // A Committed is an offset of a group, with what was noted beside it.
@@ -81,10 +102,13 @@ func (r *Reader) committedOnce(ctx context.Context, group, topic string, partiti
 	defer cancel()
 	c := r.admin.client
 	all, err := kafkawire.StableOffsets(ctx, c.Transport, c.Addr, group, topic, partitions)
-	if err != nil {
+	out := map[int32]Committed{}
+	switch {
+	case kafkaio.Code(err) == kafka.GroupIdNotFound: // so say some of a group that is new
+		return out, nil
+	case err != nil:
 		return nil, err
 	}
-	out := map[int32]Committed{}
 	for _, o := range all {
 		switch {
 		case o.Err != nil:

@@ -51,19 +51,20 @@ func (e *Editor) Edit(ctx context.Context, value []byte) ([]byte, error) {
 		return nil, &EditError{"ended with " + exit.String()}
 	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
 		return nil, &EditError{"could not be run"}
-	case out.Len() == 0:
+	case len(out.got) == 0:
 		return nil, &EditError{"printed nothing"}
 	}
-	edited := out.Bytes()
+	edited := out.got
 	if !bytes.HasSuffix(value, []byte("\n")) {
 		edited = bytes.TrimSuffix(edited, []byte("\n")) // tools end their output with one
 	}
 	return edited, nil
 }
 
-// A capped buffer takes so many bytes, and then calls full.
+// A capped buffer takes so many bytes, and then calls full. It embeds no buffer,
+// whose ReadFrom would go past Write.
 type capped struct {
-	bytes.Buffer
+	got  []byte
 	left int
 	over bool
 	full func()
@@ -75,7 +76,8 @@ func (c *capped) Write(p []byte) (int, error) {
 		c.full()
 		return 0, io.ErrShortWrite
 	}
-	return c.Buffer.Write(p)
+	c.got = append(c.got, p...)
+	return len(p), nil
 }
 
 // Safe is an environment without the secrets of our settings.
