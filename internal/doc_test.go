@@ -48,7 +48,7 @@ var rooms = map[string][]string{
 	"facts":      {"payment", "event"},
 	"tell":       {},
 	"reconcile":  {"payment", "event", "facts", "kafkaops"},
-	"replay":     {"payment", "event", "facts", "kafkaio", "kafkaops", "kafkawire"},
+	"replay":     {"payment", "event", "facts", "kafkaops"},
 	"console":    {},
 	"telemetry":  {},
 	"config":     {"payment", "pace"},

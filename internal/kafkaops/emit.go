@@ -84,8 +84,11 @@ func (e *Emitter) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(md.Topics) != 1 || md.Topics[0].Error != nil {
-		return errors.Join(errors.New("the brokers do not know it"), topicError(md))
+	if len(md.Topics) != 1 {
+		return errors.New("the brokers do not answer for it")
+	}
+	if err := md.Topics[0].Error; err != nil {
+		return err
 	}
 	e.partitions = len(md.Topics[0].Partitions)
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second) // an older transaction may have to be ended first
@@ -94,13 +97,6 @@ func (e *Emitter) open(ctx context.Context) error {
 		e.txn, err = kafkaio.OpenTransaction(ctx, e.admin.client, e.txn.ID)
 		return err
 	})
-}
-
-func topicError(md *kafka.MetadataResponse) error {
-	if len(md.Topics) == 1 {
-		return md.Topics[0].Error
-	}
-	return nil
 }
 
 // Partitions is how many the topic has.
@@ -189,16 +185,16 @@ func (e *Emitter) commit(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case kafkaio.IsOutFenced(err): // also if an earlier try was heard, and its answer lost
-		return errors.Join(ErrOutFenced, ErrUnknown, err)
+		return fmt.Errorf("%w; %w: %w", ErrOutFenced, ErrUnknown, err)
 	}
-	return errors.Join(ErrUnknown, err)
+	return fmt.Errorf("%w: %w", ErrUnknown, err)
 }
 
 // abort ends the transaction without a trace. If the brokers are away they do so
 // themselves, after kafkaio.TransactionTimeout.
 func (e *Emitter) abort(why error) error {
 	if kafkaio.IsOutFenced(why) {
-		return errors.Join(ErrOutFenced, why)
+		return fmt.Errorf("%w: %w", ErrOutFenced, why)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
