@@ -34,7 +34,7 @@ func redrive(ctx context.Context, cfg config.Redrive, w world) error {
 	got, err := run.Run(ctx, r.found)
 	r.progress.Done()
 	goOn := fmt.Sprintf("%d dead letters were redriven, and it is noted which; run it again to go on", emitted(cfg.Execute, got.Redriven))
-	return finish(r.printer, redriveSummary{"summary", !cfg.Execute, got}, interrupted(err, goOn), got.Parked+got.Skipped > 0)
+	return finish(r.printer, redriveSummary{"summary", !cfg.Execute, got}, interrupted(ctx, err, goOn), got.Parked+got.Skipped > 0)
 }
 
 type redriveSummary struct {

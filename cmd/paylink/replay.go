@@ -73,7 +73,7 @@ func beginReplay(ctx context.Context, cfg config.Replaying, r replaying, to, id 
 	}
 	if err != nil {
 		r.end()
-		return nil, interrupted(err, "nothing was changed")
+		return nil, interrupted(ctx, err, "nothing was changed")
 	}
 	return &r, nil
 }
@@ -93,8 +93,8 @@ func (r *replaying) watch(what string, total int64) {
 }
 
 // interrupted says in one line that a run was ended from outside, and how to go on.
-func interrupted(err error, goOn string) error {
-	if errors.Is(err, context.Canceled) {
+func interrupted(ctx context.Context, err error, goOn string) error {
+	if err != nil && ctx.Err() != nil && !errors.Is(err, kafkaops.ErrUnknown) {
 		return fmt.Errorf("interrupted; %s", goOn)
 	}
 	return err
@@ -130,13 +130,13 @@ func replayOutcomes(ctx context.Context, cfg config.ReplayOutcomes, w world) err
 	}
 	switch {
 	case err != nil && cfg.Execute && cfg.Places != "":
-		err = interrupted(err, "run it again with --places "+cfg.Places+" to go on")
+		err = interrupted(ctx, err, "run it again with --places "+cfg.Places+" to go on")
 	case err != nil && cfg.Execute:
 		fmt.Fprintln(w.err, "paylink: to go on, put these lines into a file and name it with --places:")
 		_ = replay.WritePlaces(w.err, next) // the error below is told in any case
-		err = interrupted(err, fmt.Sprintf("%d outcomes were published", sum.Outcomes))
+		err = interrupted(ctx, err, fmt.Sprintf("%d outcomes were published", sum.Outcomes))
 	default:
-		err = interrupted(err, "nothing was changed")
+		err = interrupted(ctx, err, "nothing was changed")
 	}
 	return finish(r.printer, sum, err, sum.Refused > 0)
 }
@@ -239,7 +239,7 @@ func replayUnanswered(ctx context.Context, cfg config.ReplayUnanswered, w world)
 	got, err := run.Run(ctx, r.found)
 	r.progress.Done()
 	sum := unansweredSummary{Kind: "summary", DryRun: !cfg.Execute, UnansweredSums: got}
-	return finish(r.printer, sum, interrupted(err, fmt.Sprintf("%d intents were emitted again; run it again to go on", emitted(cfg.Execute, got.Emitted))), got.Skipped > 0)
+	return finish(r.printer, sum, interrupted(ctx, err, fmt.Sprintf("%d intents were emitted again; run it again to go on", emitted(cfg.Execute, got.Emitted))), got.Skipped > 0)
 }
 
 func emitted(execute bool, n int64) int64 {
@@ -276,7 +276,7 @@ func replayIntents(ctx context.Context, cfg config.ReplayIntents, w world) error
 	}
 	group, err := r.kafka.Group(ctx, cfg.Group, cfg.Topics.Intents)
 	if err != nil {
-		return interrupted(err, "nothing was changed")
+		return interrupted(ctx, err, "nothing was changed")
 	}
 	if err := free(cfg, group, w.err); err != nil {
 		return err
@@ -292,7 +292,7 @@ func replayIntents(ctx context.Context, cfg config.ReplayIntents, w world) error
 		err = fmt.Errorf("the group %s has got members: nothing was changed; stop every replica of the service, and run it again", cfg.Group)
 	}
 	if err != nil {
-		return interrupted(err, "nothing was changed")
+		return interrupted(ctx, err, "nothing was changed")
 	}
 	return tellMoves(r, cfg, moves)
 }
