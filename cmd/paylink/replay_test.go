@@ -167,24 +167,3 @@ func TestReplayUnansweredAndOutcomes(t *testing.T) {
 		t.Errorf("%d records were copied, %v", len(copied), err)
 	}
 }
-
-func TestAnInterruptedVerbSaysInOneLineHowToGoOn(t *testing.T) {
-	k, _ := operator(t)
-	put(t, k, devstack.DeadLetters, event.DeadLetter(anIntent("a"), event.Place{Topic: devstack.Intents}, "paylink", &event.Unreadable{Reason: event.Conflict}, time.Now()))
-	ctx, stop := context.WithCancel(t.Context())
-	stopper := filepath.Join(t.TempDir(), "begun")
-	go func() { // as Ctrl-C does, in the middle of a command
-		for ctx.Err() == nil {
-			if _, err := os.Stat(stopper); err == nil {
-				stop()
-			}
-		}
-	}()
-	var out, errs strings.Builder
-	code := run(ctx, []string{"redrive", "--execute", "--output", "json", "--edit-with", "touch " + stopper + "; sleep 600", "--edit-timeout", "1h"},
-		world{environ: []string{"PAYLINK_KAFKA_BROKERS=" + k.Brokers[0], "PATH=" + os.Getenv("PATH")}, out: &out, err: &errs})
-	stop()
-	if want := "paylink: interrupted; 0 dead letters were redriven, and it is noted which; run it again to go on\n"; code != exitFailure || errs.String() != want {
-		t.Errorf("exit %d, %q, want %q", code, errs.String(), want)
-	}
-}

@@ -1,7 +1,6 @@
 package replay_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -87,21 +86,5 @@ func TestRedriveEditsOrLeavesTheRecordWhereItIs(t *testing.T) {
 	recs := b.read(devstack.Intents)
 	if len(recs) != 1 || string(recs[0].Value) != `{"intent_id":"mended","amount":"10.00","description":"x"}` || string(recs[0].Key) != "k" {
 		t.Errorf("driven were %+v, want the mended intent alone", recs)
-	}
-}
-
-func TestAnEditThatIsInterruptedEndsTheRun(t *testing.T) {
-	b := newBench(t, 1)
-	b.bury(0, emitted("a", time.Now()), source(0, 0), event.Conflict)
-	var lines []string
-	r := b.redrive(&lines)
-	r.Edit = &replay.Editor{Command: "sleep 600", Limit: time.Hour}
-	ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer stop()
-	if _, err := r.Run(ctx, b.spans(devstack.DeadLetters)); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v, want that it was interrupted", err)
-	}
-	if got := b.read(devstack.Intents); len(got) != 0 || len(lines) != 0 {
-		t.Errorf("%d records, lines %q: want nothing", len(got), lines)
 	}
 }
