@@ -39,13 +39,13 @@ func TestNotesAreNotReadWhileATransactionStandsOpen(t *testing.T) {
 	if err := e.abort(kafka.Unknown); err != kafka.Unknown {
 		t.Fatal(err)
 	}
-	if got, err := r.Committed(t.Context(), group, topic); err != nil || len(got) != 0 {
+	if got, err := r.Noted(t.Context(), group, topic); err != nil || len(got) != 0 {
 		t.Errorf("after the abort: %v, %v, want nothing", got, err)
 	}
 	if err := e.Emit(t.Context(), nil, mark); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := r.Committed(t.Context(), group, topic); err != nil || got[1] != mark.Committed || len(got) != 1 {
+	if got, err := r.Noted(t.Context(), group, topic); err != nil || got[1] != mark.Committed || len(got) != 1 {
 		t.Errorf("after the commit: %v, %v", got, err)
 	}
 }

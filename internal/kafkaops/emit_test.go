@@ -33,7 +33,7 @@ func noted(t *testing.T, conn kafkaio.Connection) string {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	got, err := r.Committed(t.Context(), "notes", "in")
+	got, err := r.Noted(t.Context(), "notes", "in")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,11 +45,21 @@ func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, er
 	for _, m := range said.Members {
 		s.Members = append(s.Members, m.ClientID+m.ClientHost)
 	}
-	committed, err := r.Committed(ctx, group, topic)
-	for p, c := range committed {
-		s.Committed[p] = c.Offset
-	}
+	s.Committed, err = r.committed(ctx, group, topic)
 	return s, err
+}
+
+// committed asks for the offsets of all partitions of a topic.
+func (r *Reader) committed(ctx context.Context, group, topic string) (map[int32]int64, error) {
+	noted, err := r.Noted(ctx, group, topic)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int32]int64, len(noted))
+	for p, c := range noted {
+		out[p] = c.Offset
+	}
+	return out, nil
 }
 
 // describe asks for a group. kafka-go's client would read what members tell each
@@ -78,9 +88,9 @@ type Committed struct {
 	Note   string
 }
 
-// Committed asks for a group's offsets in all partitions of a topic, those that
+// Noted asks for a group's offsets, with their notes, in all partitions of a topic, those that
 // have one. What an open transaction may still change is waited for.
-func (r *Reader) Committed(ctx context.Context, group, topic string) (map[int32]Committed, error) {
+func (r *Reader) Noted(ctx context.Context, group, topic string) (map[int32]Committed, error) {
 	all, err := r.partitions(ctx, Range{Topic: topic, Partition: -1})
 	if err != nil {
 		return nil, err

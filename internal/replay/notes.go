@@ -46,7 +46,7 @@ func (n *notes) of(ctx context.Context, partition int32, offset int64) (*bits, e
 	block, known := n.blocks[number]
 	if !known {
 		group := RedriveGroup(n.group, number)
-		all, err := n.kafka.Committed(ctx, group, n.topic)
+		all, err := n.kafka.Noted(ctx, group, n.topic)
 		if err != nil {
 			return nil, err
 		}
