@@ -16,14 +16,14 @@ import (
 	"paylink/internal/event"
 )
 
-// A said is what a command line printed.
-type said struct {
+// A printed is what a command line printed.
+type printed struct {
 	code     int
 	out, err string
 }
 
 // lines reads JSON lines.
-func (s said) lines(t *testing.T) (all []map[string]any) {
+func (s printed) lines(t *testing.T) (all []map[string]any) {
 	t.Helper()
 	for _, l := range strings.Split(strings.TrimSpace(s.out), "\n") {
 		m := map[string]any{}
@@ -36,7 +36,7 @@ func (s said) lines(t *testing.T) (all []map[string]any) {
 }
 
 // operator runs verbs against a broker of its own, whose topics have one partition.
-func operator(t *testing.T) (k devstack.Kafka, do func(args ...string) said) {
+func operator(t *testing.T) (k devstack.Kafka, do func(args ...string) printed) {
 	t.Helper()
 	broker, err := devstack.StartBroker(devstack.BrokerOptions{Topics: append(devstack.DefaultTopics(1), devstack.Topic{Name: "copy", Partitions: 1})})
 	if err != nil {
@@ -44,10 +44,10 @@ func operator(t *testing.T) (k devstack.Kafka, do func(args ...string) said) {
 	}
 	t.Cleanup(broker.Close)
 	environ := []string{"PAYLINK_KAFKA_BROKERS=" + strings.Join(broker.Addrs(), ","), "PAYLINK_MERCHANT_ID=540001", "PAYLINK_MERCHANT_SECRET=" + canary, "PATH=" + os.Getenv("PATH")}
-	return broker.Kafka(), func(args ...string) said {
+	return broker.Kafka(), func(args ...string) printed {
 		var out, errs strings.Builder
 		code := run(t.Context(), args, world{environ: environ, out: &out, err: &errs})
-		return said{code, out.String(), errs.String()}
+		return printed{code, out.String(), errs.String()}
 	}
 }
 
@@ -93,7 +93,7 @@ func TestRedriveSpeaksAsTheContractSays(t *testing.T) {
 	if err != nil || len(recs) != 2 {
 		t.Errorf("%d records, %v, want 2", len(recs), err)
 	}
-	for _, s := range []said{dry, got, left, csv} {
+	for _, s := range []printed{dry, got, left, csv} {
 		if strings.Contains(s.out+s.err, phone) || strings.Contains(s.out+s.err, canary) {
 			t.Errorf("something secret was said:\n%s%s", s.out, s.err)
 		}

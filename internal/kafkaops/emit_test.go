@@ -208,3 +208,24 @@ func TestANewGroupHasNoMembersAndNoOffsets(t *testing.T) {
 		t.Errorf("%+v, %v, want %v", state, err, want)
 	}
 }
+
+// TestSetOffsetsKeepsWhatTheServiceNotedOfItsTopics but not who fenced last.
+func TestSetOffsetsKeepsWhatTheServiceNotedOfItsTopics(t *testing.T) {
+	_, conn := cluster(t, 1, kfake.SeedTopics(2, "in", "out"))
+	mark := Mark{Group: "g", Topic: "in", Partition: 1, Committed: Committed{Offset: 7, Note: "fence 77 1800000000 of a in b 5"}}
+	if err := openEmitter(t, conn, "id").Emit(t.Context(), nil, mark); err != nil {
+		t.Fatal(err)
+	}
+	r, err := NewReader(conn, "in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.SetOffsets(t.Context(), "g", "in", map[int32]int64{0: 1, 1: 2}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[int32]Committed{0: {1, ""}, 1: {2, "fence -1 1800000000 of a in b 5"}}
+	if got, err := r.Noted(t.Context(), "g", "in"); err != nil || cmp.Diff(want, got) != "" {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+}

@@ -133,15 +133,18 @@ func (r *Reader) committedOnce(ctx context.Context, group, topic string, partiti
 // ErrMembers says that a group has members, so that its offsets cannot be set.
 var ErrMembers = errors.New("the group has members")
 
-// SetOffsets sets offsets of a group without members, all of them or none. There is
-// no note beside them: whoever takes a partition over sees by that that it was no
-// owner who committed last.
+// SetOffsets sets offsets of a group without members, all of them or none. The notes
+// beside them are kafkaio.SetBackNote's: an owner sees by them that it was no owner
+// who committed last.
 func (r *Reader) SetOffsets(ctx context.Context, group, topic string, offsets map[int32]int64) error {
+	noted, err := r.Noted(ctx, group, topic)
+	if err != nil {
+		return err
+	}
 	var list []kafka.OffsetCommit
 	for p, o := range offsets {
-		list = append(list, kafka.OffsetCommit{Partition: int(p), Offset: o})
+		list = append(list, kafka.OffsetCommit{Partition: int(p), Offset: o, Metadata: kafkaio.SetBackNote(noted[p].Note)})
 	}
-	var err error
 	for range maxScanFails {
 		if err = r.setOnce(ctx, group, topic, list); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
 			break
