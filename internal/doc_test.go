@@ -50,7 +50,7 @@ var rooms = map[string][]string{
 	"tell":       {},
 	"explain":    {"payment", "event", "facts", "kafkaops"},
 	"reconcile":  {"payment", "event", "facts", "kafkaops"},
-	"replay":     {"payment", "event", "facts", "kafkaio", "kafkaops", "kafkawire"},
+	"replay":     {"payment", "event", "facts", "kafkaops"},
 	"console":    {},
 	"pulse":      {},
 	"telemetry":  {"payment", "pulse"},

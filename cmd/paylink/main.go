@@ -38,6 +38,9 @@ type cli struct {
 
 	Explain config.Explain `cmd:"" help:"Tell the story of one intent, by its id, its order's or its payment's: what was emitted, what came of it, or why nothing has."`
 
+	Replay  replayCmds     `cmd:"" help:"Put records on a topic again, or set the service's offsets; a dry run unless --execute is given."`
+	Redrive config.Redrive `cmd:"" help:"Put dead letters back on the intent topic; a dry run unless --execute is given. Each is driven once, however the run ends."`
+
 	Schemas schemasCmds  `cmd:"" help:"The contract as files, and what a schema registry has of it."`
 	Sign    config.Sign  `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
 	Ready   config.Ready `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
@@ -124,7 +127,12 @@ func (c *cli) do(ctx context.Context, parsed *config.Parsed, args []string, w wo
 	if verb, ok := strings.CutPrefix(parsed.Command, "schemas "); ok {
 		return c.Schemas.do(ctx, verb, w)
 	}
+	if verb, ok := strings.CutPrefix(parsed.Command, "replay "); ok {
+		return c.Replay.do(ctx, verb, w)
+	}
 	switch parsed.Command {
+	case "redrive":
+		return redrive(ctx, c.Redrive, w)
 	case "run":
 		return serve(ctx, c.Run, parsed.Warnings, w, func() (config.Run, error) {
 			var again cli

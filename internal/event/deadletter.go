@@ -149,6 +149,18 @@ func appendBurial(hs []Header, m Message, from Place, group string, why *Unreada
 	return hs
 }
 
+// Unburied is the record that a dead letter was made of: the same key and value,
+// without the headers that say why and from where.
+func Unburied(m Message) Message {
+	out := Message{Key: m.Key, Value: m.Value, TooLarge: m.TooLarge}
+	for _, h := range m.Headers {
+		if !burial[h.Key] {
+			out.Headers = append(out.Headers, h)
+		}
+	}
+	return out
+}
+
 // burial names the headers of a dead letter that a further one replaces.
 // Spring's cause is among them because it belongs to its exception.
 var burial = map[string]bool{

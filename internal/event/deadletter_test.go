@@ -178,3 +178,16 @@ func TestBuriedFromOfOtherRecords(t *testing.T) {
 		}
 	}
 }
+
+func TestUnburiedIsTheRecordThatWasBuried(t *testing.T) {
+	for _, m := range []Message{
+		{Key: []byte("k"), Value: []byte("v"), Headers: []Header{{"a", []byte("1")}, {"a", []byte("2")}, {"paylink-redrive-cycles", []byte("2")}}},
+		{Value: []byte{}, Headers: []Header{{"traceparent", nil}}},
+		{},
+	} {
+		dead := DeadLetter(m, Place{"in", 1, 2}, "g", &Unreadable{Reason: Conflict, Text: "why"}, time.Now())
+		if diff := cmp.Diff(m, Unburied(dead)); diff != "" {
+			t.Errorf("(-buried +unburied):\n%s", diff)
+		}
+	}
+}

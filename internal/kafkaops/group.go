@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/describegroups"
 
 	"paylink/internal/kafkaio"
+	"paylink/internal/kafkawire"
 )
 
 // A GroupState is a consumer group as its coordinator describes it.
@@ -17,21 +20,29 @@ type GroupState struct {
 	Committed map[int32]int64 // the next offset to read of each partition that has one
 }
 
+// HasMembers reports whether somebody belongs to the group, or is about to.
+func (s GroupState) HasMembers() bool {
+	return len(s.Members) > 0 || s.State != "Empty" && s.State != "Dead"
+}
+
 // Group describes a consumer group, and its offsets in a topic.
 func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, error) {
-	var s GroupState
-	res, err := r.admin.client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{group}})
-	if err == nil && len(res.Groups) != 1 {
-		err = errors.New("empty answer")
+	s := GroupState{State: "Dead", Committed: map[int32]int64{}}
+	var said *describegroups.ResponseGroup
+	var err error
+	for range maxScanFails {
+		if said, err = r.describe(ctx, group); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
+			break
+		}
 	}
-	if err == nil {
-		err = res.Groups[0].Error
+	switch {
+	case kafkaio.Code(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
+		return s, nil
+	case err != nil:
+		return s, fmt.Errorf("describe the group %s: %w", group, kafkaio.MissingRight(err, "Read", topic, group, ""))
 	}
-	if err != nil {
-		return s, fmt.Errorf("describe the group %s: %w", group, err)
-	}
-	s.State = res.Groups[0].GroupState
-	for _, m := range res.Groups[0].Members {
+	s.State = said.GroupState
+	for _, m := range said.Members {
 		s.Members = append(s.Members, m.ClientID+m.ClientHost)
 	}
 	s.Committed, err = r.committed(ctx, group, topic)
@@ -40,38 +51,135 @@ func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, er
 
 // committed asks for the offsets of all partitions of a topic.
 func (r *Reader) committed(ctx context.Context, group, topic string) (map[int32]int64, error) {
+	noted, err := r.Noted(ctx, group, topic)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[int32]int64, len(noted))
+	for p, c := range noted {
+		out[p] = c.Offset
+	}
+	return out, nil
+}
+
+// describe asks for a group. kafka-go's client would read what members tell each
+// other as well, and fails at what other clients tell.
+func (r *Reader) describe(ctx context.Context, group string) (*describegroups.ResponseGroup, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c := r.admin.client
+	msg, err := c.Transport.RoundTrip(ctx, c.Addr, &describegroups.Request{Groups: []string{group}})
+	if err != nil {
+		return nil, err
+	}
+	groups := msg.(*describegroups.Response).Groups
+	switch {
+	case len(groups) != 1:
+		return nil, errors.New("empty answer")
+	case groups[0].ErrorCode != 0:
+		return nil, kafka.Error(groups[0].ErrorCode)
+	}
+	return &groups[0], nil
+}
+
+// A Committed is an offset of a group, with what was noted beside it.
+type Committed struct {
+	Offset int64
+	Note   string
+}
+
+// Noted asks for a group's offsets, with their notes, in all partitions of a topic, those that
+// have one. What an open transaction may still change is waited for.
+func (r *Reader) Noted(ctx context.Context, group, topic string) (map[int32]Committed, error) {
 	all, err := r.partitions(ctx, Range{Topic: topic, Partition: -1})
 	if err != nil {
 		return nil, err
 	}
-	want := make([]int, len(all))
-	for i, p := range all {
-		want[i] = int(p)
-	}
-	var res *kafka.OffsetFetchResponse
+	var committed map[int32]Committed
 	for range maxScanFails {
-		res, err = r.admin.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: want}})
-		if err == nil {
-			err = res.Error
-		}
-		if err == nil || !kafkaio.Code(err).Temporary() || !kafkaio.Sleep(ctx, retryAfter) {
+		if committed, err = r.committedOnce(ctx, group, topic, all); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
 			break
 		}
 	}
-	if kafkaio.Code(err) == kafka.GroupIdNotFound {
-		return map[int32]int64{}, nil
-	}
 	if err != nil {
-		return nil, fmt.Errorf("read the offsets of the group %s: %w", group, err)
+		return nil, fmt.Errorf("read the offsets of the group %s: %w", group, kafkaio.MissingRight(err, "Read", topic, group, ""))
 	}
-	out := map[int32]int64{}
-	for _, p := range res.Topics[topic] {
-		if p.Error != nil {
-			return nil, fmt.Errorf("read the offset of the group %s in %s/%d: %w", group, topic, p.Partition, p.Error)
-		}
-		if p.CommittedOffset >= 0 {
-			out[int32(p.Partition)] = p.CommittedOffset
+	return committed, nil
+}
+
+func (r *Reader) committedOnce(ctx context.Context, group, topic string, partitions []int32) (map[int32]Committed, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c := r.admin.client
+	all, err := kafkawire.StableOffsets(ctx, c.Transport, c.Addr, group, topic, partitions)
+	out := map[int32]Committed{}
+	switch {
+	case kafkaio.Code(err) == kafka.GroupIdNotFound: // so say some of a group that is new
+		return out, nil
+	case err != nil:
+		return nil, err
+	}
+	for _, o := range all {
+		switch {
+		case o.Err != nil:
+			return nil, o.Err
+		case o.Offset >= 0:
+			out[o.Partition] = Committed{o.Offset, o.Metadata}
 		}
 	}
 	return out, nil
+}
+
+// ErrMembers says that a group has members, so that its offsets cannot be set.
+var ErrMembers = errors.New("the group has members")
+
+// SetOffsets sets offsets of a group without members, all of them or none. The notes
+// beside them are kafkaio.SetBackNote's: an owner sees by them that it was no owner
+// who committed last.
+func (r *Reader) SetOffsets(ctx context.Context, group, topic string, offsets map[int32]int64) error {
+	noted, err := r.Noted(ctx, group, topic)
+	if err != nil {
+		return err
+	}
+	var list []kafka.OffsetCommit
+	for p, o := range offsets {
+		list = append(list, kafka.OffsetCommit{Partition: int(p), Offset: o, Metadata: kafkaio.SetBackNote(noted[p].Note)})
+	}
+	for range maxScanFails {
+		if err = r.setOnce(ctx, group, topic, list); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
+			break
+		}
+	}
+	switch kafkaio.Code(err) {
+	case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.RebalanceInProgress:
+		return fmt.Errorf("set the offsets of the group %s: %w", group, ErrMembers)
+	}
+	if err != nil {
+		return fmt.Errorf("set the offsets of the group %s: %w", group, kafkaio.MissingRight(err, "Read", topic, group, ""))
+	}
+	return nil
+}
+
+func (r *Reader) setOnce(ctx context.Context, group, topic string, list []kafka.OffsetCommit) error {
+	res, err := r.admin.client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{
+		GroupID: group, GenerationID: -1, Topics: map[string][]kafka.OffsetCommit{topic: list},
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range res.Topics[topic] {
+		if p.Error != nil {
+			return p.Error
+		}
+	}
+	if len(res.Topics[topic]) != len(list) {
+		return errors.New("empty answer")
+	}
+	return nil
+}
+
+// mayPass reports whether an error may pass by itself, if one asks again.
+func mayPass(err error) bool {
+	code := kafkaio.Code(err)
+	return passes(err) || code.Temporary() || code == kafkawire.UnstableOffsetCommit
 }

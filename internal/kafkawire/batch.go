@@ -46,6 +46,19 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // whose first has the sequence number seq. The records' bytes are compressed if
 // codec is not zero and that makes them smaller.
 func AppendBatch(dst []byte, p Producer, seq int32, codec compress.Compression, recs []Record) ([]byte, error) {
+	return appendBatch(dst, p, seq, codec, recs, 0)
+}
+
+// AppendTransactional is AppendBatch of a batch that belongs to the producer's open
+// transaction.
+func AppendTransactional(dst []byte, p Producer, seq int32, codec compress.Compression, recs []Record) ([]byte, error) {
+	return appendBatch(dst, p, seq, codec, recs, transactional)
+}
+
+// transactional is the attribute of such a batch.
+const transactional = 1 << 4
+
+func appendBatch(dst []byte, p Producer, seq int32, codec compress.Compression, recs []Record, attributes uint16) ([]byte, error) {
 	start := len(dst)
 	dst = append(dst, make([]byte, lengthPrefix+batchHeader)...)
 	body := len(dst)
@@ -68,7 +81,7 @@ func AppendBatch(dst []byte, p Producer, seq int32, codec compress.Compression, 
 	be.PutUint32(b[8:], uint32(len(b)-12))
 	be.PutUint32(b[12:], 0xffffffff) // leader epoch: the broker's to set
 	b[16] = 2
-	be.PutUint16(b[21:], uint16(codec))
+	be.PutUint16(b[21:], uint16(codec)|attributes)
 	be.PutUint32(b[23:], uint32(len(recs)-1))
 	be.PutUint64(b[27:], uint64(first))
 	be.PutUint64(b[35:], uint64(last))
