@@ -35,10 +35,12 @@ type cli struct {
 		Create   config.TopicsCreate   `cmd:"" help:"Create the three topics with settings the promise can rest on. Topics that exist are left as they are, and compared."`
 		Describe config.TopicsDescribe `cmd:"" help:"Show the three topics: partitions, replicas, settings that matter."`
 	} `cmd:"" help:"Create or show the topics."`
-	Schemas schemasCmds  `cmd:"" help:"The contract as files, and what a schema registry has of it."`
-	Sign    config.Sign  `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
-	Ready   config.Ready `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
-	Version struct{}     `cmd:"" help:"Print the version."`
+	Verify    config.Verify    `cmd:"" help:"Judge, from the topics alone, whether every intent of a range has exactly one outcome; exit 1 if not. It needs no right but to read."`
+	Reconcile config.Reconcile `cmd:"" help:"Compare intents, outcomes and dead letters of a range with what the gateway has; exit 1 if something differs, or could not be asked."`
+	Schemas   schemasCmds      `cmd:"" help:"The contract as files, and what a schema registry has of it."`
+	Sign      config.Sign      `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
+	Ready     config.Ready     `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
+	Version   struct{}         `cmd:"" help:"Print the version."`
 }
 
 // A world is what a command may touch beside the network.
@@ -129,6 +131,10 @@ func (c *cli) do(ctx context.Context, parsed *config.Parsed, args []string, w wo
 		return topicsCreate(ctx, c.Topics.Create, w)
 	case "topics describe":
 		return topicsDescribe(ctx, c.Topics.Describe, w)
+	case "verify":
+		return verifyTopics(ctx, c.Verify, w)
+	case "reconcile":
+		return reconcileAll(ctx, c.Reconcile, w)
 	case "sign":
 		return sign(c.Sign, w)
 	case "ready":

@@ -84,4 +84,6 @@ func records(all ...[]kafkaops.Span) (n int64) {
 }
 
 // printer prints in the form of the settings.
-func (a *archive) printer(w world) *tell.Printer { return tell.NewPrinter(w.out, tell.Format(a.cfg.Output)) }
+func (a *archive) printer(w world) *tell.Printer {
+	return tell.NewPrinter(w.out, tell.Format(a.cfg.Output))
+}
