@@ -1,16 +1,22 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 var pendingMu sync.Mutex
@@ -83,4 +89,125 @@ func TestVerifyAndReconcileFindAllAndNothingElse(t *testing.T) {
 		t.Errorf("reconcile: exit %d, %s (-want +got):\n%s", code, errs, diff)
 	}
 	t.Log(sum, errs)
+}
+
+// onStatus calls do when the gateway has made up its mind about the n-th look-up
+// from now.
+type onStatus struct {
+	mu   sync.Mutex
+	left int
+	do   func()
+}
+
+func (o *onStatus) after(n int, do func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.left, o.do = n, do
+}
+
+func (o *onStatus) latency(*rand.Rand) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.left--; o.left == 0 && o.do != nil {
+		o.do()
+	}
+	return 0
+}
+
+// askedAgain counts look-ups of an order beyond the first, and all of them, of orders
+// that get an answer.
+func (l *lab) askedAgain() (again, all int) {
+	seen := map[string]int{}
+	for _, c := range l.stack.Gateway.Sim.Calls() {
+		if c.Script == "get_status3.php" && !strings.Contains(c.OrderID, "sim:") {
+			seen[c.OrderID]++
+			all++
+		}
+	}
+	for _, n := range seen {
+		again += n - 1
+	}
+	return again, all
+}
+
+// TestReconcileGoesOnAfterInterruptions, at random moments of reading and asking:
+// no status is asked twice, and the report is that of a run in one go.
+func TestReconcileGoesOnAfterInterruptions(t *testing.T) {
+	l := newLab(t, 1_500, 3, 16)
+	args := l.args("reconcile", slices.Concat(l.merchants("1000000/s"), []string{"-o", "json", "--all"})...)
+	want, _, _ := ran(t, args)
+	_, before := l.askedAgain()
+	if before < 1_000 {
+		t.Fatalf("%d look-ups in one go, want more: is this the right laboratory?", before)
+	}
+	var hook onStatus
+	l.stack.Gateway.Sim.SetLatency(hook.latency)
+	var cancelAtFetch atomic.Pointer[context.CancelFunc]
+	var countdown atomic.Int64
+	l.stack.Broker.ControlKey(int16(1), func(kmsg.Request) (kmsg.Response, error, bool) {
+		l.stack.Broker.KeepControl()
+		if cancel := cancelAtFetch.Load(); cancel != nil && countdown.Add(-1) == 0 {
+			(*cancel)()
+		}
+		return nil, nil, false
+	})
+	args = append(args, "--work-dir", filepath.Join(t.TempDir(), "work"))
+	chance := rand.New(rand.NewPCG(1, 12))
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		if i%4 == 3 {
+			countdown.Store(chance.Int64N(12) + 1)
+			cancelAtFetch.Store(&cancel)
+		} else {
+			hook.after(chance.IntN(60)+1, cancel)
+		}
+		var out, errs strings.Builder
+		code := run(ctx, args, world{in: strings.NewReader(""), out: &out, err: &errs})
+		cancelAtFetch.Store(nil)
+		cancel()
+		if code != exitFailure || out.Len() > 0 || !strings.Contains(errs.String(), "interrupted") {
+			t.Fatalf("interruption %d: exit %d, %q, %q", i, code, out.String(), errs.String())
+		}
+	}
+	hook.after(0, nil)
+	got, errs, _ := ran(t, args)
+	if got != want {
+		t.Errorf("the report differs from that of a run in one go: %s\n%s", errs, cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
+	}
+	if _, all := l.askedAgain(); all != 2*before {
+		t.Errorf("%d look-ups of %d were made again", all-2*before, before)
+	}
+	if again, _, _ := ran(t, args); again != want {
+		t.Error("the report of a finished run, asked for again, differs")
+	}
+	if _, all := l.askedAgain(); all != 2*before {
+		t.Errorf("%d look-ups for a finished run, want none", all-2*before)
+	}
+}
+
+// TestReconcileGoesOnAfterKill: what was answered is on the disk.
+func TestReconcileGoesOnAfterKill(t *testing.T) {
+	l := newLab(t, 1_500, 3, 16)
+	args := l.args("reconcile", slices.Concat(l.merchants("1000000/s"), []string{"-o", "csv", "--work-dir", filepath.Join(t.TempDir(), "work")})...)
+	var hook onStatus
+	l.stack.Gateway.Sim.SetLatency(hook.latency)
+	const kills, most = 4, 2 * 32 // look-ups in flight
+	for range kills {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+		cmd.Env = append(os.Environ(), bePaylink+"=1")
+		hook.after(150, func() { _ = cmd.Process.Kill() })
+		if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.ExitCode() != -1 {
+			t.Fatalf("not killed: %v, %s", err, out)
+		}
+	}
+	hook.after(0, nil)
+	got, errs, _ := ran(t, args)
+	again, all := l.askedAgain()
+	if again > kills*most || all < 1_000 {
+		t.Errorf("%d of %d look-ups were made again, want at most those in flight at %d kills", again, all, kills)
+	}
+	want, _, _ := ran(t, args[:len(args)-2])
+	if got != want || !strings.Contains(errs, "going on with the run") {
+		t.Errorf("the report differs from that of a run in one go: %s\n%s", errs, cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
+	}
 }
