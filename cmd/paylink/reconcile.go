@@ -36,7 +36,6 @@ func reconcileAll(ctx context.Context, cfg config.Reconcile, w world) (err error
 		if page, err = reconcile.NewPage(cfg.HTML); err != nil {
 			return err
 		}
-		defer page.Discard()
 	}
 	progress := tell.NewProgress(w.err, "records", r.Records())
 	out := a.printer(w)

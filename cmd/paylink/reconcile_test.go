@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -209,5 +210,95 @@ func TestReconcileGoesOnAfterKill(t *testing.T) {
 	want, _, _ := ran(t, args[:len(args)-2])
 	if got != want || !strings.Contains(errs, "going on with the run") {
 		t.Errorf("the report differs from that of a run in one go: %s\n%s", errs, cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares what was printed with a file.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+// TestVerifyAndReconcileSpeak in every form, the same at every run.
+func TestVerifyAndReconcileSpeak(t *testing.T) {
+	l := newLab(t, 1, 1, 1)
+	gateway := l.merchants("1000000/s")
+	for _, form := range []string{"table", "json", "csv"} {
+		out, errs, code := ran(t, l.args("verify", "-o", form))
+		golden(t, "verify."+form, out)
+		if code != exitFailure || errs != "" {
+			t.Errorf("verify -o %s: exit %d, %s", form, code, errs)
+		}
+		out, errs, code = ran(t, l.args("reconcile", "-o", form, "--offline", "--all"))
+		golden(t, "reconcile-offline."+form, out)
+		if code != exitFailure || errs != "" {
+			t.Errorf("reconcile -o %s --offline: exit %d, %s", form, code, errs)
+		}
+		page := filepath.Join(t.TempDir(), "page.html")
+		out, errs, code = ran(t, l.args("reconcile", slices.Concat(gateway, []string{"-o", form, "--html", page})...))
+		golden(t, "reconcile."+form, out)
+		html, err := os.ReadFile(page)
+		if code != exitFailure || errs != "" || err != nil {
+			t.Errorf("reconcile -o %s: exit %d, %s, %v", form, code, errs, err)
+		}
+		golden(t, "reconcile.html", string(html))
+	}
+}
+
+// TestThePageNeedsNothingElse: no script, no resource from elsewhere, light and dark.
+func TestThePageNeedsNothingElse(t *testing.T) {
+	data, err := os.ReadFile("testdata/golden/reconcile.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := strings.ToLower(string(data))
+	for _, bad := range []string{"<script", "<link", "<img", "<iframe", "src=", "href=", "url(", "@import", "http://", "https://"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page holds %s", bad)
+		}
+	}
+	for _, good := range []string{"prefers-color-scheme: dark", "<table>", "<svg", "default-src 'none'"} {
+		if !strings.Contains(page, good) {
+			t.Errorf("the page holds no %s", good)
+		}
+	}
+}
+
+// TestFiltersLeaveOutTheRest.
+func TestFiltersLeaveOutTheRest(t *testing.T) {
+	l := newLab(t, 1, 1, 1)
+	var id string
+	for i, f := range l.fates {
+		if f.name == "second" {
+			id = i
+		}
+	}
+	for _, filter := range [][]string{{"--intent", id}, {"--order", id}} {
+		out, _, code := ran(t, l.args("verify", slices.Concat(filter, []string{"-o", "json"})...))
+		got, sum := said(t, out, "finding")
+		if diff := cmp.Diff([]string{id + " second_outcome"}, got); diff != "" || code != exitFailure || sum["intents"] != 1.0 {
+			t.Errorf("verify %v: exit %d, %v (-want +got):\n%s", filter, code, sum, diff)
+		}
+	}
+	for _, merchant := range []string{"540001", "540002"} {
+		out, _, _ := ran(t, l.args("reconcile", "--offline", "--all", "-o", "json", "--merchant", merchant))
+		_, sum := said(t, out, "class")
+		if n := strings.Count(out, `"merchant_id":"`+merchant); n < 5 || n-len(sum["sums"].([]any)) != strings.Count(out, `"kind":"difference"`) {
+			t.Errorf("--merchant %s: %s", merchant, out)
+		}
 	}
 }
