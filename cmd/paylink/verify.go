@@ -27,6 +27,9 @@ func verifyTopics(ctx context.Context, cfg config.Verify, w world) error {
 	if denied != nil {
 		fmt.Fprintf(w.err, "paylink: verify: what is lost is not judged: %v\n", denied)
 	}
+	if denied == nil && len(r.Committed) == 0 {
+		fmt.Fprintf(w.err, "paylink: verify: the group %s has committed nothing in %s, so that nothing counts as lost\n", cfg.Group, cfg.Topics.Intents)
+	}
 	a.warnEmpty(r, w)
 	dir, remove, err := tempDir()
 	if err != nil {
