@@ -37,6 +37,16 @@ type asker struct {
 	cfg   Config
 	spool *spool
 	plans map[string]*plan // by merchant
+
+	saying sync.Mutex // one sentence at a time
+}
+
+func (a *asker) say(format string, args ...any) {
+	if a.cfg.Say != nil {
+		a.saying.Lock()
+		defer a.saying.Unlock()
+		a.cfg.Say(fmt.Sprintf(format, args...))
+	}
 }
 
 // A plan is what is to be asked of one merchant.
@@ -152,8 +162,8 @@ func (a *asker) merchant(ctx context.Context, id string, p *plan, show Progress)
 		})
 	}
 	err := g.Wait()
-	if left > 0 && a.cfg.Say != nil {
-		a.cfg.Say(fmt.Sprintf("merchant %s: the gateway gives no answer (%s); %d look-ups are left", id, p.why, left))
+	if left > 0 {
+		a.say("merchant %s: %s; %d look-ups are left", id, p.why, left)
 	}
 	return err
 }

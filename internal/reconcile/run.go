@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"paylink/internal/payment"
@@ -156,10 +155,4 @@ type Terms struct {
 type Progress interface {
 	Add(n int64)
 	Done()
-}
-
-func (r *Reconciler) say(format string, args ...any) {
-	if r.cfg.Say != nil {
-		r.cfg.Say(fmt.Sprintf(format, args...))
-	}
 }
