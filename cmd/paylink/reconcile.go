@@ -15,7 +15,7 @@ import (
 )
 
 // reconcileAll compares the topics with the gateway.
-func reconcileAll(ctx context.Context, cfg config.Reconcile, w world) (err error) {
+func reconcileAll(ctx context.Context, cfg config.Reconcile, w world) error {
 	a, err := openArchive(cfg.Reading, cfg.Asking, time.Now())
 	if err != nil {
 		return err
@@ -25,7 +25,8 @@ func reconcileAll(ctx context.Context, cfg config.Reconcile, w world) (err error
 	if err != nil {
 		return err
 	}
-	defer func() { done(err) }()
+	again := false // there is something left to be asked
+	defer func() { done(again) }()
 	r, err := a.rangeOf(ctx, work, w)
 	if err != nil {
 		return stopped(ctx, err)
@@ -51,6 +52,7 @@ func reconcileAll(ctx context.Context, cfg config.Reconcile, w world) (err error
 		Say: func(s string) { fmt.Fprintln(w.err, "paylink: reconcile:", s) },
 	})
 	progress.Done()
+	again = errors.As(err, new(*reconcile.Interrupted)) || sum != nil && sum.Unanswered > 0
 	if err != nil {
 		return stopped(ctx, err)
 	}
@@ -66,31 +68,31 @@ func reconcileAll(ctx context.Context, cfg config.Reconcile, w world) (err error
 	return nil
 }
 
-// workDir opens the work directory. done closes it, says how to go on if the run was
-// interrupted or is not complete, and else deletes one that was made for it alone.
-func (a *archive) workDir(cfg config.Reconcile, w world) (work *reconcile.WorkDir, dir string, done func(error), err error) {
-	if cfg.WorkDir == "" {
-		temp, remove, err := tempDir()
-		if err != nil || cfg.Offline {
-			return nil, temp, func(error) { remove() }, err
-		}
-		work, err = reconcile.OpenWorkDir(temp)
-		return work, temp, func(err error) {
-			_ = work.Close()
-			if errors.As(err, new(*reconcile.Interrupted)) {
-				fmt.Fprintf(w.err, "paylink: reconcile: to go on, say the same again and --work-dir %s\n", temp)
-				return
-			}
-			remove()
-		}, err
+// workDir opens the work directory. done closes it and, if there is something left
+// to be asked, says how to go on. One that was made for this run alone it else deletes.
+func (a *archive) workDir(cfg config.Reconcile, w world) (work *reconcile.WorkDir, dir string, done func(again bool), err error) {
+	if cfg.Offline && cfg.WorkDir == "" {
+		dir, remove, err := tempDir()
+		return nil, dir, func(bool) { remove() }, err
 	}
-	work, err = reconcile.OpenWorkDir(cfg.WorkDir)
-	return work, cfg.WorkDir, func(err error) {
-		_ = work.Close()
-		if errors.As(err, new(*reconcile.Interrupted)) {
-			fmt.Fprintln(w.err, "paylink: reconcile: to go on, say the same again")
+	dir, remove := cfg.WorkDir, func() {}
+	if dir == "" {
+		if dir, remove, err = tempDir(); err != nil {
+			return nil, "", nil, err
 		}
-	}, err
+	}
+	if work, err = reconcile.OpenWorkDir(dir); err != nil {
+		remove()
+		return nil, "", nil, err
+	}
+	return work, dir, func(again bool) {
+		_ = work.Close()
+		if again {
+			fmt.Fprintf(w.err, "paylink: reconcile: to go on, say the same again with --work-dir %s\n", dir)
+			return
+		}
+		remove()
+	}, nil
 }
 
 // rangeOf is the range that the work directory remembers, or else that of the

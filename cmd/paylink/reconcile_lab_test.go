@@ -79,6 +79,7 @@ type lab struct {
 // numbers are always the same.
 func newLab(t testing.TB, n, each, parallel int) *lab {
 	t.Helper()
+	t.Setenv("TMPDIR", t.TempDir())
 	secrets := map[string]payment.Secret{"540001": canary, "540002": canary + "2"}
 	stack, err := devstack.Start(t.Context(), devstack.Options{
 		Broker:  devstack.BrokerOptions{Topics: devstack.DefaultTopics(labPartitions)},
