@@ -39,19 +39,19 @@ func reconcileAll(ctx context.Context, cfg config.Reconcile, w world) error {
 		}
 	}
 	progress := tell.NewProgress(w.err, "records", r.Records())
+	defer progress.Done()
 	out := a.printer(w)
 	if err := out.Head(reconcile.Difference{}); err != nil {
 		return err
 	}
 	sum, err := reconcile.Run(ctx, reconcile.Config{
-		Archive: a.join(r, dir, progress), GiveUpAfter: cfg.GiveUpAfter, All: cfg.All, Gateway: gatewayOf(cfg, progress, w), Work: work,
+		Archive: a.join(r, dir, progress), GiveUpAfter: cfg.GiveUpAfter, All: cfg.All, Gateway: gatewayOf(cfg, w), Work: work,
 		Yield: func(d reconcile.Difference) error {
 			page.Add(d)
 			return out.Row(d)
 		},
 		Say: func(s string) { fmt.Fprintln(w.err, "paylink: reconcile:", s) },
 	})
-	progress.Done()
 	again = errors.As(err, new(*reconcile.Interrupted)) || sum != nil && sum.Unanswered > 0
 	if err != nil {
 		return stopped(ctx, err)
@@ -127,7 +127,7 @@ func (a *archive) rangeOf(ctx context.Context, work *reconcile.WorkDir, w world)
 }
 
 // gatewayOf is how the gateway is asked; nil: it is not.
-func gatewayOf(cfg config.Reconcile, reading *tell.Progress, w world) *reconcile.Gateway {
+func gatewayOf(cfg config.Reconcile, w world) *reconcile.Gateway {
 	if cfg.Offline {
 		return nil
 	}
@@ -146,7 +146,6 @@ func gatewayOf(cfg config.Reconcile, reading *tell.Progress, w world) *reconcile
 			return t, ok
 		},
 		Progress: func(what string, total int64) reconcile.Progress {
-			reading.Done()
 			return tell.NewProgress(w.err, what, total)
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,6 +70,7 @@ type lab struct {
 	parallel int
 	fates    map[string]fate // by intent id
 
+	mu    sync.Mutex           // guards sends while payments are made
 	next  [labPartitions]int64 // offset of the next intent
 	sends map[string][]*kgo.Record
 	opens []func() error
@@ -207,8 +209,8 @@ func createdAs(id int64) payment.Outcome {
 // pending publishes an outcome, from any goroutine.
 func (l *lab) pending(d event.Decoded, at event.Place, o payment.Outcome, when time.Time) {
 	m := l.outcome(d, at, o, when)
-	pendingMu.Lock()
-	defer pendingMu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.send(devstack.Outcomes, at.Partition, m)
 }
 

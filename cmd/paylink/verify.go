@@ -37,13 +37,13 @@ func verifyTopics(ctx context.Context, cfg config.Verify, w world) error {
 	}
 	defer remove()
 	progress := tell.NewProgress(w.err, "records", r.Records())
+	defer progress.Done()
 	archive := a.join(r, dir, progress)
 	out := a.printer(w)
 	if err := out.Head(reconcile.Finding{}); err != nil {
 		return err
 	}
 	sum, err := archive.Verify(ctx, func(f reconcile.Finding) error { return out.Row(f) })
-	progress.Done()
 	if err != nil {
 		return stopped(ctx, err)
 	}
@@ -76,6 +76,7 @@ func (a *archive) fix(ctx context.Context) (r reconcile.Range, denied, err error
 		end := a.bound(a.cfg.End)
 		want.End, want.Moment = &end, end.At
 	}
+	want.Moment = want.Moment.UTC().Truncate(time.Second)
 	r, err = reconcile.Fix(ctx, a.kafka, want)
 	return r, denied, err
 }
@@ -83,7 +84,7 @@ func (a *archive) fix(ctx context.Context) (r reconcile.Range, denied, err error
 // join is the archive as the room of the join wants it.
 func (a *archive) join(r reconcile.Range, dir string, p *tell.Progress) *reconcile.Archive {
 	return &reconcile.Archive{
-		Kafka: a.kafka, Facts: a.facts, Range: r, Dir: dir, Read: p.Add,
+		Kafka: a.kafka, Facts: a.facts, Range: r, Dir: dir, Read: p.Add, Joined: p.Done,
 		Filter: reconcile.Filter{Merchant: a.cfg.Merchant, Intent: a.cfg.Intent, Order: a.cfg.Order},
 	}
 }

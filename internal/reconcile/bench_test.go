@@ -72,8 +72,8 @@ func fill(b testing.TB, k devstack.Kafka, n int) {
 	}
 }
 
-// archive opens the topics of a broker: an embedded one that holds so many intents,
-// or, for measurements, that of PAYLINK_BENCH_BROKERS as it is.
+// archive opens the topics of a broker that holds so many intents: an embedded one,
+// or that of PAYLINK_BENCH_BROKERS, which is filled if it is empty.
 func archive(b testing.TB, n int) *reconcile.Archive {
 	b.Helper()
 	brokers := strings.Split(os.Getenv("PAYLINK_BENCH_BROKERS"), ",")
@@ -83,7 +83,6 @@ func archive(b testing.TB, n int) *reconcile.Archive {
 			b.Fatal(err)
 		}
 		b.Cleanup(broker.Close)
-		fill(b, broker.Kafka(), n)
 		brokers = broker.Addrs()
 	}
 	kafka, err := kafkaops.NewReader(kafkaio.Connection{Brokers: brokers}, topics.Intents, topics.Outcomes, topics.DeadLetters)
@@ -93,7 +92,12 @@ func archive(b testing.TB, n int) *reconcile.Archive {
 	b.Cleanup(kafka.Close)
 	a := &reconcile.Archive{Kafka: kafka, Dir: b.TempDir(), Facts: &facts.Reader{Topics: topics,
 		Intents: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Outcomes: outcomes.NewDecoder(nil)}}
-	if a.Range, err = reconcile.Fix(b.Context(), kafka, reconcile.Want{Topics: topics, Moment: begin.Add(24 * time.Hour)}); err != nil {
+	want := reconcile.Want{Topics: topics, Moment: begin.Add(24 * time.Hour)}
+	if a.Range, err = reconcile.Fix(b.Context(), kafka, want); err == nil && a.Range.Records() == 0 {
+		fill(b, devstack.Kafka{Brokers: brokers}, n)
+		a.Range, err = reconcile.Fix(b.Context(), kafka, want)
+	}
+	if err != nil {
 		b.Fatal(err)
 	}
 	return a

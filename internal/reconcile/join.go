@@ -58,6 +58,9 @@ func (a *Archive) Groups(ctx context.Context, yield func(*Group) error) error {
 	for _, offsets := range j.buried {
 		slices.Sort(offsets)
 	}
+	if reading == nil && j.archive.Joined != nil {
+		j.archive.Joined()
+	}
 	if reading == nil {
 		reading = j.merge(sorted, failed, yield)
 	}
@@ -143,11 +146,7 @@ func (j *join) merge(sorted <-chan string, failed <-chan error, yield func(*Grou
 		}
 		return yield(&g)
 	}
-	n := int64(0)
 	for s := range sorted {
-		if n++; n%countEvery == 0 {
-			told(j.archive.Merged, countEvery)
-		}
 		if key := groupOf(s); key != g.key {
 			if err := end(); err != nil {
 				return err

@@ -79,5 +79,5 @@ type Archive struct {
 	Filter Filter
 	Dir    string      // for the sort's files
 	Read   func(int64) // told of so many more records read; may be called concurrently; nil: nobody is told
-	Merged func(int64) // likewise, of entries merged after all were read
+	Joined func()      // called when all is read, before the first group; nil: nobody is told
 }

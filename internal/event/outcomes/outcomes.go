@@ -40,7 +40,8 @@ func Decode(m event.Message) (event.OutcomeView, error) {
 var plain = NewDecoder(nil)
 
 // Read is Decode and Judge at once: what the record says, as far as it can be read,
-// and every rule that it breaks. With violations some of it may be missing.
+// and every rule that it breaks. With violations some of it may be missing; without
+// an Outcome in it, it cannot be understood.
 func (d *Decoder) Read(ctx context.Context, m event.Message) (event.OutcomeView, []payment.Violation, error) {
 	o, err := d.fields(ctx, m)
 	if err != nil {
@@ -50,6 +51,9 @@ func (d *Decoder) Read(ctx context.Context, m event.Message) (event.OutcomeView,
 	v, err := o.view()
 	if err != nil && len(broken) == 0 {
 		return v, nil, fmt.Errorf("outcome: %w", err)
+	}
+	if err != nil {
+		v.Outcome = nil
 	}
 	return v, broken, nil
 }
