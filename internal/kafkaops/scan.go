@@ -358,8 +358,15 @@ func (r *Reader) offsets(ctx context.Context, at kafkaio.TopicPartition, t *time
 	if t != nil {
 		want = append(want, kafka.TimeOffsetOf(p, *t))
 	}
-	got, err := kafkaio.ListOffsets(ctx, r.admin.client, kafka.ReadCommitted, at.Topic, want)
-	return got.FirstOffset, kafkaio.OffsetOfTime(got, got.LastOffset), err
+	for range maxScanFails { // leaders move, and the client hears of it late
+		var got kafka.PartitionOffsets
+		got, err = kafkaio.ListOffsets(ctx, r.admin.client, kafka.ReadCommitted, at.Topic, want)
+		first, last = got.FirstOffset, kafkaio.OffsetOfTime(got, got.LastOffset)
+		if err == nil || !kafkaio.Code(err).Temporary() || !kafkaio.Sleep(ctx, retryAfter) {
+			break
+		}
+	}
+	return first, last, err
 }
 
 // fetch asks the partition's leader, who is looked up anew after an error.
