@@ -194,9 +194,14 @@ func TestReconcileGoesOnAfterKill(t *testing.T) {
 	for range kills {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 		cmd.Env = append(os.Environ(), bePaylink+"=1")
+		var said strings.Builder
+		cmd.Stdout, cmd.Stderr = &said, &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
 		hook.after(150, func() { _ = cmd.Process.Kill() })
-		if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.ExitCode() != -1 {
-			t.Fatalf("not killed: %v, %s", err, out)
+		if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != -1 {
+			t.Fatalf("not killed: %v, %s", err, said.String())
 		}
 	}
 	hook.after(0, nil)
