@@ -163,7 +163,7 @@ func (f Filter) wants(g *Group) bool {
 
 func (s spot) in(topic string) string { return fmt.Sprintf("%s/%d@%d", topic, s.partition, s.offset) }
 
-// times says how often, if that is more than once.
+// andMore says that there are n more of something, if there are.
 func andMore(n int, what string) string {
 	if n <= 0 {
 		return ""

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	stdsort "sort"
 	"sync"
 
 	"github.com/lanrat/extsort"
@@ -188,9 +187,8 @@ func topicsOf(spans []kafkaops.Span) map[string]bool {
 
 // isBuried reports whether a dead letter without a readable intent answers a record.
 func (j *join) isBuried(at spot) bool {
-	offsets := j.buried[at.partition]
-	i := stdsort.Search(len(offsets), func(i int) bool { return offsets[i] >= at.offset })
-	return i < len(offsets) && offsets[i] == at.offset
+	_, ok := slices.BinarySearch(j.buried[at.partition], at.offset)
+	return ok
 }
 
 // A place is a partition of a topic.

@@ -21,7 +21,7 @@ import (
 type WorkDir struct {
 	dir string
 	db  *bbolt.DB
-	run Memo
+	run memo
 }
 
 // An Identity is what a run is about. A run of another identity does not go on here.
@@ -35,8 +35,8 @@ type Identity struct {
 	GiveUpAfter time.Duration `json:"give_up_after"`
 }
 
-// Memo is what a work directory says of its run.
-type Memo struct {
+// A memo is what a work directory says of its run.
+type memo struct {
 	Identity Identity `json:"identity"`
 	Range    Range    `json:"range"`
 }
@@ -143,7 +143,7 @@ func (w *WorkDir) Began(id Identity) (r Range, ok bool, err error) {
 
 // Begin notes what the run is about.
 func (w *WorkDir) Begin(id Identity, r Range) error {
-	w.run = Memo{id, r}
+	w.run = memo{id, r}
 	return w.guard(func() error {
 		return w.db.Update(func(tx *bbolt.Tx) error {
 			v, err := seal(keyRun, w.run)
