@@ -38,6 +38,9 @@ type cli struct {
 
 	Explain config.Explain `cmd:"" help:"Tell the story of one intent, by its id, its order's or its payment's: what was emitted, what came of it, or why nothing has."`
 
+	Verify    config.Verify    `cmd:"" help:"Judge, from the topics alone, whether every intent of a range has exactly one outcome; exit 1 if not. It needs no right but to read."`
+	Reconcile config.Reconcile `cmd:"" help:"Compare intents, outcomes and dead letters of a range with what the gateway has; exit 1 if something differs, or could not be asked."`
+
 	Replay  replayCmds     `cmd:"" help:"Put records on a topic again, or set the service's offsets; a dry run unless --execute is given."`
 	Redrive config.Redrive `cmd:"" help:"Put dead letters back on the intent topic; a dry run unless --execute is given. Each is driven once, however the run ends."`
 
@@ -147,6 +150,10 @@ func (c *cli) do(ctx context.Context, parsed *config.Parsed, args []string, w wo
 		return topicsDescribe(ctx, c.Topics.Describe, w)
 	case "explain":
 		return explainID(ctx, c.Explain, w)
+	case "verify":
+		return verifyTopics(ctx, c.Verify, w)
+	case "reconcile":
+		return reconcileAll(ctx, c.Reconcile, w)
 	case "sign":
 		return sign(c.Sign, w)
 	case "ready":

@@ -143,5 +143,8 @@ func (v *Verify) Prepare() error {
 	if err := v.Reading.prepare(); err != nil {
 		return err
 	}
+	if err := v.Reading.forwards(); err != nil {
+		return err
+	}
 	return v.Asking.prepare()
 }

@@ -4,6 +4,7 @@ package facts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,7 +42,7 @@ type Fact struct {
 	Currency string       // empty: the merchant's own
 	Digest   event.Digest // of what the gateway would be told
 
-	Violations []payment.Violation // emitted: of the contract's rules; outcomes: none
+	Violations []payment.Violation // of the contract's rules; of outcomes also those about headers
 	Expires    time.Time           // emitted: expires_at; zero: none
 
 	Source    event.Place // outcome and dead letter: the record that it answers
@@ -80,6 +81,9 @@ func (r *Reader) Of(ctx context.Context, at event.Place, m event.Message) (Fact,
 }
 
 func (r *Reader) emitted(ctx context.Context, at event.Place, m event.Message) (Fact, error) {
+	if m.TooLarge != 0 {
+		return Fact{Kind: Emitted, At: at, Time: m.Time}, event.BeyondBudget(m.TooLarge)
+	}
 	d, err := r.Intents.Decode(ctx, m)
 	if err != nil {
 		return Fact{Kind: Emitted, At: at, Time: m.Time}, err
@@ -95,16 +99,30 @@ func ofIntent(d event.Decoded, f Fact) Fact {
 	return f
 }
 
+// outcome reads body and headers. Of one that is *event.Unreadable the intent is
+// known if the header names it, which is all that the ledger reads.
 func (r *Reader) outcome(ctx context.Context, at event.Place, m event.Message) (Fact, error) {
 	f := Fact{Kind: Created, At: at, Time: m.Time}
-	v, err := r.Outcomes.Decode(ctx, m)
+	v, broken, err := r.Outcomes.Read(ctx, m)
+	if un, ok := errors.AsType[*event.Unreadable](err); ok || err == nil && v.Outcome == nil {
+		f.Intent = payment.IntentID(m.Header(event.HeaderIntentID))
+		if !ok {
+			un = &event.Unreadable{Reason: Malformed, Text: "the outcome breaks its contract: " + broken[0].Field + " " + broken[0].Rule}
+		}
+		return f, un
+	}
 	if err != nil {
 		return f, err
 	}
 	f.Intent, f.Merchant, f.OrderID, f.Amount, f.Currency = v.Intent, v.Merchant, v.OrderID, v.Amount, v.Currency
-	f.Source, f.Attempts = v.Source, v.Attempts()
+	f.Source, f.Attempts, f.Violations = v.Source, v.Attempts(), broken
 	if d, err := event.ParseDigest(m.Header(event.HeaderIntentDigest)); err == nil {
 		f.Digest = d
+	} else {
+		f.breaks(event.HeaderIntentDigest, "must be 32 hex digits")
+	}
+	if string(m.Header(event.HeaderIntentID)) != string(v.Intent) {
+		f.breaks(event.HeaderIntentID, "must be the body's intent_id")
 	}
 	switch o := v.Outcome.(type) {
 	case payment.Created:
@@ -117,16 +135,30 @@ func (r *Reader) outcome(ctx context.Context, at event.Place, m event.Message) (
 	return f, nil
 }
 
+func (f *Fact) breaks(header, rule string) {
+	f.Violations = append(f.Violations, payment.Violation{Field: "header " + header, Rule: rule})
+}
+
+// The reasons, beside those of dead letters, of records that cannot be read.
+const (
+	Malformed event.DeadReason = "malformed" // an outcome that breaks the contract so that it cannot be understood
+	NotOurs   event.DeadReason = "not_ours"  // a dead letter that paylink did not write
+)
+
 // deadLetter reads the headers, and the intent if the value still holds one.
 func (r *Reader) deadLetter(ctx context.Context, at event.Place, m event.Message) (Fact, error) {
 	f := Fact{Kind: DeadLetter, At: at, Time: m.Time}
 	from, ok := event.BuriedFrom(m)
 	if !ok {
-		return f, &event.Unreadable{Reason: event.DeadReason("not_ours"), Text: "the record has no headers of a dead letter of paylink"}
+		return f, &event.Unreadable{Reason: NotOurs, Text: "the record has no headers of a dead letter of paylink"}
 	}
 	f.Source, f.Reason, f.Text = from, string(m.Header(event.HeaderReason)), string(m.Header(event.HeaderError))
-	if d, err := r.Intents.Decode(ctx, m); err == nil {
-		f = ofIntent(d, f)
+	d, err := r.Intents.Decode(ctx, m)
+	if _, ok := errors.AsType[*event.Unreadable](err); ok {
+		return f, nil
 	}
-	return f, nil
+	if err != nil {
+		return f, err
+	}
+	return ofIntent(d, f), nil
 }

@@ -1,8 +1,10 @@
 package kafkaops
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +14,6 @@ import (
 	"paylink/internal/event"
 	"paylink/internal/kafkaio"
 	"paylink/internal/kafkawire"
-	"paylink/internal/pipeline"
 )
 
 // A Bound is a place in every partition: an offset or, if At is set, that of the
@@ -103,6 +104,12 @@ func (r *Reader) Spans(ctx context.Context, want Range) ([]Span, error) {
 // in its order, and yield concurrently for different ones. An error of yield ends
 // it and is returned.
 func (r *Reader) Read(ctx context.Context, spans []Span, parallel int, yield func(event.Place, event.Message) error) error {
+	return r.Each(ctx, spans, parallel, func(p event.Place, m event.Message) error { return yield(p, clone(m)) })
+}
+
+// Each is Read without copies: key, value and headers are valid only until yield
+// returns.
+func (r *Reader) Each(ctx context.Context, spans []Span, parallel int, yield func(event.Place, event.Message) error) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, parallel))
 	for _, s := range spans {
@@ -129,7 +136,7 @@ func (r *Reader) partitions(ctx context.Context, want Range) ([]int32, error) {
 	t := md.Topics[0]
 	switch {
 	case t.Error != nil:
-		return nil, fmt.Errorf("read %s: %w", want.Topic, t.Error)
+		return nil, lack("Describe", "topic", want.Topic, fmt.Errorf("read %s: %w", want.Topic, t.Error))
 	case want.Partition >= int32(len(t.Partitions)):
 		return nil, fmt.Errorf("read %s: it has %d partitions, and no partition %d", want.Topic, len(t.Partitions),
 			want.Partition)
@@ -143,25 +150,127 @@ func (r *Reader) partitions(ctx context.Context, want Range) ([]int32, error) {
 	return all, nil
 }
 
-// span reads one span.
+// span reads one span. One answer is asked for while the one before it is yielded.
 func (r *Reader) span(ctx context.Context, s Span, yield func(event.Place, event.Message) error) error {
 	at := kafkaio.TopicPartition{Topic: s.Topic, Partition: s.Partition}
-	for next := s.From; next < s.To; {
-		recs, after, err := r.read(ctx, at, next)
-		for _, rec := range recs {
-			if rec.Offset >= s.To {
-				break
-			}
-			if err := yield(event.Place{Topic: at.Topic, Partition: at.Partition, Offset: rec.Offset}, rec.Message); err != nil {
-				return err
-			}
+	if s.From >= s.To {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	answers := make(chan answer, 1)
+	var fetching sync.WaitGroup
+	fetching.Go(func() { r.fetchAll(ctx, at, s, answers) })
+	defer func() {
+		cancel()
+		fetching.Wait()
+		for a := range answers {
+			a.release()
+		}
+	}()
+	for a := range answers {
+		err := a.each(at, s, yield)
+		a.release()
+		if err == nil {
+			err = a.err
 		}
 		if err != nil {
-			return fmt.Errorf("read %s/%d@%d: %w", at.Topic, at.Partition, after, err)
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// An answer is what one fetch has brought that a reader of committed records sees.
+type answer struct {
+	from    int64
+	raw     kafkawire.Raw
+	batches []*kafkawire.Batch
+	err     error // comes after the batches
+}
+
+func (a *answer) release() { a.raw.Release() }
+
+// each yields the records of the batches that lie in the span.
+func (a *answer) each(at kafkaio.TopicPartition, s Span, yield func(event.Place, event.Message) error) error {
+	var m event.Message
+	for _, b := range a.batches {
+		err := b.Records(func(rec *kafkawire.Record) error {
+			if rec.Offset < a.from || rec.Offset >= s.To {
+				return nil
+			}
+			message(&m, rec, b.LogTime)
+			return yield(event.Place{Topic: at.Topic, Partition: at.Partition, Offset: rec.Offset}, m)
+		}, wanted...)
+		if err != nil {
+			return fmt.Errorf("read %s/%d@%d: %w", at.Topic, at.Partition, b.Base, err)
+		}
+	}
+	return nil
+}
+
+// wanted are headers that are kept even of a record that is too large to be read.
+var wanted = []string{
+	event.HeaderIntentID, event.HeaderIntentDigest, event.HeaderReason, event.HeaderError,
+	event.HeaderSourceTopic, event.HeaderSourcePartition, event.HeaderSourceOffset,
+}
+
+// message makes m a view of a record.
+func message(m *event.Message, rec *kafkawire.Record, brokerTime bool) {
+	*m = event.Message{Key: rec.Key, Value: rec.Value, BrokerTime: brokerTime, TooLarge: rec.Beyond, Headers: m.Headers[:0]}
+	if rec.Millis >= 0 { // -1: it has none
+		m.Time = time.UnixMilli(rec.Millis)
+	}
+	for _, h := range rec.Headers {
+		m.Headers = append(m.Headers, event.Header{Key: headerName(h.Key), Value: h.Value})
+	}
+}
+
+// headerNames are those that records of ours have, so that they cost no memory.
+var headerNames = func() map[string]string {
+	names := map[string]string{}
+	for _, name := range append(wanted, "ce_specversion", "ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "content-type", "traceparent") {
+		names[name] = name
+	}
+	return names
+}()
+
+func headerName(name []byte) string {
+	if known, ok := headerNames[string(name)]; ok {
+		return known
+	}
+	return string(name)
+}
+
+// clone copies what a message points to.
+func clone(m event.Message) event.Message {
+	m.Key, m.Value = bytes.Clone(m.Key), bytes.Clone(m.Value)
+	if len(m.Headers) == 0 {
+		m.Headers = nil
+		return m
+	}
+	m.Headers = slices.Clone(m.Headers)
+	for i := range m.Headers {
+		m.Headers[i].Value = bytes.Clone(m.Headers[i].Value)
+	}
+	return m
+}
+
+// fetchAll fetches the span to its end, and closes answers.
+func (r *Reader) fetchAll(ctx context.Context, at kafkaio.TopicPartition, s Span, answers chan<- answer) {
+	defer close(answers)
+	for next := s.From; next < s.To; {
+		a, after := r.read(ctx, at, next)
+		select {
+		case answers <- a:
+		case <-ctx.Done():
+			a.release()
+			return
+		}
+		if a.err != nil {
+			return
 		}
 		next = after
 	}
-	return nil
 }
 
 // maxScanFails bounds how often one fetch is tried: leaders move, but not for ever.
@@ -170,30 +279,54 @@ const maxScanFails = 25
 // retryAfter is how long one waits between two tries.
 const retryAfter = 200 * time.Millisecond
 
-// read returns the records at and after an offset, and where to read on. What
+// read returns what stands at and after an offset, and where to read on. What
 // retention deletes meanwhile is gone without a word.
-func (r *Reader) read(
-	ctx context.Context, at kafkaio.TopicPartition, from int64,
-) (recs []pipeline.Record, next int64, err error) {
-	for range maxScanFails {
+func (r *Reader) read(ctx context.Context, at kafkaio.TopicPartition, from int64) (a answer, next int64) {
+	for fails := 0; fails < maxScanFails; fails++ {
 		var p *kafkawire.FetchPartitionResponse
-		p, err = r.fetch(ctx, at, from)
-		if err == nil {
-			if recs, next, err = kafkaio.Visible(from, p); err != nil || next > from {
-				return recs, next, err
+		if p, a.err = r.fetch(ctx, at, from); a.err == nil {
+			if a, next = open(from, p); a.err != nil || next > from {
+				break
 			}
-			err = kafka.RequestTimedOut // nothing came
+			a.release()
+			a.err = kafka.RequestTimedOut // nothing came
+			if p.Records.Busy {
+				fails-- // another span holds the room of large answers, and gives it back
+			}
 		}
-		if kafkaio.Code(err) == kafka.OffsetOutOfRange {
+		if kafkaio.Code(a.err) == kafka.OffsetOutOfRange {
 			if first, _, err := r.offsets(ctx, at, nil); err == nil && first > from {
-				return nil, first, nil
+				return answer{from: first}, first
 			}
 		}
-		if !kafkaio.Sleep(ctx, retryAfter) {
+		if noRight(a.err) || !kafkaio.Sleep(ctx, retryAfter) {
 			break
 		}
 	}
-	return nil, from, err
+	if a.err != nil {
+		a.err = lack("Read", "topic", at.Topic, fmt.Errorf("read %s/%d@%d: %w", at.Topic, at.Partition, max(from, next), a.err))
+	}
+	return a, next
+}
+
+// open takes the batches of a fetch apart, and hides what must not be seen.
+func open(from int64, p *kafkawire.FetchPartitionResponse) (a answer, next int64) {
+	a, next = answer{from: from, raw: p.Records}, from
+	if p.Records.Busy {
+		return a, from
+	}
+	filter := kafkawire.NewFilter(p.AbortedTransactions)
+	for {
+		b, err := a.raw.Next()
+		if err != nil || b == nil {
+			a.err = err
+			return a, next
+		}
+		if !filter.Hides(b) && b.Last >= from {
+			a.batches = append(a.batches, b)
+		}
+		next = max(next, b.Last+1)
+	}
 }
 
 // bounds returns where the range begins and ends in a partition as of now.
@@ -225,8 +358,15 @@ func (r *Reader) offsets(ctx context.Context, at kafkaio.TopicPartition, t *time
 	if t != nil {
 		want = append(want, kafka.TimeOffsetOf(p, *t))
 	}
-	got, err := kafkaio.ListOffsets(ctx, r.admin.client, kafka.ReadCommitted, at.Topic, want)
-	return got.FirstOffset, kafkaio.OffsetOfTime(got, got.LastOffset), err
+	for range maxScanFails { // leaders move, and the client hears of it late
+		var got kafka.PartitionOffsets
+		got, err = kafkaio.ListOffsets(ctx, r.admin.client, kafka.ReadCommitted, at.Topic, want)
+		first, last = got.FirstOffset, kafkaio.OffsetOfTime(got, got.LastOffset)
+		if err == nil || !kafkaio.Code(err).Temporary() || !kafkaio.Sleep(ctx, retryAfter) {
+			break
+		}
+	}
+	return first, last, err
 }
 
 // fetch asks the partition's leader, who is looked up anew after an error.

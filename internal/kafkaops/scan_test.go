@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/devstack"
 	"paylink/internal/event"
@@ -132,5 +135,24 @@ func TestScanEndsBeforeAnOpenTransaction(t *testing.T) {
 	}
 	if got := scanned(t, b.Addrs(), kafkaops.Range{Topic: "in"}); len(got) != 1 || got[0] != "0@0 a" {
 		t.Errorf("got %q, want the record before the transaction", got)
+	}
+}
+
+// TestScanWaitsForALeader: a topic that was just made, or whose leader moves, is
+// read a little later.
+func TestScanWaitsForALeader(t *testing.T) {
+	b, err := devstack.StartBroker(devstack.BrokerOptions{Topics: []devstack.Topic{{Name: "in", Partitions: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if err := b.Kafka().Emit(t.Context(), "in", event.Message{Value: []byte("a")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []kmsg.Key{kmsg.ListOffsets, kmsg.Fetch} {
+		h := b.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.NotLeaderForPartition, Count: 1})
+		if got := scanned(t, b.Addrs(), kafkaops.Range{Topic: "in"}); len(got) != 1 || h.Hits() != 1 {
+			t.Errorf("%s: got %q after %d faults", key.Name(), got, h.Hits())
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,12 +20,14 @@ import (
 // readFields reads what is there. Its error says that it is no JSON object; it
 // holds no value of the record.
 func readFields(value []byte) (*fields, error) {
-	r := reader{dec: jsontext.NewDecoder(bytes.NewBuffer(value[:len(value):len(value)])), has: map[string]bool{}}
+	r := readers.Get().(*reader)
+	defer r.putBack()
+	r.start(value)
 	if kind := r.dec.PeekKind(); kind != '{' && kind != 0 {
 		return nil, &event.Unreadable{Reason: event.NotJSON, Text: "the value is " + event.KindName(kind) + ", not a JSON object"}
 	}
 	var o fields
-	r.object("", func(name string) { o.read(&r, name) })
+	r.object("", func(name string) { o.read(r, name) })
 	if _, err := r.dec.ReadToken(); r.err == nil && !errors.Is(err, io.EOF) {
 		return nil, &event.Unreadable{Reason: event.NotJSON, Text: "there is more after the JSON object"}
 	}
@@ -113,12 +116,47 @@ func readPlace(p *event.Place, r *reader, name string) {
 // An reader reads tokens until the JSON ends or breaks. A value of
 // another type than its field's is noted and left out.
 type reader struct {
-	dec     *jsontext.Decoder
-	field   string          // whose value is being read; "source.topic" within another
-	has     map[string]bool // fields with a value
+	dec     jsontext.Decoder
+	in      bytes.Buffer // jsontext reads a bytes.Buffer in place
+	name    []byte       // room for names with escapes
+	field   string       // whose value is being read; "source.topic" within another
+	has     present      // fields with a value
 	broken  []payment.Violation
 	misread bool
 	err     error // the JSON's; it sticks
+}
+
+// readers are reused, because most of one is buffers.
+var readers = sync.Pool{New: func() any { return new(reader) }}
+
+func (r *reader) start(value []byte) {
+	r.in = *bytes.NewBuffer(value[:len(value):len(value)])
+	r.dec.Reset(&r.in)
+}
+
+// putBack clears the reader, so that the pool holds on to no record.
+func (r *reader) putBack() {
+	r.start(nil)
+	r.field, r.has, r.broken, r.misread, r.err = "", 0, nil, false, nil
+	readers.Put(r)
+}
+
+// next reads the name of a member. Names of the contract cost no memory.
+func (r *reader) next(within string) (name, field string) {
+	raw, err := r.dec.ReadValue()
+	if r.check(err); err != nil {
+		return "", ""
+	}
+	r.name = append(r.name[:0], within...)
+	if r.name, err = jsontext.AppendUnquote(r.name, raw); err != nil {
+		r.check(err)
+		return "", ""
+	}
+	if i, ok := fieldNumbers[string(r.name)]; ok {
+		return fieldNames[i][len(within):], fieldNames[i]
+	}
+	field = string(r.name)
+	return field[len(within):], field
 }
 
 func (r *reader) check(err error) {
@@ -145,10 +183,11 @@ func (r *reader) token(kind jsontext.Kind, wanted string) (t jsontext.Token, ok 
 		var err error
 		t, err = r.dec.ReadToken()
 		r.check(err)
-		r.has[r.field] = true
+		r.has.add(r.field)
 		return t, err == nil
 	}
-	r.misread, r.has[r.field] = true, true
+	r.misread = true
+	r.has.add(r.field)
 	r.breaks("must be " + wanted + ", is " + event.KindName(is))
 	r.check(r.dec.SkipValue())
 	return t, false
@@ -219,10 +258,9 @@ func (r *reader) object(field string, member func(name string)) {
 		within += "."
 	}
 	for r.err == nil && r.dec.PeekKind() != '}' {
-		t, err := r.dec.ReadToken()
-		if r.check(err); err == nil {
-			name := t.String()
-			if r.field = within + name; field == "metadata" {
+		name, full := r.next(within)
+		if r.err == nil {
+			if r.field = full; field == "metadata" {
 				r.field = field // whose names are the emitter's
 			}
 			member(name)

@@ -16,6 +16,30 @@ var (
 	neededFailed  = []string{"reason", "retryable", "payment_may_exist", "failed_at"}
 )
 
+// fieldNames are all that an outcome may say.
+var fieldNames = slices.Concat(neededAlways, neededCreated, neededSource, neededFailed, []string{
+	"currency", "metadata", "redirect_qr", "error_code", "error_description", "violations", "violations.field", "violations.rule",
+})
+
+var fieldNumbers = func() map[string]int {
+	numbers := make(map[string]int, len(fieldNames))
+	for i, name := range fieldNames {
+		numbers[name] = i
+	}
+	return numbers
+}()
+
+// present says which of fieldNames are there, a bit each.
+type present uint64
+
+func (p *present) add(name string) {
+	if i, ok := fieldNumbers[name]; ok {
+		*p |= 1 << i
+	}
+}
+
+func (p present) field(name string) bool { return p&(1<<fieldNumbers[name]) != 0 }
+
 var reasons = []payment.Reason{payment.InvalidIntent, payment.Refused, payment.Expired, payment.GaveUp, payment.Duplicate}
 
 // judge lists every rule that the fields break.
@@ -36,18 +60,18 @@ func (o *fields) judge() []payment.Violation {
 	case event.TypeFailed:
 		needed = append(needed, neededFailed...)
 	}
-	if o.has["source"] && !told("source") {
+	if o.has.field("source") && !told("source") {
 		needed = append(needed, neededSource...)
 	}
 	for _, field := range needed {
-		if !o.has[field] {
+		if !o.has.field(field) {
 			breaks(field, "is required")
 		}
 	}
 	if o.kind != event.TypeCreated && o.kind != event.TypeFailed {
 		breaks("type", "must be "+event.TypeCreated+" or "+event.TypeFailed)
 	}
-	if o.has["reason"] && !slices.Contains(reasons, o.failed.Reason) {
+	if o.has.field("reason") && !slices.Contains(reasons, o.failed.Reason) {
 		breaks("reason", "must be one of the words of the contract")
 	}
 	for _, v := range o.failed.Violations {

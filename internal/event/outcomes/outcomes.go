@@ -39,6 +39,25 @@ func Decode(m event.Message) (event.OutcomeView, error) {
 
 var plain = NewDecoder(nil)
 
+// Read is Decode and Judge at once: what the record says, as far as it can be read,
+// and every rule that it breaks. With violations some of it may be missing; without
+// an Outcome in it, it cannot be understood.
+func (d *Decoder) Read(ctx context.Context, m event.Message) (event.OutcomeView, []payment.Violation, error) {
+	o, err := d.fields(ctx, m)
+	if err != nil {
+		return event.OutcomeView{}, nil, fmt.Errorf("outcome: %w", err)
+	}
+	broken := o.judge()
+	v, err := o.view()
+	if err != nil && len(broken) == 0 {
+		return v, nil, fmt.Errorf("outcome: %w", err)
+	}
+	if err != nil {
+		v.Outcome = nil
+	}
+	return v, broken, nil
+}
+
 // Judge lists every rule of the contract that a record of the outcome topic
 // breaks; no rule holds a value. An *event.Unreadable says that the record is no
 // outcome at all, any other error that it could not be judged.
@@ -73,7 +92,7 @@ type fields struct {
 	number  int64 // payment_id
 	tries   int64 // attempts
 
-	has     map[string]bool     // which fields are there, for fields.judge; nil: not known
+	has     present             // which fields are there, for fields.judge
 	broken  []payment.Violation // what the format saw
 	misread bool                // some of it is about fields whose value is therefore lost
 }
@@ -104,12 +123,16 @@ func (o *fields) count(metadata map[string]string, retryable, mayExist bool) {
 	if len(metadata) > 0 {
 		o.Metadata = metadata
 	}
-	o.has = map[string]bool{
+	for name, is := range map[string]bool{
 		"event_id": o.EventID != "", "type": o.kind != "", "intent_id": o.Intent != "", "attempts": true,
 		"source": true, "source.topic": o.Source.Topic != "", "source.partition": true, "source.offset": true,
 		"merchant_id": o.Merchant != "", "order_id": o.OrderID != "", "amount": o.Amount != "", "idempotency_key": o.IdempotencyKey != "",
 		"payment_id": o.number != 0, "redirect_url": o.created.RedirectURL != "", "redirect_url_type": o.created.RedirectURLType != "",
 		"created_at": !o.created.At.IsZero(), "failed_at": !o.failed.At.IsZero(),
 		"reason": o.failed.Reason != "", "retryable": retryable, "payment_may_exist": mayExist,
+	} {
+		if is {
+			o.has.add(name)
+		}
 	}
 }
