@@ -42,9 +42,9 @@ func ran(t testing.TB, args []string) (out, errs string, code int) {
 	return o.String(), e.String(), code
 }
 
-// labSize is how many intents the laboratory has; PAYLINK_LAB_INTENTS says another.
+// labSize is how many intents the laboratory has; LAB_INTENTS says another.
 func labSize(t testing.TB) int {
-	if s := os.Getenv("PAYLINK_LAB_INTENTS"); s != "" {
+	if s := os.Getenv("LAB_INTENTS"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
 			t.Fatal(err)

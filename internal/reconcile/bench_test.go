@@ -73,10 +73,10 @@ func fill(b testing.TB, k devstack.Kafka, n int) {
 }
 
 // archive opens the topics of a broker that holds so many intents: an embedded one,
-// or that of PAYLINK_BENCH_BROKERS, which is filled if it is empty.
+// or that of BENCH_BROKERS, which is filled if it is empty.
 func archive(b testing.TB, n int) *reconcile.Archive {
 	b.Helper()
-	brokers := strings.Split(os.Getenv("PAYLINK_BENCH_BROKERS"), ",")
+	brokers := strings.Split(os.Getenv("BENCH_BROKERS"), ",")
 	if brokers[0] == "" {
 		broker, err := devstack.StartBroker(devstack.BrokerOptions{})
 		if err != nil {
@@ -104,7 +104,7 @@ func archive(b testing.TB, n int) *reconcile.Archive {
 }
 
 func benchSize(b *testing.B) int {
-	if s := os.Getenv("PAYLINK_BENCH_INTENTS"); s != "" {
+	if s := os.Getenv("BENCH_INTENTS"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil {
 			b.Fatal(err)
