@@ -4,18 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -32,8 +28,6 @@ import (
 	"paylink/schemas"
 	"paylink/schemas/contract"
 )
-
-var update = flag.Bool("update", false, "write the golden outputs anew")
 
 // noon is when the intents of these tests were emitted. It is long ago, so that
 // nothing depends on the day of the test.
@@ -134,24 +128,6 @@ func intent(id, order, amount, more string) string {
 	return fmt.Sprintf(`{"intent_id":%q,"order_id":%q,"amount":%q,"currency":"KZT","description":"a top-up","user_phone":%q,"user_contact_email":"payer@example.com","user_ip":"203.0.113.77"%s}`, id, order, amount, phone, more)
 }
 
-// golden compares a text with a file of testdata/explain.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", "explain", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-update writes it):\n%s", file, diff)
-	}
-}
-
 // words are the events and the state that JSON lines tell, one story after the other.
 func words(t *testing.T, out string) (all []string) {
 	t.Helper()
@@ -209,7 +185,7 @@ func TestExplainGoldens(t *testing.T) {
 		{"nobody", "table", "unknown.txt"}, {"nobody", "json", "unknown.json"}, {"nobody", "csv", "unknown.csv"},
 	} {
 		_, out, errs := d.do("explain", "--from", "earliest", "--offline", "-o", tt.form, tt.id)
-		golden(t, tt.file, out+"--- standard error\n"+errs)
+		golden(t, "explain", tt.file, out+"--- standard error\n"+errs)
 		for _, secret := range []string{phone, "payer@example.com", "203.0.113.77", canary} {
 			if strings.Contains(out+errs, secret) {
 				t.Errorf("explain %s as %s shows %q", tt.id, tt.form, secret)
@@ -382,7 +358,7 @@ func TestExplainSaysWhatIsWrong(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	code, out, errs := d.with(ctx, "explain", "intent-1")
-	if code != exitFailure || !strings.Contains(errs, "stopped: ") || !strings.Contains(errs, "ask again") || strings.Count(errs, "\n") != 1 || out != "" {
+	if code != exitFailure || !strings.Contains(errs, "interrupted: ") || !strings.Contains(errs, "ask again") || strings.Count(errs, "\n") != 1 || out != "" {
 		t.Errorf("after Ctrl-C: exit %d, %q %q; want one line that says how to go on", code, out, errs)
 	}
 }
@@ -398,7 +374,7 @@ func TestExplainEndsWhileItReads(t *testing.T) {
 		return nil, nil, false
 	})
 	code, out, errs := d.with(ctx, "explain", "--from", "earliest", "intent-1")
-	if code != exitFailure || errs != "paylink: stopped: not all of the range was searched; ask again; --key or a later --from leaves less to search\n" || out != "" {
+	if code != exitFailure || errs != "paylink: interrupted: not all of the range was searched; ask again; --key or a later --from leaves less to search\n" || out != "" {
 		t.Errorf("exit %d, %q %q; want one line that says how to go on", code, out, errs)
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -216,49 +215,29 @@ func TestReconcileGoesOnAfterKill(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden compares what was printed with a file.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", "golden", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
-
 // TestVerifyAndReconcileSpeak in every form, the same at every run.
 func TestVerifyAndReconcileSpeak(t *testing.T) {
 	l := newLab(t, 1, 1, 1)
 	gateway := l.merchants("1000000/s")
 	for _, form := range []string{"table", "json", "csv"} {
 		out, errs, code := ran(t, l.args("verify", "-o", form))
-		golden(t, "verify."+form, out)
+		golden(t, "golden", "verify."+form, out)
 		if code != exitFailure || errs != "" {
 			t.Errorf("verify -o %s: exit %d, %s", form, code, errs)
 		}
 		out, errs, code = ran(t, l.args("reconcile", "-o", form, "--offline", "--all"))
-		golden(t, "reconcile-offline."+form, out)
+		golden(t, "golden", "reconcile-offline."+form, out)
 		if code != exitFailure || errs != "" {
 			t.Errorf("reconcile -o %s --offline: exit %d, %s", form, code, errs)
 		}
 		page := filepath.Join(t.TempDir(), "page.html")
 		out, errs, code = ran(t, l.args("reconcile", slices.Concat(gateway, []string{"-o", form, "--html", page})...))
-		golden(t, "reconcile."+form, out)
+		golden(t, "golden", "reconcile."+form, out)
 		html, err := os.ReadFile(page)
 		if code != exitFailure || !strings.Contains(errs, "to go on, say the same again with --work-dir ") || err != nil {
 			t.Errorf("reconcile -o %s: exit %d, %s, %v", form, code, errs, err)
 		}
-		golden(t, "reconcile.html", string(html))
+		golden(t, "golden", "reconcile.html", string(html))
 	}
 }
 

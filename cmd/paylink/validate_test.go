@@ -186,7 +186,7 @@ func TestValidateEndsInOneLine(t *testing.T) {
 	cancel()
 	var out, errs strings.Builder
 	code := run(ctx, []string{"schemas", "validate", "-"}, world{in: strings.NewReader("{}\n{}\n"), out: &out, err: &errs})
-	if want := "paylink: stopped: 0 records were judged, 0 of them wrong, and none after the beginning; run it again\n"; code != exitFailure || errs.String() != want || out.String() != "" {
+	if want := "paylink: interrupted: 0 records were judged, 0 of them wrong, and none after the beginning; run it again\n"; code != exitFailure || errs.String() != want || out.String() != "" {
 		t.Errorf("exit %d, %q %q; want exit %d and %q", code, out.String(), errs.String(), exitFailure, want)
 	}
 }

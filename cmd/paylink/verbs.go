@@ -67,7 +67,7 @@ func stopped(ctx context.Context, err error, undone, on string) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	return fmt.Errorf("stopped: %s; %s", undone, on)
+	return fmt.Errorf("interrupted: %s; %s", undone, on)
 }
 
 func (a *archive) bound(w config.When) kafkaops.Bound {
