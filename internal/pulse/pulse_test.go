@@ -26,7 +26,7 @@ func TestALoopThatStandsStillIsNamed(t *testing.T) {
 		other.Busy()
 		time.Sleep(time.Minute)
 		want("just in time")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		want("a moment later", "engine", "fetch")
 		engine.Busy()
 		want("after a new round", "fetch")
