@@ -174,7 +174,10 @@ func (as *appenders) run(ctx context.Context) {
 	defer as.end()
 	t := time.NewTimer(0)
 	defer t.Stop()
+	alive := as.s.cfg.Pulse.Loop("append", mostRound)
+	defer alive.End()
 	for {
+		alive.Busy()
 		again, known := as.dispatch(ctx)
 		for _, tell := range known {
 			tell()
@@ -184,6 +187,7 @@ func (as *appenders) run(ctx context.Context) {
 		if again > 0 {
 			t.Reset(again)
 		}
+		alive.Idle()
 		select {
 		case <-ctx.Done():
 			return

@@ -101,8 +101,12 @@ func (c *claim) commitLast() {
 }
 
 func (m *member) commitLoop(ctx context.Context) {
+	alive := m.s.cfg.Pulse.Loop("commit", mostRound)
+	defer alive.End()
 	for Sleep(ctx, commitEvery) {
+		alive.Busy()
 		m.commit(ctx, m.all())
+		alive.Idle()
 	}
 }
 

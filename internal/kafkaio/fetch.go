@@ -217,7 +217,10 @@ func (f *fetcher) wait(ctx context.Context, woken <-chan struct{}, d time.Durati
 
 // loop fetches from one broker until it leads no partition of ours any more.
 func (f *fetcher) loop(ctx context.Context, broker int32) {
+	alive := f.s.cfg.Pulse.Loop("fetch", mostRound)
+	defer alive.End()
 	for fails := 0; ; {
+		alive.Busy()
 		due, woken, ours := f.due(broker)
 		switch {
 		case !ours || ctx.Err() != nil:
@@ -225,6 +228,7 @@ func (f *fetcher) loop(ctx context.Context, broker int32) {
 		case len(due) == 0:
 			// All of them have read ahead enough, or wait after trouble. A Poll wakes
 			// us; the time is for those whose wait is over.
+			alive.Idle()
 			f.wait(ctx, woken, 50*time.Millisecond)
 			continue
 		}

@@ -12,7 +12,10 @@ import (
 
 // beat sends heartbeats until ctx ends.
 func (m *member) beat(ctx context.Context) {
-	for Sleep(ctx, m.s.cfg.heartbeatEvery()) {
+	alive := m.s.cfg.Pulse.Loop("heartbeat", m.s.cfg.SessionTimeout+mostRound)
+	defer alive.End()
+	for ; Sleep(ctx, m.s.cfg.heartbeatEvery()); alive.Idle() {
+		alive.Busy()
 		if err := m.heartbeat(ctx); err != nil && ctx.Err() == nil && !m.s.lease.live() {
 			m.s.bursts.Say("heartbeat", func() {
 				m.s.log.WithError(err).Warn("no heartbeat for a session timeout: neither calling nor publishing until the group " +

@@ -77,6 +77,7 @@ import (
 	"paylink/internal/burst"
 	"paylink/internal/kafkawire"
 	"paylink/internal/pipeline"
+	"paylink/internal/pulse"
 )
 
 // Config says which group, topics and times a Source has. All fields but
@@ -97,7 +98,12 @@ type Config struct {
 
 	Log        logrus.FieldLogger
 	Registerer prometheus.Registerer
+	Pulse      *pulse.Pulse // is told that the loops move; nil: nobody
 }
+
+// mostRound is far more than a round of a loop takes: its requests end after ten
+// seconds each.
+const mostRound = 2 * time.Minute
 
 // heartbeatEvery is a fifth of the session, three seconds at most.
 func (c Config) heartbeatEvery() time.Duration { return min(c.SessionTimeout/5, 3*time.Second) }

@@ -14,6 +14,7 @@ import (
 	"paylink/internal/event"
 	"paylink/internal/pace"
 	"paylink/internal/payment"
+	"paylink/internal/pulse"
 	"paylink/internal/schedule"
 )
 
@@ -35,6 +36,7 @@ type Config struct {
 
 	Log        logrus.FieldLogger
 	Registerer prometheus.Registerer
+	Pulse      *pulse.Pulse // is told that the engine moves; nil: nobody
 
 	Terms     func(payment.MerchantID) Terms // nil: no limits
 	Endpoints func() int                     // how many endpoints the terms name; nil: not known
@@ -85,6 +87,10 @@ type Engine struct {
 	skips   skips
 	recent  recent
 	started time.Time
+
+	beatEvery time.Duration // between two signs of life, at most
+	mostRound time.Duration // far more than a round takes, which is microseconds
+
 	work    sync.WaitGroup // what the core has decided and somebody does
 	callers sync.WaitGroup // goroutines that make calls
 	handed  chan *task     // to callers that have nothing to do
@@ -114,6 +120,7 @@ func New(cfg Config) *Engine {
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), bursts: burst.New(firstLines), skips: skips{log: cfg.Log, bursts: burst.New(1)},
 		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), decoding: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
+		beatEvery: 10 * time.Second, mostRound: time.Minute,
 	}
 	e.core = newCore(&e.cfg, rand.Float64)
 	return e
@@ -139,16 +146,23 @@ func (e *Engine) Run(ctx context.Context, source Source) error {
 	return err
 }
 
-// tick pumps when only time has passed.
+// tick pumps when only time has passed, and now and then to show that it can.
 func (e *Engine) tick(stop <-chan struct{}) {
 	defer e.timer.Stop()
+	alive := e.cfg.Pulse.Loop("engine", e.mostRound)
+	defer alive.End()
+	beat := time.NewTicker(e.beatEvery)
+	defer beat.Stop()
 	for {
 		select {
 		case <-stop:
 			return
 		case <-e.timer.C:
-			e.do(func(*core, time.Time) {})
+		case <-beat.C: // nobody may hold the lock for ever
 		}
+		alive.Busy()
+		e.do(func(*core, time.Time) {})
+		alive.Idle()
 	}
 }
 

@@ -30,6 +30,7 @@ import (
 	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
+	"paylink/internal/pulse"
 	schemaregistry "paylink/internal/registry"
 	"paylink/internal/telemetry"
 )
@@ -91,6 +92,7 @@ type service struct {
 	bursts    *burst.Log
 	engine    *pipeline.Engine
 	health    *telemetry.Health
+	pulse     pulse.Pulse
 	admin     *telemetry.Server
 	stopping  atomic.Bool
 	stopOnce  sync.Once // says that the service stops
@@ -148,7 +150,7 @@ func (s *service) build() error {
 		Concurrency: s.cfg.Flow.Concurrency, GiveUpAfter: s.cfg.Flow.GiveUpAfter,
 		CallTimeout: s.cfg.Gateway.Timeout + callMargin,
 		Terms:       s.merchants.terms, Endpoints: s.merchants.endpoints, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions, MaxOutcome: s.source.MaxOutcome,
-		Log: s.deps.Log, Registerer: s.registry,
+		Log: s.deps.Log, Registerer: s.registry, Pulse: &s.pulse,
 	})
 	return nil
 }
@@ -172,7 +174,7 @@ func (s *service) sourceConfig() kafkaio.Config {
 		IntentTopic: s.cfg.Topics.Intents, OutcomeTopic: s.cfg.Topics.Outcomes, DeadLetterTopic: s.cfg.Topics.DeadLetters,
 		SessionTimeout: k.SessionTimeout, RebalanceTimeout: k.RebalanceTimeout,
 		DrainTimeout: s.cfg.Flow.DrainTimeout, LedgerWindow: s.cfg.Flow.LedgerWindow,
-		StartLatest: k.Start == "latest", Log: s.deps.Log, Registerer: s.registry,
+		StartLatest: k.Start == "latest", Log: s.deps.Log, Registerer: s.registry, Pulse: &s.pulse,
 	}
 }
 
@@ -184,7 +186,7 @@ func (s *service) listen(ctx context.Context) error {
 		return err
 	}
 	s.admin, err = telemetry.Listen(ctx, telemetry.ServerConfig{
-		Addr: s.cfg.Admin.Addr, Metrics: s.registry, Health: s.health, Page: page, Listen: s.deps.AdminListen,
+		Addr: s.cfg.Admin.Addr, Metrics: s.registry, Health: s.health, Pulse: &s.pulse, Page: page, Listen: s.deps.AdminListen,
 		Guard: telemetry.Guard{Token: s.cfg.Admin.Token, Certificates: s.cfg.Admin.ClientCA != "", Hosts: s.cfg.Admin.Hosts},
 		Pprof: s.cfg.Admin.Profiles, TLS: s.adminTLS(),
 	})
