@@ -128,6 +128,16 @@ func (s *Scheduler) Reckon(v View, l *Lane, ahead int) time.Time {
 // Before reports whether an entry must be settled before another of its merchant.
 func (e Entry) Before(other Entry) bool { return e.before(other) }
 
+// Ends is when the time of work of a lane is up that was to be settled by then, as
+// things stand: time on hold does not count. The zero time: nobody knows, as it is on
+// hold now.
+func (s *Scheduler) Ends(l *Lane, by, now time.Time) time.Time {
+	if l.hold.on {
+		return time.Time{}
+	}
+	return by.Add(l.hold.heldSince(by.Add(-s.cfg.GiveUpAfter), now))
+}
+
 // BackingOff is how much work backs off.
 func (s *Scheduler) BackingOff() int { return s.waiting.Len() }
 
