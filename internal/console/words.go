@@ -2,35 +2,89 @@ package console
 
 import (
 	"fmt"
+	"html/template"
+	"math"
 	"strconv"
 	"strings"
 	"time"
 )
 
+// words are what the pages can say.
+var words = template.FuncMap{
+	"since": since, "until": until, "thousands": thousands, "groups": groups, "clock": clock, "short": short,
+	"figure": figure, "label": label, "seconds": seconds, "ranges": ranges, "quote": quote, "lane": laneLevel, "share": share,
+	"money": money, "others": others, "first": firstOf[Outcome], "firstDead": firstOf[DeadLetter],
+}
+
 // A Verdict is the state in one word and one sentence.
 type Verdict struct {
-	Class string // good, wait, bad: colour of the headline
+	Class Level
 	Word  string
 	Text  string
 }
 
-// verdict says what the operator must know first.
+// verdict says what the operator must know first. Nothing is well while something of
+// the last hour is not.
 func verdict(s State) Verdict {
 	switch {
+	case len(s.Alarms) == 1:
+		return Verdict{Bad, "Alarm", "1 thing needs a person"}
 	case len(s.Alarms) > 0:
-		return Verdict{"bad", "Alarm", count(len(s.Alarms), "thing needs", "things need") + " a person"}
+		return Verdict{Bad, "Alarm", strconv.Itoa(len(s.Alarms)) + " things need a person"}
 	case !s.Ready:
-		return Verdict{"wait", "Not ready", firstReason(s.Checks)}
+		return Verdict{Wait, "Not ready", firstReason(s.Checks)}
+	}
+	if level, text := unwell(s.Risks); text != "" {
+		return Verdict{level, "Not all well", text}
 	}
 	for _, p := range s.Partitions {
 		if !p.Healthy {
-			return Verdict{"wait", "Working", fmt.Sprintf("partition %d is %s", p.Number, p.State)}
+			return Verdict{Wait, "Working", fmt.Sprintf("partition %d is %s", p.Number, p.State)}
 		}
 	}
 	if len(s.Partitions) == 0 {
-		return Verdict{"wait", "Idle", "no partition is assigned to this replica"}
+		return Verdict{Wait, "Idle", "no partition is assigned to this replica"}
 	}
-	return Verdict{"good", "All well", count(len(s.Partitions), "partition", "partitions") + " in hand"}
+	return Verdict{Good, "All well", count(len(s.Partitions), "partition", "partitions") + " in hand, nothing went wrong in the last hour"}
+}
+
+// unwell names what is not well, and how bad the worst of it is.
+func unwell(all []Risk) (worst Level, text string) {
+	var what []string
+	worst = Wait
+	for _, r := range all {
+		if r.N == 0 || r.Level == Good {
+			continue
+		}
+		if r.Level == Bad {
+			worst = Bad
+		}
+		what = append(what, thousands(r.N)+" "+r.Name)
+	}
+	return worst, strings.Join(what, "; ")
+}
+
+// money answers whether money is at risk.
+func money(all []Risk) Verdict {
+	about := others(all, true)
+	level, text := unwell(about)
+	switch {
+	case text == "":
+		return Verdict{Good, "No", "Nothing in this replica's hands puts money at risk."}
+	case level == Bad:
+		return Verdict{Bad, "Yes", "Somebody must look at these, or a payer may pay twice, or not at all."}
+	}
+	return Verdict{Wait, "Perhaps", "These should pass by themselves. If they do not, look at what they wait for."}
+}
+
+// others returns the risks that are about money, or those that are not.
+func others(all []Risk, money bool) (out []Risk) {
+	for _, r := range all {
+		if r.Money == money {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 func firstReason(checks []Check) string {
@@ -54,7 +108,21 @@ func since(now, t time.Time) string {
 	if t.IsZero() {
 		return "–"
 	}
-	d := now.Sub(t)
+	return lasting(now.Sub(t))
+}
+
+// until writes how long it takes to t.
+func until(now, t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	if !t.After(now) {
+		return "now"
+	}
+	return "in " + lasting(t.Sub(now))
+}
+
+func lasting(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", max(0, int(d.Seconds())))
@@ -65,6 +133,9 @@ func since(now, t time.Time) string {
 	}
 	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
 }
+
+// seconds writes a duration in seconds, as figure does.
+func seconds(d time.Duration) string { return figure(d.Seconds()) + " s" }
 
 // thousands writes a number with thin spaces between its thousands.
 func thousands(v any) string {
@@ -87,28 +158,79 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
 
 // short cuts a long identity in its middle.
 func short(s string) string {
-	if len(s) <= 48 {
-		return s
+	if r := []rune(s); len(r) > 40 {
+		return string(r[:24]) + "…" + string(r[len(r)-13:])
 	}
-	return s[:30] + "…" + s[len(s)-15:]
+	return s
 }
 
-// A Group is counters under one heading.
-type Group struct {
+// ranges writes rising numbers, runs of them as one: 0–3, 7.
+func ranges(all []int32) string {
+	var out []string
+	for i := 0; i < len(all); {
+		j := i
+		for j+1 < len(all) && all[j+1] == all[j]+1 {
+			j++
+		}
+		run := strconv.Itoa(int(all[i]))
+		if j > i {
+			run += "–" + strconv.Itoa(int(all[j]))
+		}
+		out = append(out, run)
+		i = j + 1
+	}
+	return strings.Join(out, ", ")
+}
+
+// quote writes a text as one word of a shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// laneLevel is how bad it is to wait for something.
+func laneLevel(state string) Level {
+	switch state {
+	case "held", "breaker open":
+		return Bad
+	case "backing off", "busy":
+		return Wait
+	}
+	return Good
+}
+
+// share is how much of a whole a part is, from 0 to 100.
+func share(part, whole int) int { return 100 * part / max(1, whole) }
+
+// firstOf returns the first n.
+func firstOf[T any](n int, all []T) []T { return all[:min(n, len(all))] }
+
+// label says a chart in words, for who cannot see it.
+func label(c Chart) string {
+	var out []string
+	for _, l := range c.Lines {
+		now := "not known now"
+		if v := l.Now(); !math.IsNaN(v) {
+			now = figure(v) + " now"
+		}
+		out = append(out, fmt.Sprintf("%s: %s, %s at most", l.Name, now, figure(l.Most())))
+	}
+	return fmt.Sprintf("%s in the last hour, in %s. %s.", c.Title, c.Unit, strings.Join(out, "; "))
+}
+
+// A CounterGroup is counters under one heading.
+type CounterGroup struct {
 	Title    string
 	Counters []Counter
 }
 
 // groups collects counters under their headings, in the order they come.
-func groups(all []Counter) []Group {
-	var out []Group
+func groups(all []Counter) []CounterGroup {
+	var out []CounterGroup
 	at := map[string]int{}
 	for _, c := range all {
 		i, ok := at[c.Group]
 		if !ok {
 			i = len(out)
 			at[c.Group] = i
-			out = append(out, Group{Title: c.Group})
+			out = append(out, CounterGroup{Title: c.Group})
 		}
 		out[i].Counters = append(out[i].Counters, c)
 	}
