@@ -6,6 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"paylink/internal/console"
 )
@@ -153,5 +157,177 @@ func TestNoPageIsWiderThanItsScreen(t *testing.T) {
 				shoot(t, ctx, name+p.name+"-"+on.name)
 			}
 		}
+	}
+}
+
+// update has the page ask for itself, and waits until it shows a text.
+func update(t *testing.T, ctx context.Context, until string) {
+	t.Helper()
+	do(t, ctx, void(chromedp.Evaluate[*bool](`document.dispatchEvent(new Event("visibilitychange")), null`)))
+	shows(t, ctx, until)
+}
+
+// shows waits until the page shows a text.
+func shows(t *testing.T, ctx context.Context, text string) {
+	t.Helper()
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](`document.body.innerText.includes(`+strconv.Quote(text)+`)`)); err != nil {
+		t.Fatalf("the page does not come to show %q: %v", text, err)
+	}
+}
+
+// void forgets what an action returns.
+func void[T any](a chromedp.Action[T]) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, target *chromedp.Target) (none chromedp.Void, err error) {
+		_, err = a(ctx, target)
+		return none, err
+	}
+}
+
+// script is an action that runs JavaScript.
+func script(code string) chromedp.Action[chromedp.Void] {
+	return void(chromedp.Evaluate[*bool](`(() => {` + code + `})(), null`))
+}
+
+func TestFocusAndScrollingSurviveAnUpdate(t *testing.T) {
+	ctx := browser(t)
+	c := startChanging(t, well(), nil)
+	phoneByNight.open(t, ctx, c.url)
+	// A reader on a phone is at an outcome: focus on it, its table scrolled to the right,
+	// a field half filled in, and a row of another table marked to be found again.
+	do(t, ctx, script(`
+		document.getElementById("q").value = "half typed";
+		window.at = document.querySelector("#outcome-table tr:nth-child(5) a");
+		at.focus();
+		at.scrollIntoView({block: "center"});
+		document.getElementById("outcome-table").scrollLeft = 90;
+		window.row = document.querySelector("#group-table tbody tr:nth-child(2)");
+	`))
+	y := `Math.round(at.getBoundingClientRect().top)`
+	was, text := eval[int](t, ctx, y), eval[string](t, ctx, `at.textContent`)
+
+	next := unwell() // alarms above, rows before, other numbers
+	next.Group.Members = append([]console.Member{{ID: "paylink-0000", Partitions: []int32{9}}}, next.Group.Members...)
+	c.set(next)
+	update(t, ctx, "2 things need a person")
+	for what, want := range map[string]string{
+		"the focus":                    `String(document.activeElement === at && at.isConnected)`,
+		"the table's scrolling":        `String(document.getElementById("outcome-table").scrollLeft === 90)`,
+		"what was typed":               `String(document.getElementById("q").value === "half typed")`,
+		"the row":                      `String(row.isConnected && row.rowIndex === 3)`,
+		"the title":                    `String(document.title.startsWith("✗ Alarm"))`,
+		"the new row":                  `String(document.querySelector("#group-table tbody tr").textContent.includes("paylink-0000"))`,
+		"new rows, before those there": `String(document.querySelectorAll("#outcome-table tbody tr").length === 14)`,
+	} {
+		if eval[string](t, ctx, want) != "true" {
+			t.Errorf("after the update %s is not as it should be: %s", what, want)
+		}
+	}
+	if got := eval[string](t, ctx, `at.textContent`); got != text {
+		t.Errorf("the focus is on %q now, and was on %q", got, text)
+	}
+	if now := eval[int](t, ctx, y); now < 0 || now > 740 || was < 0 {
+		t.Errorf("the focus was at %d of the screen and is at %d: out of sight", was, now)
+	}
+	c.set(well())
+	update(t, ctx, "All well")
+	if eval[bool](t, ctx, `document.querySelector(".alarm") !== null`) || !eval[bool](t, ctx, `document.activeElement === at`) {
+		t.Error("the alarms stay, or the focus does not")
+	}
+}
+
+func TestAnUpdateWithoutNewsChangesNothing(t *testing.T) {
+	ctx := browser(t)
+	c := startChanging(t, unwell(), nil)
+	deskByDay.open(t, ctx, c.url)
+	do(t, ctx, script(`
+		window.changes = 0;
+		new MutationObserver((all) => { changes += all.length; }).observe(document.getElementById("main"), {subtree: true, childList: true, attributes: true, characterData: true});
+		const fetched = window.fetch;
+		window.answers = 0;
+		window.fetch = async (...a) => { const r = await fetched(...a); const text = await r.text(); setTimeout(() => answers++, 50); return new Response(text, r); };
+	`), script(`document.dispatchEvent(new Event("visibilitychange"))`))
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](`answers > 1`)); err != nil {
+		t.Fatal(err)
+	}
+	if n := eval[int](t, ctx, `changes`); n != 0 {
+		t.Errorf("%d changes of a page that has no news", n)
+	}
+}
+
+func TestThePageSaysThatItIsOldAndCanBePaused(t *testing.T) {
+	ctx := browser(t)
+	c := startChanging(t, well(), nil)
+	deskByDay.open(t, ctx, c.url)
+	do(t, ctx, script(`window.real = window.fetch; window.fetch = async () => { throw new Error("away"); };`))
+	update(t, ctx, "what you see is old")
+	do(t, ctx, script(`window.fetch = window.real;`))
+	c.set(unwell())
+	update(t, ctx, "2 things need a person")
+	if !eval[bool](t, ctx, `document.getElementById("lost").hidden`) {
+		t.Error("it is said to be old, though it is new again")
+	}
+	do(t, ctx, chromedp.Focus(chromedp.CSS("#live")), chromedp.KeyEvent(" "))
+	shows(t, ctx, "Go on")
+	c.set(well())
+	do(t, ctx, script(`window.asked = 0; window.fetch = async () => { asked++; };`), script(`document.dispatchEvent(new Event("visibilitychange"))`))
+	if n := eval[int](t, ctx, `asked`); n != 0 || !eval[bool](t, ctx, `document.getElementById("live").getAttribute("aria-pressed") === "true"`) {
+		t.Errorf("a page that is paused was asked for %d times", n)
+	}
+	do(t, ctx, script(`window.fetch = window.real;`), chromedp.KeyEvent(" "))
+	update(t, ctx, "All well")
+}
+
+func TestThePageWorksByKeyboard(t *testing.T) {
+	ctx := browser(t)
+	c := startChanging(t, unwell(), nil)
+	deskByNight.open(t, ctx, c.url)
+	do(t, ctx, chromedp.KeyEvent(kb.Tab))
+	if got := eval[string](t, ctx, `document.activeElement.textContent`); got != "To the content" {
+		t.Errorf("the first stop is %q, want the way to the content", got)
+	}
+	do(t, ctx, chromedp.KeyEvent(kb.Enter))
+	if got := eval[string](t, ctx, `document.activeElement.id`); got != "main" {
+		t.Errorf("it leads to %q, want the content", got)
+	}
+	var stops []string
+	for range 100 {
+		if do(t, ctx, chromedp.KeyEvent(kb.Tab)); eval[bool](t, ctx, `document.activeElement === document.body`) {
+			break
+		}
+		stops = append(stops, eval[string](t, ctx, `document.activeElement.id || document.activeElement.textContent`))
+		if eval[string](t, ctx, `getComputedStyle(document.activeElement).outlineStyle`) == "none" {
+			t.Errorf("it cannot be seen that the focus is on %q", stops[len(stops)-1])
+		}
+	}
+	for _, want := range []string{"held 1", "lane-table", "partition-table", "outcome-table", "order-17"} {
+		if !slices.Contains(stops, want) {
+			t.Errorf("the keyboard does not come to %q, but to %q", want, stops)
+		}
+	}
+	if _, err := chromedp.RunResponse(ctx, chromedp.Focus(chromedp.CSS("#q")), chromedp.KeyEvent("waits"+kb.Enter)); err != nil {
+		t.Fatal(err)
+	}
+	shows(t, ctx, "It waits.")
+	if got := eval[string](t, ctx, `location.pathname + location.search`); got != "/intents?q=waits" {
+		t.Errorf("the search leads to %s", got)
+	}
+}
+
+func TestDayAndNightLookDifferent(t *testing.T) {
+	ctx := browser(t)
+	c := startChanging(t, unwell(), nil)
+	seen := map[string]string{}
+	for _, on := range []screen{deskByDay, deskByNight} {
+		on.open(t, ctx, c.url)
+		seen[on.scheme] = eval[string](t, ctx, `getComputedStyle(document.body).backgroundColor + " " + getComputedStyle(document.body).color`)
+		const paint = `(performance.getEntriesByName("first-contentful-paint")[0] || {startTime: 0}).startTime`
+		painted, err := chromedp.Run(ctx, chromedp.Poll[float64](paint))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: painted after %.0f ms", on.name, painted)
+	}
+	if seen["light"] == seen["dark"] || !strings.HasPrefix(seen["dark"], "rgb(13, 17, 23)") {
+		t.Errorf("by day and by night: %q", seen)
 	}
 }

@@ -49,6 +49,9 @@ func (l Line) Most() (most float64) {
 	return most
 }
 
+// Hot reports whether the line deserves a look.
+func (l Line) Hot() bool { return l.Bad && l.Most() > 0 }
+
 // Now is the newest value; NaN: it is not known.
 func (l Line) Now() float64 {
 	if len(l.Values) == 0 {
@@ -87,13 +90,13 @@ func (l Line) Path(top float64) string {
 // short1 writes a number with one decimal at most.
 func short1(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
 
-// nice is the next of 1, 2, 5, 10, 20, … at or above a value.
+// nice is the next of 1, 2, 3, 5, 10, 20, … at or above a value.
 func nice(v float64) float64 {
 	if v <= 0 {
 		return 1
 	}
 	base := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 2, 5} {
+	for _, m := range []float64{1, 2, 3, 5} {
 		if v <= m*base*(1+1e-9) {
 			return m * base
 		}

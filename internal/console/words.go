@@ -27,10 +27,10 @@ type Verdict struct {
 // the last hour is not.
 func verdict(s State) Verdict {
 	switch {
-	case len(s.Alarms) == 1:
-		return Verdict{Bad, "Alarm", "1 thing needs a person"}
 	case len(s.Alarms) > 0:
-		return Verdict{Bad, "Alarm", strconv.Itoa(len(s.Alarms)) + " things need a person"}
+		return Verdict{Bad, "Alarm", count(len(s.Alarms), "thing needs", "things need") + " a person" + map[Level]string{
+			Wait: "; perhaps money is at risk", Bad: "; money is at risk",
+		}[money(s).Class]}
 	case !s.Ready:
 		return Verdict{Wait, "Not ready", firstReason(s.Checks)}
 	}
@@ -65,10 +65,11 @@ func unwell(all []Risk) (worst Level, text string) {
 }
 
 // money answers whether money is at risk.
-func money(all []Risk) Verdict {
-	about := others(all, true)
-	level, text := unwell(about)
+func money(s State) Verdict {
+	level, text := unwell(others(s.Risks, true))
 	switch {
+	case text == "" && !s.Ready:
+		return Verdict{Wait, "Not known", "This replica is not ready: what waits in its partitions, it does not know."}
 	case text == "":
 		return Verdict{Good, "No", "Nothing in this replica's hands puts money at risk."}
 	case level == Bad:
