@@ -97,3 +97,21 @@ func TestLanesAreAllThatThereAre(t *testing.T) {
 		t.Errorf("no lanes of %v", want)
 	}
 }
+
+func TestWorkEndsLaterByTheTimeOnHold(t *testing.T) {
+	st := begin(t, 10)
+	by := st.now.Add(time.Hour)
+	l := st.lane("1")
+	if got := st.s.Ends(l, by, st.now); !got.Equal(by) {
+		t.Errorf("it ends %s, want %s", got, by)
+	}
+	st.hold("1")
+	if got := st.s.Ends(l, by, st.now); !got.IsZero() {
+		t.Errorf("on hold it ends %s, want nobody to know", got)
+	}
+	st.pass(20 * time.Minute)
+	st.prove("proof")
+	if got := st.s.Ends(l, by, st.now).Sub(by); l.IsHeld() || got < 20*time.Minute || got > 21*time.Minute {
+		t.Errorf("after a hold of 20 minutes (on: %v) it ends %s later", l.IsHeld(), got)
+	}
+}
