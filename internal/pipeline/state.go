@@ -180,8 +180,8 @@ func (c *core) lanes(now time.Time) []Lane {
 		}
 	}
 	out := []Lane{}
-	for l := range c.sched.Lanes() {
-		v := c.view(l, now)
+	for l, v := range c.sched.Views(sinceOf, now) {
+		v = explained(v)
 		out = append(out, Lane{
 			Merchant: v.Merchant, Gateway: v.Endpoint, Queued: v.Queued, BackingOff: v.BackingOff, Backlog: backlog[l], Rate: v.Rate,
 			Wait: v.Wait, OnHold: v.OnHold, Code: v.Code, HeldSince: v.HeldSince, Blind: v.Blind, NextCall: v.NextCall,
@@ -194,7 +194,14 @@ func (c *core) lanes(now time.Time) []Lane {
 // view is what there is to see of a lane, with what is known of the intent that is
 // next.
 func (c *core) view(l *schedule.Lane, now time.Time) schedule.View {
-	v := c.sched.View(l, func(w *schedule.Work) time.Time { return w.Owner.(*task).since }, now)
+	return explained(c.sched.View(l, sinceOf, now))
+}
+
+// sinceOf is since when a task's work stands where it stands.
+func sinceOf(w *schedule.Work) time.Time { return w.Owner.(*task).since }
+
+// explained adds what is known of the intent that is next.
+func explained(v schedule.View) schedule.View {
 	if v.Next != nil {
 		t := v.Next.Owner.(*task)
 		v.Wait.Attempts = t.try.Calls
