@@ -71,9 +71,9 @@ func gateways(e pipeline.State) []console.Gateway {
 	}
 	out := []console.Gateway{}
 	for _, g := range e.Gateways {
-		is := console.Gateway{Name: g.Name, Down: g.Down, LastError: g.LastError, Merchants: merchants[g.Name]}
+		is := console.Gateway{Name: g.Name, Down: g.Down, Merchants: merchants[g.Name]}
 		if g.Down {
-			is.Since = g.Since
+			is.Since, is.LastError = g.Since, g.LastError // an error of a gateway that works is old
 		}
 		out = append(out, is)
 	}
