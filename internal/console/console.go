@@ -108,6 +108,7 @@ type view struct {
 	Pages      Pages
 	Query      string
 	Story      Story
+	ShowLinks  bool
 
 	Nonce  string
 	Style  template.CSS
@@ -122,7 +123,7 @@ const fewPartitions = 24
 
 func (h *handler) overview(w http.ResponseWriter, _ *http.Request) {
 	s := h.state()
-	v := view{S: s, V: verdict(s), Here: "/", Partitions: s.Partitions, Lanes: s.Lanes.Worst}
+	v := view{S: s, V: verdict(s), Here: "/", Partitions: s.Partitions, Lanes: s.Lanes.Worst, ShowLinks: h.config.ShowLinks}
 	v.Title = v.V.Word
 	if len(v.Partitions) > fewPartitions {
 		slices.SortStableFunc(v.Partitions, graver)

@@ -314,7 +314,7 @@ func TestLinesAreDrawnWithTheirGaps(t *testing.T) {
 func TestChartsAreSaidInWords(t *testing.T) {
 	s := well()
 	s.Charts = []console.Chart{{Title: "Lag", Unit: "records", Lines: []console.Line{{Name: "lag", Values: []float64{21410, math.NaN()}}}}}
-	if body := serve(t, s, false, "/").Body.String(); !strings.Contains(body, "aria-label=\"Lag in the last hour, in records. lag: not known now, 21\u2009410 at most.\"") {
+	if body := serve(t, s, false, "/").Body.String(); !strings.Contains(body, "aria-label=\"Lag in the last hour (records). lag: not known now, 21\u2009410 at most.\"") {
 		t.Error("the chart has no words for who cannot see it")
 	}
 }

@@ -110,7 +110,7 @@ func hour(steps int, bad bool) []console.Chart {
 			{Name: "failed", Bad: true, Values: line(func(i int) float64 { return when(bad && i%90 == 0, 12) })},
 			{Name: "dead letters", Bad: true, Values: line(func(i int) float64 { return when(bad && i == steps-100, 18) })},
 		}},
-		{Title: "Latency", Unit: "s from intent to outcome", Lines: []console.Line{
+		{Title: "Latency", Unit: "s to the outcome", Lines: []console.Line{
 			{Name: "half within", Values: line(func(i int) float64 { return 1.1 + float64(i*31%7)/10 + when(broken(i), 60) })},
 			{Name: "95 % within", Values: line(func(i int) float64 {
 				if i > 100 && i < 130 {

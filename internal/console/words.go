@@ -135,8 +135,13 @@ func lasting(d time.Duration) string {
 	return fmt.Sprintf("%d d %d h", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-// seconds writes a duration in seconds, as figure does.
-func seconds(d time.Duration) string { return figure(d.Seconds()) + " s" }
+// seconds writes a duration in seconds.
+func seconds(d time.Duration) string {
+	if d < 10*time.Second {
+		return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) + " s"
+	}
+	return figure(d.Seconds()) + " s"
+}
 
 // thousands writes a number with thin spaces between its thousands.
 func thousands(v any) string {
@@ -213,7 +218,7 @@ func label(c Chart) string {
 		}
 		out = append(out, fmt.Sprintf("%s: %s, %s at most", l.Name, now, figure(l.Most())))
 	}
-	return fmt.Sprintf("%s in the last hour, in %s. %s.", c.Title, c.Unit, strings.Join(out, "; "))
+	return fmt.Sprintf("%s in the last hour (%s). %s.", c.Title, c.Unit, strings.Join(out, "; "))
 }
 
 // A CounterGroup is counters under one heading.

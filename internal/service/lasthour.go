@@ -190,7 +190,7 @@ func charts(all []sample) []console.Chart {
 	}
 	return []console.Chart{
 		{Title: "Flow", Unit: "a minute", Lines: []console.Line{{Name: "created", Values: created}, {Name: "failed", Values: failed, Bad: true}, {Name: "dead letters", Values: dead, Bad: true}}},
-		{Title: "Latency", Unit: "s from intent to outcome", Lines: []console.Line{{Name: "half within", Values: half}, {Name: "95 % within", Values: most}}},
+		{Title: "Latency", Unit: "s to the outcome", Lines: []console.Line{{Name: "half within", Values: half}, {Name: "95 % within", Values: most}}},
 		{Title: "Lag", Unit: "records not settled", Lines: []console.Line{{Name: "lag", Values: lag}}},
 		{Title: "In doubt", Unit: "intents", Lines: []console.Line{{Name: "in doubt", Values: doubt, Bad: true}}},
 	}
