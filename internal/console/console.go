@@ -16,9 +16,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 )
 
 //go:embed page
@@ -28,9 +30,12 @@ var files embed.FS
 // concurrently. Only State is required.
 type Config struct {
 	State func() State
+	About func() Service // what State says of it, for pages that need no more
 
 	Lanes  func() []Lane                              // of all merchants
 	Intent func(ctx context.Context, id string) Story // of an intent, by its id or its order's
+
+	Now func() time.Time // nil: the time of day
 
 	// ShowLinks shows payment links. Who has a link can open the payer's page,
 	// so this is for laptops only.
@@ -40,6 +45,12 @@ type Config struct {
 // New returns the console: pages at /, /merchants, /partitions and /intents, and JSON
 // at /api/v1/state, /api/v1/lanes and /api/v1/intents/{id}.
 func New(c Config) (http.Handler, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.About == nil {
+		c.About = func() Service { return c.State().Service }
+	}
 	if c.Lanes == nil {
 		c.Lanes = func() []Lane { return nil }
 	}
@@ -60,6 +71,11 @@ func New(c Config) (http.Handler, error) {
 		return nil, fmt.Errorf("console script: %w", err)
 	}
 	h.style, h.script = template.CSS(style), template.JS(script)
+	for _, page := range []string{"overview.html", "merchants.html", "partitions.html", "intent.html"} {
+		if err := h.pages.ExecuteTemplate(io.Discard, page, view{}); err != nil { // what takes long is done once, and now
+			return nil, fmt.Errorf("console pages: %w", err)
+		}
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.overview)
 	mux.HandleFunc("GET /merchants", h.merchants)
@@ -91,6 +107,9 @@ func (h *handler) state() State {
 	}
 	return s
 }
+
+// about is a state without what takes long to find out.
+func (h *handler) about() State { return State{Service: h.config.About(), Now: h.config.Now()} }
 
 // listed copies a list; none is an empty one.
 func listed[T any](all []T) []T { return append([]T{}, all...) }
@@ -144,8 +163,9 @@ func graver(a, b Partition) int {
 }
 
 func (h *handler) merchants(w http.ResponseWriter, r *http.Request) {
-	v := view{S: h.state(), Title: "Merchants", Here: "/merchants", Filter: r.FormValue("state")}
+	v := view{S: h.about(), Title: "Merchants", Here: "/merchants", Filter: r.FormValue("state")}
 	all := h.config.Lanes()
+	v.S.Lanes = Sum(all)
 	if v.Filter != "" {
 		all = slices.DeleteFunc(slices.Clone(all), func(l Lane) bool { return l.State != v.Filter })
 	}
@@ -162,9 +182,7 @@ func (h *handler) partitions(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) search(w http.ResponseWriter, r *http.Request) {
-	v := view{Title: "Find an intent", Here: "/intents", Query: r.FormValue("q")}
-	all := h.config.State()
-	v.S.Service, v.S.Now = all.Service, all.Now
+	v := view{S: h.about(), Title: "Find an intent", Here: "/intents", Query: r.FormValue("q")}
 	if v.Query != "" {
 		v.Story = h.config.Intent(r.Context(), v.Query)
 	}

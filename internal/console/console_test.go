@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"paylink/internal/console"
 )
 
@@ -176,6 +178,32 @@ func TestListsHavePages(t *testing.T) {
 		if got := fmt.Sprintf("%d %s %d %d %d", len(api.Lanes), api.Lanes[0].Merchant, api.Page, api.Pages, api.Total); got != want {
 			t.Errorf("%s = %s, want %s", path, got, want)
 		}
+	}
+}
+
+func TestLanesAreSummedUpTheWorstFirst(t *testing.T) {
+	var all []console.Lane
+	add := func(n int, state string, backlog int) {
+		for range n {
+			all = append(all, console.Lane{Backlog: backlog, State: state})
+		}
+	}
+	add(3, "free", 0)
+	add(2, "paced", 7)
+	add(1, "breaker open", 0)
+	add(5, "held", 2)
+	add(1, "held", 9)
+	add(4, "paced", 8)
+	got := console.Sum(all)
+	var worst []string
+	for _, l := range got.Worst {
+		worst = append(worst, fmt.Sprint(l.State, " ", l.Backlog))
+	}
+	if diff := cmp.Diff([]string{"held 9", "held 2", "held 2", "held 2", "held 2", "held 2", "breaker open 0", "paced 8"}, worst); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]console.LaneState{{State: "held", N: 6}, {State: "breaker open", N: 1}, {State: "paced", N: 6}, {State: "free", N: 3}}, got.States); diff != "" || got.Total != 16 {
+		t.Error(got.Total, diff)
 	}
 }
 

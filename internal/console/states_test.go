@@ -163,9 +163,7 @@ func story(_ context.Context, id string) console.Story {
 
 func handler(t testing.TB, c console.Config) http.Handler {
 	t.Helper()
-	if c.Intent == nil {
-		c.Intent = story
-	}
+	c.Intent, c.Now = story, func() time.Time { return noon }
 	h, err := console.New(c)
 	if err != nil {
 		t.Fatal(err)

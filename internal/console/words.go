@@ -11,8 +11,8 @@ import (
 
 // words are what the pages can say.
 var words = template.FuncMap{
-	"since": since, "until": until, "thousands": thousands, "groups": groups, "clock": clock, "short": short,
-	"figure": figure, "label": label, "seconds": seconds, "ranges": ranges, "quote": quote, "lane": laneLevel, "share": share,
+	"since": since, "until": until, "thousands": thousands, "groups": groups, "clock": clock, "short": short, "brief": brief,
+	"figure": figure, "label": label, "seconds": seconds, "ranges": ranges, "quote": quote, "lane": laneLevel,
 	"money": money, "others": others, "first": firstOf[Outcome], "firstDead": firstOf[DeadLetter],
 }
 
@@ -163,9 +163,15 @@ func thousands(v any) string {
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
 
 // short cuts a long identity in its middle.
-func short(s string) string {
-	if r := []rune(s); len(r) > 40 {
-		return string(r[:24]) + "…" + string(r[len(r)-13:])
+func short(s string) string { return cut(s, 24, 13) }
+
+// brief cuts the name of a member, which has a long random part.
+func brief(s string) string { return cut(s, 16, 4) }
+
+// cut leaves so many letters of the begin and the end of a text.
+func cut(s string, begin, end int) string {
+	if r := []rune(s); len(r) > begin+end+3 {
+		return string(r[:begin]) + "…" + string(r[len(r)-end:])
 	}
 	return s
 }
@@ -190,20 +196,6 @@ func ranges(all []int32) string {
 
 // quote writes a text as one word of a shell.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
-
-// laneLevel is how bad it is to wait for something.
-func laneLevel(state string) Level {
-	switch state {
-	case "held", "breaker open":
-		return Bad
-	case "backing off", "busy":
-		return Wait
-	}
-	return Good
-}
-
-// share is how much of a whole a part is, from 0 to 100.
-func share(part, whole int) int { return 100 * part / max(1, whole) }
 
 // firstOf returns the first n.
 func firstOf[T any](n int, all []T) []T { return all[:min(n, len(all))] }

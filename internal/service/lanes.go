@@ -26,43 +26,6 @@ func laneOf(l pipeline.Lane) console.Lane {
 	}
 }
 
-// worstLanes is how many lanes the first page shows.
-const worstLanes = 8
-
-// gravity orders lanes by what they wait for, the gravest first; others come after.
-var gravity = []string{"held", "breaker open", "backing off", "busy", "paced"}
-
-func graveness(state string) int {
-	if i := slices.Index(gravity, state); i >= 0 {
-		return i
-	}
-	return len(gravity)
-}
-
-// summary counts the lanes by what they wait for, and names those with the gravest
-// reason and the most intents.
-func summary(all []pipeline.Lane) console.LaneSummary {
-	counts, waiting := map[string]int{}, []console.Lane{}
-	for _, l := range all {
-		counts[l.State]++
-		if is := laneOf(l); is.Waiting() > 0 || l.OnHold || l.Blind {
-			waiting = append(waiting, is)
-		}
-	}
-	out := console.LaneSummary{Total: len(all)}
-	for state, n := range counts {
-		out.States = append(out.States, console.LaneState{State: state, N: n})
-	}
-	slices.SortFunc(out.States, func(a, b console.LaneState) int {
-		return cmp.Or(cmp.Compare(graveness(a.State), graveness(b.State)), cmp.Compare(a.State, b.State))
-	})
-	slices.SortStableFunc(waiting, func(a, b console.Lane) int {
-		return cmp.Or(cmp.Compare(graveness(a.State), graveness(b.State)), cmp.Compare(b.Waiting(), a.Waiting()))
-	})
-	out.Worst = waiting[:min(worstLanes, len(waiting))]
-	return out
-}
-
 // gateways are the hosts, by name.
 func gateways(e pipeline.State) []console.Gateway {
 	merchants := map[string]int{}

@@ -180,7 +180,7 @@ func (s *service) sourceConfig() kafkaio.Config {
 // listen opens the admin server.
 func (s *service) listen(ctx context.Context) error {
 	s.addChecks()
-	page, err := console.New(console.Config{State: s.state, Lanes: s.lanes, Intent: s.story, ShowLinks: s.deps.ShowLinks})
+	page, err := console.New(console.Config{State: s.state, About: s.about, Lanes: s.lanes, Intent: s.story, ShowLinks: s.deps.ShowLinks})
 	if err != nil {
 		return err
 	}

@@ -112,22 +112,26 @@ func (s *service) state() console.State {
 	samples := s.hour.list(now)
 	hour := sample{counts: e.Counts, kafka: k.Counters}.since(first(samples))
 	st := console.State{
-		Now: now, Started: s.started, Ready: ready,
-		Service: console.Service{
-			Version: s.deps.Version, Group: s.cfg.Kafka.Group, Instance: s.cfg.Kafka.InstanceID,
-			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
-			Gateway: some(s.merchants.gateways(), 3),
-		},
+		Now: now, Started: s.started, Ready: ready, Service: s.about(),
 		Alarms: slices.Concat(logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles),
 			rises(e.Counts, k.Counters)),
 		Risks: risks(risk, hour, s.cfg.Flow.GiveUpAfter, now), Charts: charts(samples),
-		Lanes: summary(e.Lanes), Gateways: gateways(e), Partitions: partitions(k, e), Group: s.groupNow(now),
+		Lanes: console.Sum(lanesOf(e.Lanes)), Gateways: gateways(e), Partitions: partitions(k, e), Group: s.groupNow(now),
 		Counters: counters(e, k.Counters, hour), Outcomes: outcomes(e), DeadLetters: deadLetters(e),
 	}
 	for _, c := range checks {
 		st.Checks = append(st.Checks, console.Check{Name: c.Name, OK: c.OK, Reason: c.Reason})
 	}
 	return st
+}
+
+// about says what runs.
+func (s *service) about() console.Service {
+	return console.Service{
+		Version: s.deps.Version, Group: s.cfg.Kafka.Group, Instance: s.cfg.Kafka.InstanceID,
+		Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
+		Gateway: some(s.merchants.gateways(), 3),
+	}
 }
 
 // some names the first n of all, and says how many more there are.
