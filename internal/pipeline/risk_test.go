@@ -70,8 +70,9 @@ func TestAnAnswerThatKafkaDoesNotTakeIsAtRisk(t *testing.T) {
 func TestTheBacklogIsGivenUpSoon(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		m, p, _ := l.one(rated(pace.Rate{Events: 1, Per: time.Minute, Burst: 1}))
-		l.gate.otherwise = func(in payment.Intent, _ bool) answer {
-			if in.ID == "denied" {
+		held := false
+		l.gate.otherwise = func(payment.Intent, bool) answer {
+			if held {
 				return ours
 			}
 			return ok
@@ -85,7 +86,9 @@ func TestTheBacklogIsGivenUpSoon(t *testing.T) {
 		r := m.Risk(10 * time.Minute)
 		same(t, "all that wait are soon given up", r.Ending, r.Waiting)
 		same(t, "there are many", r.Waiting > 100, true)
-		l.gate.otherwise = func(payment.Intent, bool) answer { return ours }
+		l.gate.mu.Lock()
+		held = true
+		l.gate.mu.Unlock()
 		after(4 * time.Minute)
 		same(t, "on hold", m.Lanes()[0].OnHold, true)
 		same(t, "soon given up, on hold", m.Risk(10*time.Minute).Ending, 0)

@@ -38,15 +38,15 @@ type sample struct {
 	inDoubt int
 }
 
-// A lastHour keeps samples of the last hour, in memory alone. Several goroutines may
-// use it.
+// A lastHour keeps samples of the last hour, in memory alone: about 1 MB. Several
+// goroutines may use it.
 type lastHour struct {
-	mu   sync.Mutex
-	ring [console.Steps + 1]sample
-	n    int // samples ever taken
+	looked atomic.Int64 // when somebody looked at the console, in unix nanoseconds; 0: never
 
-	group  console.Group // as of the last answer
-	looked atomic.Int64  // when somebody looked at the console, in unix nanoseconds; 0: never
+	mu    sync.Mutex
+	ring  [console.Steps + 1]sample
+	n     int           // samples ever taken
+	group console.Group // as of the coordinator's last answer
 }
 
 func (h *lastHour) add(s sample) {
