@@ -38,7 +38,7 @@ func (e *Engine) Risk(soon time.Duration) Risk {
 		r.Waiting += w.part.Unfinished()
 		w.part.Loaded(func(rec *partition.Record) { r.add(&e.core, rec.Owner.(*task), now, now.Add(soon)) })
 		for _, b := range w.ordered {
-			b.Each(func(x schedule.Entry) {
+			b.EachBy(now.Add(soon), func(x schedule.Entry) {
 				if ends := e.core.sched.Ends(b.Lane, x.By(), now); !ends.IsZero() && ends.Before(now.Add(soon)) {
 					r.Ending++
 				}
