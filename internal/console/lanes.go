@@ -32,8 +32,9 @@ func laneLevel(state string) Level {
 // Sum counts lanes by what they wait for, and names those with the gravest reason and
 // the most intents.
 func Sum(all []Lane) LaneSummary {
-	counts, waiting := map[string]int{}, []Lane{}
-	for _, l := range all {
+	counts, waiting := map[string]int{}, []*Lane{}
+	for i := range all {
+		l := &all[i]
 		counts[l.State]++
 		if l.Waiting() > 0 || l.Blind || laneLevel(l.State) == Bad {
 			waiting = append(waiting, l)
@@ -46,9 +47,11 @@ func Sum(all []Lane) LaneSummary {
 	slices.SortFunc(out.States, func(a, b LaneState) int {
 		return cmp.Or(cmp.Compare(graveness(a.State), graveness(b.State)), cmp.Compare(a.State, b.State))
 	})
-	slices.SortStableFunc(waiting, func(a, b Lane) int {
-		return cmp.Or(cmp.Compare(graveness(a.State), graveness(b.State)), cmp.Compare(b.Waiting(), a.Waiting()))
+	slices.SortFunc(waiting, func(a, b *Lane) int {
+		return cmp.Or(cmp.Compare(graveness(a.State), graveness(b.State)), cmp.Compare(b.Waiting(), a.Waiting()), cmp.Compare(a.Merchant, b.Merchant))
 	})
-	out.Worst = waiting[:min(worstLanes, len(waiting))]
+	for _, l := range waiting[:min(worstLanes, len(waiting))] {
+		out.Worst = append(out.Worst, *l)
+	}
 	return out
 }
