@@ -1,9 +1,11 @@
 // Package console is the read-only web page of a running service, and the same
-// as JSON. A tired operator sees first what is wrong, then whether work moves,
-// then the rest.
+// as JSON. A tired operator sees first what is wrong and whether money is at risk,
+// then whether work moves, then the rest.
 //
 // It changes nothing, needs no other file than itself, loads nothing from
-// elsewhere, and knows no other room: whoever runs it tells it the state.
+// elsewhere, and knows no other room: whoever runs it tells it the state. It works
+// without JavaScript; with it, the page changes in place, so that focus, scrolling
+// and what is being typed stay.
 package console
 
 import (
@@ -14,135 +16,90 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 )
 
 //go:embed page
 var files embed.FS
 
-// A State is everything the page shows, at one moment. Empty lists are fine.
-type State struct {
-	Now     time.Time `json:"now"`
-	Started time.Time `json:"started"`
-	Service Service   `json:"service"`
-
-	Ready  bool    `json:"ready"`
-	Checks []Check `json:"checks"` // of readiness
-	Alarms []Alarm `json:"alarms"` // what a person must look at
-
-	Partitions []Partition `json:"partitions"` // those in our hands
-	Counters   []Counter   `json:"counters"`   // since the start
-	Outcomes   []Outcome   `json:"outcomes"`   // the newest first
-}
-
-// A Service says what runs.
-type Service struct {
-	Version     string `json:"version"`
-	Group       string `json:"group"`
-	Instance    string `json:"instance,omitempty"`
-	Intents     string `json:"intents"`
-	Outcomes    string `json:"outcomes"`
-	DeadLetters string `json:"dead_letters"`
-	Gateway     string `json:"gateway"` // host; several: some of them
-}
-
-// A Check is one check of readiness; Reason is a sentence if it is not OK.
-type Check struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Reason string `json:"reason,omitempty"`
-}
-
-// An Alarm is something that does not mend itself.
-type Alarm struct {
-	What  string    `json:"what"`           // a sentence
-	Mend  string    `json:"mend,omitempty"` // what to do
-	Since time.Time `json:"since,omitzero"`
-}
-
-// A Partition is one intent partition in our hands.
-type Partition struct {
-	Number     int32  `json:"partition"`
-	State      string `json:"state"`     // fencing, loading, running, draining
-	Healthy    bool   `json:"healthy"`   // State is nothing to worry about
-	Watermark  int64  `json:"watermark"` // everything below is settled
-	Lag        int64  `json:"lag"`       // records not settled yet; -1: not known
-	Unfinished int    `json:"unfinished"`
-}
-
-// A Counter is a number since the start. Group is its heading.
-type Counter struct {
-	Group string `json:"group"`
-	Name  string `json:"name"`
-	Value uint64 `json:"value"`
-	Bad   bool   `json:"bad,omitempty"` // more than 0 deserves a look
-}
-
-// An Outcome is one that was published.
-type Outcome struct {
-	At       time.Time `json:"at"`
-	IntentID string    `json:"intent_id"`
-	Type     string    `json:"type"` // created, failed, dead letter
-	Reason   string    `json:"reason,omitempty"`
-	Attempts int       `json:"attempts"`
-	Link     string    `json:"link,omitempty"` // only with ShowLinks
-}
-
-// Config says what a console shows.
+// Config says what a console shows. Its functions are called for each request,
+// concurrently. Only State is required.
 type Config struct {
-	State func() State // called for each request, concurrently
+	State func() State
+	About func() Service // what State says of it, for pages that need no more
 
-	// Lanes and Intent answer why something waits, or where its outcome is, with what
-	// becomes their JSON; Intent reports false for an intent that nothing is known of.
-	// Nil: not asked for.
-	Lanes  func() any
-	Intent func(ctx context.Context, id string) (any, bool)
+	Lanes  func() []Lane                              // of all merchants
+	Intent func(ctx context.Context, id string) Story // of an intent, by its id or its order's
+
+	Now func() time.Time // nil: the time of day
 
 	// ShowLinks shows payment links. Who has a link can open the payer's page,
 	// so this is for laptops only.
 	ShowLinks bool
 }
 
-// New returns the console: the page at /, its JSON at /api/v1/state, and
-// why lanes and intents wait at /api/v1/lanes and /api/v1/intents/{id}, which also
-// tells where an intent's outcome is.
+// New returns the console: pages at /, /merchants, /partitions and /intents, and JSON
+// at /api/v1/state, /api/v1/lanes and /api/v1/intents/{id}.
 func New(c Config) (http.Handler, error) {
-	page, err := template.New("page.html").Funcs(template.FuncMap{
-		"since": since, "thousands": thousands, "groups": groups, "clock": clock, "short": short,
-	}).ParseFS(files, "page/page.html")
-	if err != nil {
-		return nil, fmt.Errorf("console page: %w", err)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.About == nil {
+		c.About = func() Service { return c.State().Service }
+	}
+	if c.Lanes == nil {
+		c.Lanes = func() []Lane { return nil }
+	}
+	if c.Intent == nil {
+		c.Intent = func(_ context.Context, id string) Story { return Story{ID: id, State: "unknown"} }
+	}
+	h := &handler{config: c}
+	var err error
+	if h.pages, err = template.New("").Funcs(words).ParseFS(files, "page/*.html"); err != nil {
+		return nil, fmt.Errorf("console pages: %w", err)
 	}
 	style, err := files.ReadFile("page/style.css")
 	if err != nil {
 		return nil, fmt.Errorf("console style: %w", err)
 	}
-	h := &handler{config: c, page: page, style: template.CSS(style)}
+	script, err := files.ReadFile("page/script.js")
+	if err != nil {
+		return nil, fmt.Errorf("console script: %w", err)
+	}
+	h.style, h.script = template.CSS(style), template.JS(script)
+	for _, page := range []string{"overview.html", "merchants.html", "partitions.html", "intent.html"} {
+		if err := h.pages.ExecuteTemplate(io.Discard, page, view{}); err != nil { // what takes long is done once, and now
+			return nil, fmt.Errorf("console pages: %w", err)
+		}
+	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", h.html)
-	mux.HandleFunc("GET /api/v1/state", h.json)
-	if c.Lanes != nil {
-		mux.HandleFunc("GET /api/v1/lanes", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, c.Lanes()) })
-	}
-	if c.Intent != nil {
-		mux.HandleFunc("GET /api/v1/intents/{id}", h.intent)
-	}
+	mux.HandleFunc("GET /{$}", h.overview)
+	mux.HandleFunc("GET /merchants", h.merchants)
+	mux.HandleFunc("GET /partitions", h.partitions)
+	mux.HandleFunc("GET /intents", h.search)
+	mux.HandleFunc("GET /api/v1/state", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, h.state()) })
+	mux.HandleFunc("GET /api/v1/lanes", h.lanes)
+	mux.HandleFunc("GET /api/v1/intents/{id}", h.intent)
 	return mux, nil
 }
 
 type handler struct {
 	config Config
-	page   *template.Template
+	pages  *template.Template
 	style  template.CSS
+	script template.JS
 }
 
 // state asks for the state and takes out what is not to be shown.
 func (h *handler) state() State {
 	s := h.config.State()
-	s.Checks, s.Alarms = append([]Check{}, s.Checks...), append([]Alarm{}, s.Alarms...) // [] in JSON, not null
-	s.Partitions, s.Counters = append([]Partition{}, s.Partitions...), append([]Counter{}, s.Counters...)
-	s.Outcomes = append([]Outcome{}, s.Outcomes...)
+	s.Checks, s.Alarms, s.Risks = listed(s.Checks), listed(s.Alarms), listed(s.Risks) // [] in JSON, not null
+	s.Partitions, s.Counters, s.Gateways = listed(s.Partitions), listed(s.Counters), listed(s.Gateways)
+	s.Outcomes, s.DeadLetters, s.Lanes.States = listed(s.Outcomes), listed(s.DeadLetters), listed(s.Lanes.States)
 	for i := range s.Outcomes {
 		if !h.config.ShowLinks {
 			s.Outcomes[i].Link = ""
@@ -151,34 +108,147 @@ func (h *handler) state() State {
 	return s
 }
 
-func (h *handler) html(w http.ResponseWriter, _ *http.Request) {
-	nonce := rand.Text()
-	var body bytes.Buffer
+// about is a state without what takes long to find out.
+func (h *handler) about() State { return State{Service: h.config.About(), Now: h.config.Now()} }
+
+// listed copies a list; none is an empty one.
+func listed[T any](all []T) []T { return append([]T{}, all...) }
+
+// A view is what a page is made of.
+type view struct {
+	S     State
+	V     Verdict
+	Title string
+	Here  string // path of the page
+
+	Lanes      []Lane
+	Partitions []Partition
+	Filter     string // of the lanes, by what they wait for
+	Pages      Pages
+	Query      string
+	Story      Story
+	ShowLinks  bool
+
+	Nonce  string
+	Style  template.CSS
+	Script template.JS
+}
+
+// perPage is how many rows a page of a list has.
+const perPage = 100
+
+// fewPartitions is up to how many partitions the first page shows.
+const fewPartitions = 24
+
+func (h *handler) overview(w http.ResponseWriter, _ *http.Request) {
 	s := h.state()
-	err := h.page.Execute(&body, map[string]any{"S": s, "V": verdict(s), "Nonce": nonce, "Style": h.style})
-	if err != nil {
+	v := view{S: s, V: verdict(s), Here: "/", Partitions: s.Partitions, Lanes: s.Lanes.Worst, ShowLinks: h.config.ShowLinks}
+	v.Title = v.V.Word
+	if len(v.Partitions) > fewPartitions {
+		slices.SortStableFunc(v.Partitions, graver)
+		v.Partitions = v.Partitions[:fewPartitions]
+	}
+	h.show(w, "overview.html", v)
+}
+
+// graver orders partitions by how bad they are.
+func graver(a, b Partition) int {
+	if a.Healthy != b.Healthy {
+		if b.Healthy {
+			return -1
+		}
+		return 1
+	}
+	return int(max(-1, min(1, b.Lag-a.Lag)))
+}
+
+func (h *handler) merchants(w http.ResponseWriter, r *http.Request) {
+	v := view{S: h.about(), Title: "Merchants", Here: "/merchants", Filter: r.FormValue("state")}
+	all := h.config.Lanes()
+	v.S.Lanes = Sum(all)
+	if v.Filter != "" {
+		all = slices.DeleteFunc(slices.Clone(all), func(l Lane) bool { return l.State != v.Filter })
+	}
+	v.Pages = pagesOf(r, len(all), "state", v.Filter)
+	v.Lanes = all[v.Pages.From:v.Pages.To]
+	h.show(w, "merchants.html", v)
+}
+
+func (h *handler) partitions(w http.ResponseWriter, r *http.Request) {
+	v := view{S: h.state(), Title: "Partitions", Here: "/partitions"}
+	v.Pages = pagesOf(r, len(v.S.Partitions), "", "")
+	v.Partitions = v.S.Partitions[v.Pages.From:v.Pages.To]
+	h.show(w, "partitions.html", v)
+}
+
+func (h *handler) search(w http.ResponseWriter, r *http.Request) {
+	v := view{S: h.about(), Title: "Find an intent", Here: "/intents", Query: r.FormValue("q")}
+	if v.Query != "" {
+		v.Story = h.config.Intent(r.Context(), v.Query)
+	}
+	h.show(w, "intent.html", v)
+}
+
+// show writes a page. Nothing in it may run, or be loaded, but its own style and
+// script.
+func (h *handler) show(w http.ResponseWriter, page string, v view) {
+	v.Nonce, v.Style, v.Script = rand.Text(), h.style, h.script
+	var body bytes.Buffer
+	if err := h.pages.ExecuteTemplate(&body, page, v); err != nil {
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return
 	}
 	head(w, "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", fmt.Sprintf(
-		"default-src 'none'; style-src 'nonce-%[1]s'; script-src 'nonce-%[1]s'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", nonce))
+		"default-src 'none'; style-src 'nonce-%[1]s'; script-src 'nonce-%[1]s'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'", v.Nonce))
 	_, _ = w.Write(body.Bytes()) // an error means that the reader has gone
 }
 
-func (h *handler) json(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, h.state())
+// lanes answers with all lanes, or with one page of them, if one is asked for.
+func (h *handler) lanes(w http.ResponseWriter, r *http.Request) {
+	all := listed(h.config.Lanes())
+	out := map[string]any{"lanes": all}
+	if r.FormValue("page") != "" {
+		p := pagesOf(r, len(all), "", "")
+		out = map[string]any{"lanes": all[p.From:p.To], "page": p.Number, "pages": p.Count, "total": p.Total}
+	}
+	writeJSON(w, http.StatusOK, out)
 }
 
-// intent answers why an intent waits, or where its outcome is; 404 means that neither
-// is known: it was not read yet, or is in another replica's hands.
+// intent answers with what is known of an intent; 404 means that nothing is: it is
+// settled, or in another replica's hands.
 func (h *handler) intent(w http.ResponseWriter, r *http.Request) {
-	what, known := h.config.Intent(r.Context(), r.PathValue("id"))
-	if !known {
-		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such intent waits here, and none has its outcome: it is not read yet, is older than the ledger, or in another replica's hands"})
+	story := h.config.Intent(r.Context(), r.PathValue("id"))
+	if !story.Known() {
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": "no such intent waits here: it is settled, not read yet, or in another replica's hands"})
 		return
 	}
-	writeJSON(w, http.StatusOK, what)
+	writeJSON(w, http.StatusOK, story)
+}
+
+// Pages says which part of a list a page shows.
+type Pages struct {
+	Number, Count   int // from 1
+	From, To, Total int
+	filter          string // of its addresses
+}
+
+// pagesOf takes the page from a request; one that is not there is the nearest that is.
+func pagesOf(r *http.Request, total int, name, filter string) Pages {
+	p := Pages{Total: total, Count: max(1, (total+perPage-1)/perPage)}
+	asked, _ := strconv.Atoi(r.FormValue("page")) // nonsense is the first
+	p.Number = min(max(1, asked), p.Count)
+	p.From = (p.Number - 1) * perPage
+	p.To = min(total, p.From+perPage)
+	if filter != "" {
+		p.filter = name + "=" + template.URLQueryEscaper(filter) + "&"
+	}
+	return p
+}
+
+// At returns the address of another page of the list.
+func (p Pages) At(step int) template.URL {
+	return template.URL("?" + p.filter + "page=" + strconv.Itoa(p.Number+step))
 }
 
 func writeJSON(w http.ResponseWriter, status int, what any) {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -77,15 +78,16 @@ func (c *Config) terms(m payment.MerchantID) Terms {
 // # Locks
 //
 // mu guards the core and the timer. Under it nothing is called but the core, and
-// through it the claim's answers from memory. The locks of metrics, recent, skips
-// and bursts are never taken together with it.
+// through it the claim's answers from memory. The locks of metrics, recent,
+// dead, skips and bursts are never taken together with it.
 type Engine struct {
 	cfg     Config
 	log     logrus.FieldLogger
 	metrics *metrics
 	bursts  *burst.Log
 	skips   skips
-	recent  recent
+	recent  recent[RecentOutcome]
+	dead    recent[RecentDead]
 	started time.Time
 
 	beatEvery time.Duration // between two signs of life, at most
@@ -97,6 +99,7 @@ type Engine struct {
 	over    chan struct{}  // closed when there will be no more calls
 
 	decoding chan struct{} // a token while a large value is decoded
+	mayExist atomic.Uint64 // outcomes that failed, though a payment may exist
 
 	mu    sync.Mutex
 	core  core

@@ -129,6 +129,9 @@ func (e *Engine) buried(b burial, err error) {
 		return
 	case err == nil:
 		e.metrics.dead.inc(reason)
+		e.dead.add(RecentDead{
+			At: time.Now(), Intent: b.task.rec.ID, Merchant: b.task.dec.Intent.Merchant, Partition: partition, Offset: b.task.rec.Offset, Reason: reason,
+		})
 		e.often(logrus.WarnLevel, "dead letter", reason, partition, func() logrus.Fields {
 			return b.task.says(logrus.Fields{"reason": reason, "error": b.why.Text})
 		})
@@ -153,6 +156,9 @@ func (e *Engine) tellOutcome(p publication) {
 		l.WithFields(map[string]any{"outcome": "created", "attempts": o.Attempts, "payment_id": o.PaymentID}).Info("settled")
 	case payment.Failed:
 		e.metrics.settled("failed", string(o.Reason), took)
+		if o.PaymentMayExist {
+			e.mayExist.Add(1)
+		}
 		if o.Attempts == 0 {
 			e.often(logrus.InfoLevel, "settled", string(o.Reason), t.worker.claim.Partition(), func() logrus.Fields {
 				return t.says(logrus.Fields{"took_ms": took.Milliseconds(), "outcome": "failed", "reason": string(o.Reason), "attempts": 0, "payment_may_exist": o.PaymentMayExist})
@@ -161,7 +167,10 @@ func (e *Engine) tellOutcome(p publication) {
 		}
 		l.WithFields(map[string]any{"outcome": "failed", "reason": string(o.Reason), "attempts": o.Attempts, "code": o.ErrorCode, "payment_may_exist": o.PaymentMayExist}).Info("settled")
 	}
-	e.recent.add(RecentOutcome{At: now, Intent: t.rec.ID, Merchant: t.dec.Intent.Merchant, Outcome: p.outcome, Took: took})
+	e.recent.add(RecentOutcome{
+		At: now, Intent: t.rec.ID, Order: t.dec.Intent.OrderID, Merchant: t.dec.Intent.Merchant, Partition: t.worker.claim.Partition(), Offset: t.rec.Offset,
+		Outcome: p.outcome, Took: took,
+	})
 }
 
 // tellWithheld says that an answer is not published, because the intent has another:

@@ -20,6 +20,7 @@ type State struct {
 	Lanes      []Lane
 	Gateways   []Gateway
 	Recent     []RecentOutcome // newest first
+	Dead       []RecentDead    // newest first
 	Counts     Counts
 }
 
@@ -36,6 +37,7 @@ type Counts struct {
 	Second   uint64 // payments beside the one whose link is published
 	Shared   uint64 // answers with a payment that another intent's link has
 	Vanished uint64 // intents that retention deleted while they waited
+	MayExist uint64 // outcomes that failed, though a payment may exist
 }
 
 // A PartitionState is one claim.
@@ -70,6 +72,7 @@ type Lane struct {
 // An IntentWait is one record that is not settled.
 type IntentWait struct {
 	ID        payment.IntentID   `json:"intent_id"`
+	Order     string             `json:"order_id,omitempty"` // if the record is loaded
 	Merchant  payment.MerchantID `json:"merchant_id,omitempty"`
 	Partition int32              `json:"partition"`
 	Offset    int64              `json:"offset"`
@@ -79,31 +82,44 @@ type IntentWait struct {
 // A RecentOutcome is an intent that was settled lately. The link is the payer's,
 // handle it with care.
 type RecentOutcome struct {
-	At       time.Time
-	Intent   payment.IntentID
-	Merchant payment.MerchantID
-	Outcome  payment.Outcome
-	Took     time.Duration
+	At        time.Time
+	Intent    payment.IntentID
+	Order     string
+	Merchant  payment.MerchantID
+	Partition int32
+	Offset    int64
+	Outcome   payment.Outcome
+	Took      time.Duration
 }
 
-// recent is a ring of the newest outcomes. Several goroutines may use it.
-type recent struct {
+// A RecentDead is a record that was sent to the dead letters lately.
+type RecentDead struct {
+	At        time.Time
+	Intent    payment.IntentID // empty: it names none that can be read
+	Merchant  payment.MerchantID
+	Partition int32
+	Offset    int64
+	Reason    string
+}
+
+// recent is a ring of the newest of a kind. Several goroutines may use it.
+type recent[T any] struct {
 	mu   sync.Mutex
-	ring [50]RecentOutcome
+	ring [50]T
 	n    int
 }
 
-func (r *recent) add(o RecentOutcome) {
+func (r *recent[T]) add(o T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ring[r.n%len(r.ring)] = o
 	r.n++
 }
 
-func (r *recent) list() []RecentOutcome {
+func (r *recent[T]) list() []T {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var out []RecentOutcome
+	var out []T
 	for i := r.n - 1; i >= 0 && i >= r.n-len(r.ring); i-- {
 		out = append(out, r.ring[i%len(r.ring)])
 	}
@@ -112,16 +128,22 @@ func (r *recent) list() []RecentOutcome {
 
 // State returns a picture of this moment.
 func (e *Engine) State() State {
-	m := e.metrics
-	s := State{Started: e.started, Recent: e.recent.list(), Counts: Counts{
-		Settled: m.intents.counts(), Skipped: m.skipped.counts(), Dead: m.dead.counts(), Calls: m.calls.counts(),
-		Repeats: m.repeats.total(), Second: m.second.total(), Shared: m.shared.total(), Vanished: m.vanished.total(),
-	}}
+	s := State{Started: e.started, Recent: e.recent.list(), Dead: e.dead.list(), Counts: e.Counts()}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.InFlight, s.BackingOff = e.core.sched.InFlight(), e.core.sched.BackingOff()
 	s.Partitions, s.Lanes, s.Gateways = e.core.partitions(), e.core.lanes(time.Now()), e.core.sched.Endpoints()
 	return s
+}
+
+// Counts returns what happened since the start.
+func (e *Engine) Counts() Counts {
+	m := e.metrics
+	return Counts{
+		Settled: m.intents.counts(), Skipped: m.skipped.counts(), Dead: m.dead.counts(), Calls: m.calls.counts(),
+		Repeats: m.repeats.total(), Second: m.second.total(), Shared: m.shared.total(), Vanished: m.vanished.total(),
+		MayExist: e.mayExist.Load(),
+	}
 }
 
 // Lanes returns why each merchant's intents wait, by merchant.
@@ -131,7 +153,8 @@ func (e *Engine) Lanes() []Lane {
 	return e.core.lanes(time.Now())
 }
 
-// Find returns the unsettled records of an intent id, and why they wait.
+// Find returns the unsettled records of an intent id, and why they wait; loaded ones
+// are found by their order's id, too.
 func (e *Engine) Find(id payment.IntentID) []IntentWait {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -157,8 +180,8 @@ func (c *core) lanes(now time.Time) []Lane {
 		}
 	}
 	out := []Lane{}
-	for l := range c.sched.Lanes() {
-		v := c.view(l, now)
+	for l, v := range c.sched.Views(sinceOf, now) {
+		v = explained(v)
 		out = append(out, Lane{
 			Merchant: v.Merchant, Gateway: v.Endpoint, Queued: v.Queued, BackingOff: v.BackingOff, Backlog: backlog[l], Rate: v.Rate,
 			Wait: v.Wait, OnHold: v.OnHold, Code: v.Code, HeldSince: v.HeldSince, Blind: v.Blind, NextCall: v.NextCall,
@@ -171,7 +194,14 @@ func (c *core) lanes(now time.Time) []Lane {
 // view is what there is to see of a lane, with what is known of the intent that is
 // next.
 func (c *core) view(l *schedule.Lane, now time.Time) schedule.View {
-	v := c.sched.View(l, func(w *schedule.Work) time.Time { return w.Owner.(*task).since }, now)
+	return explained(c.sched.View(l, sinceOf, now))
+}
+
+// sinceOf is since when a task's work stands where it stands.
+func sinceOf(w *schedule.Work) time.Time { return w.Owner.(*task).since }
+
+// explained adds what is known of the intent that is next.
+func explained(v schedule.View) schedule.View {
 	if v.Next != nil {
 		t := v.Next.Owner.(*task)
 		v.Wait.Attempts = t.try.Calls
@@ -187,9 +217,9 @@ func (c *core) find(id payment.IntentID, now time.Time) (out []IntentWait) {
 	for _, w := range c.workers {
 		at := IntentWait{ID: id, Partition: w.claim.Partition()}
 		w.part.Loaded(func(r *partition.Record) {
-			if t := r.Owner.(*task); r.ID == id {
-				at.Merchant, at.Offset, at.Wait = t.dec.Intent.Merchant, r.Offset, c.wait(t, now)
-				out = append(out, at)
+			t := r.Owner.(*task)
+			if in := t.dec.Intent; r.ID != "" && (r.ID == id || in.OrderID == string(id)) {
+				out = append(out, IntentWait{ID: r.ID, Order: in.OrderID, Merchant: in.Merchant, Partition: at.Partition, Offset: r.Offset, Wait: c.wait(t, now)})
 			}
 		})
 		for _, b := range w.ordered {

@@ -81,6 +81,19 @@ func (h *Heap[T]) All() iter.Seq[T] {
 	}
 }
 
+// Least returns, as All does, those for which in is true. It must be true of every
+// element that is less than one of which it is: the others are not looked at.
+func (h *Heap[T]) Least(in func(T) bool) iter.Seq[T] {
+	return func(yield func(T) bool) { h.least(0, in, yield) }
+}
+
+func (h *Heap[T]) least(i int, in, yield func(T) bool) bool {
+	if i >= len(h.items) || !in(h.items[i]) {
+		return true
+	}
+	return yield(h.items[i]) && h.least(2*i+1, in, yield) && h.least(2*i+2, in, yield)
+}
+
 // settle puts x where it belongs, given that i is free and all else in order.
 func (h *Heap[T]) settle(i int, x T) {
 	if !h.down(i, x) {

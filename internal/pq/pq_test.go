@@ -165,6 +165,23 @@ func TestAllStopsWhenAsked(t *testing.T) {
 	}
 }
 
+func TestLeastLooksAtFewMore(t *testing.T) {
+	for seed := range uint64(20) {
+		h := pq.New(func(a, b int) bool { return a < b }, nil)
+		for _, x := range rand.New(rand.NewPCG(seed, 2)).Perm(1000) {
+			h.Push(x)
+		}
+		looked := 0
+		got := slices.Sorted(h.Least(func(x int) bool { looked++; return x < 30 }))
+		if len(got) != 30 || got[0] != 0 || got[29] != 29 || looked > 61 {
+			t.Fatalf("seed %d: %v after %d looks, want 0 to 29, and one look more for each but the first", seed, got, looked)
+		}
+		for range h.Least(func(int) bool { return true }) {
+			break
+		}
+	}
+}
+
 func TestAHeapThatHasGrownAllocatesNothing(t *testing.T) {
 	h := pq.New(byRank, place)
 	e, spare := &element{rank: 5}, &element{rank: 3}

@@ -283,3 +283,14 @@ func (b *Backlog) Each(f func(Entry)) {
 		}
 	}
 }
+
+// EachBy gives every entry to f that must be settled before a time, in no order. It
+// looks at no others.
+func (b *Backlog) EachBy(before time.Time, f func(Entry)) {
+	at := stampOf(before)
+	for _, h := range []*pq.Heap[Entry]{b.patient, b.hasty, b.late} {
+		for e := range h.Least(func(e Entry) bool { return e.by < at }) {
+			f(e)
+		}
+	}
+}

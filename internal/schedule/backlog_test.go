@@ -201,6 +201,19 @@ func TestABacklogGivesEveryEntry(t *testing.T) {
 	}
 }
 
+func TestABacklogGivesWhatMustBeSettledSoon(t *testing.T) {
+	st := begin(t, 10)
+	b := backlogOf(st, 0)
+	for i := range int64(20) {
+		put(b, i, int(i), i%3 == 0)
+	}
+	var got []int64
+	b.EachBy(noon.Add(5*time.Minute), func(e schedule.Entry) { got = append(got, e.Slot) })
+	if slices.Sort(got); !slices.Equal(got, []int64{0, 1, 2, 3, 4}) {
+		t.Errorf("in five minutes %v must be settled, want 0 to 4", got)
+	}
+}
+
 // TestFarEntriesKeepTheirOrder: an entry's time has eight bytes.
 func TestFarEntriesKeepTheirOrder(t *testing.T) {
 	st := begin(t, 10)

@@ -40,3 +40,19 @@ func BenchmarkCall(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkViews looks at 5,000 merchants, each with an intent that backs off.
+func BenchmarkViews(b *testing.B) {
+	s := schedule.New(schedule.Config{Concurrency: 256, GiveUpAfter: giveUp, Window: 1000})
+	s.Share([]int32{0}, 1, 1, noon)
+	for i := range 5000 {
+		m := payment.MerchantID(fmt.Sprint(540001 + i))
+		w := &schedule.Work{ID: payment.IntentID(m), At: noon}
+		w.Own(s.Bind(m, schedule.Terms{Endpoint: "gateway"}, false, noon))
+		s.BackOff(w, schedule.First, time.Minute, noon)
+	}
+	for b.Loop() {
+		for range s.Views(func(*schedule.Work) time.Time { return noon }, noon) {
+		}
+	}
+}

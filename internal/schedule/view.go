@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"iter"
 	"time"
 
 	"paylink/internal/pace"
@@ -61,6 +62,27 @@ func (s *Scheduler) Endpoints() (out []EndpointView) {
 // View returns what there is to see of a lane. since tells how long work has stood
 // where it stands.
 func (s *Scheduler) View(l *Lane, since func(*Work) time.Time, now time.Time) View {
+	return s.view(l, s.soonest, since, now)
+}
+
+// Views is View of all lanes; what backs off is gone through once, not once a lane.
+func (s *Scheduler) Views(since func(*Work) time.Time, now time.Time) iter.Seq2[*Lane, View] {
+	return func(yield func(*Lane, View) bool) {
+		first := map[*Lane]*Work{}
+		for w := range s.waiting.All() {
+			if f := first[w.lane]; f == nil || w.until.Before(f.until) {
+				first[w.lane] = w
+			}
+		}
+		for l := range s.Lanes() {
+			if !yield(l, s.view(l, func(l *Lane) *Work { return first[l] }, since, now)) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Scheduler) view(l *Lane, soonest func(*Lane) *Work, since func(*Work) time.Time, now time.Time) View {
 	v := View{
 		Merchant: l.merchant, Endpoint: l.endpoint.name, Queued: l.len(), BackingOff: l.waiting,
 		OnHold: l.hold.on, Blind: l.blind, NextCall: l.next, Next: l.head(now),
@@ -72,7 +94,7 @@ func (s *Scheduler) View(l *Lane, since func(*Work) time.Time, now time.Time) Vi
 		v.Rate = l.limit.Rate().String()
 	}
 	if v.Next == nil && l.waiting > 0 {
-		v.Next = s.soonest(l)
+		v.Next = soonest(l)
 	}
 	v.Wait = s.laneWait(l, v.Next, since, now)
 	return v
@@ -127,6 +149,16 @@ func (s *Scheduler) Reckon(v View, l *Lane, ahead int) time.Time {
 
 // Before reports whether an entry must be settled before another of its merchant.
 func (e Entry) Before(other Entry) bool { return e.before(other) }
+
+// Ends is when the time of work of a lane is up that was to be settled by then, as
+// things stand: time on hold does not count. The zero time: nobody knows, as it is on
+// hold now.
+func (s *Scheduler) Ends(l *Lane, by, now time.Time) time.Time {
+	if l.hold.on {
+		return time.Time{}
+	}
+	return by.Add(l.hold.heldSince(by.Add(-s.cfg.GiveUpAfter), now))
+}
 
 // BackingOff is how much work backs off.
 func (s *Scheduler) BackingOff() int { return s.waiting.Len() }

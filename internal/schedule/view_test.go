@@ -97,3 +97,43 @@ func TestLanesAreAllThatThereAre(t *testing.T) {
 		t.Errorf("no lanes of %v", want)
 	}
 }
+
+func TestWorkEndsLaterByTheTimeOnHold(t *testing.T) {
+	st := begin(t, 10)
+	by := st.now.Add(time.Hour)
+	l := st.lane("1")
+	if got := st.s.Ends(l, by, st.now); !got.Equal(by) {
+		t.Errorf("it ends %s, want %s", got, by)
+	}
+	st.hold("1")
+	if got := st.s.Ends(l, by, st.now); !got.IsZero() {
+		t.Errorf("on hold it ends %s, want nobody to know", got)
+	}
+	st.pass(20 * time.Minute)
+	st.prove("proof")
+	if got := st.s.Ends(l, by, st.now).Sub(by); l.IsHeld() || got < 20*time.Minute || got > 21*time.Minute {
+		t.Errorf("after a hold of 20 minutes (on: %v) it ends %s later", l.IsHeld(), got)
+	}
+}
+
+func TestAllViewsSayWhatEachSays(t *testing.T) {
+	st := begin(t, 10)
+	st.hold("1")
+	st.queue("2", "queued")
+	for name, wait := range map[string]time.Duration{"late": 3 * time.Minute, "soon": time.Minute, "later": 2 * time.Minute} {
+		st.s.BackOff(st.make("3", name), schedule.First, wait, st.now)
+	}
+	since, n := func(*schedule.Work) time.Time { return st.now }, 0
+	for l, v := range st.s.Views(since, st.now) {
+		n++
+		if want := st.s.View(l, since, st.now); v != want {
+			t.Errorf("of merchant %s it says %+v, alone %+v", l.Merchant(), v, want)
+		}
+		if l.Merchant() == "3" && (v.Next == nil || v.Next != st.works["soon"]) {
+			t.Errorf("next of merchant 3 is %v", v.Next)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d lanes, want 3", n)
+	}
+}

@@ -94,6 +94,7 @@ type service struct {
 	health    *telemetry.Health
 	pulse     pulse.Pulse
 	admin     *telemetry.Server
+	hour      lastHour
 	stopping  atomic.Bool
 	stopOnce  sync.Once // says that the service stops
 
@@ -181,7 +182,7 @@ func (s *service) sourceConfig() kafkaio.Config {
 // listen opens the admin server.
 func (s *service) listen(ctx context.Context) error {
 	s.addChecks()
-	page, err := console.New(console.Config{State: s.state, Lanes: s.lanes, Intent: s.intent, ShowLinks: s.deps.ShowLinks})
+	page, err := console.New(console.Config{State: s.state, About: s.about, Lanes: s.lanes, Intent: s.story, ShowLinks: s.deps.ShowLinks})
 	if err != nil {
 		return err
 	}
@@ -224,6 +225,7 @@ func (s *service) run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { s.watch(ctx) })
 	watching.Go(func() { s.limitMemory(ctx) })
+	watching.Go(func() { s.sample(watched) })
 	err := s.awaitSchemas(ctx)
 	if err == nil {
 		err = s.engine.Run(ctx, s.source)

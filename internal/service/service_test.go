@@ -99,14 +99,22 @@ func TestAnIntentBecomesALinkAndNothingPersonalIsSaid(t *testing.T) {
 	if !s.Ready || len(s.Outcomes) != 1 || s.Outcomes[0].Type != "created" || s.Outcomes[0].Link != "" {
 		t.Errorf("console state = %s, want ready, one created outcome, and no link", state)
 	}
-	seen := state + get(t, url+"/") + get(t, url+"/metrics") + get(t, url+"/readyz") + get(t, url+"/livez")
+	seen := state
+	for _, path := range []string{"/", "/merchants", "/partitions", "/intents?q=one", "/api/v1/lanes", "/api/v1/intents/one", "/metrics", "/readyz", "/livez"} {
+		seen += get(t, url+path)
+	}
+	for _, says := range []string{"The link of intent one of merchant 540001 was published", `"state":"created"`, "This replica has 6 of 6 partitions."} {
+		if !strings.Contains(seen, says) {
+			t.Errorf("the console does not say %q", says)
+		}
+	}
 
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("Run = %v, want nil after a stop", err)
 	}
 	seen += out.String()
-	for _, secret := range []string{canary, phone} {
+	for _, secret := range []string{canary, phone, "/pay/"} { // a link's path at the simulator
 		if strings.Contains(seen, secret) {
 			t.Errorf("%q was printed", secret)
 		}

@@ -1,16 +1,13 @@
 package service
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"paylink/internal/console"
-	"paylink/internal/event"
 	"paylink/internal/kafkaio"
-	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
 
@@ -109,23 +106,32 @@ func troubles(all []kafkaio.Trouble) []console.Alarm {
 
 // state is what the console shows.
 func (s *service) state() console.State {
-	e, k := s.engine.State(), s.source.State()
+	e, k, risk := s.engine.State(), s.source.State(), s.engine.Risk(soonGivenUp)
 	ready, checks := s.health.Look()
+	now := time.Now()
+	samples := s.hour.list(now)
+	hour := sample{counts: e.Counts, kafka: k.Counters}.since(first(samples))
 	st := console.State{
-		Now: time.Now(), Started: s.started, Ready: ready,
-		Service: console.Service{
-			Version: s.deps.Version, Group: s.cfg.Kafka.Group, Instance: s.cfg.Kafka.InstanceID,
-			Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
-			Gateway: some(s.merchants.gateways(), 3),
-		},
+		Now: now, Started: s.started, Ready: ready, Service: s.about(),
 		Alarms: slices.Concat(logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles),
 			rises(e.Counts, k.Counters)),
-		Partitions: partitions(k, e), Counters: counters(e, k.Counters), Outcomes: outcomes(e),
+		Risks: risks(risk, hour, s.cfg.Flow.GiveUpAfter, now), Charts: charts(samples),
+		Lanes: console.Sum(lanesOf(e.Lanes)), Gateways: gateways(e), Partitions: partitions(k, e), Group: s.groupNow(now),
+		Counters: counters(e, k.Counters, hour), Outcomes: outcomes(e), DeadLetters: deadLetters(e),
 	}
 	for _, c := range checks {
 		st.Checks = append(st.Checks, console.Check{Name: c.Name, OK: c.OK, Reason: c.Reason})
 	}
 	return st
+}
+
+// about says what runs.
+func (s *service) about() console.Service {
+	return console.Service{
+		Version: s.deps.Version, Group: s.cfg.Kafka.Group, Instance: s.cfg.Kafka.InstanceID,
+		Intents: s.cfg.Topics.Intents, Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters,
+		Gateway: some(s.merchants.gateways(), 3),
+	}
 }
 
 // some names the first n of all, and says how many more there are.
@@ -222,7 +228,7 @@ func merchantAlarms(all []pipeline.Lane, one func(pipeline.Lane) string, many, m
 		}
 	}
 	return []console.Alarm{{
-		What: fmt.Sprintf("%d merchants are %s", len(all), many), Mend: mend + " They are " + some(who, 20) + "; /api/v1/lanes has all.",
+		What: fmt.Sprintf("%d merchants are %s", len(all), many), Mend: mend + " They are " + some(who, 20) + "; the page of merchants lists them.",
 		Since: first,
 	}}
 }
@@ -287,100 +293,4 @@ func partitions(k kafkaio.State, e pipeline.State) []console.Partition {
 		out = append(out, p)
 	}
 	return out
-}
-
-// counters are the numbers of the console, the most telling first.
-func counters(e pipeline.State, k kafkaio.Counters) []console.Counter {
-	out := []console.Counter{
-		{Group: "Now", Name: "calls in flight", Value: uint64(max(0, e.InFlight))},
-		{Group: "Now", Name: "waiting to repeat", Value: uint64(max(0, e.BackingOff))},
-	}
-	for _, f := range []struct {
-		group  string
-		counts []pipeline.Count
-		bad    func(name string) bool
-	}{
-		{"Intents settled", e.Counts.Settled, func(name string) bool { return name == "failed gave_up" }},
-		{"Skipped", e.Counts.Skipped, nil},
-		{"Dead letters", e.Counts.Dead, func(string) bool { return true }},
-		{"Gateway calls", e.Counts.Calls, nil},
-	} {
-		for _, c := range f.counts {
-			name := strings.TrimSpace(c.Labels[0] + " " + c.Labels[1])
-			out = append(out, console.Counter{Group: f.group, Name: name, Value: c.N, Bad: f.bad != nil && f.bad(name)})
-		}
-	}
-	return append(out,
-		console.Counter{Group: "Gateway calls", Name: "to be repeated", Value: e.Counts.Repeats},
-		console.Counter{Group: "Kafka", Name: "records appended", Value: k.RecordsAppended},
-		console.Counter{Group: "Kafka", Name: "appends repeated", Value: k.AppendRetries},
-		console.Counter{Group: "Kafka", Name: "fetches that failed", Value: k.FetchErrors},
-		console.Counter{Group: "Kafka", Name: "fences found broken", Value: k.BrokenFences, Bad: true},
-	)
-}
-
-func outcomes(e pipeline.State) []console.Outcome {
-	var out []console.Outcome
-	for _, r := range e.Recent {
-		o := console.Outcome{At: r.At, IntentID: string(r.Intent)}
-		switch v := r.Outcome.(type) {
-		case payment.Created:
-			o.Type, o.Attempts, o.Link = "created", v.Attempts, v.RedirectURL
-		case payment.Failed:
-			o.Type, o.Attempts, o.Reason = "failed", v.Attempts, string(v.Reason)
-		default:
-			o.Type = "dead letter"
-		}
-		out = append(out, o)
-	}
-	return out
-}
-
-// lanes and intent answer why something waits.
-func (s *service) lanes() any { return map[string]any{"lanes": s.engine.Lanes()} }
-
-// An intentView is what the page of an intent shows.
-type intentView struct {
-	ID       payment.IntentID      `json:"intent_id"`
-	State    string                `json:"state"`   // waiting, created, failed, or answered: with what is not known now
-	Records  []pipeline.IntentWait `json:"records"` // those that wait, and why
-	Outcomes []outcomeView         `json:"outcomes,omitempty"`
-}
-
-// An outcomeView is an outcome that the ledger remembers.
-type outcomeView struct {
-	State     string    `json:"state"` // created, failed or answered
-	At        time.Time `json:"at,omitzero"`
-	Topic     string    `json:"topic"`
-	Partition int32     `json:"partition"`
-	Offset    *int64    `json:"offset,omitempty"` // absent: not known
-}
-
-// intent tells of an intent that waits here, or that is settled.
-func (s *service) intent(ctx context.Context, id string) (any, bool) {
-	v := intentView{ID: payment.IntentID(id), State: "waiting", Records: s.engine.Find(payment.IntentID(id))}
-	for _, is := range s.source.Settled(ctx, v.ID) {
-		v.Outcomes = append(v.Outcomes, viewOf(is))
-	}
-	if len(v.Outcomes) > 0 {
-		v.State = v.Outcomes[0].State
-	}
-	if v.Records == nil {
-		v.Records = []pipeline.IntentWait{}
-	}
-	return v, len(v.Records)+len(v.Outcomes) > 0
-}
-
-func viewOf(is kafkaio.Settled) outcomeView {
-	v := outcomeView{State: "answered", Topic: is.Topic, Partition: is.Partition, At: is.Message.Time}
-	if is.Offset >= 0 {
-		v.Offset = &is.Offset
-	}
-	switch string(is.Message.Header("ce_type")) {
-	case event.CETypeCreated:
-		v.State = "created"
-	case event.CETypeFailed:
-		v.State = "failed"
-	}
-	return v
 }

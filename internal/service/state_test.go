@@ -137,18 +137,20 @@ func TestCountersNameWhatTheyCount(t *testing.T) {
 	got := counters(pipeline.State{InFlight: 5, BackingOff: 1, Counts: pipeline.Counts{
 		Settled: []pipeline.Count{count(7, "created", ""), count(2, "failed", "gave_up")},
 		Dead:    []pipeline.Count{count(1, "conflict")}, Repeats: 3,
-	}}, kafkaio.Counters{RecordsAppended: 9, BrokenFences: 1})
+	}}, kafkaio.Counters{RecordsAppended: 9, BrokenFences: 1}, hourCounts{
+		settled: map[[2]string]uint64{{"created"}: 4}, dead: map[[2]string]uint64{{"conflict"}: 1}, repeats: 2, brokenFences: 1,
+	})
 	want := []console.Counter{
-		{Group: "Now", Name: "calls in flight", Value: 5},
-		{Group: "Now", Name: "waiting to repeat", Value: 1},
-		{Group: "Intents settled", Name: "created", Value: 7},
+		{Group: "Now", Name: "calls in flight", Value: 5, Now: true},
+		{Group: "Now", Name: "waiting to repeat", Value: 1, Now: true},
+		{Group: "Intents settled", Name: "created", Value: 7, Hour: 4},
 		{Group: "Intents settled", Name: "failed gave_up", Value: 2, Bad: true},
-		{Group: "Dead letters", Name: "conflict", Value: 1, Bad: true},
-		{Group: "Gateway calls", Name: "to be repeated", Value: 3},
+		{Group: "Dead letters", Name: "conflict", Value: 1, Hour: 1, Bad: true},
+		{Group: "Gateway calls", Name: "to be repeated", Value: 3, Hour: 2},
 		{Group: "Kafka", Name: "records appended", Value: 9},
 		{Group: "Kafka", Name: "appends repeated"},
 		{Group: "Kafka", Name: "fetches that failed"},
-		{Group: "Kafka", Name: "fences found broken", Value: 1, Bad: true},
+		{Group: "Kafka", Name: "fences found broken", Value: 1, Hour: 1, Bad: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -158,14 +160,12 @@ func TestCountersNameWhatTheyCount(t *testing.T) {
 func TestOutcomesOfBothKinds(t *testing.T) {
 	at := time.Unix(5, 0)
 	got := outcomes(pipeline.State{Recent: []pipeline.RecentOutcome{
-		{At: at, Intent: "a", Outcome: payment.Created{Attempts: 2, Link: payment.Link{RedirectURL: "https://pay"}}},
-		{At: at, Intent: "b", Outcome: payment.Failed{Attempts: 1, Reason: payment.Refused}},
-		{At: at, Intent: "c"},
+		{At: at, Intent: "a", Merchant: "1", Took: time.Second, Outcome: payment.Created{Attempts: 2, Link: payment.Link{RedirectURL: "https://pay"}}},
+		{At: at, Intent: "b", Outcome: payment.Failed{Attempts: 1, Reason: payment.Refused, PaymentMayExist: true}},
 	}})
 	want := []console.Outcome{
-		{At: at, IntentID: "a", Type: "created", Attempts: 2, Link: "https://pay"},
-		{At: at, IntentID: "b", Type: "failed", Attempts: 1, Reason: "refused"},
-		{At: at, IntentID: "c", Type: "dead letter"},
+		{At: at, IntentID: "a", Merchant: "1", Took: time.Second, Type: "created", Attempts: 2, Link: "https://pay"},
+		{At: at, IntentID: "b", Type: "failed", Attempts: 1, Reason: "refused", MayExist: true},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -224,7 +224,16 @@ func TestConsoleSaysThatAGatewayIsDown(t *testing.T) {
 	if !strings.Contains(is.Service.Gateway, w.gateway) {
 		t.Errorf("gateway %q, want those of the merchants: %s too", is.Service.Gateway, w.gateway)
 	}
-	if page := get(t, w.url+"/"); strings.Contains(page, "All well") || !strings.Contains(page, "<h1>Alarm</h1>") {
-		t.Errorf("the page does not say what is wrong:\n%s", page)
+	for path, wants := range map[string][]string{
+		"/":                     {">Alarm</h1>", "2 things need a person; perhaps money is at risk", "in doubt now", "20.00 in the merchants&#39; own currency", "open: only probed", ">540003</th>", "held"},
+		"/merchants?state=held": {"1 merchant: held", ">540003</th>"},
+		"/intents?q=backs-off":  {"It waits.", "backing off"},
+	} {
+		page := get(t, w.url+path)
+		for _, want := range wants {
+			if !strings.Contains(page, want) || strings.Contains(page, "All well") {
+				t.Errorf("%s does not say %q:\n%s", path, want, page[strings.Index(page, "<main"):])
+			}
+		}
 	}
 }
