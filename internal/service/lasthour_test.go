@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"paylink/internal/console"
+	"paylink/internal/event"
 	"paylink/internal/kafkaio"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
@@ -136,23 +137,25 @@ func TestStoriesOfIntents(t *testing.T) {
 	}
 	dead := []pipeline.RecentDead{{At: at.Add(-time.Minute), Intent: "made", Reason: "conflict", Offset: 18}, {At: at, Intent: "bad", Reason: "too_old"}, {At: at, Reason: "not_json"}}
 	waits := []pipeline.IntentWait{{ID: "waits", Order: "o-3", Merchant: "540001", Partition: 1, Offset: 5, Wait: pipeline.Wait{State: "paced"}}}
+	known := []kafkaio.Settled{{TopicPartition: kafkaio.TopicPartition{Topic: "out", Partition: 3}, Offset: 9, Message: event.Message{Time: at, Headers: []event.Header{{Key: "ce_type", Value: []byte(event.CETypeCreated)}}}}}
 	for _, c := range []struct {
-		id       string
-		waits    []pipeline.IntentWait
-		answered bool
-		want     string
-		says     string
+		id      string
+		waits   []pipeline.IntentWait
+		settled []kafkaio.Settled
+		want    string
+		says    string
 	}{
-		{"made", nil, true, "created [dead_letter created] 0", "The link of intent made of merchant 540001 was published, 1.3s after the intent, with 1 call."},
-		{"o-1", nil, false, "created [created] 0", "The link of intent made"},
-		{"o-2", nil, false, "failed [failed] 0", "A payment may exist"},
-		{"bad", nil, false, "dead_letter [dead_letter] 0", "as too_old"},
-		{"waits", waits, false, "waiting [] 1", ""},
-		{"long ago", nil, true, "answered [answered] 0", "It has its outcome"},
-		{"nobody", nil, false, "unknown [] 0", ""},
-		{"", nil, false, "unknown [] 0", ""},
+		{"made", nil, known, "created [dead_letter created] 0", "The link of intent made of merchant 540001 was published, 1.3s after the intent, with 1 call."},
+		{"o-1", nil, nil, "created [created] 0", "The link of intent made"},
+		{"o-2", nil, nil, "failed [failed] 0", "A payment may exist"},
+		{"bad", nil, nil, "dead_letter [dead_letter] 0", "as too_old"},
+		{"waits", waits, nil, "waiting [] 1", ""},
+		{"long ago", nil, known, "created [created] 0", "It has its outcome"},
+		{"gone", nil, []kafkaio.Settled{{TopicPartition: kafkaio.TopicPartition{Topic: "out"}, Offset: -1}}, "answered [answered] 0", "It has its outcome"},
+		{"nobody", nil, nil, "unknown [] 0", ""},
+		{"", nil, nil, "unknown [] 0", ""},
 	} {
-		got := s.tell(c.id, c.waits, recent, dead, c.answered)
+		got := s.tell(c.id, c.waits, recent, dead, c.settled)
 		var events []string
 		text := ""
 		for _, e := range got.Events {
