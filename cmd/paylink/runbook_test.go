@@ -4,9 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -188,18 +186,10 @@ func shift(text string, to func(time.Time) time.Time) string {
 	})
 }
 
-// file writes a file into the folder where commands run.
-func (s *stage) file(name, text string) {
-	s.t.Helper()
-	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// serve starts the service, and waits until it says each of some texts.
+// serve starts the service, and waits until its admin address is known.
 func (s *stage) serve(environ ...string) *process {
 	s.t.Helper()
-	p := start(s.t, s.Stack, append(slices.Clone(environ), "PAYLINK_RATE=1000/s")...)
+	p := start(s.t, s.Stack, environ...)
 	s.t.Cleanup(func() { _, _ = p.Process.Kill(), p.Wait() }) // it may have ended
 	p.await("paylink starts")
 	_, after, _ := strings.Cut(p.lines.Text(), `"admin":"http://`)
