@@ -71,6 +71,9 @@ func play(t *testing.T, section string, played map[string]bool) string {
 			st = newStage(t, m[1])
 		}
 		if console && given {
+			if st == nil {
+				t.Fatalf("no scene before %q", line)
+			}
 			commands++
 			out = append(out, st.shell(command)...)
 		}
