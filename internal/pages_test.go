@@ -174,6 +174,63 @@ func anchor(title string) string {
 	}, strings.TrimSpace(title))
 }
 
+// night is the page that the alarms lead to.
+const night = "../deploy/runbook.md"
+
+// joint is where the code breaks a text over lines.
+var joint = regexp.MustCompile(`" \+\n\s*"`)
+
+// said is every text of the code, in one piece each.
+func said(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		all.WriteString(strings.ReplaceAll(joint.ReplaceAllString(string(data), ""), `\"`, `"`))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
+
+var section = regexp.MustCompile(`deploy/runbook\.md, "([^"]+)"`)
+
+// TestAlarmsLeadToSectionsOfTheRunbook: those of the console and the words of explain.
+func TestAlarmsLeadToSectionsOfTheRunbook(t *testing.T) {
+	headings, named := anchors(pages(t)[night]), section.FindAllStringSubmatch(said(t), -1)
+	for _, m := range named {
+		if !headings[anchor(m[1])] {
+			t.Errorf("%s has no section %q", night, m[1])
+		}
+	}
+	if len(named) < 6 {
+		t.Errorf("the code names %d sections, want at least 6", len(named))
+	}
+}
+
+var quote = regexp.MustCompile("(?s)```log\n(.*?)\n```")
+
+// TestTheRunbookQuotesWhatIsSaid looks for its lines of console and log in the code; …
+// stands for what differs.
+func TestTheRunbookQuotesWhatIsSaid(t *testing.T) {
+	texts, quotes := said(t), quote.FindAllStringSubmatch(pages(t)[night], -1)
+	for _, m := range quotes {
+		for _, part := range strings.Split(m[1], "…") {
+			if part = strings.Trim(part, " ()"); !strings.Contains(texts, part) {
+				t.Errorf("%s quotes %q, which nobody says", night, part)
+			}
+		}
+	}
+	if len(quotes) < 8 {
+		t.Errorf("%d quotes found, want at least 8", len(quotes))
+	}
+}
+
 // TestREADMEArguesForEveryDependency looks for each direct one, and each tool, by
 // its path without host and version.
 func TestREADMEArguesForEveryDependency(t *testing.T) {

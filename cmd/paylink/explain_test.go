@@ -37,6 +37,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 type desk struct {
 	*devstack.Stack
 	t       *testing.T
+	began   time.Time // from which seconds count
 	encoder *event.Encoder
 	intents *event.Decoder
 	environ []string
@@ -52,7 +53,11 @@ func newDesk(t *testing.T, partitions int32) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(stack.Close)
-	return &desk{Stack: stack, t: t,
+	return deskOf(t, stack)
+}
+
+func deskOf(t *testing.T, stack *devstack.Stack) *desk {
+	return &desk{Stack: stack, t: t, began: noon,
 		encoder: event.NewEncoder(event.EncoderConfig{}),
 		intents: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}),
 		environ: []string{"PAYLINK_KAFKA_BROKERS=" + strings.Join(stack.Broker.Addrs(), ","), "PAYLINK_MERCHANT_ID=540001"},
@@ -90,9 +95,9 @@ func (d *desk) put(topic string, partition int32, m event.Message) event.Place {
 	return at
 }
 
-// emitted publishes an intent so many seconds after noon.
+// emitted publishes an intent so many seconds after the desk began.
 func (d *desk) emitted(partition int32, second int, key, value string) (event.Place, event.Message) {
-	m := event.Message{Key: []byte(key), Value: []byte(value), Time: noon.Add(time.Duration(second) * time.Second)}
+	m := event.Message{Key: []byte(key), Value: []byte(value), Time: d.began.Add(time.Duration(second) * time.Second)}
 	return d.put(devstack.Intents, partition, m), m
 }
 
@@ -107,7 +112,7 @@ func (d *desk) settled(at event.Place, m event.Message, second int, o payment.Ou
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	out.Time = noon.Add(time.Duration(second) * time.Second)
+	out.Time = d.began.Add(time.Duration(second) * time.Second)
 	return d.put(devstack.Outcomes, at.Partition, out)
 }
 
@@ -116,7 +121,7 @@ func (d *desk) buried(at event.Place, m event.Message, second int, reason event.
 	if reference {
 		make = event.DeadLetterByReference
 	}
-	d.put(devstack.DeadLetters, at.Partition, make(m, at, "paylink", &event.Unreadable{Reason: reason, Text: text}, noon.Add(time.Duration(second)*time.Second)))
+	d.put(devstack.DeadLetters, at.Partition, make(m, at, "paylink", &event.Unreadable{Reason: reason, Text: text}, d.began.Add(time.Duration(second)*time.Second)))
 }
 
 func created(id int64, second int) payment.Created {

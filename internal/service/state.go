@@ -174,7 +174,8 @@ func gatewaysDown(all []pipeline.Gateway) []console.Alarm {
 		out = append(out, console.Alarm{
 			What: fmt.Sprintf("Gateway %s fails broadly: its intents wait, and it is only probed", g.Name),
 			Mend: "See in the log how the calls end, and ask the gateway's people. If only we cannot reach it, \"paylink " +
-				"check\" looks at address, name resolution, firewall and proxy. Calls go on by themselves once a probe works.",
+				"check\" looks at address, name resolution, firewall and proxy. Calls go on by themselves once a probe works. See " +
+				"deploy/runbook.md, \"The gateway was down\".",
 			Since: g.Since,
 		})
 	}
@@ -202,7 +203,7 @@ func holds(lanes []pipeline.Lane) []console.Alarm {
 	}
 	out := merchantAlarms(held, one, "on hold: the gateway rejects our credentials or set-up",
 		"Check the merchant's number, its secret and its contract. No intent fails for this, and calls go on by themselves once a "+
-			"probe works.")
+			"probe works. See deploy/runbook.md, \"The secret was wrong\".")
 	one = func(l pipeline.Lane) string {
 		return fmt.Sprintf("Merchant %s: the gateway refuses our status look-ups, though not our payments", l.Merchant)
 	}
@@ -245,10 +246,10 @@ func rises(c pipeline.Counts, k kafkaio.Counters) []console.Alarm {
 			"Look at the log for partition and offset; the batch is broken on the broker's disk."},
 		{c.Second, "The gateway holds another payment than the published link's: it did not honour the " +
 			"idempotency key", "Reconcile these orders with the gateway; the log names each, with \"reconcile\". Their payers " +
-			"have one link only."},
+			"have one link only. See deploy/runbook.md, \"The gateway holds a second payment\"."},
 		{c.Shared, "The gateway answered intents with a payment that another intent's link has already: those links are not " +
 			"published", "Ask the gateway about both orders; the log names the intents. They wait, and are given up when their " +
-			"time is up."},
+			"time is up. See deploy/runbook.md, \"The gateway holds a second payment\"."},
 		{c.Vanished, "Retention deleted intents that waited for their turn: they get no outcome",
 			"Raise the retention of the intent topic above the longest wait, and have the emitter publish them again; the log " +
 				"names partition and offset of each."},
@@ -256,7 +257,7 @@ func rises(c pipeline.Counts, k kafkaio.Counters) []console.Alarm {
 			"Raise the retention of the intent topic, and have the emitter publish the lost intents again."},
 		{k.BrokenFences, "Somebody else fenced partitions that we own",
 			"Make sure that no other service has this group's name on this topic. Nothing is published twice: each fence was " +
-				"made again."},
+				"made again. See deploy/runbook.md, \"Two links?\"."},
 		{k.NewProducerIDs, "The transaction coordinator had forgotten us: a fence began anew",
 			"Raise transactional.id.expiration.ms if this comes back."},
 	} {
