@@ -282,7 +282,7 @@ func replayIntents(ctx context.Context, cfg config.ReplayIntents, w world) error
 		return err
 	}
 	r.watch("records", -1)
-	run := replay.Intents{Archive: r.Archive, Group: cfg.Group, Window: cfg.LedgerWindow}
+	run := replay.Intents{Archive: r.Archive, Group: cfg.Group, Window: cfg.LedgerWindow, GiveUp: cfg.GiveUpAfter}
 	moves, err := run.Plan(ctx, target, group)
 	r.progress.Done()
 	if err == nil && cfg.Execute && len(moves) > 0 {
@@ -359,6 +359,7 @@ type movesSummary struct {
 	Partitions int    `json:"partitions"`
 	Skipped    int64  `json:"skipped"`
 	Called     int64  `json:"called"`
+	GivenUp    int64  `json:"given_up"`
 	Invalid    int64  `json:"invalid"`
 	TooOld     int64  `json:"too_old"`
 	Buried     int64  `json:"buried"`
@@ -366,7 +367,7 @@ type movesSummary struct {
 }
 
 func (s *movesSummary) add(m replay.Move) {
-	s.Skipped, s.Called, s.Invalid = s.Skipped+m.Skipped, s.Called+m.Called, s.Invalid+m.Invalid
+	s.Skipped, s.Called, s.GivenUp, s.Invalid = s.Skipped+m.Skipped, s.Called+m.Called, s.GivenUp+m.GivenUp, s.Invalid+m.Invalid
 	s.TooOld, s.Buried, s.PassedOver = s.TooOld+m.TooOld, s.Buried+m.Buried, s.PassedOver+m.PassedOver
 }
 
@@ -374,7 +375,7 @@ func (s movesSummary) Lines() []string {
 	lines := []string{
 		fmt.Sprintf("%s the offsets of %d partitions for the group %s", would(s.DryRun, "set", "set"), s.Partitions, s.Group),
 		fmt.Sprintf("of the records that are read again %d are skipped, because their intents have an outcome; the gateway is called for %d; "+
-			"%d fail, because they break rules; %d are too old, and %d no intents: dead letters", s.Skipped, s.Called, s.Invalid, s.TooOld, s.Buried),
+			"%d are given up, because of their age (PAYLINK_GIVE_UP_AFTER); %d fail, because they break rules; %d are too old, and %d no intents: dead letters", s.Skipped, s.Called, s.GivenUp, s.Invalid, s.TooOld, s.Buried),
 	}
 	if s.PassedOver > 0 {
 		lines = append(lines, fmt.Sprintf("%d records are passed over that have no outcome: they get none, unless \"paylink replay unanswered\" emits them again", s.PassedOver))

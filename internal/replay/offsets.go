@@ -27,6 +27,7 @@ type Intents struct {
 	Archive
 	Group  string
 	Window time.Duration // how far back the service remembers answered intents
+	GiveUp time.Duration // age at which it gives an intent up; 0: never
 }
 
 // A Move is a partition whose offset is to be set, and what that does.
@@ -38,11 +39,12 @@ type Move struct {
 	New       int64  `json:"new"`
 
 	// Records that are read again because of it:
-	Skipped int64 `json:"skipped"` // their intents have an outcome, or come twice
-	Called  int64 `json:"called"`  // the gateway is called for them
-	Invalid int64 `json:"invalid"` // they break rules: failed, without a call
-	TooOld  int64 `json:"too_old"` // older than the ledger: dead letters
-	Buried  int64 `json:"buried"`  // no intents: dead letters
+	Skipped int64 `json:"skipped"`  // their intents have an outcome, or come twice
+	Called  int64 `json:"called"`   // the gateway is called for them
+	GivenUp int64 `json:"given_up"` // older than the give-up age: failed, at most looked up
+	Invalid int64 `json:"invalid"`  // they break rules: failed, without a call
+	TooOld  int64 `json:"too_old"`  // older than the ledger: dead letters
+	Buried  int64 `json:"buried"`   // no intents: dead letters
 
 	PassedOver int64 `json:"passed_over"` // records that are not read because of it, and whose intents have no outcome
 	DryRun     bool  `json:"dry_run"`
@@ -60,6 +62,7 @@ type fate uint8
 const (
 	plain fate = iota
 	invalid
+	givenUp
 	tooOld
 	buried
 )
@@ -179,6 +182,8 @@ func (in *Intents) reread(ctx context.Context, at event.Place, m event.Message) 
 		r.is = tooOld
 	case len(f.Violations) > 0:
 		r.is = invalid
+	case in.GiveUp > 0 && !f.Time.IsZero() && f.Time.Before(in.Now.Add(-in.GiveUp)):
+		r.is = givenUp
 	}
 	return r, nil
 }
@@ -217,6 +222,9 @@ func (m *Move) count(r reread, outcome map[idKey]bool) {
 		m.TooOld++
 	case r.is == invalid:
 		m.Invalid++
+		outcome[r.id] = true
+	case r.is == givenUp:
+		m.GivenUp++
 		outcome[r.id] = true
 	default:
 		m.Called++

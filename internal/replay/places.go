@@ -29,7 +29,7 @@ func WritePlaces(w io.Writer, places []event.Place) error {
 // group; those of other groups are passed over, as that tool does.
 func ReadPlaces(r io.Reader, group, topic string) (map[int32]int64, error) {
 	in := csv.NewReader(r)
-	in.FieldsPerRecord, in.Comment, in.TrimLeadingSpace = -1, '#', true
+	in.FieldsPerRecord, in.Comment, in.TrimLeadingSpace, in.LazyQuotes = -1, '#', true, true
 	out := map[int32]int64{}
 	for {
 		fields, err := in.Read()
@@ -40,6 +40,9 @@ func ReadPlaces(r io.Reader, group, topic string) (map[int32]int64, error) {
 			return nil, err
 		}
 		line, _ := in.FieldPos(0)
+		if strings.HasPrefix(fields[0], "paylink: ") { // what a verb said above the lines that undo it
+			continue
+		}
 		if len(fields) == 4 {
 			if fields[0] != group {
 				continue

@@ -173,11 +173,14 @@ func TestUnansweredLeavesAloneWhoseOutcomeMayHaveBeenDeleted(t *testing.T) {
 	}
 }
 
+// giveUp is the age at which the service of these tests gives up.
+const giveUp = 90 * time.Minute
+
 func (b *bench) plan(to replay.Target, window time.Duration) ([]replay.Move, error) {
 	b.Helper()
 	state, err := b.archive.Kafka.Group(b.Context(), group, devstack.Intents)
 	b.must(err)
-	run := replay.Intents{Archive: b.archive, Group: group, Window: window}
+	run := replay.Intents{Archive: b.archive, Group: group, Window: window, GiveUp: giveUp}
 	return run.Plan(b.Context(), to, state)
 }
 
@@ -216,6 +219,18 @@ func TestAPlanTellsWhatSettingOffsetsWouldDo(t *testing.T) {
 		if _, err := b.plan(to, time.Hour); err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), devstack.Intents) {
 			t.Errorf("%+v: %v, want one line that names the topic", to, err)
 		}
+	}
+}
+
+func TestAPlanTellsWhoIsTooOldToBeCalled(t *testing.T) {
+	b := newBench(t, 1)
+	now := time.Now()
+	b.must(b.kafka.EmitTo(t.Context(), devstack.Intents, 0, emitted("aged", now.Add(-giveUp-time.Minute)), emitted("in-time", now.Add(time.Minute-giveUp))))
+	b.commit(map[int32]int64{0: 2})
+	got, err := b.plan(replay.Target{First: true}, 24*time.Hour)
+	want := []replay.Move{{Kind: "offset", Topic: devstack.Intents, Old: 2, New: 0, GivenUp: 1, Called: 1, DryRun: true}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v, (-want +got):\n%s", err, diff)
 	}
 }
 
@@ -263,6 +278,7 @@ func TestReadPlaces(t *testing.T) {
 		{"t,0,5\nt,1,7\n", "map[0:5 1:7]", ""},
 		{"\"g\",\"t\",0,5\n\"other\",\"x\",0,9\n", "map[0:5]", ""},
 		{"# a comment\n\nt, 2, 3\n", "map[2:3]", ""},
+		{"paylink: to undo it, put these \"lines\" there:\nt,0,5\n", "map[0:5]", ""},
 		{"t,0\n", "", "line 1: want topic,partition,offset"},
 		{"x,0,5\n", "", `line 1: it is about topic "x", not t`},
 		{"t,0,5\nt,zero,5\n", "", "line 2: want a partition and an offset, both whole numbers"},
