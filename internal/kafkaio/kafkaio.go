@@ -33,6 +33,7 @@
 //	Source.Run        member.run; starts, and waits for:
 //	  routes.watch      takes up new metadata
 //	  topics.watch      looks whether a topic was made again
+//	  watchEnds         asks where partitions end that are not fetched from
 //	  settings.watch    reads the outcome topic's settings
 //	  fetcher.run       starts, and waits for, one loop per broker that leads a
 //	                    partition of ours
@@ -161,6 +162,7 @@ func New(cfg Config) (*Source, error) {
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)
 	s.member = newMember(s)
+	cfg.Registerer.MustRegister(newLag(s))
 	return s, nil
 }
 
@@ -181,7 +183,7 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		s.routes.watch, s.topics.watch, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
+		s.routes.watch, s.topics.watch, s.watchEnds, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
 	} {
 		parts.Go(func() { part(background) })
 	}

@@ -116,6 +116,7 @@ func New(cfg Config) *Engine {
 		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), decoding: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
 	}
 	e.core = newCore(&e.cfg, rand.Float64)
+	cfg.Registerer.MustRegister(newTeller(e))
 	return e
 }
 

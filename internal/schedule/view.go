@@ -106,6 +106,23 @@ func (s *Scheduler) laneWait(l *Lane, next *Work, since func(*Work) time.Time, n
 	return w
 }
 
+// Crowded reports whether calls are taken to the last one, and since when the work has
+// waited for that alone that has done so for longest; zero: none does.
+func (s *Scheduler) Crowded(since func(owner any) time.Time, now time.Time) (at time.Time, busy bool) {
+	if s.busySince.IsZero() || s.inFlight < s.cfg.Concurrency {
+		return time.Time{}, false
+	}
+	for _, l := range s.crowded {
+		if l.index < 0 { // it has no work any more
+			continue
+		}
+		if w := l.head(now); w != nil {
+			return later(s.busySince, since(w.Owner)), true
+		}
+	}
+	return time.Time{}, true
+}
+
 // soonest is the work of a lane that backs off for the shortest.
 func (s *Scheduler) soonest(l *Lane) (first *Work) {
 	for w := range s.waiting.All() {
