@@ -238,7 +238,7 @@ var All = []Metric{
 		Do:      "`kafka-transactions.sh find-hanging`, then `abort`",
 	},
 	{
-		Name: "paylink_kafka_append_blocked", Type: Gauge, Unit: "partitions", Labels: []string{"cause"},
+		Name: "paylink_kafka_append_blocked", Type: Gauge, Unit: "partitions", Labels: []string{"cause"}, Start: each("no_answer", "no_leader", "not_enough_replicas", "not_allowed", "invalid_timestamp", "invalid_record", "other"),
 		Meaning: "Partitions of which Kafka has taken no outcome or dead letter for some seconds. Alarm if not zero.",
 		Do:      "see the console; it goes on by itself",
 	},

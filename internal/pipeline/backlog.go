@@ -272,14 +272,14 @@ func (c *core) shut(w *worker, now time.Time) {
 // is nobody's.
 func (c *core) close(w *worker, now time.Time) {
 	c.writeOff(w)
-	w.part.Loaded(func(r *partition.Record) {
-		if t := r.Owner.(*task); !t.stage.isActive() {
-			c.inHand.forget(t)
-		}
-	})
 	w.gone = true
 	c.workers = slices.DeleteFunc(c.workers, func(other *worker) bool { return other == w })
 	c.limit()
 	c.shut(w, now)
 	c.leaveRoom(w, w.part.Going())
+	w.part.Loaded(func(r *partition.Record) {
+		if t := r.Owner.(*task); !t.stage.isActive() {
+			c.inHand.forget(t)
+		}
+	})
 }
