@@ -64,6 +64,20 @@ func (m *member) running() (out []*claim) {
 	return out
 }
 
+// outside is for how long the group has given us nothing, perhaps because no broker
+// answers; 0: it has.
+func (m *member) outside(now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.membership.Joined:
+		return 0
+	case m.membership.Since.IsZero():
+		return now.Sub(m.s.began)
+	}
+	return now.Sub(m.membership.Since)
+}
+
 // A lag is what a claim has not fetched.
 type lag struct {
 	began     bool      // it is known where to read from
@@ -100,7 +114,8 @@ func (l lagCollector) Describe(to chan<- *prometheus.Desc) { to <- l.records; to
 
 // Collect implements prometheus.Collector.
 func (l lagCollector) Collect(to chan<- prometheus.Metric) {
-	now, age := time.Now(), time.Duration(0)
+	now := time.Now()
+	age := l.s.member.outside(now)
 	for _, c := range l.s.member.running() {
 		is := c.lag()
 		to <- prometheus.MustNewConstMetric(l.records, prometheus.GaugeValue, is.records(now), label(c.partition))

@@ -130,6 +130,7 @@ type Source struct {
 	unpacking chan struct{} // a token for each batch that is being unpacked
 	reading   chan struct{} // a token for each answer of the ledger, or for records that are read again
 	refence   time.Duration // FenceRenewal, unless a test has no patience
+	began     time.Time
 }
 
 // New returns a source that is not connected yet.
@@ -145,7 +146,7 @@ func New(cfg Config) (*Source, error) {
 		cfg: cfg, log: cfg.Log, addr: cfg.Connection.Addr(), tr: tr, logins: logins,
 		metrics: newMetrics(cfg.Registerer),
 		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
-		refence: FenceRenewal, bursts: burst.New(1),
+		began:   time.Now(), refence: FenceRenewal, bursts: burst.New(1),
 		budget: budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking),
 		reading: make(chan struct{}, mostReading),
 	}

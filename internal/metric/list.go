@@ -191,7 +191,7 @@ var All = []Metric{
 	},
 	{
 		Name: "paylink_kafka_end_age_seconds", Type: Gauge, Unit: "seconds", Start: one,
-		Meaning: "For how long no broker has told where the log ends, of the partition that this is longest for; 0: none is ours. Alarm if above 60.",
+		Meaning: "For how long no broker has told where the log ends, of the partition that this is longest for; or, while the group has not taken us in, for how long it has not. Alarm if above 60.",
 		Do:      "the service is cut off from a partition's leader: see `/readyz` and the brokers",
 	},
 	{
