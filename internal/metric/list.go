@@ -16,9 +16,11 @@ var (
 	deadReasons = []string{"empty", "not_json", "no_intent_id", "bad_intent_id", "unknown_schema", "conflict", "too_old", "too_large"}
 	classes     = []string{"in_doubt", "not_sent", "refused", "duplicate", "misconfigured", "other"}
 	results     = each(
-		"ok", "not_found", "timeout", "cut", "connect", "connect_timeout", "dns", "tls", "proxy", "stale", "canceled", "no_lease",
-		"http_429", "http_4xx", "http_5xx", "http_odd", "redirect", "html", "empty", "broken_xml", "no_status", "bad_signature",
-		"unsigned_ok", "pending", "refused", "duplicate", "misconfigured", "may_pass", "unknown_code", "payment_of_another",
+		"ok", "not_found", "payment_of_another", "unknown_merchant", "no_secret", "bad_gateway_url", "no_lease", "dns",
+		"connect", "connect_timeout", "tls", "proxy", "stale", "timeout", "cut", "canceled", "redirect", "http_429",
+		"http_4xx", "http_5xx", "http_odd", "too_large", "encoding", "empty", "html", "broken_xml", "no_status",
+		"bad_signature", "unsigned_ok", "pending", "unknown_status", "bad_payment_id", "bad_url", "bad_url_type",
+		"bad_state", "other_order", "refused", "duplicate", "misconfigured", "may_pass", "unknown_code", "no_code",
 	)
 )
 
