@@ -53,13 +53,26 @@ const (
 // label is the name under which a currency is summed up. It stays: what is added under
 // one is taken away under the same.
 func (h *inHand) label(currency string) string {
-	if currency == "" {
+	switch {
+	case currency == "":
 		return ownCurrency
+	case !isCurrency(currency): // no text from outside gets into a label
+		return otherCurrency
 	}
-	if _, ok := h.sums[currency]; ok || len(h.sums) < mostCurrencies && currency != otherCurrency {
+	if _, ok := h.sums[currency]; ok || len(h.sums) < mostCurrencies {
 		return currency
 	}
 	return otherCurrency
+}
+
+// isCurrency reports whether a text looks like a code of ISO 4217.
+func isCurrency(s string) bool {
+	for _, c := range s {
+		if c < 'A' || c > 'Z' {
+			return false
+		}
+	}
+	return len(s) == 3
 }
 
 // micros is an amount in millionths, exactly; 0 if it is no amount, or has more than

@@ -102,6 +102,25 @@ func TestPacedIntentsAreNoUsefulLag(t *testing.T) {
 	})
 }
 
+// TestCurrenciesAreBounded: whatever emitters write, labels are codes, and few.
+func TestCurrenciesAreBounded(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = func(payment.Intent, bool) answer { return ok.slow(10 * time.Second) }
+		m, p, _ := l.one(func(c *pipeline.Config) { c.Concurrency = 200 })
+		for i := range 30 {
+			p.emit("", priced(fmt.Sprint("i-", i), "1", fmt.Sprintf("X%c%c", 'A'+i%26, 'A'+i/26)))
+		}
+		p.emit("", priced("text", "1", "+77010000000"))
+		after(time.Second)
+		if n := m.series(t, "paylink_amount_unanswered"); n > 21 {
+			t.Errorf("%d currencies, want 20 and the rest", n)
+		}
+		m.tells(t, "by a text that is no currency", map[string]float64{"paylink_amount_unanswered currency +77010000000": 0})
+		l.settles(time.Minute)
+		m.tells(t, "at the end", map[string]float64{"paylink_amount_unanswered": 0})
+	})
+}
+
 // TestHandedOverIsNotInHand: whatever stood in a partition is the next owner's.
 func TestHandedOverIsNotInHand(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
