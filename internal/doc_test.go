@@ -19,7 +19,7 @@ import (
 // product is what the service is made of; what is not in it is never linked
 // into cmd/paylink.
 var product = []string{
-	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "answered", "budget", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
+	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "answered", "budget", "metric", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
 	"facts", "tell", "explain", "reconcile", "replay", "console", "burst", "pulse", "telemetry", "config", "service", "registry",
 }
 
@@ -41,9 +41,10 @@ var rooms = map[string][]string{
 	"answered":   {},
 	"budget":     {},
 	"burst":      {},
-	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "answered", "budget", "burst", "pulse"},
+	"metric":     {},
+	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "answered", "budget", "burst", "pulse", "metric"},
 	"kafkawire":  {},
-	"kafkaio":    {"payment", "event", "answered", "pipeline", "budget", "burst", "pulse", "kafkawire"},
+	"kafkaio":    {"payment", "event", "answered", "pipeline", "budget", "burst", "pulse", "kafkawire", "metric"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
 	"facts":      {"payment", "event"},
@@ -53,7 +54,7 @@ var rooms = map[string][]string{
 	"replay":     {"payment", "event", "facts", "kafkaops"},
 	"console":    {},
 	"pulse":      {},
-	"telemetry":  {"payment", "pulse"},
+	"telemetry":  {"payment", "pulse", "metric"},
 	"config":     {"payment", "pace"},
 	"registry":   {"payment", "event", "schemas"},
 	"service":    product,

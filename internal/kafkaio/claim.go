@@ -72,7 +72,7 @@ func newClaim(s *Source, ctx context.Context, partition int32) *claim {
 		trouble:  make(chan error, 1),
 		draining: make(chan struct{}),
 		stage:    Fencing,
-		input:    input{ready: make(chan struct{}, 1), end: -1},
+		input:    input{ready: make(chan struct{}, 1), end: -1, told: time.Now()},
 		done:     progress{settled: -1, committed: -1},
 	}
 	c.account = s.budget.Open()
@@ -111,7 +111,6 @@ func (c *claim) end() {
 	defer c.mu.Unlock()
 	c.dropSetsLocked()
 	c.account.Close()
-	c.s.metrics.lag.DeleteLabelValues(label(c.partition))
 	if c.deadline != nil {
 		c.deadline.Stop()
 	}
@@ -127,10 +126,12 @@ func (c *claim) prepare(ctx context.Context) error {
 		return err
 	}
 	c.startAt(from)
+	reads := time.Now()
 	producer, err := c.fenceAndRead(ctx)
 	if err != nil {
 		return err
 	}
+	c.s.metrics.ledgerLoad.WithLabelValues().Observe(time.Since(reads).Seconds())
 	c.outcomes.resume(producer)
 	c.log.WithField("from_offset", from).WithField("known", c.ledger.size()).
 		WithField("took", time.Since(began).Round(time.Millisecond).String()).Info("partition taken over")

@@ -21,9 +21,10 @@ const (
 // input is what was fetched of a claim's partition and not polled yet; guarded
 // by claim.mu.
 type input struct {
-	next     int64 // offset to fetch from
-	polled   int64 // the offset that the last poll has read up to
-	end      int64 // where the partition ended at the last fetch; -1: not known
+	next     int64     // offset to fetch from
+	polled   int64     // the offset that the last poll has read up to
+	end      int64     // where the partition ended when a broker last told; -1: not known
+	told     time.Time // when that was; the claim's beginning, if none has
 	sets     []*fetchedSet
 	bytes    int  // of the sets
 	fetching bool // a fetch is under way; another broker's loop must not start one
@@ -342,15 +343,14 @@ func (c *claim) setLarge() {
 	c.input.large = true
 }
 
-// seen notes where the partition ended at a fetch that has read up to next.
+// seen notes where the partition ends, as a broker tells now; read up to next.
 func (c *claim) seen(end, next int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
-		return // a late answer must not bring back the series that end has deleted
+		return
 	}
-	c.input.end = max(end, next)
-	c.s.metrics.lag.WithLabelValues(label(c.partition)).Set(float64(max(0, end-next)))
+	c.input.end, c.input.told = max(end, next), time.Now()
 }
 
 // unreadable is loud about records that cannot be read, and says when to look

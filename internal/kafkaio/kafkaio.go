@@ -33,6 +33,7 @@
 //	Source.Run        member.run; starts, and waits for:
 //	  routes.watch      takes up new metadata
 //	  topics.watch      looks whether a topic was made again
+//	  watchEnds         asks where partitions end that are not fetched from
 //	  settings.watch    reads the outcome topic's settings
 //	  fetcher.run       starts, and waits for, one loop per broker that leads a
 //	                    partition of ours
@@ -135,6 +136,7 @@ type Source struct {
 	unpacking chan struct{} // a token for each batch that is being unpacked
 	reading   chan struct{} // a token for each answer of the ledger, or for records that are read again
 	refence   time.Duration // FenceRenewal, unless a test has no patience
+	began     time.Time
 }
 
 // New returns a source that is not connected yet.
@@ -150,7 +152,7 @@ func New(cfg Config) (*Source, error) {
 		cfg: cfg, log: cfg.Log, addr: cfg.Connection.Addr(), tr: tr, logins: logins,
 		metrics: newMetrics(cfg.Registerer),
 		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
-		refence: FenceRenewal, bursts: burst.New(1),
+		began:   time.Now(), refence: FenceRenewal, bursts: burst.New(1),
 		budget: budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking),
 		reading: make(chan struct{}, mostReading),
 	}
@@ -167,6 +169,7 @@ func New(cfg Config) (*Source, error) {
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)
 	s.member = newMember(s)
+	cfg.Registerer.MustRegister(newLag(s))
 	return s, nil
 }
 
@@ -187,7 +190,7 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		s.routes.watch, s.topics.watch, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
+		s.routes.watch, s.topics.watch, s.watchEnds, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
 	} {
 		parts.Go(func() { part(background) })
 	}

@@ -143,6 +143,7 @@ func (c *core) reread(r reading, byOffset map[int64]*task, now time.Time) {
 			t.takeTime(now)
 		} else {
 			// Its place is given back below all the same: nothing may wait for it.
+			w.vanished = true
 			c.todo.vanished = append(c.todo.vanished, place{w.claim.Partition(), r.offsets[i]})
 		}
 		if r.backlog != nil {
@@ -270,9 +271,15 @@ func (c *core) shut(w *worker, now time.Time) {
 // close forgets a worker. What is still in flight ends by itself, and its result
 // is nobody's.
 func (c *core) close(w *worker, now time.Time) {
+	c.writeOff(w)
 	w.gone = true
 	c.workers = slices.DeleteFunc(c.workers, func(other *worker) bool { return other == w })
 	c.limit()
 	c.shut(w, now)
 	c.leaveRoom(w, w.part.Going())
+	w.part.Loaded(func(r *partition.Record) {
+		if t := r.Owner.(*task); !t.stage.isActive() {
+			c.inHand.forget(t)
+		}
+	})
 }

@@ -4,14 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sirupsen/logrus"
 
 	"paylink/internal/event"
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
@@ -105,4 +109,71 @@ func (f *flood) Commit(next int64) {
 	if f.committed.Swap(next) != f.n && next == f.n {
 		close(f.done)
 	}
+}
+
+// BenchmarkScrape is one answer to a scraper while 5,000 merchants' intents wait, most of
+// them in backlogs.
+func BenchmarkScrape(b *testing.B) {
+	const merchants, each = 5000, 20
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	reg := prometheus.NewRegistry()
+	e := pipeline.New(pipeline.Config{
+		Gateway: prompt{new(atomic.Int64)}, Decoder: event.NewDecoder(event.DecoderConfig{}), Encoder: event.NewEncoder(event.EncoderConfig{}),
+		Group: "paylink", Topic: "payment-intents", Concurrency: 256, GiveUpAfter: time.Hour, Log: log, Registerer: reg,
+		Terms: func(payment.MerchantID) pipeline.Terms {
+			return pipeline.Terms{Rate: pace.Rate{Events: 1, Per: time.Hour, Burst: 1}, Endpoint: "gateway"}
+		},
+	})
+	c := &crowd{flood: flood{n: merchants * each, done: make(chan struct{}), at: time.Now()}, merchants: merchants, read: make(chan struct{})}
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(context.Background(), c) }()
+	<-c.read
+	handler := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, req)
+		b.ReportMetric(float64(w.Body.Len()), "bytes")
+	}
+	close(c.done)
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+}
+
+// A crowd is a flood of many merchants' intents. It says when all are read, and is not
+// over before it is closed.
+type crowd struct {
+	flood
+	merchants int64
+	read      chan struct{}
+}
+
+func (c *crowd) Run(_ context.Context, serve func(pipeline.Claim)) error { serve(c); return nil }
+
+func (c *crowd) Commit(int64) {}
+
+func (c *crowd) Poll(ctx context.Context) ([]pipeline.Record, int64, error) {
+	if c.next == c.n {
+		close(c.read)
+	}
+	recs, next, err := c.flood.Poll(ctx)
+	for i := range recs {
+		recs[i] = c.record(recs[i].Offset)
+	}
+	return recs, next, err
+}
+
+func (c *crowd) Reread(_ context.Context, offsets []int64) (recs []pipeline.Record, _ error) {
+	for _, o := range offsets {
+		recs = append(recs, c.record(o))
+	}
+	return recs, nil
+}
+
+func (c *crowd) record(o int64) pipeline.Record {
+	r := c.flood.record(o)
+	r.Value = []byte(of(fmt.Sprint(1+o%c.merchants), string(r.Key)))
+	return r
 }

@@ -202,7 +202,7 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) ([]pipeline.Record,
 		if rs := p.from(o); len(rs) > 0 && rs[0].Offset == o && (c.vanished == nil || !c.vanished(o)) {
 			recs = append(recs, rs[0])
 		}
-		if len(recs) == c.rereadRoom && o != offsets[len(offsets)-1] {
+		if c.rereadRoom > 0 && len(recs) == c.rereadRoom && o != offsets[len(offsets)-1] {
 			return recs, pipeline.ErrFull
 		}
 	}

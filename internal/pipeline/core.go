@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"time"
 
 	"paylink/internal/attempt"
@@ -31,6 +32,7 @@ type core struct {
 	expiry  time.Time
 	total   int // partitions of the intent topic, as the scheduler has them
 	links   links
+	inHand  inHand
 	todo    *todo
 }
 
@@ -58,7 +60,7 @@ const (
 
 func newCore(cfg *Config, chance func() float64) core {
 	return core{
-		cfg: cfg, chance: chance, todo: &todo{},
+		cfg: cfg, chance: chance, todo: &todo{}, inHand: inHand{sums: map[string]int64{ownCurrency: 0}},
 		sched: schedule.New(schedule.Config{Concurrency: cfg.Concurrency, GiveUpAfter: cfg.GiveUpAfter, Scope: cfg.Scope, Window: cfg.WindowCount}),
 	}
 }
@@ -127,6 +129,7 @@ func (c *core) arrive(t *task, now time.Time) bool {
 	w.part.Took(t.rec.Offset)
 	w.date(t.rec.Offset)
 	t.takeTime(now)
+	w.ages.note(t.rec.Offset, t.work.At)
 	if t.dead != nil {
 		c.load(t, now)
 		return true
@@ -141,6 +144,7 @@ func (c *core) arrive(t *task, now time.Time) bool {
 	default:
 		t.contradicts()
 	}
+	c.owe(t, 1)
 	if c.setAside(t, now) {
 		t.release()
 		return true
@@ -183,7 +187,8 @@ func (c *core) mayPark(w *worker) bool {
 // load takes a task into memory.
 func (c *core) load(t *task, now time.Time) {
 	w, patient := t.worker, false
-	t.since = now
+	t.since, t.owes = now, true
+	c.inHand.recount(t)
 	if t.needsCall() {
 		l := c.lane(t.dec.Intent.Merchant, now)
 		t.work.Own(l)
@@ -407,9 +412,9 @@ func (c *core) looks(t *task, on bool) {
 func (c *core) repeat(t *task, atLeast time.Duration, now time.Time) {
 	wait := max(atLeast, c.cfg.Backoff.Delay(t.try.Repeats, c.chance()))
 	t.try.Repeats++
-	r := repetition{task: t, wait: wait}
+	r := repetition{task: t, wait: wait, class: "other"}
 	if t.try.Last != nil {
-		r.cause = t.try.Last.Cause
+		r.cause, r.class = t.try.Last.Cause, strings.ReplaceAll(t.try.Last.Class.String(), " ", "_")
 	}
 	c.todo.repeated = append(c.todo.repeated, r)
 	c.backOff(t, wait, now)
@@ -426,6 +431,9 @@ func (c *core) publish(t *task, o payment.Outcome, now time.Time) {
 // holds another payment: that is to be told.
 func (c *core) published(t *task, o payment.Outcome, err error, now time.Time) {
 	created, ok := o.(payment.Created)
+	if err == nil {
+		c.settle(t)
+	}
 	switch {
 	case err != nil || t.worker.gone:
 		c.abandon(t, now)
@@ -498,7 +506,11 @@ func (c *core) finish(t *task, now time.Time) {
 	}
 	// Followers do not begin at once, but in takeTurns: a long chain of settled ones
 	// would be as deep a recursion.
+	c.settle(t)
 	byID, byKey := w.part.Settle(&t.rec)
+	if w.vanished && w.part.Unfinished() == 0 { // what they owed is not known
+		c.writeOff(w)
+	}
 	t.release()
 	tell(w.room)
 	c.mark(w)
@@ -546,7 +558,11 @@ func (c *core) enter(t *task, s stage, now time.Time) {
 	case t.stage == publishing && s != publishing:
 		c.sched.Publishing(-1)
 	}
+	if t.stage == calling {
+		t.called += now.Sub(t.since)
+	}
 	t.stage, t.since = s, now
+	c.inHand.recount(t)
 }
 
 // yield gives a task's room to those that could go now.

@@ -126,6 +126,7 @@ func New(cfg Config) *Engine {
 		beatEvery: 10 * time.Second, mostRound: time.Minute,
 	}
 	e.core = newCore(&e.cfg, rand.Float64)
+	cfg.Registerer.MustRegister(newTeller(e))
 	return e
 }
 

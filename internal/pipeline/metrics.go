@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"paylink/internal/metric"
 	"paylink/internal/payment"
 )
 
@@ -21,31 +22,30 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	held     prometheus.Gauge
 	down     *prometheus.GaugeVec
-	took     prometheus.Histogram
+	retries  *prometheus.CounterVec
+	took     *prometheus.HistogramVec
+	stages   *prometheus.HistogramVec
 	callTook *prometheus.HistogramVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
-	opts := func(name, help string) prometheus.Opts {
-		return prometheus.Opts{Namespace: "paylink", Name: name, Help: help}
-	}
 	m := &metrics{
-		intents:  newTally("intents_settled_total", "Intents settled, by outcome (created, failed) and reason.", "outcome", "reason"),
-		skipped:  newTally("skipped_total", "Intents that were answered before, by kind: redelivered (answered before this process took the partition) or repeated (answered by this process).", "kind"),
-		dead:     newTally("dead_letters_total", "Records sent to the dead letters, by reason. Alarm if it rises.", "reason"),
-		calls:    newTally("gateway_calls_total", "Calls of the gateway, by kind (init, status) and result (ok, or the cause of the error).", "call", "result"),
-		repeats:  newTally("gateway_repeats_total", "Calls that have to be made again."),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts(opts("gateway_calls_in_flight", "Calls of the gateway in flight."))),
-		held:     prometheus.NewGauge(prometheus.GaugeOpts(opts("merchants_on_hold", "Merchants that are not called because our credentials or set-up are wrong. Alarm if above 0."))),
-		shared:   newTally("shared_payments_total", "Answers with a payment that another intent's link has already; their links are not published. Alarm if it rises."),
-		second:   newTally("second_payments_total", "Intents whose order shows another payment at the gateway than the published link's. Reconcile them."),
-		down:     prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("gateway_down", "1 while a gateway host fails broadly and is only probed. Alarm if above 0.")), []string{"gateway"}),
-		vanished: newTally("intents_vanished_total", "Intents that waited so long that the topic's retention deleted them. Alarm if it rises."),
-		unread:   newTally("registry_waits_total", "Times that a record could not be read because the schema registry gave no answer; its partition waits. Alarm if it rises."),
-		took: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "paylink", Name: "intent_seconds", Help: "Time from an intent's record to its durable outcome.",
-			Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 14)}),
-		callTook: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "paylink", Name: "gateway_call_seconds", Help: "Duration of calls of the gateway.",
-			Buckets: prometheus.ExponentialBuckets(0.005, 2, 14)}, []string{"call"}),
+		intents:  newTally("paylink_intents_settled_total"),
+		skipped:  newTally("paylink_skipped_total"),
+		dead:     newTally("paylink_dead_letters_total"),
+		calls:    newTally("paylink_gateway_calls_total"),
+		repeats:  newTally("paylink_gateway_repeats_total"),
+		shared:   newTally("paylink_shared_payments_total"),
+		second:   newTally("paylink_second_payments_total"),
+		vanished: newTally("paylink_intents_vanished_total"),
+		unread:   newTally("paylink_registry_waits_total"),
+		retries:  metric.NewCounters("paylink_gateway_retries_total"),
+		inFlight: metric.NewGauge("paylink_gateway_calls_in_flight"),
+		held:     metric.NewGauge("paylink_merchants_on_hold"),
+		down:     metric.NewGauges("paylink_gateway_down"),
+		took:     metric.NewHistograms("paylink_intent_seconds"),
+		stages:   metric.NewHistograms("paylink_stage_seconds"),
+		callTook: metric.NewHistograms("paylink_gateway_call_seconds"),
 	}
 	for _, known := range []Known{Answered, Repeated} {
 		m.skipped.add(0, known.String())
@@ -53,7 +53,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, t := range []*tally{m.intents, m.skipped, m.dead, m.calls, m.repeats, m.vanished, m.unread, m.second, m.shared} {
 		reg.MustRegister(t.vec)
 	}
-	reg.MustRegister(m.inFlight, m.held, m.down, m.took, m.callTook)
+	reg.MustRegister(m.retries, m.inFlight, m.held, m.down, m.took, m.stages, m.callTook)
 	return m
 }
 
@@ -72,7 +72,12 @@ func (m *metrics) called(a answer, took time.Duration) {
 	m.callTook.WithLabelValues(kind).Observe(took.Seconds())
 }
 
-func (m *metrics) settled(outcome, reason string, took time.Duration) {
+// settled counts an outcome that is durable: took is how long it was since the
+// intent's record, of which calls and the outcome's publication were a part.
+func (m *metrics) settled(outcome, reason string, took, calls, publish time.Duration) {
 	m.intents.inc(outcome, reason)
-	m.took.Observe(took.Seconds())
+	m.took.WithLabelValues().Observe(took.Seconds())
+	m.stages.WithLabelValues("wait").Observe(max(0, took-calls-publish).Seconds())
+	m.stages.WithLabelValues("call").Observe(calls.Seconds())
+	m.stages.WithLabelValues("publish").Observe(publish.Seconds())
 }

@@ -152,10 +152,10 @@ func (e *Engine) tellOutcome(p publication) {
 	l := e.log.WithFields(t.fields()).WithField("took_ms", took.Milliseconds())
 	switch o := p.outcome.(type) {
 	case payment.Created:
-		e.metrics.settled("created", "", took)
+		e.metrics.settled("created", "", took, t.called, now.Sub(t.since))
 		l.WithFields(map[string]any{"outcome": "created", "attempts": o.Attempts, "payment_id": o.PaymentID}).Info("settled")
 	case payment.Failed:
-		e.metrics.settled("failed", string(o.Reason), took)
+		e.metrics.settled("failed", string(o.Reason), took, t.called, now.Sub(t.since))
 		if o.PaymentMayExist {
 			e.mayExist.Add(1)
 		}

@@ -26,6 +26,7 @@ func (e *Engine) report(d *todo) {
 	}
 	for _, r := range d.repeated {
 		e.metrics.repeats.inc()
+		e.metrics.retries.WithLabelValues(r.class).Inc()
 		e.often(logrus.DebugLevel, "no answer to rely on: calling again", r.cause, r.task.worker.claim.Partition(), func() logrus.Fields {
 			return r.task.says(logrus.Fields{"cause": r.cause, "wait": r.wait.Round(time.Millisecond).String()})
 		})

@@ -98,7 +98,7 @@ type Spread struct {
 // Spread returns how long the intents took that were settled since the start.
 func (e *Engine) Spread() (s Spread) {
 	var m dto.Metric
-	if e.metrics.took.(prometheus.Metric).Write(&m) != nil {
+	if e.metrics.took.WithLabelValues().(prometheus.Metric).Write(&m) != nil {
 		return s
 	}
 	for _, b := range m.GetHistogram().GetBucket() {

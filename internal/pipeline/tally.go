@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"paylink/internal/metric"
 )
 
 // A Count is one series of a counter, as console and API show it.
@@ -30,12 +32,12 @@ type series struct {
 	n       uint64
 }
 
-func newTally(name, help string, labels ...string) *tally {
+func newTally(name string) *tally {
 	t := &tally{
-		vec:    prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "paylink", Name: name, Help: help}, labels),
-		labels: len(labels), series: map[[2]string]*series{},
+		vec:    metric.NewCounters(name),
+		labels: len(metric.Of(name).Labels), series: map[[2]string]*series{},
 	}
-	if len(labels) == 0 {
+	if t.labels == 0 {
 		t.add(0)
 	}
 	return t

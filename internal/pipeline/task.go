@@ -30,6 +30,12 @@ type task struct {
 	stage stage
 	since time.Time // when it entered its stage
 	asked time.Time // when its newest Init began; zero: none did, or its answer was signed
+
+	called    time.Duration // all its calls took
+	owes      bool          // its amount is counted as owed
+	counted   bool          // in inHand, as countedAs
+	doubted   bool          // in inHand, as in doubt
+	countedAs stage
 }
 
 // newTask makes a task of a record that is not decoded yet.

@@ -77,6 +77,7 @@ type commitment struct {
 type repetition struct {
 	task  *task
 	cause string
+	class string
 	wait  time.Duration
 }
 

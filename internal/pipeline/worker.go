@@ -32,6 +32,10 @@ type worker struct {
 	closed    bool                // drains, or is lost: nothing starts
 	gone      bool                // the claim has ended
 	settled   bool                // noted in the todo: its committed offset may rise
+	vanished  bool                // it owes for records that retention deleted
+	owed      map[string]int64    // amounts taken and not answered, in millionths, by currency
+	ages      ages
+	front     *task // read, and there is no room for it; nil: there is
 }
 
 // newWorker returns a worker whose claim has just begun.
@@ -39,7 +43,7 @@ func newWorker(claim Claim, cfg *Config) *worker {
 	return &worker{
 		claim: claim, room: make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		part:     partition.New(partition.Limit{}),
-		backlogs: map[*schedule.Lane]*schedule.Backlog{},
+		backlogs: map[*schedule.Lane]*schedule.Backlog{}, owed: map[string]int64{},
 	}
 }
 
@@ -142,6 +146,10 @@ func (e *Engine) admit(w *worker, tasks []*task) bool {
 			for len(tasks) > 0 && c.arrive(tasks[0], now) {
 				c.takeTurns(now)
 				tasks = tasks[1:]
+			}
+			w.front = nil
+			if len(tasks) > 0 {
+				w.front = tasks[0]
 			}
 		})
 		if len(tasks) == 0 {

@@ -128,6 +128,34 @@ func (s *Scheduler) laneWait(l *Lane, next *Work, since func(*Work) time.Time, n
 	return w
 }
 
+// Crowded reports whether calls are taken to the last one, and since when work has
+// waited for that alone: of each queue, that of the lane that is next. Zero: none does.
+func (s *Scheduler) Crowded(since func(owner any) time.Time, now time.Time) (at time.Time, busy bool) {
+	if s.busySince.IsZero() || s.inFlight < s.cfg.Concurrency {
+		return time.Time{}, false
+	}
+	first := func(lanes []*Lane) {
+		for _, l := range lanes {
+			if l.index < 0 { // it has no work any more
+				continue
+			}
+			if w := l.head(now); w != nil {
+				if began := later(s.busySince, since(w.Owner)); at.IsZero() || began.Before(at) {
+					at = began
+				}
+				return
+			}
+		}
+	}
+	first(s.crowded)
+	for _, p := range s.endpoints {
+		if p.adaptive.Allowed() >= s.cfg.Concurrency { // else it is the gateway that is slow
+			first(p.full)
+		}
+	}
+	return at, true
+}
+
 // soonest is the work of a lane that backs off for the shortest.
 func (s *Scheduler) soonest(l *Lane) (first *Work) {
 	for w := range s.waiting.All() {
