@@ -35,6 +35,7 @@ type Config struct {
 
 	Log        logrus.FieldLogger
 	Registerer prometheus.Registerer
+	Tracing    Tracing // zero: none
 
 	Terms     func(payment.MerchantID) Terms // nil: no limits
 	Endpoints func() int                     // how many endpoints the terms name; nil: not known
@@ -82,6 +83,7 @@ type Engine struct {
 	log     logrus.FieldLogger
 	metrics *metrics
 	bursts  *burst.Log
+	settled *burst.Log // lines of settled intents
 	skips   skips
 	recent  recent
 	started time.Time
@@ -112,7 +114,7 @@ func New(cfg Config) *Engine {
 		cfg.WindowBytes = 8 << 20
 	}
 	e := &Engine{
-		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), bursts: burst.New(firstLines), skips: skips{log: cfg.Log, bursts: burst.New(1)},
+		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), bursts: burst.New(firstLines), settled: burst.New(settledLines), skips: skips{log: cfg.Log, bursts: burst.New(1)},
 		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), decoding: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
 	}
 	e.core = newCore(&e.cfg, rand.Float64)
@@ -135,6 +137,7 @@ func (e *Engine) Run(ctx context.Context, source Source) error {
 	close(e.over)
 	e.callers.Wait()
 	e.bursts.Flush()
+	e.settled.Flush()
 	e.skips.bursts.Flush()
 	return err
 }

@@ -57,7 +57,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) called(a answer, took time.Duration) {
+func (m *metrics) called(a answer, took time.Duration, seen prometheus.Labels) {
 	kind, result := "init", "ok"
 	if a.lookUp {
 		kind = "status"
@@ -69,10 +69,19 @@ func (m *metrics) called(a answer, took time.Duration) {
 		result = payment.AsGatewayError(a.err).Cause
 	}
 	m.calls.inc(kind, result)
-	m.callTook.WithLabelValues(kind).Observe(took.Seconds())
+	observe(m.callTook.WithLabelValues(kind), took, seen)
 }
 
-func (m *metrics) settled(outcome, reason string, took time.Duration) {
+func (m *metrics) settled(outcome, reason string, took time.Duration, seen prometheus.Labels) {
 	m.intents.inc(outcome, reason)
-	m.took.Observe(took.Seconds())
+	observe(m.took, took, seen)
+}
+
+// observe observes a time, with the trace that shows where it went, if there is one.
+func observe(o prometheus.Observer, took time.Duration, seen prometheus.Labels) {
+	if x, ok := o.(prometheus.ExemplarObserver); ok && seen != nil {
+		x.ObserveWithExemplar(took.Seconds(), seen)
+		return
+	}
+	o.Observe(took.Seconds())
 }
