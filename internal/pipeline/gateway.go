@@ -87,13 +87,13 @@ func (e *Engine) call(t *task) {
 func (e *Engine) ask(t *task) (a answer) {
 	began, in := time.Now(), t.dec.Intent
 	a.lookUp = t.try.IsLookUp()
-	ctx, told := t.story.call(t, a.lookUp)
+	ctx, told := t.trail.call(t, a.lookUp)
 	if a.lookUp {
 		a.status, a.err = e.cfg.Gateway.Find(ctx, in)
 	} else {
 		a.link, a.err = e.cfg.Gateway.Open(ctx, in)
 	}
 	told(a)
-	e.metrics.called(a, time.Since(began), t.story.seen())
+	e.metrics.called(a, time.Since(began), t.trail.seen())
 	return a
 }

@@ -14,7 +14,7 @@ import (
 // publish encodes and appends an outcome.
 func (e *Engine) publish(p publication) {
 	t := p.task
-	t.story.sends(e.cfg.Tracing.Outcomes)
+	t.trail.sends(e.cfg.Tracing.Outcomes)
 	m, ok := e.encode(p)
 	if !ok {
 		e.published(p, ErrLost)
@@ -27,7 +27,7 @@ func (e *Engine) publish(p publication) {
 // never dropped.
 func (e *Engine) encode(p publication) (event.Message, bool) {
 	t, dec := p.task, p.task.dec
-	t.story.carry(&dec)
+	t.trail.carry(&dec)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
 		m, err := e.cfg.Encoder.Outcome(t.worker.ctx, dec, t.msg.Key, e.place(t), p.outcome)
 		if err == nil {
@@ -46,7 +46,7 @@ func (e *Engine) encode(p publication) (event.Message, bool) {
 
 // published is told how an append ended.
 func (e *Engine) published(p publication, err error) {
-	p.task.story.sent(err)
+	p.task.trail.sent(err)
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		e.bury(burial{task: p.task, why: &event.Unreadable{Reason: event.TooLarge, Text: "the outcome does not fit into a record of the outcome topic: raise its max.message.bytes, then redrive"}})
@@ -67,7 +67,7 @@ func (e *Engine) bury(b burial) {
 	if b.why == nil {
 		b.why = tooOld(b.task.msg.Time, b.reach)
 	}
-	b.task.story.sends(e.cfg.Tracing.DeadLetters)
+	b.task.trail.sends(e.cfg.Tracing.DeadLetters)
 	claim := b.task.worker.claim
 	rec, release, ok := e.whole(b.task)
 	if !ok {
@@ -122,7 +122,7 @@ func tooOld(at, reach time.Time) *event.Unreadable {
 // buried is told how the append of a dead letter ended.
 func (e *Engine) buried(b burial, err error) {
 	reason, partition := string(b.why.Reason), b.task.worker.claim.Partition()
-	b.task.story.sent(err)
+	b.task.trail.sent(err)
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		var wait time.Duration
@@ -134,7 +134,7 @@ func (e *Engine) buried(b burial, err error) {
 		return
 	case err == nil:
 		e.metrics.dead.inc(reason)
-		b.task.story.end("dead letter", reason, b.task.try.Calls)
+		b.task.trail.end("dead letter", reason, b.task.try.Calls)
 		e.often(logrus.WarnLevel, "dead letter", reason, partition, func() logrus.Fields {
 			return b.task.says(logrus.Fields{"reason": reason, "error": b.why.Text})
 		})
@@ -152,8 +152,8 @@ func (e *Engine) tellOutcome(p publication) {
 	t, now := p.task, time.Now()
 	took := max(0, now.Sub(t.work.At)) // zero if the emitter's clock is ahead
 	end := endOf(p.outcome)
-	e.metrics.settled(end.outcome, end.reason, took, t.story.seen())
-	t.story.end(end.outcome, end.reason, end.attempts)
+	e.metrics.settled(end.outcome, end.reason, took, t.trail.seen())
+	t.trail.end(end.outcome, end.reason, end.attempts)
 	e.tellSettled(t, end, now, took)
 	e.recent.add(RecentOutcome{At: now, Intent: t.rec.ID, Merchant: t.dec.Intent.Merchant, Outcome: p.outcome, Took: took})
 }

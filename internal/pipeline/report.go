@@ -22,7 +22,7 @@ func (e *Engine) report(d *todo) {
 		}
 	}
 	for _, end := range d.endings {
-		end.story.end(end.how, "", end.story.task.try.Calls)
+		end.trail.end(end.how, "", end.trail.task.try.Calls)
 	}
 	for _, ch := range d.changes {
 		e.tellChange(ch)

@@ -26,7 +26,7 @@ type task struct {
 	looking  bool // counted in its backlog as waiting for its last look
 	timeless bool // its record's time says nothing: age counts from when it was first seen
 	slimmed  bool // msg has neither value nor headers any more
-	story    *story
+	trail    *trail
 
 	stage stage
 	since time.Time               // when it entered its stage

@@ -34,14 +34,14 @@ const (
 	attrClass    = attribute.Key("paylink.class")
 )
 
-// A story is the trace of one loaded record: a span over all that is done with it, a
+// A trail is the trace of one loaded record: a span over all that is done with it, a
 // child of the emitter's, and in it one for the decoding, for each wait, for each call
 // and for what is published. Spans hold nothing personal, and no link.
 //
 // The span over all begins, back in time, with the first that is done: a record that
-// only waits has none. A story belongs to whoever does for its task what the core has
-// decided, which is one at a time. The methods of a nil story do nothing.
-type story struct {
+// only waits has none. A trail belongs to whoever does for its task what the core has
+// decided, which is one at a time. The methods of a nil trail do nothing.
+type trail struct {
 	engine *Engine
 	task   *task
 
@@ -54,16 +54,16 @@ type story struct {
 	sending trace.Span // of what is being published
 }
 
-// story returns the story of a task that is about to be decoded.
-func (e *Engine) story(t *task) *story {
+// trail returns the trail of a task that is about to be decoded.
+func (e *Engine) trail(t *task) *trail {
 	if e.cfg.Tracing.Tracer == nil {
 		return nil
 	}
-	return &story{engine: e, task: t, began: time.Now()}
+	return &trail{engine: e, task: t, began: time.Now()}
 }
 
 // read notes that the record is decoded.
-func (s *story) read() {
+func (s *trail) read() {
 	if s != nil {
 		s.decoded = time.Now()
 		s.idle = s.decoded
@@ -71,7 +71,7 @@ func (s *story) read() {
 }
 
 // begin begins the span over all, if it has not begun, and returns a context with it.
-func (s *story) begin() context.Context {
+func (s *trail) begin() context.Context {
 	if s.ctx != nil {
 		return s.ctx
 	}
@@ -88,12 +88,12 @@ func (s *story) begin() context.Context {
 	return s.ctx
 }
 
-func (s *story) start(ctx context.Context, name string, at time.Time, kind trace.SpanKind, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
+func (s *trail) start(ctx context.Context, name string, at time.Time, kind trace.SpanKind, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
 	return s.engine.cfg.Tracing.Tracer.Start(ctx, name, trace.WithTimestamp(at), trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
 }
 
 // parent returns the worker's context, with the emitter's span if the record names one.
-func (s *story) parent() context.Context {
+func (s *trail) parent() context.Context {
 	headers := propagation.MapCarrier{}
 	for _, h := range s.task.dec.Trace {
 		headers[h.Key] = string(h.Value)
@@ -105,7 +105,7 @@ func (s *story) parent() context.Context {
 const shortWait = time.Millisecond
 
 // waited tells of the wait that ends now.
-func (s *story) waited(now time.Time) {
+func (s *trail) waited(now time.Time) {
 	if now.Sub(s.idle) >= shortWait {
 		_, wait := s.start(s.ctx, "wait", s.idle, trace.SpanKindInternal)
 		wait.End(trace.WithTimestamp(now))
@@ -114,7 +114,7 @@ func (s *story) waited(now time.Time) {
 
 // call returns the context for a call, and what tells how it ended. Its span is of
 // the attempt as we see it; the HTTP client makes its own below it.
-func (s *story) call(t *task, lookUp bool) (ctx context.Context, told func(answer)) {
+func (s *trail) call(t *task, lookUp bool) (ctx context.Context, told func(answer)) {
 	if s == nil {
 		return t.worker.ctx, untold
 	}
@@ -140,7 +140,7 @@ func (s *story) call(t *task, lookUp bool) (ctx context.Context, told func(answe
 func untold(answer) {}
 
 // sends begins the span of what is published to a topic.
-func (s *story) sends(topic string) {
+func (s *trail) sends(topic string) {
 	if s == nil {
 		return
 	}
@@ -153,7 +153,7 @@ func (s *story) sends(topic string) {
 
 // carry has an outcome name the span that sends it, if that one will be seen: without
 // it the emitter's is carried on.
-func (s *story) carry(d *event.Decoded) {
+func (s *trail) carry(d *event.Decoded) {
 	if s == nil || !s.sending.SpanContext().IsSampled() {
 		return
 	}
@@ -166,7 +166,7 @@ func (s *story) carry(d *event.Decoded) {
 }
 
 // sent ends the span of what was published.
-func (s *story) sent(err error) {
+func (s *trail) sent(err error) {
 	if s == nil {
 		return
 	}
@@ -179,7 +179,7 @@ func (s *story) sent(err error) {
 }
 
 // end ends the span over all, and says what came of the record.
-func (s *story) end(outcome, reason string, attempts int) {
+func (s *trail) end(outcome, reason string, attempts int) {
 	if s == nil {
 		return
 	}
@@ -192,7 +192,7 @@ func (s *story) end(outcome, reason string, attempts int) {
 }
 
 // seen is the trace as the exemplar of a histogram, if it will be seen.
-func (s *story) seen() prometheus.Labels {
+func (s *trail) seen() prometheus.Labels {
 	if s == nil || s.ctx == nil || !s.all.SpanContext().IsSampled() {
 		return nil
 	}
@@ -201,25 +201,25 @@ func (s *story) seen() prometheus.Labels {
 
 // traceID is the trace of a task: ours, else the emitter's, else "".
 func (t *task) traceID() string {
-	if s := t.story; s != nil && s.ctx != nil {
+	if s := t.trail; s != nil && s.ctx != nil {
 		return s.all.SpanContext().TraceID().String()
 	}
 	return event.TraceID(t.dec.Trace)
 }
 
-// An ending is how the story of a task ends for which nothing will be done any more.
+// An ending is how the trail of a task ends for which nothing will be done any more.
 type ending struct {
-	story *story
+	trail *trail
 	how   string
 }
 
 // ends notes that nothing will be done for a task any more. Of one that is left to the
 // next owner, and that nothing was done for, nothing is told.
 func (c *core) ends(t *task, how string) {
-	if t.story != nil && (how != handedOver || t.story.ctx != nil) {
-		c.todo.endings = append(c.todo.endings, ending{t.story, how})
+	if t.trail != nil && (how != handedOver || t.trail.ctx != nil) {
+		c.todo.endings = append(c.todo.endings, ending{t.trail, how})
 	}
 }
 
-// handedOver is how a story ends that the partition's next owner goes on with.
+// handedOver is how a trail ends that the partition's next owner goes on with.
 const handedOver = "handed over"

@@ -11,16 +11,16 @@ func TestWithoutTracesNothingIsPaid(t *testing.T) {
 	e, task, dec := &Engine{}, &task{worker: &worker{}}, event.Decoded{}
 	c := core{todo: &todo{}}
 	if n := testing.AllocsPerRun(100, func() {
-		task.story = e.story(task)
-		task.story.read()
-		_, told := task.story.call(task, false)
+		task.trail = e.trail(task)
+		task.trail.read()
+		_, told := task.trail.call(task, false)
 		told(answer{})
-		task.story.sends("payment-outcomes")
-		task.story.carry(&dec)
-		task.story.sent(nil)
-		task.story.end("created", "", 1)
+		task.trail.sends("payment-outcomes")
+		task.trail.carry(&dec)
+		task.trail.sent(nil)
+		task.trail.end("created", "", 1)
 		c.ends(task, handedOver)
-		if task.story.seen() != nil || task.traceID() != "" {
+		if task.trail.seen() != nil || task.traceID() != "" {
 			t.Error("there is a trace")
 		}
 	}); n != 0 {
