@@ -6,11 +6,11 @@ import (
 	"paylink/internal/event"
 )
 
-// TestWithoutTracesNothingIsPaid: no allocation, for all that is said of an intent.
-func TestWithoutTracesNothingIsPaid(t *testing.T) {
+// untraced is all that is said of an intent that nobody traces.
+func untraced() (say func()) {
 	e, task, dec := &Engine{}, &task{worker: &worker{}}, event.Decoded{}
 	c := core{todo: &todo{}}
-	if n := testing.AllocsPerRun(100, func() {
+	return func() {
 		task.trail = e.trail(task)
 		task.trail.read()
 		_, told := task.trail.call(task, false)
@@ -21,9 +21,20 @@ func TestWithoutTracesNothingIsPaid(t *testing.T) {
 		task.trail.end("created", "", 1)
 		c.ends(task, handedOver)
 		if task.trail.seen() != nil || task.traceID() != "" {
-			t.Error("there is a trace")
+			panic("there is a trace")
 		}
-	}); n != 0 {
+	}
+}
+
+func TestWithoutTracesNothingIsAllocated(t *testing.T) {
+	if n := testing.AllocsPerRun(100, untraced()); n != 0 {
 		t.Errorf("%v allocations for an intent that nobody traces, want none", n)
+	}
+}
+
+// BenchmarkUntraced is what traces cost that are off, per intent: compare BenchmarkSettle.
+func BenchmarkUntraced(b *testing.B) {
+	for say := untraced(); b.Loop(); {
+		say()
 	}
 }
