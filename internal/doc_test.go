@@ -54,7 +54,7 @@ var rooms = map[string][]string{
 	"replay":     {"payment", "event", "facts", "kafkaops"},
 	"console":    {},
 	"pulse":      {},
-	"telemetry":  {"payment", "pulse", "metric"},
+	"telemetry":  {"payment", "pulse", "metric", "burst"},
 	"config":     {"payment", "pace"},
 	"registry":   {"payment", "event", "schemas"},
 	"service":    product,
@@ -78,10 +78,13 @@ var rooms = map[string][]string{
 // slash covers all below it.
 var shut = map[string][]string{
 	// bench compares the service with the plainest kafka-go loop.
-	"github.com/segmentio/kafka-go":    {"kafkaio", "kafkaops", "kafkawire", "bench"},
-	"github.com/segmentio/kafka-go/":   {"kafkaio", "kafkaops", "kafkawire", "bench"},
-	"github.com/testcontainers/":       {"realkafka"},
-	"github.com/twmb/franz-go/pkg/kgo": {"devstack", "realkafka"},
+	"github.com/segmentio/kafka-go":  {"kafkaio", "kafkaops", "kafkawire", "bench"},
+	"github.com/segmentio/kafka-go/": {"kafkaio", "kafkaops", "kafkawire", "bench"},
+	"github.com/testcontainers/":     {"realkafka"},
+	// Who makes spans needs the API only.
+	"go.opentelemetry.io/otel/sdk/":       {"telemetry"},
+	"go.opentelemetry.io/otel/exporters/": {"telemetry"},
+	"github.com/twmb/franz-go/pkg/kgo":    {"devstack", "realkafka"},
 }
 
 // unlinked never becomes part of the service, however indirectly.

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -59,6 +60,16 @@ type world struct {
 	in      io.Reader
 	out     io.Writer
 	err     io.Writer
+}
+
+// getenv returns a variable of the world's environment, or "". The last one counts.
+func (w world) getenv(name string) string {
+	for _, pair := range slices.Backward(w.environ) {
+		if key, value, _ := strings.Cut(pair, "="); key == name {
+			return value
+		}
+	}
+	return ""
 }
 
 func main() {

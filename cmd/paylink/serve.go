@@ -42,7 +42,7 @@ func serve(ctx context.Context, cfg config.Run, warnings []string, w world, sett
 	return service.Run(ctx, cfg, service.Deps{
 		LimitMemory: limit,
 		Log:         log, Version: buildVersion(), Proxy: http.ProxyFromEnvironment,
-		Reload: w.reload, Settings: settings, SetLevel: func(level string) {
+		Getenv: w.getenv, Reload: w.reload, Settings: settings, SetLevel: func(level string) {
 			if l, err := logrus.ParseLevel(level); err == nil {
 				log.SetLevel(l)
 			}

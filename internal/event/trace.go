@@ -30,6 +30,14 @@ func traceOf(m Message, e envelope) []Header {
 	return trace
 }
 
+// TraceID is the id of the trace that a record names, or "".
+func TraceID(trace []Header) string {
+	if len(trace) == 0 {
+		return ""
+	}
+	return string(trace[0].Value[3:35]) // it has that shape
+}
+
 func unquoted(raw []byte) []byte {
 	if raw == nil {
 		return nil

@@ -258,6 +258,13 @@ func headers(contentType string) http.Header {
 // itself, not an http.Client: that one follows redirects, and its errors quote
 // the URL.
 func (c *Client) send(ctx context.Context, req *http.Request) (reply, *payment.GatewayError) {
+	ctx, told := traced(ctx, req)
+	r, ge := c.exchange(ctx, req)
+	told(r, ge)
+	return r, ge
+}
+
+func (c *Client) exchange(ctx context.Context, req *http.Request) (reply, *payment.GatewayError) {
 	if !c.config.MayWrite() {
 		return reply{}, extent{refused: true}.failure(errNoLease)
 	}

@@ -264,6 +264,7 @@ func (c *core) shut(w *worker, now time.Time) {
 		if t.stage == queued || t.stage == backingOff {
 			c.sched.Remove(&t.work, now)
 			c.enter(t, behind, now)
+			c.ends(t, handedOver)
 		}
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sirupsen/logrus"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"paylink/internal/event"
 	"paylink/internal/pace"
@@ -22,17 +24,28 @@ import (
 
 // BenchmarkSettle is what the engine adds to an intent: the gateway answers at
 // once, and what is published is durable at once.
-func BenchmarkSettle(b *testing.B) { benchmark(b, pipeline.Unknown) }
+func BenchmarkSettle(b *testing.B) { benchmark(b, pipeline.Unknown, pipeline.Tracing{}) }
+
+// BenchmarkSettleTraced is the same with spans, which are thrown away in batches.
+func BenchmarkSettleTraced(b *testing.B) {
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(tracetest.NewNoopExporter()))
+	defer func() {
+		if err := provider.Shutdown(context.Background()); err != nil {
+			b.Error(err)
+		}
+	}()
+	benchmark(b, pipeline.Unknown, pipeline.Tracing{Tracer: provider.Tracer("bench"), Outcomes: "payment-outcomes"})
+}
 
 // BenchmarkSkip is how fast answered intents are skipped.
-func BenchmarkSkip(b *testing.B) { benchmark(b, pipeline.Answered) }
+func BenchmarkSkip(b *testing.B) { benchmark(b, pipeline.Answered, pipeline.Tracing{}) }
 
-func benchmark(b *testing.B, f pipeline.Known) {
+func benchmark(b *testing.B, f pipeline.Known, spans pipeline.Tracing) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	e := pipeline.New(pipeline.Config{
 		Gateway: prompt{new(atomic.Int64)}, Decoder: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Encoder: event.NewEncoder(event.EncoderConfig{}),
-		Group: "paylink", Topic: "payment-intents", Concurrency: 256, GiveUpAfter: time.Hour, Log: log, Registerer: prometheus.NewRegistry(),
+		Group: "paylink", Topic: "payment-intents", Concurrency: 256, GiveUpAfter: time.Hour, Log: log, Registerer: prometheus.NewRegistry(), Tracing: spans,
 	})
 	c := &flood{n: int64(b.N), known: f, done: make(chan struct{}), at: time.Now()}
 	b.ReportAllocs()

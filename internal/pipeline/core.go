@@ -137,6 +137,7 @@ func (c *core) arrive(t *task, now time.Time) bool {
 	switch known := w.claim.Look(t.rec.ID, t.dec.Digest); known {
 	case Answered, Repeated:
 		c.todo.skipped[known]++
+		c.ends(t, known.String())
 		t.release()
 		return true
 	case Differs:
@@ -256,6 +257,7 @@ func (c *core) known(t *task, now time.Time) bool {
 	switch known := t.worker.claim.Look(t.rec.ID, t.dec.Digest); known {
 	case Answered, Repeated:
 		c.todo.skipped[known]++
+		c.ends(t, known.String())
 		c.finish(t, now)
 	case Differs:
 		c.bury(t, errConflict, now)
@@ -454,6 +456,7 @@ func (c *core) withheld(t *task, now time.Time) {
 		c.abandon(t, now)
 	case !c.known(t, now): // forgotten again since
 		c.todo.skipped[Answered]++
+		c.ends(t, Answered.String())
 		c.finish(t, now)
 	}
 }
@@ -529,6 +532,7 @@ func (c *core) finish(t *task, now time.Time) {
 
 // abandon leaves a task unsettled: its partition is handed over or lost.
 func (c *core) abandon(t *task, now time.Time) {
+	c.ends(t, handedOver)
 	c.enter(t, finished, now)
 	if w := t.worker; w.closed && w.active == 0 {
 		c.todo.idle = append(c.todo.idle, w)
@@ -558,9 +562,7 @@ func (c *core) enter(t *task, s stage, now time.Time) {
 	case t.stage == publishing && s != publishing:
 		c.sched.Publishing(-1)
 	}
-	if t.stage == calling {
-		t.called += now.Sub(t.since)
-	}
+	t.spent[t.stage] += now.Sub(t.since)
 	t.stage, t.since = s, now
 	c.inHand.recount(t)
 }

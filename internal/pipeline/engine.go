@@ -38,6 +38,7 @@ type Config struct {
 	Log        logrus.FieldLogger
 	Registerer prometheus.Registerer
 	Pulse      *pulse.Pulse // is told that the engine moves; nil: nobody
+	Tracing    Tracing      // zero: none
 
 	Terms     func(payment.MerchantID) Terms // nil: no limits
 	Endpoints func() int                     // how many endpoints the terms name; nil: not known
@@ -85,6 +86,7 @@ type Engine struct {
 	log     logrus.FieldLogger
 	metrics *metrics
 	bursts  *burst.Log
+	settled *burst.Log // lines of settled intents
 	skips   skips
 	recent  recent[RecentOutcome]
 	dead    recent[RecentDead]
@@ -121,7 +123,7 @@ func New(cfg Config) *Engine {
 		cfg.WindowBytes = 8 << 20
 	}
 	e := &Engine{
-		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), bursts: burst.New(firstLines), skips: skips{log: cfg.Log, bursts: burst.New(1)},
+		cfg: cfg, log: cfg.Log, metrics: newMetrics(cfg.Registerer), bursts: burst.New(firstLines), settled: burst.New(settledLines), skips: skips{log: cfg.Log, bursts: burst.New(1)},
 		started: time.Now(), handed: make(chan *task), over: make(chan struct{}), decoding: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
 		beatEvery: 10 * time.Second, mostRound: time.Minute,
 	}
@@ -146,6 +148,7 @@ func (e *Engine) Run(ctx context.Context, source Source) error {
 	close(e.over)
 	e.callers.Wait()
 	e.bursts.Flush()
+	e.settled.Flush()
 	e.skips.bursts.Flush()
 	return err
 }

@@ -86,11 +86,14 @@ func (e *Engine) call(t *task) {
 // change while it is being made.
 func (e *Engine) ask(t *task) (a answer) {
 	began, in := time.Now(), t.dec.Intent
-	if a.lookUp = t.try.IsLookUp(); a.lookUp {
-		a.status, a.err = e.cfg.Gateway.Find(t.worker.ctx, in)
+	a.lookUp = t.try.IsLookUp()
+	ctx, told := t.trail.call(t, a.lookUp)
+	if a.lookUp {
+		a.status, a.err = e.cfg.Gateway.Find(ctx, in)
 	} else {
-		a.link, a.err = e.cfg.Gateway.Open(t.worker.ctx, in)
+		a.link, a.err = e.cfg.Gateway.Open(ctx, in)
 	}
-	e.metrics.called(a, time.Since(began))
+	told(a)
+	e.metrics.called(a, time.Since(began), t.trail.seen())
 	return a
 }

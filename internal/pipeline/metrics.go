@@ -57,7 +57,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) called(a answer, took time.Duration) {
+func (m *metrics) called(a answer, took time.Duration, seen prometheus.Labels) {
 	kind, result := "init", "ok"
 	if a.lookUp {
 		kind = "status"
@@ -69,15 +69,24 @@ func (m *metrics) called(a answer, took time.Duration) {
 		result = payment.AsGatewayError(a.err).Cause
 	}
 	m.calls.inc(kind, result)
-	m.callTook.WithLabelValues(kind).Observe(took.Seconds())
+	observe(m.callTook.WithLabelValues(kind), took, seen)
 }
 
 // settled counts an outcome that is durable: took is how long it was since the
 // intent's record, of which calls and the outcome's publication were a part.
-func (m *metrics) settled(outcome, reason string, took, calls, publish time.Duration) {
+func (m *metrics) settled(outcome, reason string, took, calls, publish time.Duration, seen prometheus.Labels) {
 	m.intents.inc(outcome, reason)
-	m.took.WithLabelValues().Observe(took.Seconds())
+	observe(m.took.WithLabelValues(), took, seen)
 	m.stages.WithLabelValues("wait").Observe(max(0, took-calls-publish).Seconds())
 	m.stages.WithLabelValues("call").Observe(calls.Seconds())
 	m.stages.WithLabelValues("publish").Observe(publish.Seconds())
+}
+
+// observe observes a time, with the trace that shows where it went, if there is one.
+func observe(o prometheus.Observer, took time.Duration, seen prometheus.Labels) {
+	if x, ok := o.(prometheus.ExemplarObserver); ok && seen != nil {
+		x.ObserveWithExemplar(took.Seconds(), seen)
+		return
+	}
+	o.Observe(took.Seconds())
 }

@@ -14,6 +14,7 @@ import (
 // publish encodes and appends an outcome.
 func (e *Engine) publish(p publication) {
 	t := p.task
+	t.trail.sends(e.cfg.Tracing.Outcomes)
 	m, ok := e.encode(p)
 	if !ok {
 		e.published(p, ErrLost)
@@ -25,9 +26,10 @@ func (e *Engine) publish(p publication) {
 // encode encodes an outcome. What stands in the way is waited out: an outcome is
 // never dropped.
 func (e *Engine) encode(p publication) (event.Message, bool) {
-	t := p.task
+	t, dec := p.task, p.task.dec
+	t.trail.carry(&dec)
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
-		m, err := e.cfg.Encoder.Outcome(t.worker.ctx, t.dec, t.msg.Key, e.place(t), p.outcome)
+		m, err := e.cfg.Encoder.Outcome(t.worker.ctx, dec, t.msg.Key, e.place(t), p.outcome)
 		if err == nil {
 			return m, true
 		}
@@ -44,6 +46,7 @@ func (e *Engine) encode(p publication) (event.Message, bool) {
 
 // published is told how an append ended.
 func (e *Engine) published(p publication, err error) {
+	p.task.trail.sent(err)
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		e.bury(burial{task: p.task, why: &event.Unreadable{Reason: event.TooLarge, Text: "the outcome does not fit into a record of the outcome topic: raise its max.message.bytes, then redrive"}})
@@ -64,6 +67,7 @@ func (e *Engine) bury(b burial) {
 	if b.why == nil {
 		b.why = tooOld(b.task.msg.Time, b.reach)
 	}
+	b.task.trail.sends(e.cfg.Tracing.DeadLetters)
 	claim := b.task.worker.claim
 	rec, release, ok := e.whole(b.task)
 	if !ok {
@@ -118,6 +122,7 @@ func tooOld(at, reach time.Time) *event.Unreadable {
 // buried is told how the append of a dead letter ended.
 func (e *Engine) buried(b burial, err error) {
 	reason, partition := string(b.why.Reason), b.task.worker.claim.Partition()
+	b.task.trail.sent(err)
 	switch {
 	case errors.Is(err, ErrTooLarge):
 		var wait time.Duration
@@ -132,6 +137,7 @@ func (e *Engine) buried(b burial, err error) {
 		e.dead.add(RecentDead{
 			At: time.Now(), Intent: b.task.rec.ID, Merchant: b.task.dec.Intent.Merchant, Partition: partition, Offset: b.task.rec.Offset, Reason: reason,
 		})
+		b.task.trail.end("dead letter", reason, b.task.try.Calls)
 		e.often(logrus.WarnLevel, "dead letter", reason, partition, func() logrus.Fields {
 			return b.task.says(logrus.Fields{"reason": reason, "error": b.why.Text})
 		})
@@ -144,32 +150,68 @@ func (e *Engine) place(t *task) event.Place {
 	return event.Place{Topic: e.cfg.Topic, Partition: t.worker.claim.Partition(), Offset: t.rec.Offset}
 }
 
-// tellOutcome writes the one log line of an intent, and counts it. Of those that
-// failed without a call, which no rate holds back, a burst writes the first.
+// tellOutcome counts a settled intent, and writes its one log line.
 func (e *Engine) tellOutcome(p publication) {
 	t, now := p.task, time.Now()
 	took := max(0, now.Sub(t.work.At)) // zero if the emitter's clock is ahead
-	l := e.log.WithFields(t.fields()).WithField("took_ms", took.Milliseconds())
-	switch o := p.outcome.(type) {
-	case payment.Created:
-		e.metrics.settled("created", "", took, t.called, now.Sub(t.since))
-		l.WithFields(map[string]any{"outcome": "created", "attempts": o.Attempts, "payment_id": o.PaymentID}).Info("settled")
-	case payment.Failed:
-		e.metrics.settled("failed", string(o.Reason), took, t.called, now.Sub(t.since))
-		if o.PaymentMayExist {
-			e.mayExist.Add(1)
-		}
-		if o.Attempts == 0 {
-			e.often(logrus.InfoLevel, "settled", string(o.Reason), t.worker.claim.Partition(), func() logrus.Fields {
-				return t.says(logrus.Fields{"took_ms": took.Milliseconds(), "outcome": "failed", "reason": string(o.Reason), "attempts": 0, "payment_may_exist": o.PaymentMayExist})
-			})
-			break
-		}
-		l.WithFields(map[string]any{"outcome": "failed", "reason": string(o.Reason), "attempts": o.Attempts, "code": o.ErrorCode, "payment_may_exist": o.PaymentMayExist}).Info("settled")
+	end := endOf(p.outcome)
+	e.metrics.settled(end.outcome, end.reason, took, t.spent[calling], t.spent[publishing]+now.Sub(t.since), t.trail.seen())
+	if end.mayExist {
+		e.mayExist.Add(1)
 	}
+	t.trail.end(end.outcome, end.reason, end.attempts)
+	e.tellSettled(t, end, now, took)
 	e.recent.add(RecentOutcome{
 		At: now, Intent: t.rec.ID, Order: t.dec.Intent.OrderID, Merchant: t.dec.Intent.Merchant, Partition: t.worker.claim.Partition(), Offset: t.rec.Offset,
 		Outcome: p.outcome, Took: took,
+	})
+}
+
+// An end is what logs, metrics and traces say of an outcome.
+type end struct {
+	outcome, reason, code string
+	attempts              int
+	payment               int64 // id; 0: none is known
+	mayExist              bool  // a payment, although the intent failed
+}
+
+func endOf(o payment.Outcome) end {
+	if f, ok := o.(payment.Failed); ok {
+		return end{outcome: "failed", reason: string(f.Reason), code: f.ErrorCode, attempts: f.Attempts, payment: f.PaymentID, mayExist: f.PaymentMayExist}
+	}
+	c := o.(payment.Created)
+	return end{outcome: "created", attempts: c.Attempts, payment: c.PaymentID}
+}
+
+// settledLines is how many lines of one outcome and reason a burst of them writes. The
+// rest is counted, but for what somebody has to look after.
+const settledLines = 1000
+
+// tellSettled writes the line of a settled intent. Of those that failed without a call,
+// which no rate holds back, a burst writes few.
+func (e *Engine) tellSettled(t *task, o end, now time.Time, took time.Duration) {
+	fields := func() logrus.Fields { return t.line(o, now, took) }
+	switch {
+	case o.mayExist:
+		e.at(logrus.InfoLevel, fields(), "settled")
+	case o.outcome == "failed" && o.attempts == 0:
+		e.often(logrus.InfoLevel, "settled", o.reason, t.worker.claim.Partition(), fields)
+	default:
+		e.settled.Say(o.outcome+o.reason, func() { e.at(logrus.InfoLevel, fields(), "settled") }, func(more int) {
+			e.at(logrus.InfoLevel, logrus.Fields{"outcome": o.outcome, "reason": o.reason, "more": more}, "more of the same in ten seconds: settled")
+		})
+	}
+}
+
+// line is what the one line of an intent says: always these fields. Times are in
+// milliseconds: in the topic before it was loaded, waiting for its turn, in calls, and
+// until its outcome was durable.
+func (t *task) line(o end, now time.Time, took time.Duration) logrus.Fields {
+	wait, call, publish := t.spent[behind]+t.spent[queued]+t.spent[backingOff], t.spent[calling], t.spent[publishing]+now.Sub(t.since)
+	return t.says(logrus.Fields{
+		"order_id": t.dec.Intent.OrderID, "outcome": o.outcome, "reason": o.reason, "code": o.code, "attempts": o.attempts,
+		"payment_id": o.payment, "payment_may_exist": o.mayExist, "trace_id": t.traceID(), "took_ms": took.Milliseconds(),
+		"topic_ms": max(0, took-wait-call-publish).Milliseconds(), "wait_ms": wait.Milliseconds(), "call_ms": call.Milliseconds(), "publish_ms": publish.Milliseconds(),
 	})
 }
 

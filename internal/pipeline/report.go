@@ -21,6 +21,9 @@ func (e *Engine) report(d *todo) {
 			e.skips.note(Known(known), n)
 		}
 	}
+	for _, end := range d.endings {
+		end.trail.end(end.how, "", end.trail.task.try.Calls)
+	}
 	for _, ch := range d.changes {
 		e.tellChange(ch)
 	}

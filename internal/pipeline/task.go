@@ -26,15 +26,16 @@ type task struct {
 	looking  bool // counted in its backlog as waiting for its last look
 	timeless bool // its record's time says nothing: age counts from when it was first seen
 	slimmed  bool // msg has neither value nor headers any more
+	trail    *trail
 
 	stage stage
-	since time.Time // when it entered its stage
-	asked time.Time // when its newest Init began; zero: none did, or its answer was signed
+	since time.Time               // when it entered its stage
+	asked time.Time               // when its newest Init began; zero: none did, or its answer was signed
+	spent [finished]time.Duration // in the stages that it has left
 
-	called    time.Duration // all its calls took
-	owes      bool          // its amount is counted as owed
-	counted   bool          // in inHand, as countedAs
-	doubted   bool          // in inHand, as in doubt
+	owes      bool // its amount is counted as owed
+	counted   bool // in inHand, as countedAs
+	doubted   bool // in inHand, as in doubt
 	countedAs stage
 }
 

@@ -24,6 +24,7 @@ type todo struct {
 	vanished []place
 	second   []*task
 	shared   []*task
+	endings  []ending
 	skipped  [Differs]int
 }
 
@@ -96,6 +97,7 @@ func (d *todo) release() {
 		calls: emptied(d.calls), publish: emptied(d.publish), bury: emptied(d.bury), reads: emptied(d.reads),
 		commits: emptied(d.commits), settled: emptied(d.settled), idle: emptied(d.idle), changes: emptied(d.changes),
 		repeated: emptied(d.repeated), vanished: emptied(d.vanished), second: emptied(d.second), shared: emptied(d.shared),
+		endings: emptied(d.endings),
 	}
 	todos.Put(d)
 }

@@ -2,6 +2,8 @@ package pipeline_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,12 @@ func TestOneLogLinePerIntent(t *testing.T) {
 			"refused": {"outcome": "failed", "reason": "refused", "attempts": 1, "code": "340", "payment_may_exist": false, "offset": int64(1)},
 			"invalid": {"outcome": "failed", "reason": "invalid_intent", "attempts": 0, "offset": int64(2)},
 		}
+		for id, e := range lines {
+			same(t, fmt.Sprint("fields of ", id), slices.Sorted(maps.Keys(e.Data)), []string{
+				"attempts", "call_ms", "code", "intent_id", "merchant_id", "offset", "order_id", "outcome", "partition", "payment_id", "payment_may_exist",
+				"publish_ms", "reason", "took_ms", "topic_ms", "trace_id", "wait_ms",
+			})
+		}
 		for id, fields := range want {
 			for name, value := range fields {
 				if e := lines[id]; e == nil || e.Data[name] != value || e.Level != logrus.InfoLevel {
@@ -47,6 +55,57 @@ func TestOneLogLinePerIntent(t *testing.T) {
 					t.Errorf("log line %q holds %q", text, personal)
 				}
 			}
+		}
+	})
+}
+
+// The times of the stages add up to the time that the intent took.
+func TestTheLineTellsWhereTheTimeWent(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.takes = 2 * time.Second
+		l.gate.opens["one"] = []answer{later(10 * time.Second), ok.slow(2 * time.Second)}
+		l.topic.parts[0].emit("", intent("one", `"order_id":"order-1"`))
+		after(3 * time.Second)
+		m, _, _ := l.one()
+		l.settles(time.Minute)
+		got := m.log.lines("settled")[0].Data
+		same(t, "order", got["order_id"], any("order-1"))
+		for stage, want := range map[string]int64{"topic_ms": 3_000, "wait_ms": 10_000, "call_ms": 4_000, "publish_ms": 0, "took_ms": 17_000} {
+			if n := got[stage].(int64); n < want || n > want+250 {
+				t.Errorf("%s = %d, want %d", stage, n, want)
+			}
+		}
+	})
+}
+
+// Under load lines are sampled: the first of a burst are written, and the rest is
+// counted. What somebody has to look after is always written.
+func TestLinesAreSampledUnderLoad(t *testing.T) {
+	const n = 3000
+	inLab(t, 1, func(l *lab) {
+		m, p, _ := l.one()
+		l.gate.otherwise = func(in payment.Intent, find bool) answer {
+			if strings.HasPrefix(string(in.ID), "taken") && !find {
+				return duplicate
+			}
+			return ok
+		}
+		for i := range n {
+			p.emit("", intent(fmt.Sprint("i-", i)))
+		}
+		after(time.Second)
+		lines := m.log.lines("settled")
+		m.leave(t)
+		if more := m.log.lines("more of the same in ten seconds: settled"); len(more) != 1 || len(lines)+more[0].Data["more"].(int) != n || len(lines) > n/2 {
+			t.Errorf("%d lines for %d intents, and %v", len(lines), n, more)
+		}
+		m, p, _ = l.one()
+		for i := range n {
+			p.emit("", intent(fmt.Sprint("taken-", i)))
+		}
+		l.settles(time.Hour)
+		if lines := m.log.lines("settled"); len(lines) != n || lines[0].Data["payment_may_exist"] != true {
+			t.Errorf("%d lines for %d intents whose payment may exist, want all: %v", len(lines), n, lines[0].Data)
 		}
 	})
 }

@@ -167,6 +167,8 @@ func (e *Engine) admit(w *worker, tasks []*task) bool {
 // waited out: the record is good, we cannot read it yet.
 func (e *Engine) decode(w *worker, r Record) (*task, bool) {
 	t := newTask(w, r)
+	t.trail = e.trail(t)
+	defer t.trail.read()
 	if r.TooLarge != 0 {
 		t.unreadable(event.BeyondBudget(r.TooLarge))
 		return t, true

@@ -52,6 +52,8 @@ type Deps struct {
 	Proxy        func(*http.Request) (*url.URL, error) // to the gateway; nil: none
 	AdminListen  Listener                              // nil: the usual network
 
+	Getenv func(string) string // for OTEL_*, which ask for traces; nil: there are none
+
 	Reload   <-chan struct{}            // asks to read the settings anew; nil: never
 	Settings func() (config.Run, error) // reads the settings anew; nil: they stay as they are
 	SetLevel func(level string)         // of the log; nil: it stays as it is
@@ -91,6 +93,7 @@ type service struct {
 	schemas   *schemaregistry.Registry // nil: none
 	bursts    *burst.Log
 	engine    *pipeline.Engine
+	traces    *telemetry.Traces // nil: none
 	health    *telemetry.Health
 	pulse     pulse.Pulse
 	admin     *telemetry.Server
@@ -108,6 +111,10 @@ type service struct {
 // prepared. An error means that the service could not start, or not go on.
 func Run(ctx context.Context, cfg config.Run, deps Deps) error {
 	s := &service{cfg: cfg, read: cfg, deps: deps, started: time.Now(), health: &telemetry.Health{}, bursts: burst.New(1)}
+	if err := s.trace(ctx); err != nil {
+		return err
+	}
+	defer s.traces.Close()
 	if err := s.build(); err != nil {
 		return err
 	}
@@ -121,6 +128,14 @@ func Run(ctx context.Context, cfg config.Run, deps Deps) error {
 	}
 	s.sayHello()
 	return s.run(ctx)
+}
+
+// trace has spans made, if they are asked for.
+func (s *service) trace(ctx context.Context) (err error) {
+	if s.deps.Getenv != nil {
+		s.traces, err = telemetry.NewTraces(ctx, s.deps.Version, s.deps.Getenv, s.deps.Log)
+	}
+	return err
 }
 
 // build makes the parts. Nothing is connected yet.
@@ -152,6 +167,7 @@ func (s *service) build() error {
 		CallTimeout: s.cfg.Gateway.Timeout + callMargin,
 		Terms:       s.merchants.terms, Endpoints: s.merchants.endpoints, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions, MaxOutcome: s.source.MaxOutcome,
 		Log: s.deps.Log, Registerer: s.registry, Pulse: &s.pulse,
+		Tracing: pipeline.Tracing{Tracer: s.traces.Tracer(), Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters},
 	})
 	return nil
 }

@@ -8,13 +8,15 @@
 package telemetry
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,7 +47,7 @@ func NewLogger(w io.Writer, format, level string, secrets ...string) (*logrus.Lo
 	l := logrus.New()
 	l.SetOutput(w)
 	l.SetLevel(lvl)
-	m := &masking{inner: formatter(w, format)}
+	m := &masking{inner: formatter(w, format), hidden: map[string]bool{}}
 	m.hide(secrets)
 	l.SetFormatter(m)
 	return l, nil
@@ -82,32 +84,38 @@ func terminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// masking is a formatter after which no secret is left.
+// masking is a formatter after which no secret is left. One pass over a line looks
+// for all of them at once, whatever their number.
 type masking struct {
 	inner logrus.Formatter
 
-	mu      sync.Mutex               // held while secrets are added
-	secrets atomic.Pointer[[][]byte] // the longest first; a list is not changed, but replaced
+	mu     sync.Mutex // held while secrets are added
+	hidden map[string]bool
+	mask   atomic.Pointer[strings.Replacer] // is not changed, but replaced
 }
 
 // hide adds secrets.
 func (m *masking) hide(secrets []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := spellings(secrets)
-	if old := m.secrets.Load(); old != nil {
-		all = append(all, *old...)
+	before := len(m.hidden)
+	for _, s := range secrets {
+		for _, spelled := range spellings(s) {
+			m.hidden[spelled] = true
+		}
 	}
-	slices.SortFunc(all, longestFirst)
-	all = slices.CompactFunc(all, bytes.Equal)
-	m.secrets.Store(&all)
+	if m.mask.Load() != nil && len(m.hidden) == before {
+		return
+	}
+	pairs := make([]string, 0, 2*len(m.hidden))
+	for _, s := range slices.SortedFunc(maps.Keys(m.hidden), longestFirst) {
+		pairs = append(pairs, s, "***")
+	}
+	m.mask.Store(strings.NewReplacer(pairs...))
 }
 
-func longestFirst(a, b []byte) int {
-	if len(a) != len(b) {
-		return len(b) - len(a)
-	}
-	return bytes.Compare(a, b)
+func longestFirst(a, b string) int {
+	return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
 }
 
 // Format implements logrus.Formatter.
@@ -116,26 +124,18 @@ func (m *masking) Format(e *logrus.Entry) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("format a log line: %w", err)
 	}
-	for _, s := range *m.secrets.Load() {
-		line = bytes.ReplaceAll(line, s, []byte("***"))
-	}
-	return line, nil
+	return []byte(m.mask.Load().Replace(string(line))), nil
 }
 
-// spellings returns the secrets in every way they may appear in a line.
-func spellings(secrets []string) [][]byte {
-	var out [][]byte
-	for _, s := range secrets {
-		if len(s) < minSecret {
-			continue
-		}
-		quoted, err := json.Marshal(s)
-		if err != nil {
-			quoted = []byte(`"` + s + `"`)
-		}
-		goQuoted := fmt.Sprintf("%q", s)
-		out = append(out, []byte(s), quoted[1:len(quoted)-1], []byte(goQuoted[1:len(goQuoted)-1]),
-			[]byte(url.QueryEscape(s)), []byte(url.PathEscape(s)))
+// spellings returns a secret in every way it may appear in a line.
+func spellings(s string) []string {
+	if len(s) < minSecret {
+		return nil
 	}
-	return out
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		quoted = []byte(`"` + s + `"`)
+	}
+	goQuoted := fmt.Sprintf("%q", s)
+	return []string{s, string(quoted[1 : len(quoted)-1]), goQuoted[1 : len(goQuoted)-1], url.QueryEscape(s), url.PathEscape(s)}
 }

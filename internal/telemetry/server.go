@@ -82,7 +82,7 @@ const maxConnections = 256
 
 func (c ServerConfig) handler() http.Handler {
 	behind := http.NewServeMux()
-	behind.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{Registry: c.Metrics}))
+	behind.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{Registry: c.Metrics, EnableOpenMetrics: true}))
 	if c.Pprof {
 		behind.HandleFunc("GET /debug/pprof/", pprof.Index)
 		behind.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
