@@ -32,7 +32,7 @@ func (s *scene) leftOf(h history.Run) *left {
 		outcomes: map[string][]history.Outcome{}, dead: map[history.Place]int{}, payments: map[string]int64{},
 	}
 	for _, p := range s.brokers.PartitionInfos(devstack.Intents) {
-		l.begins[p.Partition] = p.LogStartOffset
+		l.begins[p.Partition] = s.beginOf(p.Partition)
 	}
 	if info := s.brokers.GroupInfo(group); info != nil {
 		for p, c := range info.Commits[devstack.Intents] {
@@ -60,10 +60,18 @@ func (s *scene) leftOf(h history.Run) *left {
 			l.dead[d.Source]++
 		}
 	}
-	for _, p := range h.Payments {
-		l.payments[p.Intent] = p.ID
+	for _, p := range s.sim.Payments() {
+		l.payments[p.OrderID] = p.ID
 	}
 	return l
+}
+
+// beginOf is the oldest offset that a partition of the intents still has.
+func (s *scene) beginOf(p int32) int64 {
+	if info := s.brokers.PartitionInfo(devstack.Intents, p); info != nil {
+		return info.LogStartOffset
+	}
+	return 0
 }
 
 // holds reports whether a record of the intent topic is not deleted.
