@@ -350,12 +350,23 @@ func (s *scene) commit(offsets map[int32]int64) error {
 	req.Group, req.Generation = group, -1
 	rt := kmsg.NewOffsetCommitRequestTopic()
 	rt.Topic = devstack.Intents
+	rt.TopicID = s.brokers.TopicInfo(devstack.Intents).TopicID // newer versions of the request have no name
 	for p, offset := range offsets {
 		rp := kmsg.NewOffsetCommitRequestTopicPartition()
 		rp.Partition, rp.Offset = p, offset
 		rt.Partitions = append(rt.Partitions, rp)
 	}
 	req.Topics = append(req.Topics, rt)
-	_, err := req.RequestWith(context.Background(), s.client)
-	return err
+	res, err := req.RequestWith(context.Background(), s.client)
+	if err != nil {
+		return err
+	}
+	for _, rt := range res.Topics {
+		for _, rp := range rt.Partitions {
+			if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
+				return fmt.Errorf("commit %d: %w", rp.Partition, err)
+			}
+		}
+	}
+	return nil
 }
