@@ -195,9 +195,9 @@
 //	a new login not taken up                              105  L1
 //	not found clears the doubt at once                     10  S6
 //	verify takes a second outcome for none                  2  verify
-//	verify takes a conflict for a repeat                    -  verify
-//	verify believes that any record is the answered one     -  verify
-//	verify calls nothing lost                               -  verify
+//	verify takes a conflict for a repeat                    2  verify
+//	verify overlooks answers to nobody                      2  verify reconcile
+//	verify calls nothing lost                               2  verify
 //	reconcile matches another payment                       2  reconcile
 //	reconcile overlooks payments without outcome            2  reconcile
 //	reconcile overlooks payments of failed intents          5  reconcile

@@ -20,7 +20,13 @@ import (
 func (s *scene) tamper(h history.Run, a *archive) (history.Run, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	t := &tampering{scene: s, archive: a, ctx: ctx, history: h}
+	// The emitter's client may still wait for a broker that was gone.
+	client, err := s.brokers.Kafka().Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DisableIdempotentWrite())
+	if err != nil {
+		return h, fmt.Errorf("tamper: %w", err)
+	}
+	defer client.Close()
+	t := &tampering{scene: s, archive: a, ctx: ctx, client: client, history: h}
 	for _, step := range []func() error{t.secondOutcome, t.outcomeOfNobody, t.secondPayment, t.skipped, t.notRead} {
 		if err := step(); err != nil {
 			return h, fmt.Errorf("tamper: %w", err)
@@ -33,6 +39,7 @@ type tampering struct {
 	*scene
 	archive *archive
 	ctx     context.Context
+	client  *kgo.Client
 	history history.Run
 }
 
