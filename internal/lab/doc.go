@@ -11,8 +11,8 @@
 // and committed, ten virtual minutes at most. Then history.Judge has the word.
 // It must find nothing.
 //
-// Then the operator's verbs are run, verify and reconcile, on the topics and the
-// gateway as they are (verbs_test.go). Line by line they must say what follows from
+// Then the operator's verbs are run, verify and of every third seed reconcile, on the
+// topics and the gateway as they are (verbs_test.go). Line by line they must say what follows from
 // what the judge knows (agree_test.go): no finding more, none less, every count, and
 // of every intent its class with both payments. In two of five plans a stranger spoils
 // topics and gateway before (tamper_test.go), for what a good service never does must

@@ -25,6 +25,10 @@ const (
 	ruleReconcile = "reconcile"
 )
 
+// reconcileEvery says which seeds reconcile is run for: it takes a fifth of the time
+// of a history, verify a sixteenth.
+const reconcileEvery = 3
+
 // differences runs verify and reconcile on what is left of a history, and returns
 // where they do not say what they ought to.
 func (s *scene) differences(h history.Run, v history.Verdict) (out []history.Violation) {
@@ -50,6 +54,9 @@ func (s *scene) differences(h history.Run, v history.Verdict) (out []history.Vio
 		run  func(context.Context) ([]string, error)
 		due  []string
 	}{{ruleVerify, a.verify, due.verify}, {ruleReconcile, a.reconcile, due.reconcile}} {
+		if verb.rule == ruleReconcile && s.plan.seed%reconcileEvery != 0 {
+			continue
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		said, err := verb.run(ctx)
 		cancel()
