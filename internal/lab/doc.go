@@ -198,10 +198,10 @@
 //	verify takes a conflict for a repeat                    2  verify
 //	verify overlooks answers to nobody                      2  verify reconcile
 //	verify calls nothing lost                               2  verify
-//	reconcile matches another payment                       2  reconcile
-//	reconcile overlooks payments without outcome            2  reconcile
-//	reconcile overlooks payments of failed intents          5  reconcile
-//	the verbs read uncommitted                              5  verify reconcile
+//	reconcile matches another payment                      24  reconcile
+//	reconcile overlooks payments without outcome            6  reconcile
+//	reconcile overlooks payments of failed intents          6  reconcile
+//	the verbs read uncommitted                              5  verify
 //
 // Of the newest, "made anew, though it may have landed", "deleted answers of an owner
 // before forgotten" and "what fits no memory is held" have no figure yet. The second
