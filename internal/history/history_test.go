@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -248,6 +249,25 @@ func TestAViolationTellsTheRecordsInvolved(t *testing.T) {
 `
 	if got != want {
 		t.Errorf("story\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestWhatHasNoAnswerIsLost: an intent, garbage, and a conflict.
+func TestWhatHasNoAnswerIsLost(t *testing.T) {
+	r := good()
+	r.DeadLetters = nil
+	r.Outcomes = slices.Delete(r.Outcomes, 3, 4)
+	want := map[Place]bool{{1, 1}: true, {0, 4}: true, {0, 5}: true}
+	if got := Judge(r).Lost; !maps.Equal(got, want) {
+		t.Errorf("lost: %v, want %v", got, want)
+	}
+}
+
+// TestOthersMayAddRules to a verdict, and they are told.
+func TestOthersMayAddRules(t *testing.T) {
+	v := Verdict{Violations: []Violation{{"theirs", "a story"}, {L1, "another"}, {"theirs", "a third"}}}
+	if got := v.Rules(); !slices.Equal(got, []string{L1, "theirs"}) || !strings.Contains(v.String(), "theirs is broken 2 times\n  a story") {
+		t.Errorf("rules %q, told as\n%s", got, v)
 	}
 }
 

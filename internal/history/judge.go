@@ -38,6 +38,7 @@ func Rules() []string {
 type Verdict struct {
 	Violations []Violation
 	Counts     Counts
+	Lost       map[Place]bool // records of the intent topic that have neither outcome nor dead letter
 }
 
 // A Violation is one broken rule.
@@ -70,16 +71,25 @@ func (v Verdict) Broken(rule string) []Violation {
 	return slices.DeleteFunc(slices.Clone(v.Violations), func(x Violation) bool { return x.Rule != rule })
 }
 
+// Rules names the rules that are broken: those of Rules first, in their order, then
+// those that somebody else has added.
+func (v Verdict) Rules() (broken []string) {
+	all := Rules()
+	for _, x := range v.Violations {
+		if !slices.Contains(all, x.Rule) {
+			all = append(all, x.Rule)
+		}
+	}
+	return slices.DeleteFunc(all, func(rule string) bool { return len(v.Broken(rule)) == 0 })
+}
+
 // String says how many times each rule is broken and tells the first stories of
 // each; it is empty when all is well.
 func (v Verdict) String() string {
 	const told = 3
 	var b strings.Builder
-	for _, rule := range Rules() {
+	for _, rule := range v.Rules() {
 		broken := v.Broken(rule)
-		if len(broken) == 0 {
-			continue
-		}
 		fmt.Fprintf(&b, "%s is broken %d times\n", rule, len(broken))
 		for _, x := range broken[:min(told, len(broken))] {
 			b.WriteString("  " + strings.ReplaceAll(strings.TrimSpace(x.Story), "\n", "\n  ") + "\n")
@@ -94,7 +104,9 @@ func Judge(r Run) Verdict {
 	for _, rule := range []func(){j.one, j.commits, j.order, j.sameCalls, j.rates, j.links, j.hidden, j.settled, j.once, j.silences, j.repeats, j.expiries, j.bound, j.alone, j.givenUp, j.memory} {
 		rule()
 	}
-	return Verdict{Violations: j.found, Counts: j.count()}
+	v := j.verdict
+	v.Counts = j.count()
+	return v
 }
 
 // A judge is a history with its indexes.
@@ -107,16 +119,17 @@ type judge struct {
 	outcomes map[string][]Outcome
 	dead     map[Place][]DeadLetter
 	first    map[string]time.Time // the earliest time of an intent's outcomes
-	found    []Violation
+	verdict  Verdict
 }
 
 func newJudge(r Run) *judge {
 	j := &judge{
 		run: r, intents: map[string][]Intent{}, hiddenID: map[string]Intent{}, calls: map[string][]Call{},
 		payments: map[string][]Payment{}, outcomes: map[string][]Outcome{}, dead: map[Place][]DeadLetter{}, first: map[string]time.Time{},
+		verdict: Verdict{Lost: map[Place]bool{}},
 	}
 	j.run.Intents = slices.Clone(r.Intents)
-	slices.SortFunc(j.run.Intents, func(a, b Intent) int { return a.At.compare(b.At) })
+	slices.SortFunc(j.run.Intents, func(a, b Intent) int { return a.At.Compare(b.At) })
 	j.run.Calls = slices.Clone(r.Calls)
 	slices.SortStableFunc(j.run.Calls, func(a, b Call) int { return a.At.Compare(b.At) })
 	for _, in := range j.run.Intents {
@@ -144,7 +157,8 @@ func newJudge(r Run) *judge {
 	return j
 }
 
-func (p Place) compare(q Place) int {
+// Compare orders places by partition, then offset.
+func (p Place) Compare(q Place) int {
 	if p.Partition != q.Partition {
 		return int(p.Partition) - int(q.Partition)
 	}
@@ -186,7 +200,7 @@ func (j *judge) count() Counts {
 
 // breaks notes a violation: what is wrong, and all that is known of the intent.
 func (j *judge) breaks(rule, id, format string, args ...any) {
-	j.found = append(j.found, Violation{Rule: rule, Story: fmt.Sprintf(format, args...) + j.story(id)})
+	j.verdict.Violations = append(j.verdict.Violations, Violation{Rule: rule, Story: fmt.Sprintf(format, args...) + j.story(id)})
 }
 
 const clock = "15:04:05.000"

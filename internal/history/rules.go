@@ -71,7 +71,7 @@ func (j *judge) order() {
 	}
 	last := map[lane]Outcome{}
 	outcomes := slices.Clone(j.run.Outcomes)
-	slices.SortFunc(outcomes, func(a, b Outcome) int { return a.At.compare(b.At) })
+	slices.SortFunc(outcomes, func(a, b Outcome) int { return a.At.Compare(b.At) })
 	for _, o := range outcomes {
 		if n := j.run.OutcomePartitions; n > 0 && o.At.Partition != o.Source.Partition%n {
 			j.breaks(S3, o.Intent, "the outcome at %s of the intent at %s belongs into partition %d", o.At, o.Source, o.Source.Partition%n)
@@ -225,11 +225,11 @@ func (j *judge) settled() {
 			j.breaks(L1, in.ID, "the record at %s is an intent like any other, and has a dead letter", in.At)
 		case buried, in.Deleted:
 		case in.ID == "":
-			j.breaks(L1, "", "the record at %s is no intent and has no dead letter", in.At)
+			j.loses(in, "the record at %s is no intent and has no dead letter", in.At)
 		case j.conflicts(in):
-			j.breaks(L1, in.ID, "the record at %s has the id of another intent, and no dead letter", in.At)
+			j.loses(in, "the record at %s has the id of another intent, and no dead letter", in.At)
 		case len(j.outcomes[in.ID]) == 0:
-			j.breaks(L1, in.ID, "%s has no outcome", in.ID)
+			j.loses(in, "%s has no outcome", in.ID)
 		}
 	}
 	j.committed()
@@ -241,6 +241,11 @@ func (j *judge) settled() {
 			j.breaks(L1, id, "%s has an outcome, but nobody emitted it", id)
 		}
 	}
+}
+
+func (j *judge) loses(in Intent, format string, args ...any) {
+	j.verdict.Lost[in.At] = true
+	j.breaks(L1, in.ID, format, args...)
 }
 
 // mayBeBuried reports whether an intent like any other may have its dead letters:

@@ -309,12 +309,7 @@ func (s *scene) widen() {
 // operator's tool does, and starts the members again.
 func (s *scene) resetOffsets(f fault) {
 	s.stopAll()
-	for range 200 {
-		if i := s.brokers.GroupInfo(group); i == nil || len(i.Members) == 0 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	s.awaitNoMembers()
 	if err := s.setBack(f); err != nil {
 		s.note("offsets not reset: %v", err)
 	}
@@ -326,22 +321,52 @@ func (s *scene) resetOffsets(f fault) {
 	}
 }
 
+// awaitNoMembers waits until the group knows no members, for 20 s at most.
+func (s *scene) awaitNoMembers() {
+	for range 200 {
+		if i := s.brokers.GroupInfo(group); i == nil || len(i.Members) == 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 // setBack commits a part of each offset that is committed.
 func (s *scene) setBack(f fault) error {
 	info := s.brokers.GroupInfo(group)
 	if info == nil {
 		return nil
 	}
+	back := map[int32]int64{}
+	for p, c := range info.Commits[devstack.Intents] {
+		back[p] = c.Offset * int64(f.count) / 4
+	}
+	return s.commit(back)
+}
+
+// commit commits offsets in the place of the members, of which there must be none.
+func (s *scene) commit(offsets map[int32]int64) error {
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Group, req.Generation = group, -1
 	rt := kmsg.NewOffsetCommitRequestTopic()
 	rt.Topic = devstack.Intents
-	for p, c := range info.Commits[devstack.Intents] {
+	rt.TopicID = s.brokers.TopicInfo(devstack.Intents).TopicID // newer versions of the request have no name
+	for p, offset := range offsets {
 		rp := kmsg.NewOffsetCommitRequestTopicPartition()
-		rp.Partition, rp.Offset = p, c.Offset*int64(f.count)/4
+		rp.Partition, rp.Offset = p, offset
 		rt.Partitions = append(rt.Partitions, rp)
 	}
 	req.Topics = append(req.Topics, rt)
-	_, err := req.RequestWith(context.Background(), s.client)
-	return err
+	res, err := req.RequestWith(context.Background(), s.client)
+	if err != nil {
+		return err
+	}
+	for _, rt := range res.Topics {
+		for _, rp := range rt.Partitions {
+			if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
+				return fmt.Errorf("commit %d: %w", rp.Partition, err)
+			}
+		}
+	}
+	return nil
 }

@@ -27,6 +27,7 @@ func draw(seed uint64) plan {
 	d.drawStrange()
 	d.drawTopics()
 	d.drawRotation()
+	d.plan.world.tampered = d.often(40)
 	return d.plan
 }
 

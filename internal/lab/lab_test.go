@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -110,36 +109,24 @@ type finding struct {
 // experiment performs a plan and has its history judged.
 func experiment(t *testing.T, p plan) finding {
 	out := perform(t, p, nil)
-	v := history.Judge(out.history)
-	for _, who := range out.stuck {
-		v.Violations = append(v.Violations, history.Violation{Rule: history.L1, Story: who})
-	}
-	f := finding{plan: p, verdict: v}
-	if s := v.String(); s != "" {
+	f := finding{plan: p, verdict: out.verdict}
+	if s := out.verdict.String(); s != "" {
 		f.story = s + strings.Join(out.notes, "\n")
 	}
 	return f
 }
 
 // rules names the rules that are broken.
-func (f finding) rules() string {
-	var names []string
-	for _, rule := range history.Rules() {
-		if len(f.verdict.Broken(rule)) > 0 {
-			names = append(names, rule)
-		}
-	}
-	return strings.Join(names, " ")
-}
+func (f finding) rules() string { return strings.Join(f.verdict.Rules(), " ") }
 
 // replay performs the plan of a seed and tells everything.
 func replay(t *testing.T, seed uint64) {
 	p := draw(seed)
 	var log bytes.Buffer
 	out := perform(t, p, &log)
-	v := history.Judge(out.history)
+	v := out.verdict
 	t.Logf("%s\nwhat the members said (minutes and seconds from the start):\n%s\n%s\n%s\n%s",
-		p, log.String(), strings.Join(slices.Concat(out.notes, out.stuck), "\n"), timeline(out.history), v.Counts)
+		p, log.String(), strings.Join(out.notes, "\n"), timeline(out.history), v.Counts)
 	if s := v.String(); s != "" {
 		t.Errorf("seed %d:\n%s", seed, s)
 	}

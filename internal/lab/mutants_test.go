@@ -98,6 +98,14 @@ var mutants = []mutant{
 	{"what fits no memory is held", []edit{{"kafkawire/records.go", "if int64(recordCost+len(fields))+n*headerCost > MaxRecord {", "if int64(recordCost+len(fields))+n*headerCost > 1<<40 {"}}},
 	{"a new secret not taken up", []edit{{"service/reload.go", "\t\ts.merchants.replace(next.Merchants)\n", ""}}},
 	{"a new login not taken up", []edit{{"kafkaio/login.go", "\tl.now, l.before = next, &before\n", "\tl.before = &before\n"}}},
+	{"verify takes a second outcome for none", []edit{{"reconcile/verify.go", "\t\tif i > 0 {\n", "\t\tif i > 1 {\n"}}},
+	{"verify takes a conflict for a repeat", []edit{{"reconcile/group.go", "answered == nil || answered.digest == e.digest ||", "answered != nil ||"}}},
+	{"verify overlooks answers to nobody", []edit{{"reconcile/group.go", "if g.more[emitted] == 0 && g.recordAt(o.source) == nil {", "if g.more[emitted] > 0 {"}}},
+	{"verify calls nothing lost", []edit{{"reconcile/group.go", "e.at.offset < j.archive.Range.Committed[e.at.partition]:", "e.at.offset < 0:"}}},
+	{"reconcile matches another payment", []edit{{"reconcile/class.go", "case a.Payment != m.entry.payment:", "case a.Payment == 0:"}}},
+	{"reconcile overlooks payments without outcome", []edit{{"reconcile/class.go", "return class + 1, join2", "return class, join2"}}},
+	{"reconcile overlooks payments of failed intents", []edit{{"reconcile/class.go", "return FailedButExists, join2", "return class, join2"}}},
+	{"the verbs read uncommitted", []edit{{"kafkaops/scan.go", "Topic: at.Topic, Isolation: kafkawire.ReadCommitted", "Topic: at.Topic, Isolation: kafkawire.ReadUncommitted"}}},
 	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "early := onWay > 0", "early := onWay < 0"}}},
 }
 

@@ -44,6 +44,8 @@ type world struct {
 	concurrency int
 	latency     time.Duration // of the network to the brokers, of one frame
 	jitter      time.Duration // by how much more each frame may take
+
+	tampered bool // when all is judged, a stranger spoils topics and gateway, for the verbs to find
 }
 
 // An emission is one or several records that appear on the intent topic at once.
@@ -226,8 +228,8 @@ func (w world) String() string {
 		rates = append(rates, r.String())
 	}
 	kind := map[bool]string{true: "static members", false: "members"}[w.static]
-	return fmt.Sprintf("%d brokers, registry %t, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t%s",
-		w.brokers, w.registry, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed, strings.TrimSuffix("; for ever "+w.looks, "; for ever "))
+	return fmt.Sprintf("%d brokers, registry %t, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t%s; tampered with %t",
+		w.brokers, w.registry, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed, strings.TrimSuffix("; for ever "+w.looks, "; for ever "), w.tampered)
 }
 
 func (e emission) String() string {

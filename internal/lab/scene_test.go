@@ -66,8 +66,8 @@ type scene struct {
 // A performance is what came of a plan.
 type performance struct {
 	history history.Run
-	notes   []string // what befell members without being planned
-	stuck   []string // who did not stop when asked to
+	verdict history.Verdict // of the judge, and how the operator's verbs differ from it
+	notes   []string        // what befell members without being planned
 }
 
 // perform performs a plan.
@@ -86,7 +86,14 @@ func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 		if out.history, err = s.history(); err != nil {
 			t.Errorf("seed %d: collect the history: %v", p.seed, err)
 		}
-		out.notes, out.stuck = s.notes, s.stuck
+		out.verdict = history.Judge(out.history)
+		for _, who := range s.stuck {
+			out.verdict.Violations = append(out.verdict.Violations, history.Violation{Rule: history.L1, Story: who})
+		}
+		if err == nil {
+			out.verdict.Violations = append(out.verdict.Violations, s.differences(out.history, out.verdict)...)
+		}
+		out.notes = s.notes
 		end()
 		time.Sleep(2 * time.Minute) // what was killed and what is idle notices
 	})
