@@ -211,7 +211,18 @@ func TestAlarmsLeadToSectionsOfTheRunbook(t *testing.T) {
 	if len(named) < 6 {
 		t.Errorf("the code names %d sections, want at least 6", len(named))
 	}
+	lines := field.FindAllStringSubmatch(said(t), -1)
+	for _, m := range lines {
+		if !headings[m[1]] {
+			t.Errorf("%s has no section #%s", night, m[1])
+		}
+	}
+	if len(lines) < 6 {
+		t.Errorf("lines of the log name %d sections, want at least 6", len(lines))
+	}
 }
+
+var field = regexp.MustCompile(`deploy/runbook\.md#([a-z-]+)`)
 
 var quote = regexp.MustCompile("(?s)```log\n(.*?)\n```")
 

@@ -336,7 +336,7 @@ func (c *claim) keepFence(ctx context.Context) {
 				c.log.WithError(err).Warn("a batch that may have landed is refused when it comes again: fencing again, to look " +
 					"into the ledger")
 			} else {
-				c.log.WithError(err).Warn("the fence is broken: asking the group whose the partition is, then fencing again")
+				c.log.WithError(err).WithField("runbook", "deploy/runbook.md#two-links").Warn("the fence is broken: asking the group whose the partition is, then fencing again")
 				c.s.metrics.refences.Inc()
 			}
 			c.s.member.heartbeat(ctx)

@@ -139,7 +139,7 @@ func (e *Engine) buried(b burial, err error) {
 		})
 		b.task.trail.end("dead letter", reason, b.task.try.Calls)
 		e.often(logrus.WarnLevel, "dead letter", reason, partition, func() logrus.Fields {
-			return b.task.says(logrus.Fields{"reason": reason, "error": b.why.Text})
+			return b.task.says(logrus.Fields{"reason": reason, "error": b.why.Text, night: deadLetters})
 		})
 	}
 	e.do(func(c *core, now time.Time) { c.buried(b.task, err, now) })

@@ -37,20 +37,32 @@ func (e *Engine) report(d *todo) {
 	for _, t := range d.second {
 		e.metrics.second.inc()
 		linked, _ := t.try.Next.(attempt.Compare)
-		e.log.WithFields(t.fields()).WithField("payment_id", linked.Linked).
+		e.log.WithFields(t.fields()).WithField("payment_id", linked.Linked).WithField(night, secondPayment).
 			Warn("the gateway shows another payment than the published link's for this order: reconcile")
 	}
 	for _, t := range d.shared {
 		e.metrics.shared.inc()
-		e.log.WithFields(t.fields()).
+		e.log.WithFields(t.fields()).WithField(night, secondPayment).
 			Error("the gateway answers with a payment that another intent's link has already: this link is not published, the intent waits. Ask the gateway about both orders")
 	}
 	for _, p := range d.vanished {
 		e.metrics.vanished.inc()
 		e.often(logrus.ErrorLevel, "the topic's retention deleted an intent that was waiting: it gets no outcome; emit it again", "", p.partition,
-			func() logrus.Fields { return logrus.Fields{"partition": p.partition, "offset": p.offset} })
+			func() logrus.Fields {
+				return logrus.Fields{"partition": p.partition, "offset": p.offset, night: noLink}
+			})
 	}
 }
+
+// night is the field of an alarm that names the section of the runbook.
+const (
+	night         = "runbook"
+	gatewayDown   = "deploy/runbook.md#the-gateway-was-down"
+	wrongSecret   = "deploy/runbook.md#the-secret-was-wrong"
+	secondPayment = "deploy/runbook.md#the-gateway-holds-a-second-payment"
+	deadLetters   = "deploy/runbook.md#dead-letters-pile-up"
+	noLink        = "deploy/runbook.md#a-customer-says-the-link-never-came"
+)
 
 // tellChange logs and counts what has changed with a merchant or an endpoint.
 func (e *Engine) tellChange(ch schedule.Change) {
@@ -61,7 +73,7 @@ func (e *Engine) tellChange(ch schedule.Change) {
 		merchant.WithField("code", ch.Code).WithField("cause", ch.Cause).
 			Warn("the gateway refuses our credentials or set-up for one intent: it is put aside, others show whether it is the merchant")
 	case schedule.DeniedAlone:
-		merchant.WithField("code", ch.Code).WithField("cause", ch.Cause).
+		merchant.WithField("code", ch.Code).WithField("cause", ch.Cause).WithField(night, wrongSecret).
 			Error("the gateway refuses our credentials or set-up for one intent only, and accepts others: it is put aside, and is given up when its time is up. Ask the gateway about this order")
 	case schedule.HoldBegan:
 		e.metrics.held.Inc()
@@ -78,7 +90,7 @@ func (e *Engine) tellChange(ch schedule.Change) {
 		merchant.WithField("since", ch.Since.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")
 	case schedule.EndpointDown:
 		e.metrics.down.WithLabelValues(ch.Endpoint).Set(1)
-		endpoint.Error("the gateway fails broadly: calling it only to see whether it is back; intents wait")
+		endpoint.WithField(night, gatewayDown).Error("the gateway fails broadly: calling it only to see whether it is back; intents wait")
 	case schedule.EndpointBack:
 		e.metrics.down.WithLabelValues(ch.Endpoint).Set(0)
 		endpoint.Warn("the gateway answers again")
@@ -88,7 +100,7 @@ func (e *Engine) tellChange(ch schedule.Change) {
 }
 
 func tellHold(l logrus.FieldLogger, ch schedule.Change) {
-	l.WithField("code", ch.Code).WithField("cause", ch.Cause).
+	l.WithField("code", ch.Code).WithField("cause", ch.Cause).WithField(night, wrongSecret).
 		Error("merchant on hold: the gateway refuses our credentials or set-up; no intent fails for it. Check merchant id, secret and contract with the gateway")
 }
 
