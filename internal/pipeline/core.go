@@ -233,12 +233,12 @@ func (c *core) begin(t *task, now time.Time) {
 	case t.unfit != nil:
 		c.bury(t, t.unfit, now)
 	case len(t.dec.Violations) > 0:
-		if t.dec.BySettings && t.isInherited() { // by those of before it may have been called for
+		if t.dec.BySettings && t.mayBeCalled() { // by those of before it may have been called for
 			t.try.Doubt = attempt.Inherited
 		}
 		c.publish(t, t.try.Invalid(t.dec.Violations, now), now)
 	default:
-		if t.isInherited() {
+		if t.mayBeCalled() {
 			t.try.Doubt = attempt.Inherited
 		}
 		if t.work.Lane() == nil { // the ledger reached less far back when it arrived
@@ -247,6 +247,22 @@ func (c *core) begin(t *task, now time.Time) {
 		c.queue(t, now)
 	}
 }
+
+// unpublished is told that an outcome is too large to be published. The intent may be
+// called for again, by a repeat of it or when it is redriven.
+func (c *core) unpublished(t *task) {
+	if w := t.worker; t.try.Calls > 0 || t.try.Doubt != 0 {
+		if len(w.unpublished) < mostUnpublished {
+			w.unpublished[t.rec.ID] = true
+		} else {
+			w.doubtful = true
+		}
+	}
+}
+
+// mostUnpublished bounds how many intents are remembered for that; beyond it, all
+// may be among them.
+const mostUnpublished = 10_000
 
 // errConflict says that an intent id has come before with other content.
 var errConflict = &event.Unreadable{Reason: event.Conflict, Text: "the intent id came before with other content: give the changed intent an id of its own"}

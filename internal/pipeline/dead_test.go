@@ -114,6 +114,38 @@ func TestOutcomeTooLargeGoesToTheDeadLetters(t *testing.T) {
 	})
 }
 
+// A repeat of an intent whose link could not be published must not say that no
+// payment exists.
+func TestARepeatOfWhatCouldNotBePublishedIsInDoubt(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start()
+		fits := false
+		m.source.kind = func(c *claim) {
+			c.appendFails = func(pipeline.Answer) error {
+				if fits {
+					return nil
+				}
+				return pipeline.ErrTooLarge
+			}
+		}
+		p := l.topic.parts[0]
+		m.source.take(0)
+		big, fresh := intent("big", expires(time.Minute)), intent("new", expires(time.Minute))
+		p.emit("k", big)
+		after(2 * time.Minute)
+		same(t, "dead letters", p.reasons(), map[int64]string{0: "too_large"})
+		fits = true
+		p.emit("k", big)
+		p.emit("k", fresh)
+		l.settles(time.Minute)
+		for id, mayExist := range map[string]bool{"big": true, "new": false} {
+			if f, ok := p.views()[payment.IntentID(id)].Outcome.(payment.Failed); !ok || f.Reason != payment.Expired || f.PaymentMayExist != mayExist {
+				t.Errorf("%s: %+v, want expired, a payment may exist: %v", id, p.views()[payment.IntentID(id)].Outcome, mayExist)
+			}
+		}
+	})
+}
+
 func TestDeadLetterTooLargeGoesByReference(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		m := l.start()

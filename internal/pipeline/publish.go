@@ -49,6 +49,7 @@ func (e *Engine) published(p publication, err error) {
 	p.task.trail.sent(err)
 	switch {
 	case errors.Is(err, ErrTooLarge):
+		e.do(func(c *core, _ time.Time) { c.unpublished(p.task) })
 		e.bury(burial{task: p.task, why: &event.Unreadable{Reason: event.TooLarge, Text: "the outcome does not fit into a record of the outcome topic: raise its max.message.bytes, then redrive"}})
 		return
 	case errors.Is(err, ErrAnswered):

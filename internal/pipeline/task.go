@@ -122,6 +122,12 @@ func (w *worker) isDated(offset int64) bool { return w.dated && offset >= w.date
 // for it.
 func (t *task) isInherited() bool { return t.rec.Offset < t.worker.claim.Fresh() }
 
+// mayBeCalled reports whether a call may have been made for its intent already that
+// no outcome tells of.
+func (t *task) mayBeCalled() bool {
+	return t.isInherited() || t.worker.doubtful || t.worker.unpublished[t.rec.ID]
+}
+
 // Times of records that are taken for what they say. Brokers refuse by default what
 // is more than an hour ahead of them, and topics of intents are not kept for a year.
 // Everything else is no time, or one in another unit: seconds where milliseconds

@@ -9,6 +9,7 @@ import (
 
 	"paylink/internal/event"
 	"paylink/internal/partition"
+	"paylink/internal/payment"
 	"paylink/internal/schedule"
 )
 
@@ -35,7 +36,11 @@ type worker struct {
 	vanished  bool                // it owes for records that retention deleted
 	owed      map[string]int64    // amounts taken and not answered, in millionths, by currency
 	ages      ages
-	front     *task // read, and there is no room for it; nil: there is
+
+	unpublished map[payment.IntentID]bool // called for, and their outcomes were too large
+	doubtful    bool                      // there are more of them than are remembered
+
+	front *task // read, and there is no room for it; nil: there is
 }
 
 // newWorker returns a worker whose claim has just begun.
@@ -43,7 +48,7 @@ func newWorker(claim Claim, cfg *Config) *worker {
 	return &worker{
 		claim: claim, room: make(chan struct{}, 1), idle: make(chan struct{}, 1),
 		part:     partition.New(partition.Limit{}),
-		backlogs: map[*schedule.Lane]*schedule.Backlog{}, owed: map[string]int64{},
+		backlogs: map[*schedule.Lane]*schedule.Backlog{}, owed: map[string]int64{}, unpublished: map[payment.IntentID]bool{},
 	}
 }
 
