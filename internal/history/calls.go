@@ -98,10 +98,15 @@ func (j *judge) takenFrom(c Call, before time.Time) bool {
 	})
 }
 
-// expiries: nobody is asked for a link that would come too late.
+// expiries: nobody is asked for a link that would come too late. Of an intent that
+// came several times the first record counts, unless it was buried: then any may.
 func (j *judge) expiries() {
 	for _, in := range j.run.Intents {
 		if in.Hidden || in.Expires.IsZero() || in.ID == "" || in.At != j.intents[in.ID][0].At {
+			continue
+		}
+		all := j.intents[in.ID]
+		if len(j.dead[in.At]) > 0 && slices.ContainsFunc(all, func(o Intent) bool { return o.Expires.IsZero() || o.Expires.After(in.Expires) }) {
 			continue
 		}
 		calls := j.inits(in.ID)

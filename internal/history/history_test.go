@@ -233,6 +233,23 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 	}
 }
 
+// A repeat takes the place of a record that was buried, with its own expiry.
+func TestARepeatOfABuriedRecordMayBeCalled(t *testing.T) {
+	r := good()
+	first := &r.Intents[1]
+	first.Expires = at(-160)
+	r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: first.At})
+	if got := Judge(r).Broken(Expiry); len(got) != 1 {
+		t.Errorf("%d calls after the expiry found, want one", len(got))
+	}
+	again := *first
+	again.At, again.Expires = Place{0, 9}, time.Time{}
+	r.Intents = append(r.Intents, again)
+	if got := Judge(r).Broken(Expiry); len(got) != 0 {
+		t.Errorf("with a repeat that does not expire: %v, want none", got)
+	}
+}
+
 func TestAViolationTellsTheRecordsInvolved(t *testing.T) {
 	r := good()
 	r.Faults[0].Member = "b"
