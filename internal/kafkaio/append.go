@@ -172,7 +172,7 @@ func (a *appender) resume(p kafkawire.Producer) {
 // run sends what there is to send until ctx ends, and waits for what it started.
 func (as *appenders) run(ctx context.Context) {
 	defer as.end()
-	t := time.NewTimer(0)
+	t := time.NewTimer(time.Hour) // dispatch says when it is needed
 	defer t.Stop()
 	alive := as.s.cfg.Pulse.Loop("append", mostRound)
 	defer alive.End()

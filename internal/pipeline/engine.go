@@ -183,7 +183,7 @@ func (e *Engine) decide(event func(c *core, now time.Time)) *todo {
 	now := time.Now()
 	event(&e.core, now)
 	e.core.pump(now)
-	e.timer.Reset(max(0, e.core.wake(now).Sub(now)))
+	e.timer.Reset(max(1, e.core.wake(now).Sub(now))) // not 0: see kafkaio.Sleep
 	d := e.core.take()
 	// Counted while the lock is held, so that Run cannot see none left between the
 	// decision and its doing.
