@@ -33,9 +33,6 @@ func lack(operation, kind, name string, err error) error {
 // group has one for. It takes the right Describe on the group, and none else.
 func (r *Reader) Committed(ctx context.Context, group, topic string) (map[int32]int64, error) {
 	all, err := r.committed(ctx, group, topic)
-	if kafkaio.Code(err) == kafka.GroupIdNotFound {
-		return map[int32]int64{}, nil
-	}
 	return all, lack("Describe", "group", group, err)
 }
 

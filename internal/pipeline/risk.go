@@ -1,14 +1,12 @@
 package pipeline
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
 	"paylink/internal/partition"
-	"paylink/internal/payment"
 	"paylink/internal/schedule"
 )
 
@@ -61,7 +59,7 @@ func (r *Risk) add(c *core, t *task, now, soon time.Time) {
 	}
 	if t.try.MayExist() {
 		r.InDoubt++
-		r.Amounts[t.dec.Intent.Currency] += hundredths(t.dec.Intent.Amount)
+		r.Amounts[t.dec.Intent.Currency] += micros(t.dec.Intent.Amount) / 10_000
 		if r.DoubtSince.IsZero() || t.work.At.Before(r.DoubtSince) {
 			r.DoubtSince = t.work.At
 		}
@@ -73,19 +71,6 @@ func (r *Risk) add(c *core, t *task, now, soon time.Time) {
 	if !ends.IsZero() && ends.Before(soon) {
 		r.Ending++
 	}
-}
-
-// hundredths is an amount that keeps the rules of intents; zero, if it does not.
-func hundredths(m payment.Money) int64 {
-	whole, frac, err := payment.Decimal(string(m))
-	if err != nil {
-		return 0
-	}
-	n, err := strconv.ParseInt(whole+(frac + "00")[:2], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // A Spread is how many intents were settled within so many seconds of their records.
