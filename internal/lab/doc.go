@@ -205,8 +205,8 @@
 //
 // Three that undo newer mends are not in the list, as none was found for sure yet: an
 // invalid record "made anew, though it may have landed", "deleted answers of an owner
-// before forgotten" and "what fits no memory is held"; tests of kafkaio hold them. The second
-// was found as it stood in the service: seeds 320, 425, 469 and 550 (S1). The figures
+// before forgotten" and "what fits no memory is held". The second was found as it stood
+// in the service: seeds 320, 425, 469 and 550 (S1). The figures
 // of those that were added with limits, deleted records, large records and credentials
 // are of seeds with such a fault only, in order.
 //
