@@ -59,7 +59,7 @@ run: ## the whole system on this machine: Kafka, gateway and service in one proc
 
 test: ## every test that needs Go alone
 	$(no-race)
-	$(GO) test $(RACE) -timeout 10m $(TESTFLAGS) ./...
+	$(GO) test $(RACE) -timeout 20m $(TESTFLAGS) ./...
 
 check: ## the whole gate but the tests: format, vet, staticcheck, modules, generated files, Helm chart, known vulnerabilities
 	@GO='$(GO)' sh deploy/check.sh
