@@ -97,7 +97,7 @@ func startWaiting(t *testing.T) *waiting {
 func (w *waiting) get(path string, status int, into any, enough func() bool) {
 	w.t.Helper()
 	var body string
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		res, err := http.Get(w.url + path)
 		if err != nil {
 			w.t.Fatal(err)
