@@ -101,6 +101,56 @@ func TestTwoPartitionsCompeteForAFullBudget(t *testing.T) {
 	})
 }
 
+// Records that are read again need not fit all at once: those for which there is room
+// come first, and the others when these have been settled.
+func TestReadAgainPieceByPiece(t *testing.T) {
+	const budget, share, each = 2 << 20, 512 << 10, 40
+	inLab(t, 2, func(l *lab) {
+		l.emitLarge(each)
+		source := l.source()
+		source.HoldAtMost(budget, share)
+		ctx, stop := context.WithTimeout(context.Background(), time.Hour)
+		defer stop()
+		err := source.Run(ctx, func(c pipeline.Claim) {
+			defer func() { <-c.Draining() }()
+			if c.Partition() == 1 {
+				return
+			}
+			var offsets []int64
+			for len(offsets) < each {
+				recs, _, err := c.Poll(ctx)
+				if err != nil {
+					t.Errorf("Poll = %v after %d records", err, len(offsets))
+					return
+				}
+				for i := range recs {
+					offsets = append(offsets, recs[i].Offset)
+					recs[i].Lease.Release()
+				}
+			}
+			pieces := 0
+			for ; len(offsets) > 0; pieces++ {
+				recs, err := c.Reread(ctx, offsets)
+				if err != nil && !errors.Is(err, pipeline.ErrFull) || len(recs) == 0 || recs[0].Offset != offsets[0] {
+					t.Errorf("piece %d: %d records, %v; want the next ones", pieces, len(recs), err)
+					break
+				}
+				offsets = offsets[len(recs):]
+				for i := range recs {
+					recs[i].Lease.Release()
+				}
+			}
+			if pieces < 2 {
+				t.Errorf("%d pieces, want several: all are larger than the budget", pieces)
+			}
+			stop()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // The same through the engine: all get their links, none is buried.
 func TestAFullBudgetDelaysAndBuriesNobody(t *testing.T) {
 	inLab(t, 2, func(l *lab) {
