@@ -78,7 +78,6 @@ var mutants = []mutant{
 		{"attempt/attempt.go", "\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n", "\tif err != nil && payment.AsGatewayError(err).Class == payment.Misconfigured {\n\t\treturn s, Proceed{}\n\t}\n\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n"},
 		{"schedule/scheduler.go", "\tcase denied && !l.proven:\n", "\tcase denied:\n"},
 		{"schedule/lane.go", "\tif last.Len() > 0 {\n\t\tcalls, ok", "\tif last.Len() > 0 && l.hold.on {\n\t\treturn last.Peek()\n\t}\n\tif last.Len() > 0 {\n\t\tcalls, ok"}}},
-	{"arrivals overtake what waits", []edit{{"schedule/backlog.go", "case b.comesBefore(stampOf(a.By)):", "case b.comesBefore(stampOf(a.By)) && a.By.IsZero():"}}},
 	{"last looks take the whole rate", []edit{
 		{"schedule/lane.go", "if !ok || calls.After(now) && !l.mayLook(now).After(now) {", "if !ok || !calls.IsZero() {"},
 		{"schedule/lane.go", "return later(now, l.looked.Add(lookShare*l.limit.Interval()))", "return later(now, l.looked.Add(l.limit.Interval()/lookShare))"}}},
