@@ -266,7 +266,7 @@ func (e *Engine) isDown() bool {
 	if e.cfg.Endpoints == nil {
 		return false
 	}
-	all := e.cfg.Endpoints()
+	all := len(e.cfg.Endpoints())
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.core.sched.IsDown(all, time.Now())

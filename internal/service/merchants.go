@@ -41,9 +41,6 @@ func (ms *merchants) find(id payment.MerchantID) (config.Merchant, bool) {
 // gateways are the hosts of the merchants' gateways.
 func (ms *merchants) gateways() []string { return ms.current.Load().hosts }
 
-// endpoints is how many there are.
-func (ms *merchants) endpoints() int { return len(ms.gateways()) }
-
 // merchant is what the gateway client asks for.
 func (ms *merchants) merchant(id payment.MerchantID) (payment.Merchant, bool) {
 	m, ok := ms.find(id)
