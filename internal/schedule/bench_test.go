@@ -43,11 +43,11 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkViews looks at 5,000 merchants, each with an intent that backs off.
+// BenchmarkViews looks at 10,000 merchants, each with an intent that backs off.
 func BenchmarkViews(b *testing.B) {
 	s := schedule.New(schedule.Config{Concurrency: 256, GiveUpAfter: giveUp, Window: 1000})
 	s.Share([]int32{0}, 1, 1, noon)
-	for i := range 5000 {
+	for i := range 10_000 {
 		m := payment.MerchantID(fmt.Sprint(540001 + i))
 		w := &schedule.Work{ID: payment.IntentID(m), At: noon}
 		w.Own(s.Bind(m, schedule.Terms{Endpoint: "gateway"}, false, noon))
