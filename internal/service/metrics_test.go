@@ -7,6 +7,8 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sirupsen/logrus/hooks/test"
 
 	"paylink/internal/config"
@@ -26,7 +29,7 @@ import (
 var update = flag.Bool("update", false, "write the table of metrics")
 
 // registered returns the registry of a service that has not begun.
-func registered(t *testing.T) *prometheus.Registry {
+func registered(t testing.TB, more ...config.Merchant) *prometheus.Registry {
 	t.Helper()
 	cfg, err := config.Default()
 	if err != nil {
@@ -36,6 +39,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	if err := cfg.Prepare(); err != nil {
 		t.Fatal(err)
 	}
+	cfg.Merchants = append(cfg.Merchants, more...)
 	log, _ := test.NewNullLogger()
 	s := &service{cfg: cfg, deps: Deps{Log: log}}
 	if err := s.build(); err != nil {
@@ -104,6 +108,46 @@ func TestSeriesStandAtZeroFromTheStart(t *testing.T) {
 		if got[m.Name] == 0 && !slices.Contains(m.Labels, "partition") { // the group has given us none yet
 			t.Errorf("%s has no series at the start", m.Name)
 		}
+	}
+}
+
+// manyMerchants are so many, each with a gateway of its own.
+func manyMerchants(n int) (all []config.Merchant) {
+	for i := range n {
+		all = append(all, config.Merchant{Merchant: payment.Merchant{ID: payment.MerchantID(fmt.Sprint(600_001 + i)), Secret: "secret", GatewayURL: fmt.Sprintf("https://%d.example", i)}})
+	}
+	return all
+}
+
+// scrape is one answer to a scraper.
+func scrape(h http.Handler) string {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return w.Body.String()
+}
+
+// TestManyMerchantsMakeFewSeries: of the whole service, with all that its labels can be.
+func TestManyMerchantsMakeFewSeries(t *testing.T) {
+	page := scrape(promhttp.HandlerFor(registered(t, manyMerchants(5000)...), promhttp.HandlerOpts{}))
+	series := regexp.MustCompile("(?m)^[a-z].*$").FindAllString(page, -1)
+	if len(series) < 300 || len(series) > 1500 { // some are left for partitions and currencies
+		t.Errorf("5,000 merchants make %d series, want at most 1,500", len(series))
+	}
+	t.Logf("%d series", len(series))
+	if !strings.Contains(page, `paylink_gateway_down{gateway="other hosts"} 0`) {
+		t.Error("nothing is told of the hosts that have no series")
+	}
+}
+
+// BenchmarkScrape is one answer of the whole service to a scraper.
+func BenchmarkScrape(b *testing.B) {
+	for _, n := range []int{0, 5000} {
+		b.Run(fmt.Sprint(1+n), func(b *testing.B) {
+			h := promhttp.HandlerFor(registered(b, manyMerchants(n)...), promhttp.HandlerOpts{})
+			for b.Loop() {
+				scrape(h)
+			}
+		})
 	}
 }
 
