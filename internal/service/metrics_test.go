@@ -1,17 +1,20 @@
 package service
 
 import (
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -293,5 +296,49 @@ func TestFilesNameOnlyMetrics(t *testing.T) {
 				t.Errorf("%s names %s, which is no metric: %v", file, name, slices.Sorted(maps.Keys(known)))
 			}
 		}
+	}
+}
+
+// BenchmarkConfigured is what a merchant without work costs: bytes of memory, with its
+// secret kept out of the log.
+func BenchmarkConfigured(b *testing.B) {
+	const n = 10_000
+	var file strings.Builder
+	for i := range n {
+		fmt.Fprintf(&file, "- id: %d\n  secret: %.16x\n  rate: %d/s\n", 600_001+i, sha256.Sum256(fmt.Append(nil, i)), 1+i%50)
+	}
+	name := filepath.Join(b.TempDir(), "merchants.yaml")
+	if err := os.WriteFile(name, []byte(file.String()), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	heap := func() float64 {
+		var m runtime.MemStats
+		for range 3 { // pools let go of what they hold after the second
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	for b.Loop() {
+		begin := heap()
+		all, err := config.Gateway{MerchantsFile: name, URL: "https://gateway.example"}.LoadMerchants()
+		if err != nil {
+			b.Fatal(err)
+		}
+		settings := heap()
+		var ms merchants
+		ms.replace(all)
+		service := heap()
+		log, err := Logger(config.Run{Merchants: all, Log: config.Log{Format: "json", Level: "info"}}, io.Discard)
+		if err != nil {
+			b.Fatal(err)
+		}
+		log.Info("the first line")
+		b.ReportMetric((settings-begin)/n, "settings_B/merchant")
+		b.ReportMetric((service-settings)/n, "service_B/merchant")
+		b.ReportMetric((heap()-service)/n, "mask_B/merchant")
+		runtime.KeepAlive(all)
+		runtime.KeepAlive(&ms)
+		runtime.KeepAlive(log)
 	}
 }
