@@ -14,6 +14,7 @@ const (
 	fileRest  = 300 * time.Millisecond // they have to rest first: editors and Kubernetes change several at once
 	restLimit = 3 * time.Second        // but a file that is written all the time is read too
 	fileAgain = 10 * time.Second       // what could not be read, or is not valid: its mend may be in a folder nobody watches
+	mostAgain = 5 * time.Minute        // the same, if it takes long to read
 )
 
 // watch takes up changes of the settings until ctx ends: when it is told to
@@ -170,6 +171,6 @@ func (r *rest) over() reason {
 // take no more than a hundredth of the time while they stand there.
 func (r *rest) again(took time.Duration) {
 	if r.since.IsZero() {
-		r.timer.Reset(max(fileAgain, 100*took))
+		r.timer.Reset(min(max(fileAgain, 100*took), mostAgain))
 	}
 }
