@@ -122,3 +122,60 @@ func TestAMerchantThatIsBackHasNoStore(t *testing.T) {
 		t.Errorf("next call after %v, want after a second at the earliest", at)
 	}
 }
+
+// TestALaneMadeLateKeepsTheRateOfAll: one member has saved its burst and uses it, then
+// half of what it has goes to another that has had no work of the merchant yet. Both
+// together keep the bound that pace.Limit states.
+func TestALaneMadeLateKeepsTheRateOfAll(t *testing.T) {
+	const burst = 20
+	rate := pace.Rate{Events: 10, Per: time.Second, Burst: burst}
+	terms, step := schedule.Terms{Rate: rate, Endpoint: "gateway"}, rate.Interval()*201/200
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		cfg := schedule.Config{Concurrency: 1000, GiveUpAfter: time.Hour, Window: 1000}
+		old, next := schedule.New(cfg), schedule.New(cfg)
+		old.Share([]int32{0, 1, 2, 3}, 4, 4, noon)
+		next.Share(nil, 4, 0, noon)
+		began := noon.Add(time.Hour)
+		over := began.Add(time.Duration(rng.Int64N(int64(500 * time.Millisecond))))
+		first := over.Add(time.Duration(rng.Int64N(int64(500 * time.Millisecond))))
+		work := func(s *schedule.Scheduler, now time.Time) {
+			s.Bind("1", terms, false, now)
+			for i := range 100 {
+				w := &schedule.Work{ID: payment.IntentID(fmt.Sprint(i)), At: now}
+				w.Own(s.Lane("1"))
+				s.Queue(w, schedule.First, now)
+			}
+		}
+		work(old, began)
+		var calls []time.Time
+		by := map[*schedule.Scheduler]int{}
+		for now := began; now.Before(began.Add(3 * time.Second)); now = now.Add(time.Millisecond) {
+			if over.Sub(now).Abs() < time.Millisecond/2 {
+				old.Share([]int32{2, 3}, 4, 2, now)
+				next.Share([]int32{0, 1}, 4, 2, now)
+			}
+			if first.Sub(now).Abs() < time.Millisecond/2 {
+				work(next, now)
+			}
+			for _, s := range []*schedule.Scheduler{old, next} {
+				for is := s.Next(now); is.Kind == schedule.Start; is = s.Next(now) {
+					s.Begin(is.Work, now)
+					s.End(is.Work, answered, now)
+					calls = append(calls, now)
+					by[s]++
+				}
+			}
+		}
+		for i := range calls {
+			for j := i; j < len(calls); j++ {
+				if w := calls[j].Sub(calls[i]); j-i+1 > int((w+10*time.Millisecond)/step)+burst {
+					t.Fatalf("seed %d: %d calls in %v", seed, j-i+1, w)
+				}
+			}
+		}
+		if by[old] < burst || by[next] < 3 {
+			t.Errorf("seed %d: %d and %d calls, want some of both", seed, by[old], by[next])
+		}
+	}
+}
