@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -83,7 +82,7 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 	if g.Secret != "" || g.SecretFile != "" {
 		return nil, problem("PAYLINK_MERCHANTS_FILE", "is given together with PAYLINK_MERCHANT_SECRET or its file; write the secret into the merchants file and unset the other")
 	}
-	data, err := readText(g.MerchantsFile, maxFile)
+	data, err := readText(g.MerchantsFile, maxMerchantsFile)
 	if err != nil {
 		return nil, problem("PAYLINK_MERCHANTS_FILE", "%v", err)
 	}
@@ -109,58 +108,67 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 // parseMerchants reads a YAML list of merchants; what an entry leaves out it has
 // from defaults. Secret files are looked for beside the merchants file.
 func parseMerchants(path string, data []byte, defaults Merchant) ([]Merchant, error) {
-	body, err := parseYAML(path, data)
-	if err != nil {
-		return nil, err
-	}
-	seq, ok := body.(*ast.SequenceNode)
-	if !ok || len(seq.Values) == 0 {
-		return nil, problem(path, "must be a list of merchants: - id: 540001, and on the next line secret_file: …")
-	}
 	var all []Merchant
 	seen := map[payment.MerchantID]bool{}
-	for _, item := range seq.Values {
-		m, err := parseMerchant(path, item, defaults)
+	for at, piece := range pieces(path, data, pieceSize) {
+		body, err := parseYAML(at, piece)
 		if err != nil {
 			return nil, err
 		}
-		if seen[m.ID] {
-			return nil, problem(fmt.Sprintf("%s line %d", path, item.GetToken().Position.Line), "merchant %s is listed twice", m.ID)
+		seq, ok := body.(*ast.SequenceNode)
+		if !ok {
+			return nil, problem(path, noMerchants)
 		}
-		seen[m.ID] = true
-		all = append(all, m)
+		for _, item := range seq.Values {
+			m, err := parseMerchant(at, item, defaults)
+			if err != nil {
+				return nil, err
+			}
+			if seen[m.ID] {
+				return nil, problem(at.of(item), "merchant %s is listed twice", m.ID)
+			}
+			seen[m.ID] = true
+			all = append(all, m)
+		}
+	}
+	if len(all) == 0 {
+		return nil, problem(path, noMerchants)
 	}
 	return all, nil
 }
 
-func parseMerchant(path string, item ast.Node, m Merchant) (Merchant, error) {
-	entries, err := mapping(path, item)
+// maxMerchantsFile is more than 100,000 merchants need, each with all its defaults.
+const maxMerchantsFile = 64 << 20
+
+const noMerchants = "must be a list of merchants: - id: 540001, and on the next line secret_file: …"
+
+func parseMerchant(at place, item ast.Node, m Merchant) (Merchant, error) {
+	entries, err := mapping(at, item)
 	if err != nil {
 		return m, err
 	}
 	values := map[string]given{}
 	for _, e := range entries {
-		if values[e.key], err = e.given(path); err != nil {
+		if values[e.key], err = e.given(at); err != nil {
 			return m, err
 		}
 		if values[e.key].list != nil && !listKeys[e.key] && merchantKeys()[e.key] {
 			return m, problem(values[e.key].from, "is a list; write one value")
 		}
-		if err := m.set(e, values[e.key], path); err != nil {
+		if err := m.set(e, values[e.key], at); err != nil {
 			return m, err
 		}
 	}
-	from := fmt.Sprintf("%s line %d", path, item.GetToken().Position.Line)
 	if m.ID == "" {
-		return m, problem(from, "a merchant has no id")
+		return m, problem(at.of(item), "a merchant has no id")
 	}
-	m.SecretFile = beside(path, values["secret_file"].text)
-	m.Secret, err = readSecret(fmt.Sprintf("%s, merchant %s", path, m.ID), payment.Secret(values["secret"].text), m.SecretFile)
+	m.SecretFile = beside(at.file, values["secret_file"].text)
+	m.Secret, err = readSecret(at.of(item)+", merchant "+string(m.ID), payment.Secret(values["secret"].text), m.SecretFile)
 	return m, err
 }
 
 // set takes over one key of a merchant's entry; secrets are read at the end.
-func (m *Merchant) set(e entry, g given, path string) error {
+func (m *Merchant) set(e entry, g given, at place) error {
 	switch e.key {
 	case "id":
 		m.ID = payment.MerchantID(g.text)
@@ -181,7 +189,7 @@ func (m *Merchant) set(e entry, g given, path string) error {
 	if f := payment.FieldNamed(e.key); f != nil && mayDefault(f) {
 		return m.setDefault(f, g)
 	}
-	return problem(e.at(path), "unknown key %s of a merchant; the nearest known one is %s", e.key, nearest(e.key, merchantKeys()))
+	return problem(at.line(e.line), "unknown key %s of a merchant; the nearest known one is %s", e.key, nearest(e.key, merchantKeys()))
 }
 
 // merchantKeys are the keys of a merchant's entry.

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
+	"iter"
+	"regexp"
+	"strconv"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -21,19 +24,20 @@ func parseSettings(path string, data []byte, variables map[string]bool) (*settin
 		known[keyOf(v)] = true
 	}
 	f := &settingsFile{values: map[string]given{}}
-	body, err := parseYAML(path, data)
+	at := place{file: path}
+	body, err := parseYAML(at, data)
 	if err != nil || body == nil {
 		return f, err
 	}
-	entries, err := mapping(path, body)
+	entries, err := mapping(at, body)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range entries {
 		if !known[e.key] {
-			return nil, problem(e.at(path), "unknown key %s; the nearest known one is %s", e.key, nearest(e.key, known))
+			return nil, problem(at.line(e.line), "unknown key %s; the nearest known one is %s", e.key, nearest(e.key, known))
 		}
-		g, err := e.given(path)
+		g, err := e.given(at)
 		if err != nil {
 			return nil, err
 		}
@@ -44,15 +48,27 @@ func parseSettings(path string, data []byte, variables map[string]bool) (*settin
 	return f, nil
 }
 
+// A place is where a text stands: in a file, after so many lines of it.
+type place struct {
+	file   string
+	before int
+}
+
+// line names a line of the text, counted from 1.
+func (p place) line(n int) string { return p.file + " line " + strconv.Itoa(p.before+n) }
+
+// of names the line that a node begins in.
+func (p place) of(n ast.Node) string { return p.line(n.GetToken().Position.Line) }
+
 // parseYAML returns the body of the only document, or nil if there is nothing
 // in it. Errors name the place and quote nothing: the file may hold secrets.
-func parseYAML(path string, data []byte) (ast.Node, error) {
+func parseYAML(at place, data []byte) (ast.Node, error) {
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey()) // mapping says so better
 	if err != nil {
-		return nil, problem(path+yamlPlace(err), "is not valid YAML; write key: value, and quote values with special characters")
+		return nil, problem(at.yaml(err), "is not valid YAML; write key: value, and quote values with special characters")
 	}
 	if len(file.Docs) > 1 {
-		return nil, problem(path, "holds several YAML documents; write one")
+		return nil, problem(at.file, "holds several YAML documents; write one")
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil || file.Docs[0].Body.Type() == ast.NullType || file.Docs[0].Body.Type() == ast.CommentType {
 		return nil, nil
@@ -60,12 +76,59 @@ func parseYAML(path string, data []byte) (ast.Node, error) {
 	return file.Docs[0].Body, nil
 }
 
-func yamlPlace(err error) string {
+// yaml names the line that the parser stopped at, if it tells.
+func (p place) yaml(err error) string {
 	var e yaml.Error
 	if !errors.As(err, &e) || e.GetToken() == nil || e.GetToken().Position == nil {
-		return ""
+		return p.file
 	}
-	return fmt.Sprintf(" line %d", e.GetToken().Position.Line)
+	return p.line(e.GetToken().Position.Line)
+}
+
+// pieceSize is how much of a long list is parsed at a time: a tree takes a hundred
+// times the room of its text.
+const pieceSize = 64 << 10
+
+// pieces cuts a YAML list into lists of whole items of a size, as near as that goes,
+// each with the place where it begins. What is no block list, or more than one
+// document, stays whole.
+func pieces(path string, data []byte, size int) iter.Seq2[place, []byte] {
+	return func(yield func(place, []byte) bool) {
+		at, next, least := place{file: path}, itemMark(data), size+len(firstItem.Find(data))
+		for len(data) > 0 {
+			piece := data
+			if next != nil && len(data) > least {
+				if i := bytes.Index(data[least:], next); i >= 0 {
+					piece = data[:least+i+1]
+				}
+			}
+			least = size
+			if !yield(at, piece) {
+				return
+			}
+			at.before += bytes.Count(piece, []byte("\n"))
+			data = data[len(piece):]
+		}
+	}
+}
+
+// firstItem is where a block list begins: after comments and the mark of a document,
+// with the dash of its first item. Nothing within an item can begin as far to the left.
+var firstItem = regexp.MustCompile(`\A(?:[ \t]*(?:#.*)?\n|---[ \t]*\n)*( *- )`)
+
+// itemMark is what each but the first item of a block list begins with; nil: it is
+// none, or in several documents.
+func itemMark(data []byte) []byte {
+	begins := firstItem.FindSubmatch(data)
+	if begins == nil {
+		return nil
+	}
+	for _, ends := range []string{"\n---", "\n..."} {
+		if bytes.Contains(data[len(begins[0])-len(begins[1]):], []byte(ends)) {
+			return nil
+		}
+	}
+	return append([]byte("\n"), begins[1]...)
 }
 
 // An entry is one key of a mapping, with its value.
@@ -75,13 +138,11 @@ type entry struct {
 	value ast.Node
 }
 
-func (e entry) at(path string) string { return fmt.Sprintf("%s line %d", path, e.line) }
-
 // mapping returns the entries of a mapping in their order; each key once.
-func mapping(path string, n ast.Node) ([]entry, error) {
+func mapping(at place, n ast.Node) ([]entry, error) {
 	m, ok := n.(ast.MapNode)
 	if !ok {
-		return nil, problem(fmt.Sprintf("%s line %d", path, n.GetToken().Position.Line), "must be a mapping of keys to values")
+		return nil, problem(at.of(n), "must be a mapping of keys to values")
 	}
 	var entries []entry
 	seen := map[string]bool{}
@@ -89,7 +150,7 @@ func mapping(path string, n ast.Node) ([]entry, error) {
 		key := it.Key().GetToken()
 		e := entry{key: key.Value, line: key.Position.Line, value: it.Value()}
 		if seen[e.key] {
-			return nil, problem(e.at(path), "%s is given twice", e.key)
+			return nil, problem(at.line(e.line), "%s is given twice", e.key)
 		}
 		seen[e.key] = true
 		entries = append(entries, e)
@@ -98,8 +159,8 @@ func mapping(path string, n ast.Node) ([]entry, error) {
 }
 
 // given returns an entry's value as it was written.
-func (e entry) given(path string) (given, error) {
-	g := given{from: e.at(path) + ", " + e.key}
+func (e entry) given(at place) (given, error) {
+	g := given{from: at.line(e.line) + ", " + e.key}
 	if seq, ok := e.value.(*ast.SequenceNode); ok {
 		g.list = []string{}
 		for _, item := range seq.Values {

@@ -18,8 +18,10 @@ import (
 	"html/template"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -32,7 +34,7 @@ type Config struct {
 	State func() State
 	About func() Service // what State says of it, for pages that need no more
 
-	Lanes  func() []Lane                              // of all merchants
+	Lanes  func() []Lane                              // of all merchants, in their order
 	Intent func(ctx context.Context, id string) Story // of an intent, by its id or its order's
 
 	Now func() time.Time // nil: the time of day
@@ -99,6 +101,10 @@ func (h *handler) state() State {
 	s := h.config.State()
 	s.Checks, s.Alarms, s.Risks = listed(s.Checks), listed(s.Alarms), listed(s.Risks) // [] in JSON, not null
 	s.Partitions, s.Counters, s.Gateways = listed(s.Partitions), listed(s.Counters), listed(s.Gateways)
+	if n := len(s.Gateways); n > mostGateways {
+		slices.SortStableFunc(s.Gateways, func(a, b Gateway) int { return order(b.Down) - order(a.Down) })
+		s.Gateways, s.MoreGateways = s.Gateways[:mostGateways], n-mostGateways
+	}
 	s.Outcomes, s.DeadLetters, s.Lanes.States = listed(s.Outcomes), listed(s.DeadLetters), listed(s.Lanes.States)
 	for i := range s.Outcomes {
 		if !h.config.ShowLinks {
@@ -106,6 +112,17 @@ func (h *handler) state() State {
 		}
 	}
 	return s
+}
+
+// mostGateways is how many gateways are shown, those that are down first: there may be
+// as many as merchants.
+const mostGateways = 100
+
+func order(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // about is a state without what takes long to find out.
@@ -204,15 +221,56 @@ func (h *handler) show(w http.ResponseWriter, page string, v view) {
 	_, _ = w.Write(body.Bytes()) // an error means that the reader has gone
 }
 
-// lanes answers with all lanes, or with one page of them, if one is asked for.
+// lanes answers with a page of lanes.
 func (h *handler) lanes(w http.ResponseWriter, r *http.Request) {
 	all := listed(h.config.Lanes())
-	out := map[string]any{"lanes": all}
+	if state := r.FormValue("state"); state != "" {
+		all = slices.DeleteFunc(all, func(l Lane) bool { return l.State != state })
+	}
+	out := lanePage{Total: len(all)}
 	if r.FormValue("page") != "" {
 		p := pagesOf(r, len(all), "", "")
-		out = map[string]any{"lanes": all[p.From:p.To], "page": p.Number, "pages": p.Count, "total": p.Total}
+		out.Lanes, out.Page, out.Pages = all[p.From:p.To], p.Number, p.Count
+	} else {
+		out.Lanes, out.Next = lanesAfter(all, r)
 	}
 	writeJSON(w, http.StatusOK, out)
+}
+
+// A lanePage is a part of all lanes, which are in the order of their merchants.
+type lanePage struct {
+	Lanes []Lane `json:"lanes"`
+	Total int    `json:"total"`
+	Next  string `json:"next,omitempty"` // address of the lanes behind these; empty: there are none
+
+	Page  int `json:"page,omitempty"` // if one was asked for by its number
+	Pages int `json:"pages,omitempty"`
+}
+
+// mostLanes is how many lanes an answer has at most.
+const mostLanes = 1000
+
+// lanesAfter returns the first lanes behind that of the merchant that a request names,
+// as many as it asks for, and the address of the next ones. Lanes that come and go
+// meanwhile move no other from one page to the next.
+func lanesAfter(all []Lane, r *http.Request) (page []Lane, next string) {
+	after, limit := r.FormValue("after"), mostLanes
+	if n, err := strconv.Atoi(r.FormValue("limit")); err == nil {
+		limit = min(max(1, n), mostLanes)
+	}
+	from, found := slices.BinarySearchFunc(all, after, func(l Lane, m string) int { return strings.Compare(l.Merchant, m) })
+	if found {
+		from++
+	}
+	page = all[from:min(len(all), from+limit)]
+	if from+limit >= len(all) {
+		return page, ""
+	}
+	q := url.Values{"after": {page[limit-1].Merchant}, "limit": {strconv.Itoa(limit)}}
+	if state := r.FormValue("state"); state != "" {
+		q.Set("state", state)
+	}
+	return page, r.URL.Path + "?" + q.Encode()
 }
 
 // intent answers with what is known of an intent; 404 means that nothing is: it is

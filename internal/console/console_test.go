@@ -169,15 +169,72 @@ func TestListsHavePages(t *testing.T) {
 	var api struct {
 		Lanes              []console.Lane
 		Page, Pages, Total int
+		Next               string
 	}
-	for path, want := range map[string]string{"/api/v1/lanes": "5000 540001 0 0 0", "/api/v1/lanes?page=3": "100 540201 3 50 5000"} {
-		api.Page, api.Pages, api.Total = 0, 0, 0
+	for path, want := range map[string]string{
+		"/api/v1/lanes":                       "1000 540001 0 0 5000 /api/v1/lanes?after=541000&limit=1000",
+		"/api/v1/lanes?after=541000&limit=2":  "2 541001 0 0 5000 /api/v1/lanes?after=541002&limit=2",
+		"/api/v1/lanes?after=541000z&limit=2": "2 541001 0 0 5000 /api/v1/lanes?after=541002&limit=2",
+		"/api/v1/lanes?limit=9999999":         "1000 540001 0 0 5000 /api/v1/lanes?after=541000&limit=1000",
+		"/api/v1/lanes?limit=-1":              "1 540001 0 0 5000 /api/v1/lanes?after=540001&limit=1",
+		"/api/v1/lanes?after=544998&limit=2":  "2 544999 0 0 5000 ",
+		"/api/v1/lanes?after=544998":          "2 544999 0 0 5000 ",
+		"/api/v1/lanes?state=paced&limit=100": "100 540001 0 0 150 /api/v1/lanes?after=540100&limit=100&state=paced",
+		"/api/v1/lanes?page=3":                "100 540201 3 50 5000 ",
+	} {
+		api.Page, api.Pages, api.Total, api.Next, api.Lanes = 0, 0, 0, "", nil
 		if err := json.Unmarshal(ask(h, path).Body.Bytes(), &api); err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprintf("%d %s %d %d %d", len(api.Lanes), api.Lanes[0].Merchant, api.Page, api.Pages, api.Total); got != want {
+		if got := fmt.Sprintf("%d %s %d %d %d %s", len(api.Lanes), api.Lanes[0].Merchant, api.Page, api.Pages, api.Total, api.Next); got != want {
 			t.Errorf("%s = %s, want %s", path, got, want)
 		}
+	}
+}
+
+// TestEveryLaneIsOnOnePage: whoever follows next sees each lane once, also if others come
+// and go meanwhile.
+func TestEveryLaneIsOnOnePage(t *testing.T) {
+	_, lanes := allHeld()
+	h := handler(t, console.Config{State: func() console.State { return console.State{} }, Lanes: func() []console.Lane { return lanes }})
+	seen := map[string]int{}
+	for next := "/api/v1/lanes?limit=300"; next != ""; {
+		var page struct {
+			Lanes []console.Lane
+			Next  string
+		}
+		if err := json.Unmarshal(ask(h, next).Body.Bytes(), &page); err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Lanes) > 300 {
+			t.Fatalf("%s: %d lanes", next, len(page.Lanes))
+		}
+		for _, l := range page.Lanes {
+			seen[l.Merchant]++
+		}
+		next = page.Next
+		lanes = lanes[1:] // of a page before
+	}
+	for m, n := range seen {
+		if n != 1 {
+			t.Errorf("merchant %s is on %d pages", m, n)
+		}
+	}
+	if len(seen) != 5000 {
+		t.Errorf("%d merchants, want 5000", len(seen))
+	}
+}
+
+// TestManyGatewaysAreAFew: those that are down come first.
+func TestManyGatewaysAreAFew(t *testing.T) {
+	var s console.State
+	for i := range 5000 {
+		s.Gateways = append(s.Gateways, console.Gateway{Name: fmt.Sprint("gateway-", 10_000+i), Down: i == 4999})
+	}
+	body := serve(t, s, false, "/").Body.String()
+	found := regexp.MustCompile(`data-key="g(gateway-\d+)"`).FindAllStringSubmatch(body, -1)
+	if len(found) != 100 || found[0][1] != "gateway-14999" || found[1][1] != "gateway-10000" || !regexp.MustCompile(`>4.900 more\.<`).MatchString(body) {
+		t.Errorf("%d gateways are shown", len(found))
 	}
 }
 

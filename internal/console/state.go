@@ -14,10 +14,11 @@ type State struct {
 	Risks  []Risk  `json:"risks"`  // what is not well, or would be told here
 	Charts []Chart `json:"-"`      // of the last hour
 
-	Lanes      LaneSummary `json:"lanes"`
-	Gateways   []Gateway   `json:"gateways"`
-	Partitions []Partition `json:"partitions"` // those in our hands
-	Group      Group       `json:"group"`
+	Lanes        LaneSummary `json:"lanes"`
+	Gateways     []Gateway   `json:"gateways"`
+	MoreGateways int         `json:"more_gateways,omitempty"` // that are not among them
+	Partitions   []Partition `json:"partitions"`              // those in our hands
+	Group        Group       `json:"group"`
 
 	Outcomes    []Outcome    `json:"outcomes"`     // the newest first
 	DeadLetters []DeadLetter `json:"dead_letters"` // the newest first

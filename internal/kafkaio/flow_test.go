@@ -112,7 +112,7 @@ func TestOutageCostsNoIntentAndLittleTime(t *testing.T) {
 	inLab(t, 12, func(l *lab) {
 		l.flow = func(c *pipeline.Config) {
 			at(t, "200/s")(c)
-			c.Concurrency, c.Endpoints = 512, func() int { return 1 }
+			c.Concurrency, c.Endpoints = 512, func() []string { return []string{""} }
 		}
 		l.emit(0, 14_000)
 		m := l.start("a")

@@ -87,7 +87,7 @@ var All = []Metric{
 	},
 	{
 		Name: "paylink_gateway_down", Type: Gauge, Labels: []string{"gateway"},
-		Meaning: "1 while a gateway host fails broadly and is only probed. Alarm if above 0.",
+		Meaning: "1 while a gateway host fails broadly and is only probed. Of more than 100 hosts the rest are one series, `other hosts`, which counts those that fail. Alarm if above 0.",
 		Do:      "see the log; it goes on by itself",
 	},
 	{

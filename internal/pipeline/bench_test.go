@@ -127,7 +127,33 @@ func (f *flood) Commit(next int64) {
 // BenchmarkScrape is one answer to a scraper while 5,000 merchants' intents wait, most of
 // them in backlogs.
 func BenchmarkScrape(b *testing.B) {
-	const merchants, each = 5000, 20
+	_, reg := crowded(b, 5000)
+	handler := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, req)
+		b.ReportMetric(float64(w.Body.Len()), "bytes")
+	}
+}
+
+// BenchmarkRenew is for how long nothing else is decided when the merchants' settings
+// have changed, of one or of all of 10,000 merchants whose intents wait.
+func BenchmarkRenew(b *testing.B) {
+	for name, mended := range map[string]func(payment.MerchantID) bool{
+		"one": func(m payment.MerchantID) bool { return m == "1" }, "all": func(payment.MerchantID) bool { return true },
+	} {
+		b.Run(name, func(b *testing.B) {
+			e, _ := crowded(b, 10_000)
+			for b.Loop() {
+				e.Renew(mended)
+			}
+		})
+	}
+}
+
+// crowded is an engine that has in hand twenty intents of each of so many merchants.
+func crowded(b *testing.B, merchants int64) (*pipeline.Engine, *prometheus.Registry) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	reg := prometheus.NewRegistry()
@@ -138,21 +164,17 @@ func BenchmarkScrape(b *testing.B) {
 			return pipeline.Terms{Rate: pace.Rate{Events: 1, Per: time.Hour, Burst: 1}, Endpoint: "gateway"}
 		},
 	})
-	c := &crowd{flood: flood{n: merchants * each, done: make(chan struct{}), at: time.Now()}, merchants: merchants, read: make(chan struct{})}
+	c := &crowd{flood: flood{n: merchants * 20, done: make(chan struct{}), at: time.Now()}, merchants: merchants, read: make(chan struct{})}
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(context.Background(), c) }()
 	<-c.read
-	handler := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
-	for b.Loop() {
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, req)
-		b.ReportMetric(float64(w.Body.Len()), "bytes")
-	}
-	close(c.done)
-	if err := <-ended; err != nil {
-		b.Fatal(err)
-	}
+	b.Cleanup(func() {
+		close(c.done)
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	})
+	return e, reg
 }
 
 // A crowd is a flood of many merchants' intents. It says when all are read, and is not

@@ -23,7 +23,7 @@ func TestOnlyGatewaysInForceCount(t *testing.T) {
 				}
 				return pipeline.Terms{}
 			}
-			c.Endpoints = func() int { return 1 }
+			c.Endpoints = func() []string { return []string{name} }
 		})
 		p.emit("", `{"intent_id":"broken","merchant_id":"7"}`)
 		p.emit("", intent("first"))

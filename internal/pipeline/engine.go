@@ -41,7 +41,7 @@ type Config struct {
 	Tracing    Tracing      // zero: none
 
 	Terms     func(payment.MerchantID) Terms // nil: no limits
-	Endpoints func() int                     // how many endpoints the terms name; nil: not known
+	Endpoints func() []string                // those that the terms name, each once, in order; nil: not known
 	Scope     pace.Scope
 	// Partitions tells how many partitions of the intent topic the group gave out,
 	// of which ours are some. It is asked before calls are started, and must answer
@@ -128,6 +128,7 @@ func New(cfg Config) *Engine {
 		beatEvery: 10 * time.Second, mostRound: time.Minute,
 	}
 	e.core = newCore(&e.cfg, rand.Float64)
+	e.knowEndpoints()
 	cfg.Registerer.MustRegister(newTeller(e))
 	return e
 }
@@ -244,9 +245,17 @@ func (e *Engine) perform(d *todo, own *task) {
 // have nothing new to try with, so they are probed as before. What waits of a
 // merchant that is not configured any more is settled.
 func (e *Engine) Renew(mended func(payment.MerchantID) bool) {
+	e.knowEndpoints()
 	e.do(func(c *core, now time.Time) {
 		c.renew(mended, now)
 	})
+}
+
+// knowEndpoints has a series of each endpoint, before one fails.
+func (e *Engine) knowEndpoints() {
+	if e.cfg.Endpoints != nil {
+		e.metrics.down.know(e.cfg.Endpoints())
+	}
 }
 
 // SetConcurrency changes how many calls may be in flight.

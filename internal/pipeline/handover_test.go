@@ -173,7 +173,7 @@ func TestTheGatewayIsProbedWhoeverWasLost(t *testing.T) {
 				l.gate.otherwise = func(payment.Intent, bool) answer { return unsent }
 				m, p, c := l.one(func(c *pipeline.Config) {
 					c.Terms = func(payment.MerchantID) pipeline.Terms { return pipeline.Terms{Endpoint: "gateway"} }
-					c.Endpoints = func() int { return 1 }
+					c.Endpoints = func() []string { return []string{"gateway"} }
 				})
 				for i := range 20 {
 					p.emit("", intent(fmt.Sprint("i-", i)))
@@ -403,7 +403,7 @@ func TestAGatewayIsProbedByWhoeverIsThere(t *testing.T) {
 			}
 			return ok
 		}
-		m := l.start(func(c *pipeline.Config) { c.Endpoints = func() int { return 1 } })
+		m := l.start(func(c *pipeline.Config) { c.Endpoints = func() []string { return []string{""} } })
 		gone := m.source.take(0)
 		m.source.take(1)
 		for i := range 20 {

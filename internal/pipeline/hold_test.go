@@ -25,7 +25,7 @@ func expires(d time.Duration) string {
 func rated(r pace.Rate) func(*pipeline.Config) {
 	return func(c *pipeline.Config) {
 		c.Terms = func(payment.MerchantID) pipeline.Terms { return pipeline.Terms{Rate: r, Endpoint: "gateway"} }
-		c.Endpoints = func() int { return 1 }
+		c.Endpoints = func() []string { return []string{"gateway"} }
 		c.Partitions = func() int { return 1 }
 	}
 }
@@ -258,7 +258,7 @@ func TestAMerchantOnHoldShowsThatTheGatewayIsBack(t *testing.T) {
 			}
 			return wrongSecret(in, find)
 		}
-		m, p, _ := l.one(func(c *pipeline.Config) { c.Endpoints = func() int { return 1 } })
+		m, p, _ := l.one(func(c *pipeline.Config) { c.Endpoints = func() []string { return []string{""} } })
 		p.emit("", of("1", "held"))
 		after(5 * time.Second)
 		l.gate.mu.Lock()

@@ -21,7 +21,7 @@ type metrics struct {
 	shared   *tally
 	inFlight prometheus.Gauge
 	held     prometheus.Gauge
-	down     *prometheus.GaugeVec
+	down     *outages
 	retries  *prometheus.CounterVec
 	took     *prometheus.HistogramVec
 	stages   *prometheus.HistogramVec
@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		retries:  metric.NewCounters("paylink_gateway_retries_total"),
 		inFlight: metric.NewGauge("paylink_gateway_calls_in_flight"),
 		held:     metric.NewGauge("paylink_merchants_on_hold"),
-		down:     metric.NewGauges("paylink_gateway_down"),
+		down:     newOutages(),
 		took:     metric.NewHistograms("paylink_intent_seconds"),
 		stages:   metric.NewHistograms("paylink_stage_seconds"),
 		callTook: metric.NewHistograms("paylink_gateway_call_seconds"),
@@ -53,7 +53,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, t := range []*tally{m.intents, m.skipped, m.dead, m.calls, m.repeats, m.vanished, m.unread, m.second, m.shared} {
 		reg.MustRegister(t.vec)
 	}
-	reg.MustRegister(m.retries, m.inFlight, m.held, m.down, m.took, m.stages, m.callTook)
+	reg.MustRegister(m.retries, m.inFlight, m.held, m.down.series, m.took, m.stages, m.callTook)
 	return m
 }
 

@@ -89,13 +89,13 @@ func (e *Engine) tellChange(ch schedule.Change) {
 		e.metrics.held.Dec()
 		merchant.WithField("since", ch.Since.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")
 	case schedule.EndpointDown:
-		e.metrics.down.WithLabelValues(ch.Endpoint).Set(1)
+		e.metrics.down.set(ch.Endpoint, true, false)
 		endpoint.WithField(night, gatewayDown).Error("the gateway fails broadly: calling it only to see whether it is back; intents wait")
 	case schedule.EndpointBack:
-		e.metrics.down.WithLabelValues(ch.Endpoint).Set(0)
+		e.metrics.down.set(ch.Endpoint, false, false)
 		endpoint.Warn("the gateway answers again")
 	case schedule.EndpointGone:
-		e.metrics.down.DeleteLabelValues(ch.Endpoint)
+		e.metrics.down.set(ch.Endpoint, false, true)
 	}
 }
 

@@ -153,6 +153,19 @@ func (e *Engine) Lanes() []Lane {
 	return e.core.lanes(time.Now())
 }
 
+// Held returns the merchants on hold, in order.
+func (e *Engine) Held() (who []payment.MerchantID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for l := range e.core.sched.Lanes() {
+		if l.IsHeld() {
+			who = append(who, l.Merchant())
+		}
+	}
+	slices.Sort(who)
+	return who
+}
+
 // Find returns the unsettled records of an intent id, and why they wait; loaded ones
 // are found by their order's id, too.
 func (e *Engine) Find(id payment.IntentID) []IntentWait {

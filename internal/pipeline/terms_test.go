@@ -127,3 +127,21 @@ func TestPartitionsAddedForOthers(t *testing.T) {
 		}
 	})
 }
+
+// TestTheFirstIntentOfEachMerchantGoesAtOnce: of as many merchants as there are, once the
+// partition is ours for long; a rate of its own holds up none but the second.
+func TestTheFirstIntentOfEachMerchantGoesAtOnce(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		_, p, _ := l.one(rated(pace.Rate{Events: 1, Per: 1500 * time.Millisecond, Burst: 1}))
+		after(time.Minute)
+		for i := range 100 {
+			for j := range 2 {
+				p.emit("", of(fmt.Sprint(1+i), fmt.Sprintf("i-%d-%d", i, j)))
+			}
+		}
+		after(100 * time.Millisecond)
+		same(t, "outcomes at once", len(p.order()), 100)
+		after(3 * time.Second)
+		same(t, "outcomes", len(p.order()), 200)
+	})
+}

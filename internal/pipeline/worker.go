@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -29,6 +30,7 @@ type worker struct {
 	part      *partition.Partition
 	backlogs  map[*schedule.Lane]*schedule.Backlog
 	ordered   []*schedule.Backlog // all of them, in the order they were made
+	swept     int                 // how many were left when it was looked which are used
 	active    int                 // tasks that call or publish
 	closed    bool                // drains, or is lost: nothing starts
 	gone      bool                // the claim has ended
@@ -56,11 +58,31 @@ func newWorker(claim Claim, cfg *Config) *worker {
 func (w *worker) backlog(l *schedule.Lane) *schedule.Backlog {
 	b := w.backlogs[l]
 	if b == nil {
+		w.sweep()
 		b = schedule.NewBacklog(l)
 		w.backlogs[l] = b
 		w.ordered = append(w.ordered, b)
 	}
 	return b
+}
+
+// fewBacklogs is up to how many backlogs are kept, used or not.
+const fewBacklogs = 64
+
+// sweep lets go of backlogs that are not used, once half of all may be: each merchant
+// may have one in each partition, and most have work in few of them.
+func (w *worker) sweep() {
+	if len(w.ordered) < max(fewBacklogs, 2*w.swept) {
+		return
+	}
+	w.ordered = slices.DeleteFunc(w.ordered, func(b *schedule.Backlog) bool {
+		idle := b.IsIdle()
+		if idle {
+			delete(w.backlogs, b.Lane)
+		}
+		return idle
+	})
+	w.swept = len(w.ordered)
 }
 
 // roomOf is what the partition has for what waits for something other than room.
@@ -266,7 +288,7 @@ func (e *Engine) isDown() bool {
 	if e.cfg.Endpoints == nil {
 		return false
 	}
-	all := e.cfg.Endpoints()
+	all := len(e.cfg.Endpoints())
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.core.sched.IsDown(all, time.Now())

@@ -94,6 +94,9 @@ func NewBacklog(l *Lane) *Backlog {
 // Len is how much work is not loaded.
 func (b *Backlog) Len() int { return b.patient.Len() + b.hasty.Len() + b.late.Len() }
 
+// IsIdle reports whether nothing is in it, loaded or being read: it is as a new one.
+func (b *Backlog) IsIdle() bool { return b.loaded+b.looking == 0 && b.Len() == 0 && !b.reading }
+
 // Load counts work of so many bytes that is loaded. It reports whether it is the
 // merchant's only work there.
 func (b *Backlog) Load(bytes int) (first bool) {

@@ -15,12 +15,13 @@ type Endpoint struct {
 	inFlight int
 	lanes    int     // that are bound to it
 	full     []*Lane // those that wait for a call of it to end, in their order
+	blocks   *bool   // of the scheduler: whether lanes may wait for a call of any to end
 	was      pace.State
 	last     string // cause of the newest failure
 }
 
-func newEndpoint(name string, concurrency int) *Endpoint {
-	return &Endpoint{name: name, adaptive: pace.NewAdaptive(concurrency)}
+func newEndpoint(name string, concurrency int, blocks *bool) *Endpoint {
+	return &Endpoint{name: name, adaptive: pace.NewAdaptive(concurrency), blocks: blocks}
 }
 
 // began counts a call that starts.
@@ -37,6 +38,7 @@ func (p *Endpoint) block(l *Lane, now time.Time) {
 	if l.blockedAt.IsZero() {
 		l.blockedAt = now
 		p.full = append(p.full, l)
+		*p.blocks = true
 	}
 }
 
@@ -79,13 +81,12 @@ func (s *Scheduler) IsDown(all int, now time.Time) bool {
 
 // endpoint returns the endpoint of that name.
 func (s *Scheduler) endpoint(name string) *Endpoint {
-	for _, p := range s.endpoints {
-		if p.name == name {
-			return p
-		}
+	p := s.byName[name]
+	if p == nil {
+		p = newEndpoint(name, s.cfg.Concurrency, &s.blocked)
+		s.byName[name] = p
+		s.endpoints = append(s.endpoints, p)
 	}
-	p := newEndpoint(name, s.cfg.Concurrency)
-	s.endpoints = append(s.endpoints, p)
 	return p
 }
 
@@ -123,11 +124,16 @@ func (s *Scheduler) release(p *Endpoint, now time.Time) {
 // release gave the room to has made no call, because its work was overdue, or its
 // partition is not ours any more. It reports whether there were any.
 func (s *Scheduler) releaseAll(now time.Time) (any bool) {
+	if !s.blocked { // there may be as many endpoints as merchants
+		return false
+	}
+	s.blocked = false
 	for _, p := range s.endpoints {
 		if len(p.full) > 0 && !p.isFull() {
 			s.release(p, now)
 			any = true
 		}
+		s.blocked = s.blocked || len(p.full) > 0
 	}
 	return any
 }

@@ -12,10 +12,12 @@ import (
 type Scheduler struct {
 	cfg       Config
 	lanes     map[payment.MerchantID]*Lane
-	ordered   []*Lane         // all lanes, in the order they were made: a map has none
-	endpoints []*Endpoint     // that merchants have, or had, in the order they were made
-	ready     *pq.Heap[*Lane] // lanes with queued work, by when they have to be looked at
-	waiting   *pq.Heap[*Work] // work that backs off
+	ordered   []*Lane              // all lanes, in the order they were made: a map has none
+	endpoints []*Endpoint          // that merchants have, or had, in the order they were made
+	byName    map[string]*Endpoint // the same
+	blocked   bool                 // lanes may wait for a call of some endpoint to end
+	ready     *pq.Heap[*Lane]      // lanes with queued work, by when they have to be looked at
+	waiting   *pq.Heap[*Work]      // work that backs off
 
 	crowded   []*Lane   // those that wait until there is room for a call at all, in their order
 	inFlight  int       // calls
@@ -23,14 +25,15 @@ type Scheduler struct {
 	busySince time.Time // since when there has been no room for a call; zero: there is
 
 	share      *pace.Share // of the slots of all merchants' limits
-	partitions int         // ours
+	ownings    ownings
+	partitions int // ours
 	changes    []Change
 }
 
 // New returns a scheduler with no work and no share of any limit.
 func New(cfg Config) *Scheduler {
 	return &Scheduler{
-		cfg: cfg, lanes: map[payment.MerchantID]*Lane{}, share: pace.NewShare(nil, 1),
+		cfg: cfg, lanes: map[payment.MerchantID]*Lane{}, byName: map[string]*Endpoint{}, share: pace.NewShare(nil, 1),
 		ready:   pq.New(func(a, b *Lane) bool { return a.next.Before(b.next) }, func(l *Lane, i int) { l.index = i }),
 		waiting: newWaitQueue(),
 	}

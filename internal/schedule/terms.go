@@ -19,20 +19,23 @@ func (s *Scheduler) Lanes() iter.Seq[*Lane] { return slices.Values(s.ordered) }
 // gone says that the merchant is not configured any more.
 func (s *Scheduler) Bind(m payment.MerchantID, t Terms, gone bool, now time.Time) *Lane {
 	l := s.lanes[m]
-	if l == nil {
+	isNew := l == nil
+	if isNew {
 		l = newLane(m)
 		s.lanes[m] = l
 		s.ordered = append(s.ordered, l)
 	}
 	if l.gone = gone; gone {
-		s.moveTo(newEndpoint("", 1), l) // nobody's: it counts neither as up nor as down
+		s.moveTo(newEndpoint("", 1, new(bool)), l) // nobody's: it counts neither as up nor as down
 	} else {
 		s.moveTo(s.endpoint(t.Endpoint), l)
 	}
 	switch {
 	case t.Rate == (pace.Rate{}):
 		l.limit = nil
-	case l.limit == nil:
+	case isNew:
+		l.limit = s.ownings.limit(m, t.Rate, s.cfg.Scope)
+	case l.limit == nil: // what it has used before is not known any more
 		l.limit = pace.NewLimit(string(m), t.Rate, s.cfg.Scope)
 		l.limit.Own(s.share, now)
 	default:
@@ -50,6 +53,7 @@ func (s *Scheduler) Mended(l *Lane, now time.Time) { s.endHold(l, now) }
 // merchants that are gone waits no longer, and endpoints that nobody has are
 // forgotten. Calls of one that are in flight end by themselves.
 func (s *Scheduler) Rebound(now time.Time) {
+	s.ownings.terms = now
 	for w := range s.waiting.All() {
 		if w.lane != nil && w.lane.gone {
 			w.until, w.look = now, now
@@ -58,6 +62,7 @@ func (s *Scheduler) Rebound(now time.Time) {
 	s.waiting.FixAll()
 	s.endpoints = slices.DeleteFunc(s.endpoints, func(p *Endpoint) bool {
 		if p.lanes == 0 {
+			delete(s.byName, p.name)
 			s.changed(Change{Kind: EndpointGone, Endpoint: p.name})
 		}
 		return p.lanes == 0
@@ -82,6 +87,7 @@ func (s *Scheduler) moveTo(p *Endpoint, l *Lane) {
 // many we work on, those that are handed over included.
 func (s *Scheduler) Share(own []int32, all, partitions int, now time.Time) {
 	s.share, s.partitions = pace.NewShare(own, all), partitions
+	s.ownings.add(own, all, s.share, now)
 	for _, l := range s.ordered {
 		if l.limit != nil {
 			l.limit.Own(s.share, now)

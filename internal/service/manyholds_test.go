@@ -54,6 +54,9 @@ func TestConsoleOfManyHolds(t *testing.T) {
 	if len(is.Alarms) != 1 || !strings.HasPrefix(is.Alarms[0].What, "5000 merchants are on hold") {
 		t.Errorf("alarms %.500v, want one of all", is.Alarms)
 	}
+	if n := strings.Count("\n"+get(t, w.url+"/metrics"), "\npaylink_"); n < 200 || n > 1500 {
+		t.Errorf("%d series of ours for %d merchants", n, merchants)
+	}
 	for _, path := range []string{"/", "/merchants", "/merchants?state=held&page=50", "/api/v1/state", "/api/v1/lanes?page=2"} {
 		began := time.Now()
 		page := get(t, w.url+path)

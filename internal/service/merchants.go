@@ -19,13 +19,15 @@ type merchants struct {
 
 // An edition is what they are between two changes.
 type edition struct {
-	byID  map[payment.MerchantID]config.Merchant
+	byID  map[payment.MerchantID]*config.Merchant
 	hosts []string // of their gateways, each once, in order
 }
 
+// replace puts others in force, which must not change any more.
 func (ms *merchants) replace(all []config.Merchant) {
-	e, hosts := edition{byID: make(map[payment.MerchantID]config.Merchant, len(all))}, map[string]bool{}
-	for _, m := range all {
+	e, hosts := edition{byID: make(map[payment.MerchantID]*config.Merchant, len(all))}, map[string]bool{}
+	for i := range all {
+		m := &all[i]
 		e.byID[m.ID] = m
 		hosts[hostOf(m.GatewayURL)] = true
 	}
@@ -35,14 +37,14 @@ func (ms *merchants) replace(all []config.Merchant) {
 
 func (ms *merchants) find(id payment.MerchantID) (config.Merchant, bool) {
 	m, ok := ms.current.Load().byID[id]
-	return m, ok
+	if !ok {
+		return config.Merchant{}, false
+	}
+	return *m, true
 }
 
 // gateways are the hosts of the merchants' gateways.
 func (ms *merchants) gateways() []string { return ms.current.Load().hosts }
-
-// endpoints is how many there are.
-func (ms *merchants) endpoints() int { return len(ms.gateways()) }
 
 // merchant is what the gateway client asks for.
 func (ms *merchants) merchant(id payment.MerchantID) (payment.Merchant, bool) {

@@ -1,21 +1,27 @@
 package service
 
 import (
+	"crypto/sha256"
 	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sirupsen/logrus/hooks/test"
 
 	"paylink/internal/config"
@@ -26,7 +32,7 @@ import (
 var update = flag.Bool("update", false, "write the table of metrics")
 
 // registered returns the registry of a service that has not begun.
-func registered(t *testing.T) *prometheus.Registry {
+func registered(t testing.TB, more ...config.Merchant) *prometheus.Registry {
 	t.Helper()
 	cfg, err := config.Default()
 	if err != nil {
@@ -36,6 +42,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	if err := cfg.Prepare(); err != nil {
 		t.Fatal(err)
 	}
+	cfg.Merchants = append(cfg.Merchants, more...)
 	log, _ := test.NewNullLogger()
 	s := &service{cfg: cfg, deps: Deps{Log: log}}
 	if err := s.build(); err != nil {
@@ -101,6 +108,49 @@ func TestSeriesStandAtZeroFromTheStart(t *testing.T) {
 		if len(m.Start) > 0 && got[m.Name] < len(m.Start) {
 			t.Errorf("%s has %d series at the start, want %d", m.Name, got[m.Name], len(m.Start))
 		}
+		if got[m.Name] == 0 && !slices.Contains(m.Labels, "partition") { // the group has given us none yet
+			t.Errorf("%s has no series at the start", m.Name)
+		}
+	}
+}
+
+// manyMerchants are so many, each with a gateway of its own.
+func manyMerchants(n int) (all []config.Merchant) {
+	for i := range n {
+		all = append(all, config.Merchant{Merchant: payment.Merchant{ID: payment.MerchantID(fmt.Sprint(600_001 + i)), Secret: "secret", GatewayURL: fmt.Sprintf("https://%d.example", i)}})
+	}
+	return all
+}
+
+// scrape is one answer to a scraper.
+func scrape(h http.Handler) string {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return w.Body.String()
+}
+
+// TestManyMerchantsMakeFewSeries: of the whole service, with all that its labels can be.
+func TestManyMerchantsMakeFewSeries(t *testing.T) {
+	page := scrape(promhttp.HandlerFor(registered(t, manyMerchants(5000)...), promhttp.HandlerOpts{}))
+	series := regexp.MustCompile("(?m)^[a-z].*$").FindAllString(page, -1)
+	if len(series) < 300 || len(series) > 1500 { // some are left for partitions and currencies
+		t.Errorf("5,000 merchants make %d series, want at most 1,500", len(series))
+	}
+	t.Logf("%d series", len(series))
+	if !strings.Contains(page, `paylink_gateway_down{gateway="other hosts"} 0`) {
+		t.Error("nothing is told of the hosts that have no series")
+	}
+}
+
+// BenchmarkScrape is one answer of the whole service to a scraper.
+func BenchmarkScrape(b *testing.B) {
+	for _, n := range []int{0, 5000} {
+		b.Run(fmt.Sprint(1+n), func(b *testing.B) {
+			h := promhttp.HandlerFor(registered(b, manyMerchants(n)...), promhttp.HandlerOpts{})
+			for b.Loop() {
+				scrape(h)
+			}
+		})
 	}
 }
 
@@ -246,5 +296,49 @@ func TestFilesNameOnlyMetrics(t *testing.T) {
 				t.Errorf("%s names %s, which is no metric: %v", file, name, slices.Sorted(maps.Keys(known)))
 			}
 		}
+	}
+}
+
+// BenchmarkConfigured is what a merchant without work costs: bytes of memory, with its
+// secret kept out of the log.
+func BenchmarkConfigured(b *testing.B) {
+	const n = 10_000
+	var file strings.Builder
+	for i := range n {
+		fmt.Fprintf(&file, "- id: %d\n  secret: %.16x\n  rate: %d/s\n", 600_001+i, sha256.Sum256(fmt.Append(nil, i)), 1+i%50)
+	}
+	name := filepath.Join(b.TempDir(), "merchants.yaml")
+	if err := os.WriteFile(name, []byte(file.String()), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	heap := func() float64 {
+		var m runtime.MemStats
+		for range 3 { // pools let go of what they hold after the second
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	for b.Loop() {
+		begin := heap()
+		all, err := config.Gateway{MerchantsFile: name, URL: "https://gateway.example"}.LoadMerchants()
+		if err != nil {
+			b.Fatal(err)
+		}
+		settings := heap()
+		var ms merchants
+		ms.replace(all)
+		service := heap()
+		log, err := Logger(config.Run{Merchants: all, Log: config.Log{Format: "json", Level: "info"}}, io.Discard)
+		if err != nil {
+			b.Fatal(err)
+		}
+		log.Info("the first line")
+		b.ReportMetric((settings-begin)/n, "settings_B/merchant")
+		b.ReportMetric((service-settings)/n, "service_B/merchant")
+		b.ReportMetric((heap()-service)/n, "mask_B/merchant")
+		runtime.KeepAlive(all)
+		runtime.KeepAlive(&ms)
+		runtime.KeepAlive(log)
 	}
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -155,27 +156,41 @@ func (s *service) restartTold(next config.Run) bool {
 // secrets are never among it.
 func (s *service) merchantsTold(next []config.Merchant) map[payment.MerchantID]bool {
 	different, gone := map[payment.MerchantID]bool{}, map[payment.MerchantID]bool{}
+	quiet := logrus.New()
+	quiet.SetOutput(io.Discard)
+	log := func() logrus.FieldLogger {
+		if len(different) < mostTold {
+			return s.deps.Log
+		}
+		return quiet
+	}
 	for _, m := range s.cfg.Merchants {
 		gone[m.ID] = true
 	}
 	for _, m := range next {
 		delete(gone, m.ID)
-		if s.merchantTold(m) {
+		if s.merchantTold(m, log()) {
 			different[m.ID] = true
 		}
 	}
 	for _, m := range s.cfg.Merchants {
 		if gone[m.ID] {
+			log().WithField("merchant_id", string(m.ID)).Warn("merchant removed: its intents fail with invalid_intent from now on")
 			different[m.ID] = true
-			s.deps.Log.WithField("merchant_id", string(m.ID)).Warn("merchant removed: its intents fail with invalid_intent from now on")
 		}
+	}
+	if more := len(different) - mostTold; more > 0 {
+		s.deps.Log.WithField("more", more).Info("more merchants were added, removed or changed")
 	}
 	return different
 }
 
+// mostTold is of how many merchants a reload tells what is new; the rest it counts.
+const mostTold = 100
+
 // merchantTold tells what is new of a merchant, and reports whether anything is.
-func (s *service) merchantTold(m config.Merchant) (any bool) {
-	l := s.deps.Log.WithField("merchant_id", string(m.ID))
+func (s *service) merchantTold(m config.Merchant, log logrus.FieldLogger) (any bool) {
+	l := log.WithField("merchant_id", string(m.ID))
 	old, known := s.merchants.find(m.ID)
 	if !known {
 		l.WithField("rate", m.Rate.String()).Info("merchant added")

@@ -8,6 +8,7 @@ import (
 
 	"paylink/internal/console"
 	"paylink/internal/kafkaio"
+	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
 
@@ -25,7 +26,7 @@ func (s *service) addChecks() {
 	s.health.Add("rights", func() string { return strings.Join(s.source.State().Missing, "; ") })
 	s.health.Add("append", func() string { return blocked(s.source.State()) })
 	s.health.Add("ledger", func() string { return loading(s.source.State()) })
-	s.health.Note(func() string { return held(s.engine.Lanes()) })
+	s.health.Note(func() string { return held(s.engine.Held()) })
 }
 
 // refused says why a broker does not let us in, as long as it does not. What is
@@ -52,12 +53,10 @@ func outside(m kafkaio.Membership) string {
 
 // held says which merchants are on hold. Others go on, so it is no reason against
 // readiness.
-func held(all []pipeline.Lane) string {
+func held(all []payment.MerchantID) string {
 	var who []string
-	for _, l := range all {
-		if l.OnHold {
-			who = append(who, string(l.Merchant))
-		}
+	for _, m := range all {
+		who = append(who, string(m))
 	}
 	if len(who) == 0 {
 		return ""
@@ -165,22 +164,32 @@ func rights(missing []string) (out []console.Alarm) {
 
 // gatewaysDown are the alarms of the gateways that fail broadly, by name.
 func gatewaysDown(all []pipeline.Gateway) []console.Alarm {
-	var out []console.Alarm
+	all = slices.DeleteFunc(slices.Clone(all), func(g pipeline.Gateway) bool { return !g.Down })
 	slices.SortFunc(all, func(a, b pipeline.Gateway) int { return strings.Compare(a.Name, b.Name) })
-	for _, g := range all {
-		if !g.Down {
-			continue
+	const mend = "See in the log how the calls end, and ask the gateway's people. If only we cannot reach it, \"paylink " +
+		"check\" looks at address, name resolution, firewall and proxy. Calls go on by themselves once a probe works. See " +
+		"deploy/runbook.md, \"The gateway was down\"."
+	var out []console.Alarm
+	if len(all) > manyDown {
+		first, names := all[0].Since, []string{}
+		for _, g := range all {
+			if names = append(names, g.Name); g.Since.Before(first) {
+				first = g.Since
+			}
 		}
-		out = append(out, console.Alarm{
-			What: fmt.Sprintf("Gateway %s fails broadly: its intents wait, and it is only probed", g.Name),
-			Mend: "See in the log how the calls end, and ask the gateway's people. If only we cannot reach it, \"paylink " +
-				"check\" looks at address, name resolution, firewall and proxy. Calls go on by themselves once a probe works. See " +
-				"deploy/runbook.md, \"The gateway was down\".",
-			Since: g.Since,
+		return append(out, console.Alarm{
+			What: fmt.Sprintf("%d gateways fail broadly: their intents wait, and they are only probed", len(all)),
+			Mend: mend + " They are " + some(names, 20) + ".", Since: first,
 		})
+	}
+	for _, g := range all {
+		out = append(out, console.Alarm{What: fmt.Sprintf("Gateway %s fails broadly: its intents wait, and it is only probed", g.Name), Mend: mend, Since: g.Since})
 	}
 	return out
 }
+
+// manyDown is up to how many gateways have an alarm each.
+const manyDown = 10
 
 // fewHolds is up to how many merchants have an alarm each. More are one alarm that
 // counts them: then it is not about a merchant.

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,13 +41,11 @@ func TestManyHoldsAreOneAlarm(t *testing.T) {
 }
 
 func TestHoldsAreToldBesideReadiness(t *testing.T) {
-	for want, lanes := range map[string][]pipeline.Lane{
-		"": {{Merchant: "540001"}},
-		"on hold, because the gateway rejects our credentials or set-up: merchant 540002": {
-			{Merchant: "540001"}, {Merchant: "540002", OnHold: true},
-		},
+	for want, who := range map[string][]payment.MerchantID{
+		"": nil,
+		"on hold, because the gateway rejects our credentials or set-up: merchant 540001, 540002, 540003 and 1 more": {"540001", "540002", "540003", "540004"},
 	} {
-		if got := held(lanes); got != want {
+		if got := held(who); got != want {
 			t.Errorf("it says %q, want %q", got, want)
 		}
 	}
@@ -58,6 +57,18 @@ func TestEachGatewayThatIsDownIsAnAlarm(t *testing.T) {
 	whatAndMend(t, got, "Gateway one fails broadly: its intents wait, and it is only probed", "Gateway two fails broadly: its intents wait, and it is only probed")
 	if len(got) > 0 && !got[0].Since.Equal(since) {
 		t.Errorf("since %v, want that of the breaker", got[0].Since)
+	}
+}
+
+func TestManyGatewaysDownAreOneAlarm(t *testing.T) {
+	var all []pipeline.Gateway
+	for i := range 5000 {
+		all = append(all, pipeline.Gateway{Name: fmt.Sprintf("gateway-%04d", i), Down: i > 0, Since: time.Unix(int64(5000-i), 0)})
+	}
+	got := gatewaysDown(all)
+	whatAndMend(t, got, "4999 gateways fail broadly: their intents wait, and they are only probed")
+	if len(got) == 1 && (!got[0].Since.Equal(time.Unix(1, 0)) || !strings.Contains(got[0].Mend, "gateway-0001, gateway-0002") || len(got[0].Mend) > 1000) {
+		t.Errorf("%+v, want the first since when, some of the names, and less than a page", got[0])
 	}
 }
 

@@ -14,6 +14,7 @@ const (
 	fileRest  = 300 * time.Millisecond // they have to rest first: editors and Kubernetes change several at once
 	restLimit = 3 * time.Second        // but a file that is written all the time is read too
 	fileAgain = 10 * time.Second       // what could not be read, or is not valid: its mend may be in a folder nobody watches
+	mostAgain = 5 * time.Minute        // the same, if it takes long to read
 )
 
 // watch takes up changes of the settings until ctx ends: when it is told to
@@ -36,8 +37,9 @@ func (s *service) follow(ctx context.Context, l *lookout) {
 	r.timer.Stop()
 	defer r.timer.Stop()
 	look := func(why reason) {
+		began := time.Now()
 		if !s.reload(why) {
-			r.again()
+			r.again(time.Since(began))
 		}
 		s.lookAt(l, &r)
 	}
@@ -164,9 +166,11 @@ func (r *rest) over() reason {
 	return changed
 }
 
-// again has it read once more later, unless that is soon anyway.
-func (r *rest) again() {
+// again has it read once more later, unless that is soon anyway. What takes long to
+// read is read again the later: a hundred thousand merchants with a mistake among them
+// take no more than a hundredth of the time while they stand there.
+func (r *rest) again(took time.Duration) {
 	if r.since.IsZero() {
-		r.timer.Reset(fileAgain)
+		r.timer.Reset(min(max(fileAgain, 100*took), mostAgain))
 	}
 }
