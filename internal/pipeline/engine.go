@@ -47,6 +47,8 @@ type Config struct {
 	// of which ours are some. It is asked before calls are started, and must answer
 	// from memory. Nil: ours are all.
 	Partitions func() int
+	// Turns carries notes to the other members, by which turns are lent. Nil: none are.
+	Turns Turns
 
 	// MaxOutcome is how many bytes the outcome topic takes as one record; zero: not
 	// known. Nil: whatever comes.
