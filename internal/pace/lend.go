@@ -96,9 +96,10 @@ func (l *Limit) Others(before int64, now time.Time) (slot int64, ok bool) {
 	return 0, false
 }
 
-// Begins is when a slot begins.
-func (l *Limit) Begins(slot int64, now time.Time) time.Time {
-	return now.Add(time.Duration(l.grid.start(slot) - l.settle(now)))
+// NextSlot is when the next slot begins, anybody's.
+func (l *Limit) NextSlot(now time.Time) time.Time {
+	t := l.settle(now)
+	return now.Add(time.Duration(l.grid.start(l.grid.slot(t)+1) - t))
 }
 
 // Place is which place of the round a slot is at: the same for all merchants, as long

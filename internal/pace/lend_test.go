@@ -19,7 +19,7 @@ func TestALentTurnCountsAsSavedUntilItsLoanIsOver(t *testing.T) {
 	l := quarters(t, "1/1500ms")[0]
 	l.Next(noon)
 	own := l.slotAfter(l.share(), l.seen)
-	begins := l.Begins(own, noon)
+	begins := time.Unix(0, l.grid.start(own))
 	lends := begins.Add(-l.Loan() / 2)
 	if !l.Lend(Note{From: "b", Number: 1}, lends) {
 		t.Fatal("nothing is lent, though a turn is saved")
@@ -51,11 +51,10 @@ func TestWhoOwnsAllLendsNothing(t *testing.T) {
 	if l.Lend(Note{}, noon) {
 		t.Error("lent by one that is about to own all")
 	}
-	if l = NewLimit("540001", mustRate(t, "40/s"), Partition); true {
-		l.Own(NewShare([]int32{0}, 4), noon)
-		if l.Lend(Note{}, noon.Add(time.Minute)) {
-			t.Error("lent by one that has the whole limit")
-		}
+	whole := NewLimit("540001", mustRate(t, "40/s"), Partition)
+	whole.Own(NewShare([]int32{0}, 4), noon)
+	if whole.Lend(Note{}, noon.Add(time.Minute)) {
+		t.Error("lent by one that has the whole limit")
 	}
 }
 
