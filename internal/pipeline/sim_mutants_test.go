@@ -41,8 +41,6 @@ var simMutants = []simMutant{
 	{"the limit is not used up", "schedule/turns.go", "\t\tl.limit.Take(now)\n", "\t\t_ = l.limit\n"},
 	{"a turn that is lent is not used up", "pace/lend.go", "\tl.tokens--\n", ""},
 	{"a turn that is lent leaves room in the store", "pace/limit.go", "max(0, l.full-int64(len(l.lent)))", "l.full"},
-	{"no slot is forfeited for a loan", "pace/lend.go", "l.owes = l.owes || l.saved() >= l.full && !l.alone()", "_ = l.owes"},
-	{"a loan is over at once for its lender", "pace/lend.go", "loan{t + l.grid.loanFor(),", "loan{t,"},
 	{"a loan is used when it is over", "schedule/turns.go", "return took <= loan && wall <= loan && wall >= 0", "return took <= 10*loan"},
 	{"a loan that comes twice is used twice", "schedule/turns.go", "l.asks = append(l.asks[:i], l.asks[i+1:]...)", "_ = i"},
 	{"a loan is kept for later", "schedule/turns.go", "\t\t\tl.lent = nil\n", ""},
