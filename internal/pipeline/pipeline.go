@@ -14,6 +14,7 @@ import (
 	"paylink/internal/answered"
 	"paylink/internal/budget"
 	"paylink/internal/event"
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 )
 
@@ -99,6 +100,21 @@ type Claim interface {
 
 	// Lost is closed when the partition is not ours any more: drop everything.
 	Lost() <-chan struct{}
+}
+
+// Turns carries notes about lent turns between the members of a group. It is best
+// effort: who hears nothing goes on as if there were no lending.
+type Turns interface {
+	// Name is ours, unlike that of any other life of any member.
+	Name() string
+
+	// Say sends a note soon, or not at all. It neither waits nor fails, and may be
+	// called from several goroutines.
+	Say(pace.Note)
+
+	// Heard has the notes of others, those that are to us or to whoever owns a slot. It
+	// drops what nobody takes in time.
+	Heard() <-chan pace.Note
 }
 
 // Known is what the ledger knows of an intent.

@@ -22,6 +22,7 @@ func (s *Scheduler) Bind(m payment.MerchantID, t Terms, gone bool, now time.Time
 	isNew := l == nil
 	if isNew {
 		l = newLane(m)
+		l.lends, l.asked = s.cfg.Name != "", map[string]int64{}
 		s.lanes[m] = l
 		s.ordered = append(s.ordered, l)
 	}
@@ -88,8 +89,10 @@ func (s *Scheduler) moveTo(p *Endpoint, l *Lane) {
 func (s *Scheduler) Share(own []int32, all, partitions int, now time.Time) {
 	s.share, s.partitions = pace.NewShare(own, all), partitions
 	s.ownings.add(own, all, s.share, now)
+	clear(s.owners)
 	for _, l := range s.ordered {
 		if l.limit != nil {
+			clear(l.asked)
 			l.limit.Own(s.share, now)
 			l.size(partitions, s.cfg.Window)
 			s.reschedule(l, now)
