@@ -52,7 +52,7 @@ func TestTwoBuildsSideBySide(t *testing.T) {
 
 // realKafkaNamed reports whether the environment says where a real Kafka comes from.
 func realKafkaNamed() bool {
-	return os.Getenv("KAFKA_BROKERS")+os.Getenv("KAFKA_HOME")+os.Getenv("KAFKA_LOCAL")+os.Getenv("KAFKA_IMAGE") != ""
+	return os.Getenv("KAFKA_BROKERS")+os.Getenv("KAFKA_HOME")+os.Getenv("KAFKA_IMAGE") != ""
 }
 
 // embedded starts a broker in this process.
