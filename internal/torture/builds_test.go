@@ -77,11 +77,11 @@ func sideBySide(t *testing.T, commit string, brokers []string) {
 	for _, r := range sc.fleet.replicas {
 		r.file = old
 	}
-	sc.emitter.emit(100)
+	sc.emitter.emit(200)
 	sc.fleet.start()
 	sc.fleet.awaitAssignment(0, time.Minute)
 	sc.fleet.awaitAssignment(1, time.Minute)
-	stop := sc.emitter.flow(80)
+	stop := sc.emitter.flow(64)
 	beat := func() { time.Sleep(time.Second) }
 
 	beat() // old and old
