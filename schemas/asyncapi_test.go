@@ -94,7 +94,7 @@ func TestAsyncAPINamesEveryHeader(t *testing.T) {
 	}
 	why := &event.Unreadable{Reason: event.Empty, Text: "x"}
 	dead := event.DeadLetterByReference(event.Message{Headers: m.Headers}, from, "g", why, time.Unix(0, 0))
-	for schema, hs := range map[string][]event.Header{"outcomeHeaders": outcome.Headers, "deadLetterHeaders": dead.Headers} {
+	for schema, hs := range map[string][]event.Header{"OutcomeHeaders": outcome.Headers, "DeadLetterHeaders": dead.Headers} {
 		told, _ := at(doc, "components", "schemas", schema, "properties").(map[string]any)
 		if got, want := slices.Sorted(maps.Keys(told)), names(hs); !slices.Equal(got, want) {
 			t.Errorf("%s names %v, written are %v", schema, got, want)
@@ -104,7 +104,7 @@ func TestAsyncAPINamesEveryHeader(t *testing.T) {
 
 // TestAsyncAPINamesEveryReason compares with the words that are written.
 func TestAsyncAPINamesEveryReason(t *testing.T) {
-	told, _ := at(asyncAPI(t), "components", "schemas", "deadLetterHeaders", "properties", "paylink-reason", "enum").([]any)
+	told, _ := at(asyncAPI(t), "components", "schemas", "DeadLetterHeaders", "properties", "paylink-reason", "enum").([]any)
 	for _, r := range []event.DeadReason{event.Empty, event.NotJSON, event.NoIntentID, event.BadIntentID, event.UnknownSchema, event.Conflict, event.TooOld, event.TooLarge} {
 		if !slices.Contains(told, any(string(r))) {
 			t.Errorf("reason %s is not told", r)

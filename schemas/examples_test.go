@@ -25,7 +25,12 @@ import (
 // schemaOf compiles a JSON Schema with formats in force.
 func schemaOf(t *testing.T, r schemas.Record) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schemas.Text(schemas.JSONSchema, r)))
+	return schemaFrom(t, schemas.Text(schemas.JSONSchema, r))
+}
+
+func schemaFrom(t *testing.T, text string) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +41,7 @@ func schemaOf(t *testing.T, r schemas.Record) *jsonschema.Schema {
 	}
 	s, err := c.Compile("schema.json")
 	if err != nil {
-		t.Fatalf("%s: %v", r, err)
+		t.Fatal(err)
 	}
 	return s
 }

@@ -4,7 +4,7 @@
 // to emit and consume.
 //
 // The files are generated from payment.Fields and never edited, but for the
-// AsyncAPI document and the README; tests compare all of them with the code.
+// README; tests compare all of them with the code.
 // Below released/ stand the schemas of each release, with which everything that
 // follows must stay compatible.
 package schemas
@@ -112,9 +112,9 @@ func Path(f Format, r Record) string {
 		return "avro/" + r.String() + ".avsc"
 	case Protobuf:
 		if r == Intent {
-			return "protobuf/payment_intent.proto"
+			return "protobuf/paylink/v1/payment_intent.proto"
 		}
-		return "protobuf/payment_outcome.proto" // all three are messages of one file
+		return "protobuf/paylink/v1/payment_outcome.proto" // all three are messages of one file
 	}
 	return "json/" + r.String() + ".schema.json"
 }
@@ -123,6 +123,20 @@ func Path(f Format, r Record) string {
 // does not exist.
 func Text(f Format, r Record) string {
 	b, err := fs.ReadFile(FS, Path(f, r))
+	if err != nil {
+		panic("schemas: " + err.Error())
+	}
+	return string(b)
+}
+
+// StrictPath is where StrictIntent stands in FS.
+const StrictPath = "json/payment-intent-strict.schema.json"
+
+// StrictIntent returns the JSON Schema by which emitters should write intents:
+// one type a field. What it accepts, the schema of Intent accepts too. No registry
+// holds it, and the service does not know it.
+func StrictIntent() string {
+	b, err := fs.ReadFile(FS, StrictPath)
 	if err != nil {
 		panic("schemas: " + err.Error())
 	}

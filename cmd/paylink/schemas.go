@@ -108,6 +108,9 @@ func (l schemaLine) there(asked bool) string {
 
 func schemasShow(cfg config.SchemasShow, w world) error {
 	text := ""
+	if cfg.Name == "payment-intent-strict" { // there is but the one, whatever the format
+		text = schemas.StrictIntent()
+	}
 	if cfg.Name == "asyncapi" {
 		b, err := schemas.FS.ReadFile("asyncapi.yaml")
 		if err != nil {

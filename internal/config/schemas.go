@@ -128,7 +128,7 @@ func (s *SchemasRegistry) Prepare() error {
 
 // SchemasShow is the settings of `paylink schemas show`.
 type SchemasShow struct {
-	Name   string `arg:"" enum:"payment-intent,payment-outcome,payment-created,payment-failed,asyncapi" help:"payment-intent, payment-outcome, payment-created, payment-failed or asyncapi."`
+	Name   string `arg:"" enum:"payment-intent,payment-intent-strict,payment-outcome,payment-created,payment-failed,asyncapi" help:"payment-intent, payment-intent-strict (JSON Schema for emitters), payment-outcome, payment-created, payment-failed or asyncapi."`
 	Format string `name:"format" default:"json-schema" enum:"json-schema,avro,protobuf" help:"json-schema, avro or protobuf."`
 }
 

@@ -1,6 +1,7 @@
 package schemagen
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ func Break(released fs.FS, now map[string][]byte) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		text, ok := now[name]
+		text, ok := now[cmp.Or(moved[name], name)]
 		if !ok {
 			broken = append(broken, name+": the schema is gone; emitters and consumers that use it have no contract any more")
 			return nil
@@ -47,6 +48,13 @@ func Break(released fs.FS, now map[string][]byte) ([]string, error) {
 		err = errors.New("schemagen: there are no released schemas to compare with")
 	}
 	return broken, err
+}
+
+// moved are released files that stand elsewhere now, with the same package and
+// names of messages, which is all that registries and the wire know of them.
+var moved = map[string]string{
+	"protobuf/payment_intent.proto":  protoDir + "/payment_intent.proto",
+	"protobuf/payment_outcome.proto": protoDir + "/payment_outcome.proto",
 }
 
 func breakOf(name, old, now string) ([]string, error) {
@@ -94,6 +102,9 @@ func breakProto(old, now string) ([]string, error) {
 		return nil, err
 	}
 	var broken []string
+	if before[0].Package() != after[0].Package() {
+		broken = append(broken, fmt.Sprintf("package %s is %s now: registries and readers know messages by their full names", before[0].Package(), after[0].Package()))
+	}
 	messages := before[0].Messages()
 	for i := range messages.Len() {
 		b := messages.Get(i)
@@ -146,6 +157,16 @@ type node struct {
 	MinLength, MaxLength         *int
 	MaxProperties                *int
 	Minimum, Maximum, MultipleOf json.Number
+}
+
+// UnmarshalJSON reads a schema; false, which nothing fits, is one too.
+func (n *node) UnmarshalJSON(b []byte) error {
+	if string(b) == "false" {
+		n.Const = "nothing"
+		return nil
+	}
+	type plain node
+	return json.Unmarshal(b, (*plain)(n))
 }
 
 func breakJSON(old, now string, outcome bool) ([]string, error) {

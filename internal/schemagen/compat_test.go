@@ -33,7 +33,7 @@ func TestBreakSaysWhatBreaks(t *testing.T) {
 	const (
 		intentJSON, outcomeJSON   = "json/payment-intent.schema.json", "json/payment-failed.schema.json"
 		intentAvro, outcomeAvro   = "avro/payment-intent.avsc", "avro/payment-outcome.avsc"
-		intentProto, outcomeProto = "protobuf/payment_intent.proto", "protobuf/payment_outcome.proto"
+		intentProto, outcomeProto = protoDir + "/payment_intent.proto", protoDir + "/payment_outcome.proto"
 	)
 	tests := []struct{ name, file, old, now, want string }{
 		{"nothing", intentJSON, "draft", "draft", ""},
@@ -59,6 +59,7 @@ func TestBreakSaysWhatBreaks(t *testing.T) {
 		{"a Protobuf type", intentProto, "string amount = 4", "double amount = 4", "amount changed its type"},
 		{"a Protobuf presence", intentProto, "optional bool testing_mode", "bool testing_mode", "testing_mode changed its type"},
 		{"a Protobuf field gone", outcomeProto, "  string redirect_url = 10;", "", "redirect_url is gone"},
+		{"a Protobuf package", intentProto, "package paylink.v1;", "package paylink.v2;", "package paylink.v1 is paylink.v2 now"},
 		{"a Protobuf message in front", outcomeProto, "message PaymentOutcome", "message New {}\nmessage PaymentOutcome", "moved from place 0 to 1"},
 	}
 	for _, tt := range tests {

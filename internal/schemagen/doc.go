@@ -1,6 +1,7 @@
 // Package schemagen writes the contract: JSON Schema, Avro, Protobuf, the Go
-// types of the last two, and the examples, all from payment.Fields and the one
-// table of an outcome's fields beside this comment.
+// types of the last two, the examples and the AsyncAPI document, all from
+// payment.Fields and the one table of an outcome's fields beside this comment; what
+// the AsyncAPI document says of topics and headers is written by hand, beside it too.
 //
 // Files makes everything in memory, so that a test can compare it with what is
 // checked in. Break tells what a change would break of a released contract.
@@ -32,7 +33,7 @@ func Files() (map[string][]byte, error) {
 	}
 	files := map[string][]byte{}
 	for _, part := range []func([]field) (map[string][]byte, error){
-		jsonSchemas, avroSchemas, protoFiles, goFiles, examples,
+		jsonSchemas, avroSchemas, protoFiles, goFiles, examples, asyncAPI,
 	} {
 		made, err := part(intent)
 		if err != nil {

@@ -170,6 +170,7 @@ func examples(intent []field) (map[string][]byte, error) {
 		full = full.with(f.Name, f.exampleValue())
 	}
 	files["payment-intent/valid_all_fields"] = full
+	files[fileStrict+"/valid_all_fields"], files[fileStrict+"/valid_required_fields"] = strictBodies(intent)
 	for _, v := range views[1:] {
 		outcomeExamples(v, files)
 	}
@@ -198,14 +199,19 @@ func (e Example) intent(intent []field) object {
 	return o
 }
 
-func outcomeExamples(v view, files map[string]object) {
-	whole, least := object{}, object{}
+// outcomeBodies are an outcome with every field, and one with those that it must have.
+func outcomeBodies(v view) (whole, least object) {
 	for _, f := range v.fields() {
 		whole = whole.with(f.name, outcomeExample(v, f))
 		if v.need(f) == always {
 			least = least.with(f.name, outcomeExample(v, f))
 		}
 	}
+	return whole, least
+}
+
+func outcomeExamples(v view, files map[string]object) {
+	whole, least := outcomeBodies(v)
 	files[v.file+"/valid_all_fields"], files[v.file+"/valid_required_fields"] = whole, least
 	for i, m := range least {
 		without := append(append(object{}, least[:i]...), least[i+1:]...)

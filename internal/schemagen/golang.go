@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/format"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/bufbuild/protocompile"
@@ -34,15 +35,18 @@ func goFiles(intent []field) (map[string][]byte, error) {
 	sources := map[string]string{}
 	var names []string
 	for name, text := range protos {
-		names = append(names, path.Base(name))
-		sources[path.Base(name)] = string(text)
+		if name, ok := strings.CutPrefix(name, "protobuf/"); ok && path.Ext(name) == ".proto" {
+			names = append(names, name)
+			sources[name] = string(text)
+		}
 	}
+	slices.Sort(names)
 	made, err := protocGenGo(sources, names)
 	if err != nil {
 		return nil, errorAt("protoc-gen-go", err)
 	}
 	for name, text := range made {
-		out[path.Join("contract", name)] = text
+		out[path.Join("contract", path.Base(name))] = text
 	}
 	return out, nil
 }

@@ -18,12 +18,15 @@ const (
 // twice, 1e3 for 1000, the bytes of all metadata) stands in the descriptions,
 // and in the table of cases of the decoder.
 func jsonSchemas(intent []field) (map[string][]byte, error) {
-	files := map[string]object{"payment-intent": intentSchema(intent)}
+	files := map[string]object{
+		"payment-intent": intentSchema(intent),
+		fileStrict:       append(header(fileStrict, nameIntent, strictDoc), strictSchema(intent)...),
+	}
 	defs := object{}
 	for _, v := range views[1:] {
 		body := outcomeSchema(v)
 		files[v.file] = append(header(v.file, v.name, v.doc), body...)
-		defs = defs.with(v.file, append(object{{"description", v.doc}}, body...))
+		defs = defs.with(v.file, append(object{{"title", v.name}, {"description", v.doc}}, body...))
 	}
 	one := views[0]
 	files[one.file] = header(one.file, one.name, one.doc).
@@ -188,18 +191,18 @@ func shapeSchema(s shape) object {
 	case pairs:
 		return object{{"type", "object"}, {"additionalProperties", object{{"type", "string"}}}}
 	case place:
-		return innerSchema(placeFields)
+		return innerSchema("Source", placeFields)
 	case violations:
-		return object{{"type", "array"}, {"items", innerSchema(violationFields)}}
+		return object{{"type", "array"}, {"items", innerSchema("Violation", violationFields)}}
 	}
 	return object{{"type", "string"}, {"minLength", 1}}
 }
 
-func innerSchema(fields []innerField) object {
+func innerSchema(title string, fields []innerField) object {
 	props, required := object{}, []string{}
 	for _, f := range fields {
 		props = props.with(f.name, append(object{{"description", f.doc}}, append(shapeSchema(f.shape), member{"examples", []any{exampleOf(f.shape, f.example)}})...))
 		required = append(required, f.name)
 	}
-	return object{{"type", "object"}, {"required", required}, {"properties", props}}
+	return object{{"title", title}, {"type", "object"}, {"required", required}, {"properties", props}}
 }

@@ -3,6 +3,7 @@
 package torture
 
 import (
+	"cmp"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -43,6 +44,7 @@ type fleet struct {
 // again, with a gateway address of its own, by which its calls are known.
 type replica struct {
 	name    string
+	file    string // another build of the service; empty: the fleet's
 	gateway *httptest.Server
 	network *network // nil: it dials gateway and brokers directly
 	book    *logbook
@@ -127,7 +129,7 @@ func (f *fleet) start(which ...int) {
 	for _, i := range which {
 		r := f.replicas[i]
 		r.began = time.Now()
-		p, err := launch(f.file, f.environ(r), r.book)
+		p, err := launch(cmp.Or(r.file, f.file), f.environ(r), r.book)
 		if err != nil {
 			f.t.Fatalf("start %s: %v", r.name, err)
 		}

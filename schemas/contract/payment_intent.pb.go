@@ -4,7 +4,7 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: payment_intent.proto
+// source: paylink/v1/payment_intent.proto
 
 package contract
 
@@ -138,7 +138,7 @@ type PaymentIntent struct {
 
 func (x *PaymentIntent) Reset() {
 	*x = PaymentIntent{}
-	mi := &file_payment_intent_proto_msgTypes[0]
+	mi := &file_paylink_v1_payment_intent_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -150,7 +150,7 @@ func (x *PaymentIntent) String() string {
 func (*PaymentIntent) ProtoMessage() {}
 
 func (x *PaymentIntent) ProtoReflect() protoreflect.Message {
-	mi := &file_payment_intent_proto_msgTypes[0]
+	mi := &file_paylink_v1_payment_intent_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -163,7 +163,7 @@ func (x *PaymentIntent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentIntent.ProtoReflect.Descriptor instead.
 func (*PaymentIntent) Descriptor() ([]byte, []int) {
-	return file_payment_intent_proto_rawDescGZIP(), []int{0}
+	return file_paylink_v1_payment_intent_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *PaymentIntent) GetIntentId() string {
@@ -390,11 +390,11 @@ func (x *PaymentIntent) GetMetadata() map[string]string {
 	return nil
 }
 
-var File_payment_intent_proto protoreflect.FileDescriptor
+var File_paylink_v1_payment_intent_proto protoreflect.FileDescriptor
 
-const file_payment_intent_proto_rawDesc = "" +
+const file_paylink_v1_payment_intent_proto_rawDesc = "" +
 	"\n" +
-	"\x14payment_intent.proto\x12\n" +
+	"\x1fpaylink/v1/payment_intent.proto\x12\n" +
 	"paylink.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc7\n" +
 	"\n" +
 	"\rPaymentIntent\x12\x1b\n" +
@@ -450,24 +450,24 @@ const file_payment_intent_proto_rawDesc = "" +
 	"paylink.v1P\x01Z\x18paylink/schemas/contractb\x06proto3"
 
 var (
-	file_payment_intent_proto_rawDescOnce sync.Once
-	file_payment_intent_proto_rawDescData []byte
+	file_paylink_v1_payment_intent_proto_rawDescOnce sync.Once
+	file_paylink_v1_payment_intent_proto_rawDescData []byte
 )
 
-func file_payment_intent_proto_rawDescGZIP() []byte {
-	file_payment_intent_proto_rawDescOnce.Do(func() {
-		file_payment_intent_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_payment_intent_proto_rawDesc), len(file_payment_intent_proto_rawDesc)))
+func file_paylink_v1_payment_intent_proto_rawDescGZIP() []byte {
+	file_paylink_v1_payment_intent_proto_rawDescOnce.Do(func() {
+		file_paylink_v1_payment_intent_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_paylink_v1_payment_intent_proto_rawDesc), len(file_paylink_v1_payment_intent_proto_rawDesc)))
 	})
-	return file_payment_intent_proto_rawDescData
+	return file_paylink_v1_payment_intent_proto_rawDescData
 }
 
-var file_payment_intent_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
-var file_payment_intent_proto_goTypes = []any{
+var file_paylink_v1_payment_intent_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_paylink_v1_payment_intent_proto_goTypes = []any{
 	(*PaymentIntent)(nil),         // 0: paylink.v1.PaymentIntent
 	nil,                           // 1: paylink.v1.PaymentIntent.MetadataEntry
 	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
 }
-var file_payment_intent_proto_depIdxs = []int32{
+var file_paylink_v1_payment_intent_proto_depIdxs = []int32{
 	2, // 0: paylink.v1.PaymentIntent.expires_at:type_name -> google.protobuf.Timestamp
 	2, // 1: paylink.v1.PaymentIntent.created_at:type_name -> google.protobuf.Timestamp
 	1, // 2: paylink.v1.PaymentIntent.metadata:type_name -> paylink.v1.PaymentIntent.MetadataEntry
@@ -478,27 +478,27 @@ var file_payment_intent_proto_depIdxs = []int32{
 	0, // [0:3] is the sub-list for field type_name
 }
 
-func init() { file_payment_intent_proto_init() }
-func file_payment_intent_proto_init() {
-	if File_payment_intent_proto != nil {
+func init() { file_paylink_v1_payment_intent_proto_init() }
+func file_paylink_v1_payment_intent_proto_init() {
+	if File_paylink_v1_payment_intent_proto != nil {
 		return
 	}
-	file_payment_intent_proto_msgTypes[0].OneofWrappers = []any{}
+	file_paylink_v1_payment_intent_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_payment_intent_proto_rawDesc), len(file_payment_intent_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_paylink_v1_payment_intent_proto_rawDesc), len(file_paylink_v1_payment_intent_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
-		GoTypes:           file_payment_intent_proto_goTypes,
-		DependencyIndexes: file_payment_intent_proto_depIdxs,
-		MessageInfos:      file_payment_intent_proto_msgTypes,
+		GoTypes:           file_paylink_v1_payment_intent_proto_goTypes,
+		DependencyIndexes: file_paylink_v1_payment_intent_proto_depIdxs,
+		MessageInfos:      file_paylink_v1_payment_intent_proto_msgTypes,
 	}.Build()
-	File_payment_intent_proto = out.File
-	file_payment_intent_proto_goTypes = nil
-	file_payment_intent_proto_depIdxs = nil
+	File_paylink_v1_payment_intent_proto = out.File
+	file_paylink_v1_payment_intent_proto_goTypes = nil
+	file_paylink_v1_payment_intent_proto_depIdxs = nil
 }

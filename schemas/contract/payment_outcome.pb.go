@@ -4,7 +4,7 @@
 // versions:
 // 	protoc-gen-go v1.36.12
 // 	protoc        (unknown)
-// source: payment_outcome.proto
+// source: paylink/v1/payment_outcome.proto
 
 package contract
 
@@ -24,7 +24,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// The outcome of an intent: its payment link (type payment-created), or why there is none (payment-failed). Exactly one is ever published for an intent.
+// The outcome of an intent: its payment link (type payment-created), or why there is none
+// (payment-failed). Exactly one is ever published for an intent.
 type PaymentOutcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identity of the outcome, a UUID made from merchant and intent id: the same for every copy,
@@ -89,7 +90,7 @@ type PaymentOutcome struct {
 
 func (x *PaymentOutcome) Reset() {
 	*x = PaymentOutcome{}
-	mi := &file_payment_outcome_proto_msgTypes[0]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -101,7 +102,7 @@ func (x *PaymentOutcome) String() string {
 func (*PaymentOutcome) ProtoMessage() {}
 
 func (x *PaymentOutcome) ProtoReflect() protoreflect.Message {
-	mi := &file_payment_outcome_proto_msgTypes[0]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -114,7 +115,7 @@ func (x *PaymentOutcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentOutcome.ProtoReflect.Descriptor instead.
 func (*PaymentOutcome) Descriptor() ([]byte, []int) {
-	return file_payment_outcome_proto_rawDescGZIP(), []int{0}
+	return file_paylink_v1_payment_outcome_proto_rawDescGZIP(), []int{0}
 }
 
 func (x *PaymentOutcome) GetEventId() string {
@@ -325,7 +326,7 @@ type PaymentCreated struct {
 
 func (x *PaymentCreated) Reset() {
 	*x = PaymentCreated{}
-	mi := &file_payment_outcome_proto_msgTypes[1]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +338,7 @@ func (x *PaymentCreated) String() string {
 func (*PaymentCreated) ProtoMessage() {}
 
 func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_payment_outcome_proto_msgTypes[1]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +351,7 @@ func (x *PaymentCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentCreated.ProtoReflect.Descriptor instead.
 func (*PaymentCreated) Descriptor() ([]byte, []int) {
-	return file_payment_outcome_proto_rawDescGZIP(), []int{1}
+	return file_paylink_v1_payment_outcome_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *PaymentCreated) GetEventId() string {
@@ -520,7 +521,7 @@ type PaymentFailed struct {
 
 func (x *PaymentFailed) Reset() {
 	*x = PaymentFailed{}
-	mi := &file_payment_outcome_proto_msgTypes[2]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +533,7 @@ func (x *PaymentFailed) String() string {
 func (*PaymentFailed) ProtoMessage() {}
 
 func (x *PaymentFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_payment_outcome_proto_msgTypes[2]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +546,7 @@ func (x *PaymentFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentFailed.ProtoReflect.Descriptor instead.
 func (*PaymentFailed) Descriptor() ([]byte, []int) {
-	return file_payment_outcome_proto_rawDescGZIP(), []int{2}
+	return file_paylink_v1_payment_outcome_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *PaymentFailed) GetEventId() string {
@@ -696,7 +697,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_payment_outcome_proto_msgTypes[3]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +709,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_payment_outcome_proto_msgTypes[3]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +722,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_payment_outcome_proto_rawDescGZIP(), []int{3}
+	return file_paylink_v1_payment_outcome_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Source) GetTopic() string {
@@ -758,7 +759,7 @@ type Violation struct {
 
 func (x *Violation) Reset() {
 	*x = Violation{}
-	mi := &file_payment_outcome_proto_msgTypes[4]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +771,7 @@ func (x *Violation) String() string {
 func (*Violation) ProtoMessage() {}
 
 func (x *Violation) ProtoReflect() protoreflect.Message {
-	mi := &file_payment_outcome_proto_msgTypes[4]
+	mi := &file_paylink_v1_payment_outcome_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +784,7 @@ func (x *Violation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Violation.ProtoReflect.Descriptor instead.
 func (*Violation) Descriptor() ([]byte, []int) {
-	return file_payment_outcome_proto_rawDescGZIP(), []int{4}
+	return file_paylink_v1_payment_outcome_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Violation) GetField() string {
@@ -800,11 +801,11 @@ func (x *Violation) GetRule() string {
 	return ""
 }
 
-var File_payment_outcome_proto protoreflect.FileDescriptor
+var File_paylink_v1_payment_outcome_proto protoreflect.FileDescriptor
 
-const file_payment_outcome_proto_rawDesc = "" +
+const file_paylink_v1_payment_outcome_proto_rawDesc = "" +
 	"\n" +
-	"\x15payment_outcome.proto\x12\n" +
+	" paylink/v1/payment_outcome.proto\x12\n" +
 	"paylink.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\a\n" +
 	"\x0ePaymentOutcome\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x12\n" +
@@ -905,19 +906,19 @@ const file_payment_outcome_proto_rawDesc = "" +
 	"paylink.v1P\x01Z\x18paylink/schemas/contractb\x06proto3"
 
 var (
-	file_payment_outcome_proto_rawDescOnce sync.Once
-	file_payment_outcome_proto_rawDescData []byte
+	file_paylink_v1_payment_outcome_proto_rawDescOnce sync.Once
+	file_paylink_v1_payment_outcome_proto_rawDescData []byte
 )
 
-func file_payment_outcome_proto_rawDescGZIP() []byte {
-	file_payment_outcome_proto_rawDescOnce.Do(func() {
-		file_payment_outcome_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_payment_outcome_proto_rawDesc), len(file_payment_outcome_proto_rawDesc)))
+func file_paylink_v1_payment_outcome_proto_rawDescGZIP() []byte {
+	file_paylink_v1_payment_outcome_proto_rawDescOnce.Do(func() {
+		file_paylink_v1_payment_outcome_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_paylink_v1_payment_outcome_proto_rawDesc), len(file_paylink_v1_payment_outcome_proto_rawDesc)))
 	})
-	return file_payment_outcome_proto_rawDescData
+	return file_paylink_v1_payment_outcome_proto_rawDescData
 }
 
-var file_payment_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
-var file_payment_outcome_proto_goTypes = []any{
+var file_paylink_v1_payment_outcome_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_paylink_v1_payment_outcome_proto_goTypes = []any{
 	(*PaymentOutcome)(nil),        // 0: paylink.v1.PaymentOutcome
 	(*PaymentCreated)(nil),        // 1: paylink.v1.PaymentCreated
 	(*PaymentFailed)(nil),         // 2: paylink.v1.PaymentFailed
@@ -928,7 +929,7 @@ var file_payment_outcome_proto_goTypes = []any{
 	nil,                           // 7: paylink.v1.PaymentFailed.MetadataEntry
 	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
-var file_payment_outcome_proto_depIdxs = []int32{
+var file_paylink_v1_payment_outcome_proto_depIdxs = []int32{
 	4,  // 0: paylink.v1.PaymentOutcome.violations:type_name -> paylink.v1.Violation
 	8,  // 1: paylink.v1.PaymentOutcome.created_at:type_name -> google.protobuf.Timestamp
 	8,  // 2: paylink.v1.PaymentOutcome.failed_at:type_name -> google.protobuf.Timestamp
@@ -948,26 +949,26 @@ var file_payment_outcome_proto_depIdxs = []int32{
 	0,  // [0:12] is the sub-list for field type_name
 }
 
-func init() { file_payment_outcome_proto_init() }
-func file_payment_outcome_proto_init() {
-	if File_payment_outcome_proto != nil {
+func init() { file_paylink_v1_payment_outcome_proto_init() }
+func file_paylink_v1_payment_outcome_proto_init() {
+	if File_paylink_v1_payment_outcome_proto != nil {
 		return
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
-			RawDescriptor: unsafe.Slice(unsafe.StringData(file_payment_outcome_proto_rawDesc), len(file_payment_outcome_proto_rawDesc)),
+			RawDescriptor: unsafe.Slice(unsafe.StringData(file_paylink_v1_payment_outcome_proto_rawDesc), len(file_paylink_v1_payment_outcome_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
-		GoTypes:           file_payment_outcome_proto_goTypes,
-		DependencyIndexes: file_payment_outcome_proto_depIdxs,
-		MessageInfos:      file_payment_outcome_proto_msgTypes,
+		GoTypes:           file_paylink_v1_payment_outcome_proto_goTypes,
+		DependencyIndexes: file_paylink_v1_payment_outcome_proto_depIdxs,
+		MessageInfos:      file_paylink_v1_payment_outcome_proto_msgTypes,
 	}.Build()
-	File_payment_outcome_proto = out.File
-	file_payment_outcome_proto_goTypes = nil
-	file_payment_outcome_proto_depIdxs = nil
+	File_paylink_v1_payment_outcome_proto = out.File
+	file_paylink_v1_payment_outcome_proto_goTypes = nil
+	file_paylink_v1_payment_outcome_proto_depIdxs = nil
 }
