@@ -20,6 +20,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -142,16 +143,18 @@ func Run(ctx context.Context, o Options, s Streams) error {
 	}
 	parts := o.parts(s)
 	var all []measurement
+	var err error
 	for i, p := range parts {
 		if p.name == scheduleName {
 			o.Rate = o.rate(all)
 			parts[i] = o.schedulePart(s)
 		}
-		got, err := o.measure(ctx, s, parts[i])
-		if err != nil {
-			return err
-		}
+		got, failed := o.measure(ctx, s, parts[i])
 		all = append(all, got...)
+		if err = failed; err != nil {
+			parts = parts[:i+1] // what was measured until then is told
+			break
+		}
 	}
 	if o.HTML != "" {
 		if err := o.writePage(parts, all); err != nil {
@@ -159,9 +162,9 @@ func Run(ctx context.Context, o Options, s Streams) error {
 		}
 	}
 	if o.JSON {
-		return json.NewEncoder(s.Out).Encode(all)
+		return errors.Join(err, json.NewEncoder(s.Out).Encode(all))
 	}
-	return o.print(s.Out, parts, all)
+	return errors.Join(err, o.print(s.Out, parts, all))
 }
 
 // usual sets the sizes of README's figures, where none is given.

@@ -164,6 +164,9 @@ func indexOf(r devstack.Record, prefix string) (int, bool) {
 // patience is how long nothing may happen before a measurement is given up.
 const patience = time.Minute
 
+// errStalled says that no outcome comes any more.
+var errStalled = errors.New("no outcome")
+
 // wait returns when every intent has its outcome, or an error when none comes
 // any more.
 func (a *audience) wait(ctx context.Context, loop *crew) error {
@@ -182,7 +185,7 @@ func (a *audience) wait(ctx context.Context, loop *crew) error {
 			now := a.seen
 			a.mu.Unlock()
 			if now == before {
-				return fmt.Errorf("no outcome for %s: %d of %d intents have theirs", patience, now, len(a.at))
+				return fmt.Errorf("%w for %s: %d of %d intents have theirs", errStalled, patience, now, len(a.at))
 			}
 			before = now
 		}

@@ -50,7 +50,7 @@ var figures = []figure{
 	{"sparse", "calls ahead of the rate, at most", func(m measurement) float64 { return m.Ahead }, tenths},
 
 	{"partitions", "CPU while idle, of a core", func(m measurement) float64 { return m.IdleCPU }, percent},
-	{"partitions", "start to all partitions", func(m measurement) float64 { return float64(m.Ready) }, millis},
+	{"partitions", "start to all partitions", given(func(m measurement) float64 { return float64(m.Ready) }), millis},
 	{"partitions", "start to first outcome", func(m measurement) float64 { return float64(m.StartUp) }, millis},
 	{"partitions", "memory of each idle partition", func(m measurement) float64 { return m.BytesEach }, kibibytes},
 	{"partitions", "peak memory", peak, mebibytes},

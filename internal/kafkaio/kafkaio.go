@@ -164,7 +164,7 @@ func New(cfg Config) (*Source, error) {
 	s.troubles = &troubles{log: s.log, all: map[troubleKey]Trouble{}}
 	s.metrics.watch(s.troubles)
 	s.settings = &settings{s: s}
-	s.topics = &topics{s: s, ids: map[string]kafkawire.TopicID{}, again: map[string]bool{}}
+	s.topics = &topics{s: s, asked: newShared[map[string]kafkawire.TopicID](), ids: map[string]kafkawire.TopicID{}, again: map[string]bool{}}
 	s.ledgers = &ledgers{source: s, byPart: map[int32]*ledger{}}
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)
