@@ -64,11 +64,25 @@ func (c *subject) run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	defer endProfile()
+	defer func() { endProfile() }()
+	answer := func(word string) any {
+		used := ownUsage(word)
+		if word == collectWord && c.CPUProfile != "" { // what comes now is of interest, and what is held
+			endProfile()
+			if endProfile, err = profile(c.CPUProfile); err == nil {
+				err = heapProfile(c.CPUProfile + ".heap")
+			}
+			if err != nil {
+				endProfile = func() {}
+				fmt.Fprintf(s.Err, "bench: profile: %v\n", err)
+			}
+		}
+		return used
+	}
 	before := ownUsage("")
 	looped, asked := make(chan error, 1), make(chan error, 1)
 	go func() { looped <- c.loop(ctx, s) }()
-	go func() { asked <- answerParent(s, before, func(word string) any { return ownUsage(word) }) }()
+	go func() { asked <- answerParent(s, before, answer) }()
 	select {
 	case err := <-looped:
 		return err
@@ -76,6 +90,15 @@ func (c *subject) run(ctx context.Context, s Streams) error {
 		stop()
 		return errors.Join(err, <-looped)
 	}
+}
+
+// heapProfile writes what the heap holds.
+func heapProfile(file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.WriteHeapProfile(f), f.Close())
 }
 
 // profile profiles the CPU into a file until the returned function is called.

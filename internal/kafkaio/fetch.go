@@ -241,10 +241,10 @@ func (f *fetcher) wait(ctx context.Context, woken <-chan struct{}, d time.Durati
 func (f *fetcher) loop(ctx context.Context, broker int32) {
 	alive := f.s.cfg.Pulse.Loop("fetch", mostRound)
 	defer alive.End()
-	session := &fetchSession{}
+	session, due := &fetchSession{}, map[int32]claimFetch{}
 	for fails := 0; ; {
 		alive.Busy()
-		due, woken, ours := f.due(broker)
+		woken, ours := f.due(broker, due)
 		switch {
 		case !ours || ctx.Err() != nil:
 			return
@@ -272,14 +272,14 @@ type claimFetch struct {
 	from  int64
 }
 
-// due returns the claims that this broker should be asked for now, and what tells
-// of more to do. When it leads no partition of ours, the loop is taken off the
+// due fills in the claims that this broker should be asked for now, and returns what
+// tells of more to do. When it leads no partition of ours, the loop is taken off the
 // list and has to end.
-func (f *fetcher) due(broker int32) (due map[int32]claimFetch, woken <-chan struct{}, ours bool) {
+func (f *fetcher) due(broker int32, due map[int32]claimFetch) (woken <-chan struct{}, ours bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	due = map[int32]claimFetch{}
+	clear(due)
 	for c := range f.claims {
 		if leader, ok := f.leader(c); !ok || leader != broker {
 			continue
@@ -292,7 +292,7 @@ func (f *fetcher) due(broker int32) (due map[int32]claimFetch, woken <-chan stru
 	if !ours {
 		delete(f.loops, broker)
 	}
-	return due, f.woken, ours
+	return f.woken, ours
 }
 
 // fetch sends one request and gives each claim what came for it. A claim that got
@@ -300,6 +300,7 @@ func (f *fetcher) due(broker int32) (due map[int32]claimFetch, woken <-chan stru
 func (f *fetcher) fetch(ctx context.Context, broker int32, session *fetchSession, due map[int32]claimFetch) error {
 	req := FetchRequest{
 		Leader: broker, Topic: f.s.cfg.IntentTopic, MaxBytes: maxFetchBytes, Isolation: kafkawire.ReadCommitted,
+		Partitions: make([]FetchFrom, 0, len(due)),
 	}
 	for p, d := range due {
 		req.Partitions = append(req.Partitions, FetchFrom{p, d.from, maxAheadBytes})

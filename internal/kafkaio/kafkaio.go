@@ -135,6 +135,7 @@ type Source struct {
 	budget    *budget.Budget
 	unpacking chan struct{} // a token for each batch that is being unpacked
 	reading   chan struct{} // a token for each answer of the ledger, or for records that are read again
+	takeOvers gate
 	refence   time.Duration // FenceRenewal, unless a test has no patience
 	began     time.Time
 }
@@ -154,7 +155,7 @@ func New(cfg Config) (*Source, error) {
 		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
 		began:   time.Now(), refence: FenceRenewal, bursts: burst.New(1),
 		budget: budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking),
-		reading: make(chan struct{}, mostReading),
+		reading: make(chan struct{}, mostReading), takeOvers: make(gate, mostTakeOvers),
 	}
 	logins.told = s.loginTold
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own

@@ -79,7 +79,7 @@ func (r FetchRequest) Fetch(ctx context.Context, c *kafka.Client) ([]kafkawire.F
 // fetch sends the request within a session, if there is one: then what is not in the
 // answer has nothing new.
 func (r FetchRequest) fetch(ctx context.Context, c *kafka.Client, s *fetchSession) ([]kafkawire.FetchPartitionResponse, error) {
-	topic := kafkawire.FetchTopic{Topic: r.Topic}
+	topic := kafkawire.FetchTopic{Topic: r.Topic, Partitions: make([]kafkawire.FetchPartition, 0, len(r.Partitions))}
 	for _, p := range r.Partitions {
 		topic.Partitions = append(topic.Partitions, kafkawire.FetchPartition{
 			Partition: p.Partition, CurrentLeaderEpoch: -1, FetchOffset: p.Offset, LogStartOffset: -1,

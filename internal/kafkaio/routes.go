@@ -29,6 +29,10 @@ type routes struct {
 
 const routesEvery = 500 * time.Millisecond
 
+// watchEvery is how often to look at what the transport has learned, without trouble:
+// as often as it asks.
+const watchEvery = metadataTTL
+
 // awaitTopics waits until all topics exist, and says once in a while what is
 // missing. It returns an error only when ctx ends.
 func (r *routes) awaitTopics(ctx context.Context) error {
@@ -78,7 +82,7 @@ func (r *routes) isDenied(topic string) bool {
 }
 
 func (r *routes) watch(ctx context.Context) {
-	for Sleep(ctx, routesEvery) {
+	for Sleep(ctx, watchEvery) {
 		r.refresh(ctx) // the old layout stays good until there is a new one
 	}
 }
@@ -90,6 +94,9 @@ func (r *routes) refresh(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("metadata: %w", err)
+	}
+	if r.isAsBefore(md) {
+		return nil
 	}
 	r.mu.RLock()
 	nodes, counts := map[TopicPartition]int32{}, maps.Clone(r.counts) // a topic that is gone will be back
@@ -116,6 +123,28 @@ func (r *routes) refresh(ctx context.Context) error {
 		r.source.fetcher.wake()
 	}
 	return nil
+}
+
+// isAsBefore reports whether metadata say nothing new, as nearly always.
+func (r *routes) isAsBefore(md *kafka.MetadataResponse) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	led := 0
+	for _, t := range md.Topics {
+		if t.Error != nil || len(t.Partitions) != r.counts[t.Name] || r.denied[t.Name] {
+			return false
+		}
+		for _, p := range t.Partitions {
+			if p.Leader.Host == "" {
+				continue
+			}
+			led++
+			if node, ok := r.nodes[TopicPartition{t.Name, int32(p.ID)}]; !ok || node != int32(p.Leader.ID) {
+				return false
+			}
+		}
+	}
+	return led == len(r.nodes)
 }
 
 // wake wakes the member when a number of partitions changed, also if the topic

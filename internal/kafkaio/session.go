@@ -15,8 +15,16 @@ import (
 // Kafka 1.1, gives none; then every request says everything.
 type fetchSession struct {
 	id    int32
-	epoch int32           // of the next request; 0: a new session, which is told everything
-	knows map[int32]int64 // from which offset the broker reads each partition
+	epoch int32 // of the next request; 0: a new session, which is told everything
+	knows map[int32]knownFetch
+	round int // number of the newest request
+}
+
+// A knownFetch is from which offset the broker reads a partition, and which request
+// wanted that last.
+type knownFetch struct {
+	from  int64
+	round int
 }
 
 // newSession is the epoch of a request that asks for a new session; one with an id
@@ -27,19 +35,19 @@ const newSession = 0
 func (s *fetchSession) tell(req *kafkawire.FetchRequest, topic kafkawire.FetchTopic) {
 	req.SessionID, req.SessionEpoch = s.id, s.epoch
 	if s.epoch == newSession {
-		s.knows = make(map[int32]int64, len(topic.Partitions))
+		s.knows = make(map[int32]knownFetch, len(topic.Partitions))
 	}
-	news, wanted := kafkawire.FetchTopic{Topic: topic.Topic}, make(map[int32]bool, len(topic.Partitions))
+	s.round++
+	news := kafkawire.FetchTopic{Topic: topic.Topic}
 	for _, p := range topic.Partitions {
-		wanted[p.Partition] = true
-		if from, ok := s.knows[p.Partition]; !ok || from != p.FetchOffset {
-			s.knows[p.Partition] = p.FetchOffset
+		if is, ok := s.knows[p.Partition]; !ok || is.from != p.FetchOffset {
 			news.Partitions = append(news.Partitions, p)
 		}
+		s.knows[p.Partition] = knownFetch{p.FetchOffset, s.round}
 	}
 	gone := kafkawire.FetchForgotten{Topic: topic.Topic}
-	for p := range s.knows {
-		if !wanted[p] {
+	for p, is := range s.knows {
+		if is.round != s.round {
 			delete(s.knows, p)
 			gone.Partitions = append(gone.Partitions, p)
 		}
