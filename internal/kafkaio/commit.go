@@ -36,6 +36,7 @@ func (c *claim) Commit(next int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done.settled = max(c.done.settled, next)
+	c.s.member.uncommitted.Store(true)
 }
 
 // startAt says where the claim begins. From now on the note of our fence, when
@@ -53,6 +54,7 @@ func (c *claim) setNote(n fenceNote) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.note, c.done.note = n, n.String()
+	c.s.member.uncommitted.Store(true)
 }
 
 // uncommitted returns what should be committed, if anything.
@@ -64,6 +66,14 @@ func (c *claim) uncommitted() (kafka.OffsetCommit, bool) {
 		return kafka.OffsetCommit{}, false
 	}
 	return kafka.OffsetCommit{Partition: int(c.partition), Offset: c.done.settled, Metadata: c.done.note}, true
+}
+
+// isUncommitted reports whether there is, or will be, something to commit.
+func (c *claim) isUncommitted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.lost && c.done.settled >= 0 &&
+		(c.done.settled != c.done.committed || c.done.noted != c.done.note || !c.done.again.IsZero())
 }
 
 func (c *claim) wasCommitted(o kafka.OffsetCommit, sent time.Time) {
@@ -80,6 +90,7 @@ func (c *claim) commitAgain(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done.again = at
+	c.s.member.uncommitted.Store(true)
 }
 
 // commitLast commits what is settled before the partition is given up, unless
@@ -105,8 +116,15 @@ func (m *member) commitLoop(ctx context.Context) {
 	alive := m.s.cfg.Pulse.Loop("commit", mostRound)
 	defer alive.End()
 	for Sleep(ctx, commitEvery) {
+		if !m.uncommitted.Swap(false) {
+			continue
+		}
 		alive.Busy()
-		m.commit(ctx, m.all())
+		all := m.all()
+		m.commit(ctx, all)
+		if slices.ContainsFunc(all, (*claim).isUncommitted) {
+			m.uncommitted.Store(true)
+		}
 		alive.Idle()
 	}
 }

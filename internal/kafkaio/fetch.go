@@ -205,8 +205,9 @@ func (f *fetcher) run(ctx context.Context) {
 	defer loops.Wait()
 	for {
 		f.mu.Lock()
+		leads := f.s.routes.intentLeaders()
 		for c := range f.claims {
-			if broker, ok := f.leader(c); ok && !f.loops[broker] {
+			if broker, ok := leader(leads, c); ok && !f.loops[broker] {
 				f.loops[broker] = true
 				loops.Go(func() { f.loop(ctx, broker) })
 			}
@@ -220,8 +221,11 @@ func (f *fetcher) run(ctx context.Context) {
 }
 
 // leader returns the broker that leads a claim's partition, if there is one.
-func (f *fetcher) leader(c *claim) (int32, bool) {
-	return f.s.routes.leader(TopicPartition{f.s.cfg.IntentTopic, c.partition})
+func leader(leads []int32, c *claim) (int32, bool) {
+	if int(c.partition) >= len(leads) || leads[c.partition] < 0 {
+		return 0, false
+	}
+	return leads[c.partition], true
 }
 
 // wait waits to be woken, no longer than d; it reports false when ctx has ended.
@@ -278,10 +282,10 @@ type claimFetch struct {
 func (f *fetcher) due(broker int32, due map[int32]claimFetch) (woken <-chan struct{}, ours bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now()
+	now, leads := time.Now(), f.s.routes.intentLeaders()
 	clear(due)
 	for c := range f.claims {
-		if leader, ok := f.leader(c); !ok || leader != broker {
+		if leads, ok := leader(leads, c); !ok || leads != broker {
 			continue
 		}
 		ours = true

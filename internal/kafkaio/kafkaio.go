@@ -52,9 +52,10 @@
 // # Locks
 //
 // Each guards the fields below it. Who has one may take those to its right, never
-// one to its left; ledger.reading and member.committing are tokens, taken by who
-// has no lock, and kept over requests; those of lease, troubles, topics, logins and rights are always
-// the last:
+// one to its left; ledger.reading, member.committing, shared.asking and those of gate are
+// tokens, taken by who has no lock, and kept over requests; who has one of ledger.reading may
+// ask through a shared. The locks of lease, troubles, topics, shared, logins and rights are
+// always the last:
 //
 //	member.mu → appenders.mu → ledger.mu
 //	member.mu → claim.mu

@@ -23,6 +23,7 @@ type routes struct {
 
 	mu     sync.RWMutex
 	nodes  map[TopicPartition]int32
+	leads  []int32 // of nodes, the leaders of the intent partitions; -1: none. It is not changed, but replaced
 	counts map[string]int
 	denied map[string]bool // topics that we may not look at
 }
@@ -117,6 +118,14 @@ func (r *routes) refresh(ctx context.Context) error {
 	r.mu.Lock()
 	before, moved := r.counts, !maps.Equal(r.nodes, nodes)
 	r.nodes, r.counts, r.denied = nodes, counts, denied
+	r.leads = make([]int32, counts[r.topics[0]])
+	for p := range r.leads {
+		if node, ok := nodes[TopicPartition{r.topics[0], int32(p)}]; ok {
+			r.leads[p] = node
+		} else {
+			r.leads[p] = -1
+		}
+	}
 	r.mu.Unlock()
 	r.wake(before, counts)
 	if moved {
@@ -166,6 +175,14 @@ func (r *routes) leader(p TopicPartition) (int32, bool) {
 	defer r.mu.RUnlock()
 	n, ok := r.nodes[p]
 	return n, ok
+}
+
+// intentLeaders returns the leaders of the intent partitions, -1 for none. It is not to
+// be changed.
+func (r *routes) intentLeaders() []int32 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.leads
 }
 
 // partitions returns how many partitions a topic has; 0: unknown.
