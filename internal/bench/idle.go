@@ -59,6 +59,7 @@ func (o *Options) idle(ctx context.Context, s Streams, t trial) (m measurement, 
 	if err := m.fill(b, p, before, a); err != nil {
 		return m, err
 	}
+	m.CPUReady = m.CPU * time.Duration(m.Intents)
 	if m.StartUp = a.first.Sub(start); done {
 		m.Ready = a.last.Sub(start)
 	}

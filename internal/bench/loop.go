@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"time"
@@ -45,8 +44,9 @@ const collectWord = "collect"
 
 func ownUsage(word string) usage {
 	if word == collectWord {
-		runtime.GC()
-		debug.FreeOSMemory() // collects once more: what has a finalizer goes the second time
+		for range 5 { // each halves the stacks that are larger than they need be
+			runtime.GC()
+		}
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -69,6 +69,7 @@ func (c *subject) run(ctx context.Context, s Streams) error {
 		used := ownUsage(word)
 		if word == collectWord && c.CPUProfile != "" { // what comes now is of interest, and what is held
 			endProfile()
+			_ = os.Rename(c.CPUProfile, c.CPUProfile+".start") // of how it came to be idle
 			if endProfile, err = profile(c.CPUProfile); err == nil {
 				err = heapProfile(c.CPUProfile + ".heap")
 			}

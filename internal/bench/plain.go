@@ -66,6 +66,9 @@ func plainFetch(ctx context.Context, reader *kafka.Reader, todo chan<- kafka.Mes
 		if ctx.Err() != nil || errors.Is(err, io.EOF) {
 			return nil
 		}
+		if errors.Is(err, context.Canceled) {
+			continue // the reader's own: a rebalance
+		}
 		if err != nil {
 			return err
 		}

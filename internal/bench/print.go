@@ -51,6 +51,7 @@ var figures = []figure{
 
 	{"partitions", "CPU while idle, of a core", func(m measurement) float64 { return m.IdleCPU }, percent},
 	{"partitions", "start to all partitions", given(func(m measurement) float64 { return float64(m.Ready) }), millis},
+	{"partitions", "CPU until then", func(m measurement) float64 { return float64(m.CPUReady) }, millis},
 	{"partitions", "start to first outcome", func(m measurement) float64 { return float64(m.StartUp) }, millis},
 	{"partitions", "memory of each idle partition", func(m measurement) float64 { return m.BytesEach }, kibibytes},
 	{"partitions", "peak memory", peak, mebibytes},
