@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A figure is one row of the table: how to take it, how to write it.
@@ -102,6 +103,9 @@ func micros(v float64) string    { return fmt.Sprintf("%.1f µs", v/1e3) }
 func millis(v float64) string    { return fmt.Sprintf("%.1f ms", v/1e6) }
 func mebibytes(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
 
+// titleWidth is that of the first column.
+const titleWidth = 42
+
 // print writes the tables: medians of the runs, and how two columns compare; of
 // more, how each does to the first.
 func (o *Options) print(out io.Writer, parts []part, all []measurement) error {
@@ -109,7 +113,12 @@ func (o *Options) print(out io.Writer, parts []part, all []measurement) error {
 	fmt.Fprintln(&b, o.title())
 	for _, p := range parts {
 		columns := p.columns()
-		fmt.Fprintf(&b, "\n%-42s", p.title)
+		title := p.title
+		if utf8.RuneCountInString(title) > titleWidth { // it has a line of its own
+			fmt.Fprintf(&b, "\n%s", title)
+			title = ""
+		}
+		fmt.Fprintf(&b, "\n%-*s", titleWidth, title)
 		for _, name := range columns {
 			fmt.Fprintf(&b, "%*s", width(columns), name)
 		}
