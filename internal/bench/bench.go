@@ -167,6 +167,10 @@ func Run(ctx context.Context, o Options, s Streams) error {
 	return errors.Join(err, o.print(s.Out, parts, all))
 }
 
+// idleConnections is when connections are gone that nobody has used since the start:
+// until then they count as memory of idle partitions.
+const idleConnections = 35 * time.Second
+
 // usual sets the sizes of README's figures, where none is given.
 func (o *Options) usual() {
 	set := func(to *int, size int) {
@@ -179,6 +183,9 @@ func (o *Options) usual() {
 	set(&o.Partitions, 1000)
 	set(&o.Ledger, 2_000_000)
 	o.Sparse = true
+	if o.Duration < idleConnections {
+		o.Duration = idleConnections
+	}
 }
 
 // measure measures the columns of a part in turn, as often as there are runs.

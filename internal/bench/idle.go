@@ -66,12 +66,8 @@ func (o *Options) idle(ctx context.Context, s Streams, t trial) (m measurement, 
 	if !devstack.SleepUntil(ctx, time.Now().Add(o.settleTime())) {
 		return m, ctx.Err()
 	}
-	begun, err := p.usage(collectWord)
+	begun, err := p.usage(idleWord)
 	if err != nil {
-		return m, err
-	}
-	m.held = begun.Held
-	if begun, err = p.usage(""); err != nil { // without what collecting took
 		return m, err
 	}
 	since := time.Now()
@@ -79,7 +75,12 @@ func (o *Options) idle(ctx context.Context, s Streams, t trial) (m measurement, 
 		return m, ctx.Err()
 	}
 	after, err := p.usage("")
+	if err != nil {
+		return m, err
+	}
 	m.IdleCPU = (after.CPU - begun.CPU).Seconds() / time.Since(since).Seconds()
+	held, err := p.usage(collectWord)
+	m.held = held.Held
 	return m, err
 }
 

@@ -39,8 +39,11 @@ type usage struct {
 	Held    uint64        `json:"held"` // by heap and stacks now; right after collectWord: what is reachable
 }
 
-// collectWord asks a loop to collect garbage before it says what it has used.
-const collectWord = "collect"
+// Words to a loop, which then says what it has used.
+const (
+	collectWord = "collect" // collect garbage before
+	idleWord    = "idle"    // the CPU profile is to be of what comes after
+)
 
 func ownUsage(word string) usage {
 	if word == collectWord {
@@ -67,13 +70,10 @@ func (c *subject) run(ctx context.Context, s Streams) error {
 	defer func() { endProfile() }()
 	answer := func(word string) any {
 		used := ownUsage(word)
-		if word == collectWord && c.CPUProfile != "" { // what comes now is of interest, and what is held
+		if word == idleWord && c.CPUProfile != "" {
 			endProfile()
 			_ = os.Rename(c.CPUProfile, c.CPUProfile+".start") // of how it came to be idle
-			if endProfile, err = profile(c.CPUProfile); err == nil {
-				err = heapProfile(c.CPUProfile + ".heap")
-			}
-			if err != nil {
+			if endProfile, err = profile(c.CPUProfile); err != nil {
 				endProfile = func() {}
 				fmt.Fprintf(s.Err, "bench: profile: %v\n", err)
 			}
@@ -91,15 +91,6 @@ func (c *subject) run(ctx context.Context, s Streams) error {
 		stop()
 		return errors.Join(err, <-looped)
 	}
-}
-
-// heapProfile writes what the heap holds.
-func heapProfile(file string) error {
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	return errors.Join(pprof.WriteHeapProfile(f), f.Close())
 }
 
 // profile profiles the CPU into a file until the returned function is called.
