@@ -165,7 +165,7 @@ type fleet struct {
 // What was measured, or follows from the protocol; the page says how.
 const (
 	ledgerEach    = 40       // bytes of an answered intent, at most
-	partitionEach = 32 << 10 // bytes of an idle partition, at most
+	partitionEach = 33 << 10 // bytes of an idle partition
 	metadataEach  = 50       // bytes of a partition in an answer of Metadata, three replicas
 	notesEach     = 2        // of lending, for each intent that borrows
 )
