@@ -53,7 +53,7 @@ func TestWrongUsageIsToldInOneLine(t *testing.T) {
 		{"emit", "--invalid=2"},
 		{"emit", "--nonsense"},
 		{"bench", "--zipf=0.5"},
-		{"bench", "--latency=soon"},
+		{"bench", "--gateway=soon"},
 		{"watch", "--isolation=serializable"},
 		{"nothing"},
 	} {

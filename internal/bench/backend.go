@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"runtime/debug"
+	"time"
 
 	"paylink/internal/devstack"
 	"paylink/internal/gatewaysim"
@@ -18,6 +19,7 @@ type backend struct {
 	Partitions int
 	Strict     bool
 	Latency    gatewaysim.Latency
+	Interval   time.Duration // between two calls of a merchant; 0: nobody looks
 }
 
 // A backendHello says where they are.
@@ -31,6 +33,10 @@ type backendHello struct {
 type backendCount struct {
 	Calls    int `json:"calls"`
 	Repeated int `json:"repeated"` // with a known idempotency key
+
+	// Ahead is by how many calls a merchant was ahead of its rate, at most: one
+	// call alone is one.
+	Ahead float64 `json:"ahead"`
 }
 
 // run serves until standard input ends.
@@ -60,11 +66,11 @@ func (b *backend) run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	q := newQuickGateway(b.Latency)
+	q := newQuickGateway(b.Latency, b.Interval)
 	served := make(chan error, 1)
 	go func() { served <- q.serve(ln) }()
 	hello.Gateway = "http://" + ln.Addr().String()
-	err = answerParent(s, hello, func() any { return q.count() })
+	err = answerParent(s, hello, func(string) any { return q.count() })
 	ln.Close()
 	return errors.Join(err, <-served)
 }
@@ -80,7 +86,7 @@ func (b *backend) serveStrict(ctx context.Context, s Streams, hello backendHello
 	}
 	defer g.Close()
 	hello.Gateway = g.URL
-	return answerParent(s, hello, func() any {
+	return answerParent(s, hello, func(string) any {
 		n := g.Sim.Counts()
 		return backendCount{Calls: n.Calls, Repeated: n.Repeated}
 	})

@@ -58,7 +58,7 @@ func TestKeysFollowTheirDistribution(t *testing.T) {
 		{"zipf", Options{Keys: 1000, Zipf: 1.5}, func(n int) bool { return n > 50 && n <= 1000 }, func(n int) bool { return n > 1500 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			intents, keys := tt.bench.intents("b-", []writer{func(intent) ([]byte, error) { return nil, nil }}), map[string]int{}
+			intents, keys := tt.bench.intents("b-", 1, []writer{func(intent) ([]byte, error) { return nil, nil }}), map[string]int{}
 			hottest := 0
 			for range 5000 {
 				m, err := intents()
@@ -109,7 +109,7 @@ func TestRatiosAreWithinARun(t *testing.T) {
 			measurement{Loop: "avro", Part: "backlog", PerSecond: 98 / slow},
 			measurement{Loop: "protobuf", Part: "backlog", PerSecond: 102 / slow})
 	}
-	if got := row(figures[0], []string{"paylink", "avro", "protobuf"}, all); !strings.HasSuffix(got, "50         49 0.98         51 1.02") {
+	if got := row(figures[0], []string{"paylink", "avro", "protobuf"}, all); !strings.HasSuffix(got, "50           49 0.98           51 1.02") {
 		t.Errorf("row %s", strconv.Quote(got))
 	}
 }

@@ -17,6 +17,7 @@ import (
 type job struct {
 	Backend *backend `json:",omitempty"`
 	Loop    *subject `json:",omitempty"`
+	Fetch   *fetcher `json:",omitempty"`
 }
 
 // Child is the life of a child: what the command of Options.Child does with its
@@ -31,13 +32,15 @@ func Child(ctx context.Context, text string, s Streams) error {
 		return j.Backend.run(ctx, s)
 	case j.Loop != nil:
 		return j.Loop.run(ctx, s)
+	case j.Fetch != nil:
+		return j.Fetch.run(ctx, s)
 	}
 	return errors.New("job of a child: there is none")
 }
 
 // A child is this program again, under a hidden command. It writes a JSON line
-// when it is ready and one for every line it reads, and ends when its standard
-// input does: also when its parent dies.
+// when it is ready and one for every line it reads, which is empty or a word, and
+// ends when its standard input does: also when its parent dies.
 type child struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -92,9 +95,9 @@ func (c *child) read(answer any) error {
 	return json.Unmarshal(line, answer)
 }
 
-// ask makes the child answer.
-func (c *child) ask(answer any) error {
-	if _, err := io.WriteString(c.in, "\n"); err != nil {
+// ask makes the child answer to a word, which may be empty.
+func (c *child) ask(word string, answer any) error {
+	if _, err := io.WriteString(c.in, word+"\n"); err != nil {
 		return err
 	}
 	return c.read(answer)
@@ -114,13 +117,13 @@ func (c *child) kill() {
 
 // answerParent is the child's side: hello first, then an answer for every line,
 // until standard input ends.
-func answerParent(s Streams, hello any, answer func() any) error {
+func answerParent(s Streams, hello any, answer func(word string) any) error {
 	enc := json.NewEncoder(s.Out)
 	if err := enc.Encode(hello); err != nil {
 		return err
 	}
 	for lines := bufio.NewScanner(s.In); lines.Scan(); {
-		if err := enc.Encode(answer()); err != nil {
+		if err := enc.Encode(answer(lines.Text())); err != nil {
 			return err
 		}
 	}

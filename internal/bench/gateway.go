@@ -14,28 +14,32 @@ import (
 
 	"paylink/internal/freedompay"
 	"paylink/internal/gatewaysim"
+	"paylink/internal/payment"
 )
 
 // A quickGateway answers every Init with ok after the latency, and looks at
 // nothing but the idempotency key. It speaks just enough HTTP/1.1 for that, to
 // take less of the machine from the loop under measurement than a real server.
 type quickGateway struct {
-	latency gatewaysim.Latency
+	latency  gatewaysim.Latency
+	interval time.Duration // between two calls of a merchant; 0: nobody looks
 
 	mu       sync.Mutex // guards what follows
 	keys     map[string]struct{}
 	calls    int
 	repeated int
+	due      map[string]time.Time // a merchant's next call, at its rate
+	ahead    float64
 }
 
-func newQuickGateway(l gatewaysim.Latency) *quickGateway {
-	return &quickGateway{latency: l, keys: map[string]struct{}{}}
+func newQuickGateway(l gatewaysim.Latency, interval time.Duration) *quickGateway {
+	return &quickGateway{latency: l, interval: interval, keys: map[string]struct{}{}, due: map[string]time.Time{}}
 }
 
 func (q *quickGateway) count() backendCount {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return backendCount{Calls: q.calls, Repeated: q.repeated}
+	return backendCount{Calls: q.calls, Repeated: q.repeated, Ahead: q.ahead}
 }
 
 // serve serves until the listener is closed. Connections end with their callers.
@@ -61,11 +65,12 @@ func (q *quickGateway) converse(conn net.Conn, rng *rand.Rand) {
 		if body, err = readRequest(in, body[:0]); err != nil {
 			return // the caller has gone, or speaks something else
 		}
-		id := q.note(body)
+		who := fieldOf(body, "pg_merchant_id")
+		id := q.note(who, fieldOf(body, "pg_idempotency_key"))
 		if q.latency.Draw != nil {
 			time.Sleep(q.latency.Draw(rng))
 		}
-		if _, err := conn.Write(okAnswer(id)); err != nil {
+		if _, err := conn.Write(okAnswer(id, secretOf(who))); err != nil {
 			return
 		}
 	}
@@ -98,22 +103,42 @@ func readRequest(in *bufio.Reader, room []byte) ([]byte, error) {
 	return room, err
 }
 
-// note remembers the key of a call and returns the call's number.
-func (q *quickGateway) note(body []byte) int {
-	_, rest, _ := bytes.Cut(body, []byte("name=\"pg_idempotency_key\"\r\n\r\n"))
-	key, _, _ := bytes.Cut(rest, []byte("\r\n"))
+// fieldOf returns a field of a form.
+func fieldOf(body []byte, name string) string {
+	_, rest, _ := bytes.Cut(body, []byte("name=\""+name+"\"\r\n\r\n"))
+	value, _, _ := bytes.Cut(rest, []byte("\r\n"))
+	return string(value)
+}
+
+// note remembers a call of a merchant by its key, and returns its number.
+func (q *quickGateway) note(merchant, key string) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.calls++
-	if _, known := q.keys[string(key)]; known {
+	if _, known := q.keys[key]; known {
 		q.repeated++
 	}
-	q.keys[string(key)] = struct{}{}
+	q.keys[key] = struct{}{}
+	if q.interval > 0 {
+		q.pace(merchant, time.Now())
+	}
 	return q.calls
 }
 
-// okAnswer is a whole, signed answer.
-func okAnswer(n int) []byte {
+// pace notes how far a merchant's calls are ahead of its rate: a bucket that
+// empties at the rate holds so many of them.
+func (q *quickGateway) pace(merchant string, now time.Time) {
+	due := q.due[merchant]
+	if due.Before(now) {
+		due = now
+	}
+	due = due.Add(q.interval)
+	q.due[merchant] = due
+	q.ahead = max(q.ahead, due.Sub(now).Seconds()/q.interval.Seconds())
+}
+
+// okAnswer is a whole answer, signed with a secret.
+func okAnswer(n int, secret payment.Secret) []byte {
 	id := strconv.Itoa(2_000_000_000 + n)
 	fields := []freedompay.Field{
 		{Name: "pg_status", Value: "ok"},

@@ -12,17 +12,30 @@ import (
 
 	"paylink/internal/devstack"
 	"paylink/internal/event"
+	"paylink/internal/payment"
 )
 
-// The merchant of all intents. The secret opens nothing but a simulator.
+// The merchant of all intents, if there is one. The secret opens nothing but a simulator.
 const (
 	merchant = "540001"
 	secret   = "paylink-dev-secret"
 )
 
+// merchantID is the i-th of several merchants.
+func merchantID(i int) string { return strconv.Itoa(540001 + i) }
+
+// secretOf is a merchant's own.
+func secretOf(id string) payment.Secret {
+	if id == merchant {
+		return secret
+	}
+	return payment.Secret(secret + "-" + id)
+}
+
 // An intent is what all intents of a bench hold.
 type intent struct {
 	IntentID    string `json:"intent_id"`
+	MerchantID  string `json:"merchant_id,omitempty"`
 	OrderID     string `json:"order_id"`
 	Amount      string `json:"amount"`
 	Currency    string `json:"currency"`
@@ -40,10 +53,11 @@ type bed struct {
 	made     bool   // topics are ours to delete
 }
 
-func (o *Options) prepare(ctx context.Context, s Streams) (*bed, error) {
+func (o *Options) prepare(ctx context.Context, s Streams, t trial) (*bed, error) {
 	var hello backendHello
 	backend, err := o.spawn(ctx, s, &hello, job{Backend: &backend{
-		Broker: len(o.Brokers) == 0, Registry: o.Formats, Partitions: o.Partitions, Strict: o.Strict, Latency: o.Latency,
+		Broker: len(o.Brokers) == 0, Registry: o.Formats, Partitions: t.partitions, Strict: o.Strict, Latency: t.gateway,
+		Interval: t.interval,
 	}})
 	if err != nil {
 		return nil, err
@@ -52,7 +66,7 @@ func (o *Options) prepare(ctx context.Context, s Streams) (*bed, error) {
 	if len(o.Brokers) > 0 {
 		b.kafka.Brokers, b.made = o.Brokers, true
 		b.name = fmt.Sprintf("paylink-bench-%d", time.Now().UnixNano())
-		if err := b.kafka.CreateTopics(ctx, benchTopics(b.name, o.Partitions)...); err != nil {
+		if err := b.kafka.CreateTopics(ctx, benchTopics(b.name, t.partitions)...); err != nil {
 			backend.kill()
 			return nil, err
 		}
@@ -71,22 +85,9 @@ func (b *bed) close(ctx context.Context) error {
 	return errors.Join(err, b.backend.end())
 }
 
-func (o *Options) startLoop(ctx context.Context, s Streams, b *bed, loop string) (*child, usage, error) {
-	var before usage
-	l := subject{
-		Plain: loop == plainLoop, Brokers: b.kafka.Brokers, Name: b.name, Gateway: b.gateway, InFlight: o.InFlight,
-		Format: outcomeFormat(loop), Registry: b.registry,
-	}
-	if o.CPUProfile != "" {
-		l.CPUProfile = o.CPUProfile + "-" + loop + ".pprof"
-	}
-	p, err := o.spawn(ctx, s, &before, job{Loop: &l})
-	return p, before, err
-}
-
 // intents makes the intents of a bench, one after the other: keys by distribution,
-// values by the writers in turn.
-func (o *Options) intents(prefix string, writers []writer) func() (event.Message, error) {
+// values by the writers in turn, merchants in turn if there are several.
+func (o *Options) intents(prefix string, merchants int, writers []writer) func() (event.Message, error) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	key := func(i int) int { return i }
 	if o.Keys > 0 {
@@ -103,6 +104,9 @@ func (o *Options) intents(prefix string, writers []writer) func() (event.Message
 		in := intent{
 			IntentID: fmt.Sprintf("%s%08d", prefix, i), OrderID: fmt.Sprintf("order-%s%08d", prefix, i),
 			Amount: "1500.00", Currency: "KZT", Description: "Пополнение баланса, заказ " + strconv.Itoa(i), UserPhone: "77001234567",
+		}
+		if merchants > 1 {
+			in.MerchantID = merchantID(i % merchants)
 		}
 		value, err := writers[i%len(writers)](in)
 		return event.Message{Key: []byte("key-" + strconv.Itoa(key(i))), Value: value}, err
@@ -160,9 +164,12 @@ func indexOf(r devstack.Record, prefix string) (int, bool) {
 // patience is how long nothing may happen before a measurement is given up.
 const patience = time.Minute
 
+// errStalled says that no outcome comes any more.
+var errStalled = errors.New("no outcome")
+
 // wait returns when every intent has its outcome, or an error when none comes
 // any more.
-func (a *audience) wait(ctx context.Context, loop *child) error {
+func (a *audience) wait(ctx context.Context, loop *crew) error {
 	check := time.NewTicker(patience)
 	defer check.Stop()
 	for before := -1; ; {
@@ -171,26 +178,27 @@ func (a *audience) wait(ctx context.Context, loop *child) error {
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-loop.exited:
+		case <-loop.ended:
 			return errors.New("the loop has ended")
 		case <-check.C:
 			a.mu.Lock()
 			now := a.seen
 			a.mu.Unlock()
 			if now == before {
-				return fmt.Errorf("no outcome for %s: %d of %d intents have theirs", patience, now, len(a.at))
+				return fmt.Errorf("%w for %s: %d of %d intents have theirs", errStalled, patience, now, len(a.at))
 			}
 			before = now
 		}
 	}
 }
 
-// watch lets audiences see the outcome topic until the returned function is called.
+// watch lets audiences see what is published to the outcome topic from now on, until
+// the returned function is called.
 func (b *bed) watch(ctx context.Context, audiences ...*audience) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan error, 1)
+	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		tail := devstack.Tail{Topics: []string{b.outcomes()}, FromBeginning: true}
+		tail := devstack.Tail{Topics: []string{b.outcomes()}, Ready: func() { close(ready) }}
 		done <- b.kafka.Follow(ctx, tail, func(r devstack.Record) error {
 			for _, a := range audiences {
 				if err := a.see(r); err != nil {
@@ -200,6 +208,11 @@ func (b *bed) watch(ctx context.Context, audiences ...*audience) (stop func()) {
 			return nil
 		})
 	}()
+	select {
+	case <-ready:
+	case err := <-done:
+		done <- err
+	}
 	return func() {
 		cancel()
 		<-done // its error is the context's, or the audience went without
@@ -207,13 +220,13 @@ func (b *bed) watch(ctx context.Context, audiences ...*audience) (stop func()) {
 }
 
 // fill measures what the loop used from one usage to the other.
-func (m *measurement) fill(b *bed, loop *child, before usage, a *audience) error {
-	var after usage
-	if err := loop.ask(&after); err != nil {
-		return fmt.Errorf("ask loop: %w", err)
+func (m *measurement) fill(b *bed, loop *crew, before usage, a *audience) error {
+	after, err := loop.usage("")
+	if err != nil {
+		return err
 	}
 	var calls backendCount
-	if err := b.backend.ask(&calls); err != nil {
+	if err := b.backend.ask("", &calls); err != nil {
 		return fmt.Errorf("ask gateway: %w", err)
 	}
 	n := float64(len(a.at))
@@ -222,7 +235,7 @@ func (m *measurement) fill(b *bed, loop *child, before usage, a *audience) error
 	m.Allocs = float64(after.Mallocs-before.Mallocs) / n
 	m.Bytes = float64(after.Bytes-before.Bytes) / n
 	m.PeakRSS = after.PeakRSS
-	m.Calls, m.RepeatedKeys = calls.Calls, calls.Repeated
+	m.Calls, m.RepeatedKeys, m.Ahead = calls.Calls, calls.Repeated, calls.Ahead
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	m.Twice = a.twice
@@ -239,6 +252,7 @@ func (m *measurement) spread(a *audience, scheduled func(i int) time.Time) {
 		latencies[i] = at.Sub(scheduled(i))
 	}
 	slices.Sort(latencies)
-	m.P50, m.P99, m.P999 = quantile(latencies, 0.5), quantile(latencies, 0.99), quantile(latencies, 0.999)
+	m.P50, m.P90 = quantile(latencies, 0.5), quantile(latencies, 0.9)
+	m.P99, m.P999 = quantile(latencies, 0.99), quantile(latencies, 0.999)
 	m.Max = latencies[len(latencies)-1]
 }

@@ -3,9 +3,11 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"strings"
 	"time"
 
 	"paylink/internal/config"
@@ -19,8 +21,11 @@ type subject struct {
 	Name     string // of group and topics
 	Gateway  string
 	InFlight int
-	Format   string // of outcomes
-	Registry string // empty: none
+
+	Merchants int           // 1: the one merchant; more: a list of them
+	Interval  time.Duration // between two calls of each, at its rate; 0: one that nobody feels
+	Format    string        // of outcomes
+	Registry  string        // empty: none
 
 	CPUProfile string // file; empty: none
 }
@@ -31,12 +36,24 @@ type usage struct {
 	Mallocs uint64        `json:"mallocs"`
 	Bytes   uint64        `json:"bytes"`
 	PeakRSS int64         `json:"peak_rss"`
+	Held    uint64        `json:"held"` // by heap and stacks now; right after collectWord: what is reachable
 }
 
-func ownUsage() usage {
+// Words to a loop, which then says what it has used.
+const (
+	collectWord = "collect" // collect garbage before
+	idleWord    = "idle"    // the CPU profile is to be of what comes after
+)
+
+func ownUsage(word string) usage {
+	if word == collectWord {
+		for range 5 { // each halves the stacks that are larger than they need be
+			runtime.GC()
+		}
+	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	u := usage{Mallocs: m.Mallocs, Bytes: m.TotalAlloc}
+	u := usage{Mallocs: m.Mallocs, Bytes: m.TotalAlloc, Held: m.HeapAlloc + m.StackInuse}
 	u.CPU, u.PeakRSS = processUsage()
 	return u
 }
@@ -50,11 +67,23 @@ func (c *subject) run(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	defer endProfile()
-	before := ownUsage()
+	defer func() { endProfile() }()
+	answer := func(word string) any {
+		used := ownUsage(word)
+		if word == idleWord && c.CPUProfile != "" {
+			endProfile()
+			_ = os.Rename(c.CPUProfile, c.CPUProfile+".start") // of how it came to be idle
+			if endProfile, err = profile(c.CPUProfile); err != nil {
+				endProfile = func() {}
+				fmt.Fprintf(s.Err, "bench: profile: %v\n", err)
+			}
+		}
+		return used
+	}
+	before := ownUsage("")
 	looped, asked := make(chan error, 1), make(chan error, 1)
 	go func() { looped <- c.loop(ctx, s) }()
-	go func() { asked <- answerParent(s, before, func() any { return ownUsage() }) }()
+	go func() { asked <- answerParent(s, before, answer) }()
 	select {
 	case err := <-looped:
 		return err
@@ -112,9 +141,34 @@ func (c *subject) settings() (config.Run, error) {
 	cfg.Topics = config.Topics{Intents: c.Name + "-intents", Outcomes: c.Name + "-outcomes", DeadLetters: c.Name + "-dead-letters"}
 	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = c.Gateway, merchant, secret
 	cfg.Gateway.Rate = config.Rate{Events: 1_000_000, Per: time.Second, Burst: 1_000_000}
+	if c.Interval > 0 {
+		cfg.Gateway.Rate = config.Rate{Events: 1, Per: c.Interval, Burst: 1}
+	}
 	cfg.Flow.Concurrency = c.InFlight
 	cfg.Events.RegistryURL, cfg.Events.Format, cfg.Events.Register = c.Registry, c.Format, true
 	cfg.Admin.Addr = "127.0.0.1:0"
 	cfg.Log.Format, cfg.Log.Level = "text", "warn"
+	if c.Merchants > 1 {
+		file, err := writeMerchants(c.Merchants)
+		if err != nil {
+			return cfg, err
+		}
+		defer os.Remove(file)
+		cfg.Gateway.MerchantsFile, cfg.Gateway.MerchantID, cfg.Gateway.Secret = file, "", ""
+	}
 	return cfg, cfg.Prepare()
+}
+
+// writeMerchants writes a list of merchants into a file that the caller removes.
+func writeMerchants(n int) (file string, err error) {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "- id: %s\n  secret: %s\n", merchantID(i), secretOf(merchantID(i)).Reveal())
+	}
+	f, err := os.CreateTemp("", "paylink-bench-*.yaml")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text.String())
+	return f.Name(), errors.Join(err, f.Close())
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,7 +41,7 @@ func runPlain(ctx context.Context, o plainOptions) error {
 		RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond,
 	}
 	client := freedompay.New(freedompay.Config{Concurrency: o.inFlight, Merchant: func(id payment.MerchantID) (payment.Merchant, bool) {
-		return payment.Merchant{ID: id, Secret: secret, GatewayURL: o.gateway}, true
+		return payment.Merchant{ID: id, Secret: secretOf(string(id)), GatewayURL: o.gateway}, true
 	}})
 	defer client.Close()
 
@@ -65,6 +66,9 @@ func plainFetch(ctx context.Context, reader *kafka.Reader, todo chan<- kafka.Mes
 		if ctx.Err() != nil || errors.Is(err, io.EOF) {
 			return nil
 		}
+		if errors.Is(err, context.Canceled) {
+			continue // the reader's own: a rebalance
+		}
 		if err != nil {
 			return err
 		}
@@ -79,7 +83,7 @@ func plainWork(ctx context.Context, client *freedompay.Client, reader *kafka.Rea
 		return
 	}
 	link, err := client.Open(ctx, payment.Intent{
-		ID: payment.IntentID(in.IntentID), Merchant: merchant, OrderID: in.OrderID, IdempotencyKey: in.IntentID,
+		ID: payment.IntentID(in.IntentID), Merchant: payment.MerchantID(cmp.Or(in.MerchantID, merchant)), OrderID: in.OrderID, IdempotencyKey: in.IntentID,
 		Amount: payment.Money(in.Amount), Currency: in.Currency,
 		Params: []payment.Param{{Name: "description", Value: in.Description}, {Name: "user_phone", Value: in.UserPhone}},
 	})

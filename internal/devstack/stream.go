@@ -75,6 +75,30 @@ func (p *Publisher) Publish(ctx context.Context, s Stream) (int, error) {
 	return r.acknowledged(), nil
 }
 
+// Spread publishes n records of next to the partitions of a topic in turn, as fast as
+// possible and in large batches.
+func (k Kafka) Spread(ctx context.Context, topic string, partitions, n int, next func() (event.Message, error)) error {
+	client, err := k.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(5*time.Millisecond))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	var r receipts
+	for i := 0; i < n && r.err() == nil && ctx.Err() == nil; i++ {
+		m, err := next()
+		if err != nil {
+			return fmt.Errorf("make record %d: %w", i+1, err)
+		}
+		rec := toRecord(topic, m)
+		rec.Partition = int32(i % partitions)
+		client.Produce(ctx, rec, r.note)
+	}
+	if err := client.Flush(ctx); err != nil {
+		return fmt.Errorf("publish to %s: %w", topic, err)
+	}
+	return r.err()
+}
+
 // receipts count acknowledgements.
 type receipts struct {
 	mu    sync.Mutex // guards what follows

@@ -86,7 +86,10 @@ func newClaim(s *Source, ctx context.Context, partition int32) *claim {
 // run lives the claim's life. It returns when the partition may be given up.
 func (c *claim) run(serve func(pipeline.Claim)) {
 	defer c.end()
-	if c.prepare(c.undrained) != nil {
+	done := c.s.takeOvers.enter(c.undrained)
+	err := c.prepare(c.undrained)
+	done()
+	if err != nil {
 		return // lost, or asked to hand it over, before it was ours
 	}
 	c.s.fetcher.add(c)

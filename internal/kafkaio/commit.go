@@ -18,6 +18,7 @@ type progress struct {
 	settled   int64 // -1: where the claim begins is not known yet
 	committed int64
 	noted     string // the fence's note, as it was committed
+	note      string // as it is
 
 	// again is when to commit once more, if not zero: a commit got no answer, and
 	// may still be on its way, to put the offset back when it arrives.
@@ -35,6 +36,7 @@ func (c *claim) Commit(next int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done.settled = max(c.done.settled, next)
+	c.s.member.uncommitted.Store(true)
 }
 
 // startAt says where the claim begins. From now on the note of our fence, when
@@ -43,26 +45,35 @@ func (c *claim) Commit(next int64) {
 func (c *claim) startAt(offset int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.done = progress{settled: offset, committed: offset, noted: c.note.String()}
+	note := c.note.String()
+	c.done = progress{settled: offset, committed: offset, noted: note, note: note}
 	c.input.next = offset
 }
 
 func (c *claim) setNote(n fenceNote) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.note = n
+	c.note, c.done.note = n, n.String()
+	c.s.member.uncommitted.Store(true)
 }
 
 // uncommitted returns what should be committed, if anything.
 func (c *claim) uncommitted() (kafka.OffsetCommit, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	note := c.note.String()
-	if c.lost || c.done.settled < 0 || c.done.settled == c.done.committed && c.done.noted == note &&
+	if c.lost || c.done.settled < 0 || c.done.settled == c.done.committed && c.done.noted == c.done.note &&
 		!c.done.due(time.Now()) {
 		return kafka.OffsetCommit{}, false
 	}
-	return kafka.OffsetCommit{Partition: int(c.partition), Offset: c.done.settled, Metadata: note}, true
+	return kafka.OffsetCommit{Partition: int(c.partition), Offset: c.done.settled, Metadata: c.done.note}, true
+}
+
+// isUncommitted reports whether there is, or will be, something to commit.
+func (c *claim) isUncommitted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.lost && c.done.settled >= 0 &&
+		(c.done.settled != c.done.committed || c.done.noted != c.done.note || !c.done.again.IsZero())
 }
 
 func (c *claim) wasCommitted(o kafka.OffsetCommit, sent time.Time) {
@@ -79,6 +90,7 @@ func (c *claim) commitAgain(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done.again = at
+	c.s.member.uncommitted.Store(true)
 }
 
 // commitLast commits what is settled before the partition is given up, unless
@@ -104,8 +116,15 @@ func (m *member) commitLoop(ctx context.Context) {
 	alive := m.s.cfg.Pulse.Loop("commit", mostRound)
 	defer alive.End()
 	for Sleep(ctx, commitEvery) {
+		if !m.uncommitted.Swap(false) {
+			continue
+		}
 		alive.Busy()
-		m.commit(ctx, m.all())
+		all := m.all()
+		m.commit(ctx, all)
+		if slices.ContainsFunc(all, (*claim).isUncommitted) {
+			m.uncommitted.Store(true)
+		}
 		alive.Idle()
 	}
 }

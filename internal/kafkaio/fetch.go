@@ -24,6 +24,7 @@ type input struct {
 	next     int64     // offset to fetch from
 	polled   int64     // the offset that the last poll has read up to
 	end      int64     // where the partition ended when a broker last told; -1: not known
+	stable   int64     // where it ended for who reads what is committed
 	told     time.Time // when that was; the claim's beginning, if none has
 	sets     []*fetchedSet
 	bytes    int  // of the sets
@@ -128,10 +129,30 @@ func (c *claim) fetched(from int64, set *fetchedSet, next int64, wait time.Durat
 	if wait > 0 {
 		in.retryAt = time.Now().Add(wait)
 	}
+	idle := in.next == from && len(in.sets) == 0 && !in.large
 	c.mu.Unlock()
+	if idle {
+		return // nothing that a poll could take
+	}
 	select {
 	case c.input.ready <- struct{}{}:
 	default:
+	}
+}
+
+// unchanged ends a fetch of which the broker had nothing to tell: the partition is as
+// it was.
+func (c *claim) unchanged(from int64, now time.Time) {
+	c.mu.Lock()
+	in := &c.input
+	in.fetching = false
+	if in.next == from && c.ctx.Err() == nil {
+		in.told = now
+	}
+	hangs, stable, end := !c.hanging.since.IsZero(), in.stable, in.end
+	c.mu.Unlock()
+	if hangs {
+		c.stable(stable, end, from)
 	}
 }
 
@@ -184,8 +205,9 @@ func (f *fetcher) run(ctx context.Context) {
 	defer loops.Wait()
 	for {
 		f.mu.Lock()
+		leads := f.s.routes.intentLeaders()
 		for c := range f.claims {
-			if broker, ok := f.leader(c); ok && !f.loops[broker] {
+			if broker, ok := leader(leads, c); ok && !f.loops[broker] {
 				f.loops[broker] = true
 				loops.Go(func() { f.loop(ctx, broker) })
 			}
@@ -199,8 +221,11 @@ func (f *fetcher) run(ctx context.Context) {
 }
 
 // leader returns the broker that leads a claim's partition, if there is one.
-func (f *fetcher) leader(c *claim) (int32, bool) {
-	return f.s.routes.leader(TopicPartition{f.s.cfg.IntentTopic, c.partition})
+func leader(leads []int32, c *claim) (int32, bool) {
+	if int(c.partition) >= len(leads) || leads[c.partition] < 0 {
+		return 0, false
+	}
+	return leads[c.partition], true
 }
 
 // wait waits to be woken, no longer than d; it reports false when ctx has ended.
@@ -220,9 +245,10 @@ func (f *fetcher) wait(ctx context.Context, woken <-chan struct{}, d time.Durati
 func (f *fetcher) loop(ctx context.Context, broker int32) {
 	alive := f.s.cfg.Pulse.Loop("fetch", mostRound)
 	defer alive.End()
+	session, due := &fetchSession{}, map[int32]claimFetch{}
 	for fails := 0; ; {
 		alive.Busy()
-		due, woken, ours := f.due(broker)
+		woken, ours := f.due(broker, due)
 		switch {
 		case !ours || ctx.Err() != nil:
 			return
@@ -233,7 +259,7 @@ func (f *fetcher) loop(ctx context.Context, broker int32) {
 			f.wait(ctx, woken, 50*time.Millisecond)
 			continue
 		}
-		if err := f.fetch(ctx, broker, due); err != nil {
+		if err := f.fetch(ctx, broker, session, due); err != nil {
 			fails++
 			f.s.metrics.fetchErrors.Inc()
 			f.s.routes.refresh(ctx)
@@ -250,16 +276,16 @@ type claimFetch struct {
 	from  int64
 }
 
-// due returns the claims that this broker should be asked for now, and what tells
-// of more to do. When it leads no partition of ours, the loop is taken off the
+// due fills in the claims that this broker should be asked for now, and returns what
+// tells of more to do. When it leads no partition of ours, the loop is taken off the
 // list and has to end.
-func (f *fetcher) due(broker int32) (due map[int32]claimFetch, woken <-chan struct{}, ours bool) {
+func (f *fetcher) due(broker int32, due map[int32]claimFetch) (woken <-chan struct{}, ours bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now()
-	due = map[int32]claimFetch{}
+	now, leads := time.Now(), f.s.routes.intentLeaders()
+	clear(due)
 	for c := range f.claims {
-		if leader, ok := f.leader(c); !ok || leader != broker {
+		if leads, ok := leader(leads, c); !ok || leads != broker {
 			continue
 		}
 		ours = true
@@ -270,27 +296,34 @@ func (f *fetcher) due(broker int32) (due map[int32]claimFetch, woken <-chan stru
 	if !ours {
 		delete(f.loops, broker)
 	}
-	return due, f.woken, ours
+	return f.woken, ours
 }
 
 // fetch sends one request and gives each claim what came for it. A claim that got
 // no answer is told so, too: it waits for its fetch to end.
-func (f *fetcher) fetch(ctx context.Context, broker int32, due map[int32]claimFetch) error {
+func (f *fetcher) fetch(ctx context.Context, broker int32, session *fetchSession, due map[int32]claimFetch) error {
 	req := FetchRequest{
 		Leader: broker, Topic: f.s.cfg.IntentTopic, MaxBytes: maxFetchBytes, Isolation: kafkawire.ReadCommitted,
+		Partitions: make([]FetchFrom, 0, len(due)),
 	}
 	for p, d := range due {
 		req.Partitions = append(req.Partitions, FetchFrom{p, d.from, maxAheadBytes})
 	}
-	got, err := req.Fetch(ctx, f.s.client)
+	known := session.epoch != newSession // by the broker: it answers for what has changed
+	got, err := req.fetch(ctx, f.s.client, session)
 	for i := range got {
 		if d, ok := due[got[i].Partition]; ok {
 			f.take(ctx, d, &got[i])
 			delete(due, d.claim.partition)
 		}
 	}
+	now := time.Now()
 	for _, d := range due {
-		d.claim.fetched(d.from, nil, 0, 0)
+		if known && err == nil {
+			d.claim.unchanged(d.from, now)
+		} else {
+			d.claim.fetched(d.from, nil, 0, 0)
+		}
 	}
 	return err
 }
@@ -330,6 +363,9 @@ func (f *fetcher) take(ctx context.Context, a claimFetch, res *kafkawire.FetchPa
 	}
 	c.fetched(a.from, set, next, wait)
 	c.seen(res.HighWatermark, next)
+	c.mu.Lock()
+	c.input.stable = res.LastStableOffset
+	c.mu.Unlock()
 	c.stable(res.LastStableOffset, res.HighWatermark, next)
 }
 

@@ -52,9 +52,10 @@
 // # Locks
 //
 // Each guards the fields below it. Who has one may take those to its right, never
-// one to its left; ledger.reading and member.committing are tokens, taken by who
-// has no lock, and kept over requests; those of lease, troubles, topics, logins and rights are always
-// the last:
+// one to its left; ledger.reading, member.committing, shared.asking and those of gate are
+// tokens, taken by who has no lock, and kept over requests; who has one of ledger.reading may
+// ask through a shared. The locks of lease, troubles, topics, shared, logins and rights are
+// always the last:
 //
 //	member.mu → appenders.mu → ledger.mu
 //	member.mu → claim.mu
@@ -135,6 +136,7 @@ type Source struct {
 	budget    *budget.Budget
 	unpacking chan struct{} // a token for each batch that is being unpacked
 	reading   chan struct{} // a token for each answer of the ledger, or for records that are read again
+	takeOvers gate
 	refence   time.Duration // FenceRenewal, unless a test has no patience
 	began     time.Time
 }
@@ -154,7 +156,7 @@ func New(cfg Config) (*Source, error) {
 		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
 		began:   time.Now(), refence: FenceRenewal, bursts: burst.New(1),
 		budget: budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking),
-		reading: make(chan struct{}, mostReading),
+		reading: make(chan struct{}, mostReading), takeOvers: make(gate, mostTakeOvers),
 	}
 	logins.told = s.loginTold
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own
@@ -164,7 +166,7 @@ func New(cfg Config) (*Source, error) {
 	s.troubles = &troubles{log: s.log, all: map[troubleKey]Trouble{}}
 	s.metrics.watch(s.troubles)
 	s.settings = &settings{s: s}
-	s.topics = &topics{s: s, ids: map[string]kafkawire.TopicID{}, again: map[string]bool{}}
+	s.topics = &topics{s: s, asked: newShared[map[string]kafkawire.TopicID](), ids: map[string]kafkawire.TopicID{}, again: map[string]bool{}}
 	s.ledgers = &ledgers{source: s, byPart: map[int32]*ledger{}}
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)

@@ -33,6 +33,8 @@ type member struct {
 
 	committing chan struct{} // has a token in it while a commit is on its way
 
+	uncommitted atomic.Bool // there may be something to commit
+
 	given atomic.Int32 // partitions of the intent topic that the group gave out; zero: not yet
 
 	outcomePartitions int // read once: p mod outcomePartitions must never change

@@ -1,6 +1,7 @@
 package kafkaio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -72,23 +73,37 @@ type FetchFrom struct {
 // Fetch sends the request. What went wrong in a single partition stands in its
 // answer.
 func (r FetchRequest) Fetch(ctx context.Context, c *kafka.Client) ([]kafkawire.FetchPartitionResponse, error) {
-	topic := kafkawire.FetchTopic{Topic: r.Topic}
+	return r.fetch(ctx, c, nil)
+}
+
+// fetch sends the request within a session, if there is one: then what is not in the
+// answer has nothing new.
+func (r FetchRequest) fetch(ctx context.Context, c *kafka.Client, s *fetchSession) ([]kafkawire.FetchPartitionResponse, error) {
+	topic := kafkawire.FetchTopic{Topic: r.Topic, Partitions: make([]kafkawire.FetchPartition, 0, len(r.Partitions))}
 	for _, p := range r.Partitions {
 		topic.Partitions = append(topic.Partitions, kafkawire.FetchPartition{
 			Partition: p.Partition, CurrentLeaderEpoch: -1, FetchOffset: p.Offset, LogStartOffset: -1,
 			PartitionMaxBytes: p.MaxBytes,
 		})
 	}
-	res, err := call(ctx, maxFetchWait+10*time.Second, func(ctx context.Context) (kafka.Response, error) {
-		return c.Transport.RoundTrip(ctx, c.Addr, &kafkawire.FetchRequest{
-			Node: r.Leader, ReplicaID: -1, MaxWaitTime: int32(maxFetchWait.Milliseconds()), MinBytes: 1, MaxBytes: r.MaxBytes,
-			IsolationLevel: r.Isolation, SessionEpoch: -1, Topics: []kafkawire.FetchTopic{topic},
-		})
+	req := &kafkawire.FetchRequest{
+		Node: r.Leader, ReplicaID: -1, MaxWaitTime: int32(maxFetchWait.Milliseconds()), MinBytes: 1, MaxBytes: r.MaxBytes,
+		IsolationLevel: r.Isolation, SessionEpoch: -1, Topics: []kafkawire.FetchTopic{topic},
+	}
+	if s != nil {
+		s.tell(req, topic)
+	}
+	got, err := call(ctx, maxFetchWait+10*time.Second, func(ctx context.Context) (kafka.Response, error) {
+		return c.Transport.RoundTrip(ctx, c.Addr, req)
 	})
+	res, _ := got.(*kafkawire.FetchResponse)
+	if s != nil {
+		err = cmp.Or(err, s.heard(res))
+	}
 	if err != nil {
 		return nil, err
 	}
-	topics := res.(*kafkawire.FetchResponse).Topics
+	topics := res.Topics
 	if len(topics) == 0 {
 		return nil, nil
 	}

@@ -23,11 +23,16 @@ type routes struct {
 
 	mu     sync.RWMutex
 	nodes  map[TopicPartition]int32
+	leads  []int32 // of nodes, the leaders of the intent partitions; -1: none. It is not changed, but replaced
 	counts map[string]int
 	denied map[string]bool // topics that we may not look at
 }
 
 const routesEvery = 500 * time.Millisecond
+
+// watchEvery is how often to look at what the transport has learned, without trouble:
+// as often as it asks.
+const watchEvery = metadataTTL
 
 // awaitTopics waits until all topics exist, and says once in a while what is
 // missing. It returns an error only when ctx ends.
@@ -78,7 +83,7 @@ func (r *routes) isDenied(topic string) bool {
 }
 
 func (r *routes) watch(ctx context.Context) {
-	for Sleep(ctx, routesEvery) {
+	for Sleep(ctx, watchEvery) {
 		r.refresh(ctx) // the old layout stays good until there is a new one
 	}
 }
@@ -90,6 +95,9 @@ func (r *routes) refresh(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("metadata: %w", err)
+	}
+	if r.isAsBefore(md) {
+		return nil
 	}
 	r.mu.RLock()
 	nodes, counts := map[TopicPartition]int32{}, maps.Clone(r.counts) // a topic that is gone will be back
@@ -110,12 +118,42 @@ func (r *routes) refresh(ctx context.Context) error {
 	r.mu.Lock()
 	before, moved := r.counts, !maps.Equal(r.nodes, nodes)
 	r.nodes, r.counts, r.denied = nodes, counts, denied
+	r.leads = make([]int32, counts[r.topics[0]])
+	for p := range r.leads {
+		if node, ok := nodes[TopicPartition{r.topics[0], int32(p)}]; ok {
+			r.leads[p] = node
+		} else {
+			r.leads[p] = -1
+		}
+	}
 	r.mu.Unlock()
 	r.wake(before, counts)
 	if moved {
 		r.source.fetcher.wake()
 	}
 	return nil
+}
+
+// isAsBefore reports whether metadata say nothing new, as nearly always.
+func (r *routes) isAsBefore(md *kafka.MetadataResponse) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	led := 0
+	for _, t := range md.Topics {
+		if t.Error != nil || len(t.Partitions) != r.counts[t.Name] || r.denied[t.Name] {
+			return false
+		}
+		for _, p := range t.Partitions {
+			if p.Leader.Host == "" {
+				continue
+			}
+			led++
+			if node, ok := r.nodes[TopicPartition{t.Name, int32(p.ID)}]; !ok || node != int32(p.Leader.ID) {
+				return false
+			}
+		}
+	}
+	return led == len(r.nodes)
 }
 
 // wake wakes the member when a number of partitions changed, also if the topic
@@ -137,6 +175,14 @@ func (r *routes) leader(p TopicPartition) (int32, bool) {
 	defer r.mu.RUnlock()
 	n, ok := r.nodes[p]
 	return n, ok
+}
+
+// intentLeaders returns the leaders of the intent partitions, -1 for none. It is not to
+// be changed.
+func (r *routes) intentLeaders() []int32 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.leads
 }
 
 // partitions returns how many partitions a topic has; 0: unknown.

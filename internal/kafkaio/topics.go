@@ -13,7 +13,8 @@ import (
 // same name, other records and another id. Brokers before Kafka 2.8 give no ids; then
 // only what the offsets show is noticed.
 type topics struct {
-	s *Source
+	s     *Source
+	asked *shared[map[string]kafkawire.TopicID]
 
 	mu    sync.Mutex
 	ids   map[string]kafkawire.TopicID
@@ -24,7 +25,13 @@ type topics struct {
 const idsEvery = 2 * time.Second
 
 // read asks for the ids of now. A topic that has none, or is not there, is left out.
+// The answer names every partition, so many claims that ask share one; it is not to be
+// changed.
 func (t *topics) read(ctx context.Context) (map[string]kafkawire.TopicID, error) {
+	return t.asked.ask(ctx, t.readNow)
+}
+
+func (t *topics) readNow(ctx context.Context) (map[string]kafkawire.TopicID, error) {
 	ids, err := call(ctx, 5*time.Second, func(ctx context.Context) (map[string]kafkawire.TopicID, error) {
 		return kafkawire.TopicIDs(ctx, t.s.tr, t.s.addr, t.s.cfg.IntentTopic, t.s.cfg.OutcomeTopic)
 	})

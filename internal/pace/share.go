@@ -3,6 +3,7 @@ package pace
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 )
 
 // A Share is which of a topic's partitions a member owns, turned into which
@@ -37,8 +38,16 @@ func NewShare(parts []int32, total int) *Share {
 	return s
 }
 
-// places lists the partitions in the order of their slots.
+// lastPlaces is what places returned last. A topic's number of partitions seldom
+// changes, a member's share of them does with each one that it takes over.
+var lastPlaces atomic.Pointer[[]int32]
+
+// places lists the partitions in the order of their slots; the list is not to be
+// changed.
 func places(total int) []int32 {
+	if last := lastPlaces.Load(); last != nil && len(*last) == total {
+		return *last
+	}
 	order := make([]int32, total)
 	for p := range order {
 		order[p] = int32(p)
@@ -47,6 +56,7 @@ func places(total int) []int32 {
 	slices.SortFunc(order, func(a, b int32) int {
 		return cmp.Compare(uint64(a)*golden, uint64(b)*golden)
 	})
+	lastPlaces.Store(&order)
 	return order
 }
 
