@@ -18,7 +18,7 @@ import (
 
 // HeaderCycles counts how often a record was redriven. The service keeps it when
 // the record dies again.
-const HeaderCycles = "paylink-redrive-cycles"
+const HeaderCycles = event.HeaderRedriveCycles
 
 // Redrive puts dead letters back on the intent topic, as they were: key, value and
 // headers, in their partition, with HeaderCycles counted up and a new time. Each is
