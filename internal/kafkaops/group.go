@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -128,6 +129,35 @@ func (r *Reader) committedOnce(ctx context.Context, group, topic string, partiti
 		}
 	}
 	return out, nil
+}
+
+// setOffsetsKept is the brokers' setting of how long offsets of a group without members
+// are kept.
+const setOffsetsKept = "offsets.retention.minutes"
+
+// OffsetsKept is how long the brokers keep the offsets of a group without members, from
+// the last commit on. One broker is asked for all. Zero: we may not see it, which takes
+// the right DescribeConfigs on the cluster.
+func (r *Reader) OffsetsKept(ctx context.Context) (time.Duration, error) {
+	md, err := r.admin.metadata(ctx, []string{})
+	if err != nil || len(md.Brokers) == 0 {
+		return 0, err
+	}
+	id := strconv.Itoa(md.Brokers[0].ID)
+	all, err := r.admin.settings(ctx, kafka.ResourceTypeBroker, id)
+	if err != nil {
+		return 0, fmt.Errorf("ask broker %s for %s: %w", id, setOffsetsKept, err)
+	}
+	return offsetsKept(all[id]), nil
+}
+
+// offsetsKept reads it; zero: it is not there.
+func offsetsKept(settings map[string]string) time.Duration {
+	n, err := strconv.ParseInt(settings[setOffsetsKept], 10, 32)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return time.Duration(n) * time.Minute
 }
 
 // ErrMembers says that a group has members, so that its offsets cannot be set.

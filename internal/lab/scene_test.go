@@ -56,8 +56,9 @@ type scene struct {
 	silences []history.Silence
 	commits  []history.Commit
 	tight    []history.Span
-	gone     map[string][]deleted   // by topic
-	passed   map[int32][]offsetSpan // of the intents, by the operator
+	times    map[history.Place]time.Time // that records of the intents have
+	gone     map[string][]deleted        // by topic
+	passed   map[int32][]offsetSpan      // of the intents, by the operator
 	misled   []history.Span
 	trimmed  map[int32]int64 // up to where each outcome partition was deleted
 	notes    []string

@@ -218,6 +218,6 @@ func differenceLine(class, intent string, link, gateway int64) string {
 }
 
 func countsLine(v reconcile.Verified) string {
-	return fmt.Sprintf("%d records, %d intents, %d unreadable, %d outcomes (%d created, %d failed), %d dead letters, %d waiting",
-		v.Records, v.Intents, v.Unreadable, v.Outcomes, v.Created, v.Failed, v.DeadLetters, v.Waiting)
+	return fmt.Sprintf("%d records, %d intents, %d unreadable, %d outcomes (%d created, %d failed), %d dead letters, %d waiting, %d beyond reach",
+		v.Records, v.Intents, v.Unreadable, v.Outcomes, v.Created, v.Failed, v.DeadLetters, v.Waiting, v.BeyondReach)
 }

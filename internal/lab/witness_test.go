@@ -95,6 +95,10 @@ func (s *scene) collect() (h history.Run, err error) {
 		return h, err
 	}
 	h.Intents = intentsOf(intents, visible)
+	s.times = map[history.Place]time.Time{}
+	for _, r := range intents {
+		s.times[records.Place(r)] = r.Time
+	}
 	unread := s.unread()
 	for i := range h.Intents {
 		h.Intents[i].Deleted = unread[h.Intents[i].At]

@@ -38,6 +38,10 @@ type Redrive struct {
 	// himself. Zero: he does.
 	Oldest time.Time
 
+	// NotesSince is the time before which notes may be forgotten. What was buried earlier
+	// stays, unless a note of it is still there. Zero: notes are kept.
+	NotesSince time.Time
+
 	notes *notes
 }
 
@@ -133,6 +137,9 @@ func (r *Redrive) span(ctx context.Context, s kafkaops.Span, limit *rate.Limiter
 		if noted.has(at.Offset) {
 			sums.Already++
 			return nil
+		}
+		if line.Kind == Redriven && m.Time.Before(r.NotesSince) {
+			line = line.stays(Skipped, "whether it was driven before is not known: brokers have forgotten such notes since")
 		}
 		if line.Kind == Redriven && r.Edit != nil {
 			line, err = r.edit(ctx, line, e)
