@@ -344,21 +344,17 @@ func mendFence(err error, prefix string) string {
 
 func (c *checker) group(ctx context.Context) {
 	about := "group " + c.cfg.Group
-	res, err := c.admin.client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{c.cfg.Group}})
-	if err == nil && len(res.Groups) == 1 {
-		err = res.Groups[0].Error
-	}
+	said, err := kafkaio.DescribeGroup(ctx, c.admin.client, c.cfg.Group)
 	switch {
 	case kafkaio.Code(err) == kafka.GroupAuthorizationFailed: // told with the other rights
 	case kafkaio.Code(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
 		c.ok(about, "is new")
 	case err != nil:
 		c.warn(about, err.Error(), "look at the group coordinator")
-	case len(res.Groups) != 1 || res.Groups[0].GroupState == "Dead":
+	case said.GroupState == "Dead":
 		c.ok(about, "is new")
 	default:
-		c.ok(about, fmt.Sprintf("is %s, with %d members", strings.ToLower(res.Groups[0].GroupState),
-			len(res.Groups[0].Members)))
+		c.ok(about, fmt.Sprintf("is %s, with %d members", strings.ToLower(said.GroupState), len(said.Members)))
 	}
 }
 
