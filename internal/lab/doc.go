@@ -20,14 +20,15 @@
 // an intent, a conflict and garbage that are skipped, an intent that is not read.
 // A difference breaks the rule "verify" or "reconcile", and is told like any other.
 //
-// In one of five plans an operator makes mistakes (heal_test.go): all members are stopped
-// and the offsets set to the end, over intents that nobody has answered; or the registry
+// In some plans an operator makes mistakes (heal_test.go): all members are stopped and
+// the offsets set to the end, over intents that nobody has answered; or the registry
 // denies its schemas for a while, so that intents are buried. When all is mended and
 // settled, "replay unanswered" and "redrive" are run with --execute, as cmd/paylink does,
-// while the service goes on; in three of four such plans the first run is interrupted, by
-// a network that breaks half-way, before a transaction is committed, or after. Then the judge must find
-// that every intent has its outcome, and one. Each verb must have emitted exactly what was
-// missing, once (rules "replay unanswered" and "redrive"), and reconcile is run as well.
+// while the service goes on. In three of four such plans the first run is interrupted, by
+// a network that breaks half-way, before a transaction is committed, or after. Then the
+// judge must find that every intent has its outcome, and one. Each verb must have emitted
+// exactly what was missing, once (rules "replay unanswered" and "redrive"), and reconcile
+// is run as well.
 //
 //	make lab                 1,000 seeds
 //	make lab SEED=17         one seed, with its timeline and all that was said
@@ -215,6 +216,8 @@
 //	reconcile overlooks payments without outcome            6  reconcile
 //	reconcile overlooks payments of failed intents          6  reconcile
 //	the verbs read uncommitted                              5  verify
+//	replay emits what is answered                           4  replay unanswered redrive
+//	redrive forgets its notes                               4  redrive
 //
 // Three that undo newer mends are not in the list, as none was found for sure yet: an
 // invalid record "made anew, though it may have landed", "deleted answers of an owner
