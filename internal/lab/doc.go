@@ -218,6 +218,7 @@
 //	the verbs read uncommitted                              5  verify
 //	replay emits what is answered                           4  replay unanswered redrive
 //	redrive forgets its notes                               4  redrive
+//	what is emitted again was never called for              5  S6
 //
 // Three that undo newer mends are not in the list, as none was found for sure yet: an
 // invalid record "made anew, though it may have landed", "deleted answers of an owner
