@@ -134,8 +134,10 @@ func (s *scene) heal() (wrong []history.Violation) {
 		}
 	}
 	var letters map[string]int
-	for range 2 {
-		s.awaitSettled()
+	for again := range 2 {
+		if again > 0 { // the first goes on where the interrupted one ended, before all it emitted is read
+			s.awaitSettled()
+		}
 		if due, err = s.topics(); err == nil {
 			letters = due.letters
 			err = s.runHealers(notAtAll)
