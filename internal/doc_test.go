@@ -68,7 +68,7 @@ var rooms = map[string][]string{
 	"model":      {},
 	"torture":    {"history", "gatewaysim", "devstack", "realkafka", "event", "payment"},
 
-	"lab": {"service", "config", "history", "gatewaysim", "devstack", "event", "pace", "payment", "facts", "kafkaops", "reconcile"},
+	"lab": {"service", "config", "history", "gatewaysim", "devstack", "event", "pace", "payment", "facts", "kafkaio", "kafkaops", "reconcile", "replay"},
 
 	"cmd/paylink":     product,
 	"cmd/paylink-dev": slices.Concat(product, laptop),

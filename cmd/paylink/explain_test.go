@@ -391,7 +391,7 @@ func TestExplainNamesAMissingRight(t *testing.T) {
 			d.fill()
 			d.Broker.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Topic: topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
 			code, out, errs := d.do("explain", "--from", "earliest", "intent-1")
-			if code != exitFailure || !strings.HasPrefix(errs, "paylink: a right is missing: ") || !strings.HasSuffix(errs, " on topic "+topic+"\n") || strings.Count(errs, "\n") != 1 || out != "" {
+			if code != exitFailure || !strings.HasPrefix(errs, "paylink: a right is missing: ") || !strings.HasSuffix(errs, " on topic "+topic+"; deploy/rights.md has the commands\n") || strings.Count(errs, "\n") != 1 || out != "" {
 				t.Errorf("%s refused for %s: exit %d, %q %q; want one line that names the right", key.Name(), topic, code, out, errs)
 			}
 		}

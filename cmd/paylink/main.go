@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"paylink/internal/config"
+	"paylink/internal/kafkaio"
 )
 
 // The exit codes.
@@ -188,12 +189,21 @@ func warn(w world, warnings []string) {
 // errTold is a failure whose lines have been printed already.
 var errTold = errors.New("told")
 
+// withCommands is what an error says, and where the commands are that mend it if it is
+// about a right.
+func withCommands(err error) string {
+	if _, ok := errors.AsType[*kafkaio.RightError](err); ok {
+		return err.Error() + "; deploy/rights.md has the commands"
+	}
+	return err.Error()
+}
+
 func exitCode(w world, err error) int {
 	if err == nil {
 		return exitOK
 	}
 	if !errors.Is(err, errTold) {
-		fmt.Fprintln(w.err, "paylink:", err)
+		fmt.Fprintln(w.err, "paylink:", withCommands(err))
 	}
 	if _, ok := errors.AsType[*config.Error](err); ok {
 		return exitUsage

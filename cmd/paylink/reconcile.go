@@ -31,21 +31,19 @@ func reconcileAll(ctx context.Context, cfg config.Reconcile, w world) error {
 	if err != nil {
 		return unjudged(ctx, err)
 	}
-	a.warnEmpty(r, w)
 	var page *reconcile.Page
 	if cfg.HTML != "" {
 		if page, err = reconcile.NewPage(cfg.HTML); err != nil {
 			return err
 		}
 	}
-	progress := tell.NewProgress(w.err, "records", r.Records())
-	defer progress.Done()
-	out := a.printer(w)
-	if err := out.Head(reconcile.Difference{}); err != nil {
+	joined, out, end, err := a.begin(r, dir, reconcile.Difference{}, w)
+	if err != nil {
 		return err
 	}
+	defer end()
 	sum, err := reconcile.Run(ctx, reconcile.Config{
-		Archive: a.join(r, dir, progress), GiveUpAfter: cfg.GiveUpAfter, All: cfg.All, Gateway: gatewayOf(cfg, w), Work: work,
+		Archive: joined, GiveUpAfter: cfg.GiveUpAfter, All: cfg.All, Gateway: gatewayOf(cfg, w), Work: work,
 		Yield: func(d reconcile.Difference) error {
 			page.Add(d)
 			return out.Row(d)

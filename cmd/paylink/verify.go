@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"paylink/internal/config"
+	"paylink/internal/kafkaio"
 	"paylink/internal/kafkaops"
 	"paylink/internal/reconcile"
 	"paylink/internal/tell"
@@ -25,25 +26,22 @@ func verifyTopics(ctx context.Context, cfg config.Verify, w world) error {
 		return unjudged(ctx, err)
 	}
 	if denied != nil {
-		fmt.Fprintf(w.err, "paylink: verify: what is lost is not judged: %v\n", denied)
+		fmt.Fprintf(w.err, "paylink: verify: what is lost is not judged: %s\n", withCommands(denied))
 	}
 	if denied == nil && len(r.Committed) == 0 {
 		fmt.Fprintf(w.err, "paylink: verify: the group %s has committed nothing in %s, so that nothing counts as lost\n", cfg.Group, cfg.Topics.Intents)
 	}
-	a.warnEmpty(r, w)
 	dir, remove, err := tempDir()
 	if err != nil {
 		return err
 	}
 	defer remove()
-	progress := tell.NewProgress(w.err, "records", r.Records())
-	defer progress.Done()
-	archive := a.join(r, dir, progress)
-	out := a.printer(w)
-	if err := out.Head(reconcile.Finding{}); err != nil {
+	joined, out, done, err := a.begin(r, dir, reconcile.Finding{}, w)
+	if err != nil {
 		return err
 	}
-	sum, err := archive.Verify(ctx, func(f reconcile.Finding) error { return out.Row(f) })
+	defer done()
+	sum, err := joined.Verify(ctx, func(f reconcile.Finding) error { return out.Row(f) })
 	if err != nil {
 		return unjudged(ctx, err)
 	}
@@ -63,7 +61,7 @@ func (a *archive) fix(ctx context.Context) (r reconcile.Range, denied, err error
 	topics := a.facts.Topics
 	want := reconcile.Want{Topics: topics, Moment: a.now, LedgerWindow: a.cfg.LedgerWindow}
 	want.Committed, err = a.kafka.Committed(ctx, a.cfg.Group, topics.Intents)
-	if errors.Is(err, kafkaops.ErrNoRight) {
+	if errors.As(err, new(*kafkaio.RightError)) {
 		want.Committed, denied, err = nil, err, nil
 	}
 	if err != nil {
@@ -81,18 +79,25 @@ func (a *archive) fix(ctx context.Context) (r reconcile.Range, denied, err error
 	return r, denied, err
 }
 
+// begin is how a join begins to speak: it says so if there is nothing to join, shows its
+// progress, and prints the head of its rows. done ends the progress.
+func (a *archive) begin(r reconcile.Range, dir string, row any, w world) (joined *reconcile.Archive, out *tell.Printer, done func(), err error) {
+	if records(r.Intents) == 0 {
+		fmt.Fprintf(w.err, "paylink: the range holds no record of %s\n", a.cfg.Topics.Intents)
+	}
+	out = a.printer(w)
+	if err := out.Head(row); err != nil {
+		return nil, nil, nil, err
+	}
+	progress := tell.NewProgress(w.err, "records", r.Records())
+	return a.join(r, dir, progress), out, progress.Done, nil
+}
+
 // join is the archive as the room of the join wants it.
 func (a *archive) join(r reconcile.Range, dir string, p *tell.Progress) *reconcile.Archive {
 	return &reconcile.Archive{
 		Kafka: a.kafka, Facts: a.facts, Range: r, Dir: dir, Read: p.Add, Joined: p.Done,
 		Filter: reconcile.Filter{Merchant: a.cfg.Merchant, Intent: a.cfg.Intent, Order: a.cfg.Order},
-	}
-}
-
-// warnEmpty says so if a range holds no intent.
-func (a *archive) warnEmpty(r reconcile.Range, w world) {
-	if records(r.Intents) == 0 {
-		fmt.Fprintf(w.err, "paylink: the range holds no record of %s\n", a.cfg.Topics.Intents)
 	}
 }
 

@@ -140,7 +140,7 @@ type Events struct {
 
 // Admin is where the service can be looked at.
 type Admin struct {
-	Addr      string         `name:"admin-addr" env:"PAYLINK_ADMIN_ADDR" default:"127.0.0.1:8080" help:"Address for /metrics, /livez, /readyz and the console at /. Without a token or client certificates anybody who reaches it can look: keep it away from strangers. In a container: 0.0.0.0:8080."`
+	Addr      string         `name:"admin-addr" env:"PAYLINK_ADMIN_ADDR" default:"127.0.0.1:8080" help:"Address for /metrics, /startupz, /livez, /readyz and the console at /. Without a token or client certificates anybody who reaches it can look: keep it away from strangers. In a container: 0.0.0.0:8080."`
 	Token     payment.Secret `name:"admin-token" env:"PAYLINK_ADMIN_TOKEN" help:"Bearer token that all but the probes must show (Authorization: Bearer …). Default: none."`
 	TokenFile string         `name:"admin-token-file" env:"PAYLINK_ADMIN_TOKEN_FILE" placeholder:"FILE" help:"File that holds the token; one newline at its end is dropped."`
 	CertFile  string         `name:"admin-tls-cert-file" env:"PAYLINK_ADMIN_TLS_CERT_FILE" placeholder:"FILE" help:"PEM certificate of the admin address, which then speaks https; goes with the key file. Both are read anew when they change. Default: http."`

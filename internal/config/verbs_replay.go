@@ -171,7 +171,7 @@ type Redrive struct {
 	MaxCycles        int           `name:"max-cycles" default:"3" group:"Replay" help:"A dead letter that was redriven so often is parked: it stays for good."`
 	EditWith         string        `name:"edit-with" placeholder:"COMMAND" group:"Replay" help:"Pipe each value through this command of a shell, and emit what it prints. It must print an intent that keeps the rules, and may not change an intent id that could be read. Where it fails, the dead letter stays. It runs in a dry run too, and is not given PAYLINK_ variables that hold secrets."`
 	EditTimeout      time.Duration `name:"edit-timeout" default:"10s" group:"Replay" help:"How long the command may take for one value."`
-	AssumeUnanswered bool          `name:"assume-unanswered" group:"Replay" help:"Also dead letters of intents older than the ledger window, and those that were too_old. Nobody can tell whether they were answered since; those that were get a second payment link."`
+	AssumeUnanswered bool          `name:"assume-unanswered" group:"Replay" help:"Also dead letters of intents older than the ledger window, and those that were too_old. Nobody can tell whether they were answered since; those that were get a second payment link. And those of before the brokers forgot what was redriven (offsets.retention.minutes)."`
 
 	Limit rate.Limit `kong:"-"` // Rate; Prepare fills it
 }

@@ -74,6 +74,13 @@ type Place struct {
 	Offset    int64
 }
 
+// The headers by which a record of the intent topic says that an operator's verb has
+// put it there: the intent stood there before, and may have been called for.
+const (
+	HeaderReplayedAt    = "paylink-replayed-at"    // when, by RFC 3339
+	HeaderRedriveCycles = "paylink-redrive-cycles" // how often
+)
+
 // The headers that the ledger reads. Nothing else of an outcome is needed to
 // know that an intent is answered, and with what.
 const (

@@ -40,6 +40,9 @@ type Run struct {
 	// Forgotten is until when outcomes of a partition may have been deleted: which
 	// intents of that time were answered, a new owner cannot know.
 	Forgotten map[int32]time.Time
+	// Misled are the times in which the registry denied schemas that it has: intents were
+	// buried then as of an unknown one. Each must have got its outcome in the end, by redrive.
+	Misled []Span
 	// Concurrency is how many calls a member may have in flight; zero: not judged.
 	Concurrency int
 
@@ -82,6 +85,7 @@ type Intent struct {
 	Expires time.Time // no Init after it; zero: never
 	Hidden  bool      // in a transaction that was aborted, or never ended
 	Deleted bool      // from its topic, and nobody knows whether anybody had read it
+	Passed  bool      // an operator set the offsets beyond it
 	Beyond  bool      // it is larger, unpacked, than anything that may be held
 
 	Merchant string

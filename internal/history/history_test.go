@@ -104,6 +104,28 @@ func unanswered(r *Run, reason string) {
 	r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 0}, Reason: reason, Time: at(150)})
 }
 
+// TestMistakesMayBeHealed: what an operator passed over, or had buried, may get its
+// outcome later. What is no intent stays without a dead letter; verify says so.
+func TestMistakesMayBeHealed(t *testing.T) {
+	buried, passed := good(), good()
+	buried.DeadLetters = append(buried.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 0}, Reason: unknownSchema, Time: at(120)})
+	buried.Misled = []Span{{at(100), at(140)}}
+	passed.Commits[1].Outcomes, passed.Commits[1].DeadLetters = map[int32]int64{0: 0, 1: 0}, map[int32]int64{0: 0}
+	passed.DeadLetters = passed.DeadLetters[:1]
+	for i := range passed.Intents {
+		passed.Intents[i].Passed = true
+	}
+	for name, r := range map[string]Run{"buried": buried, "passed": passed} {
+		v := Judge(r)
+		if s := v.String(); s != "" {
+			t.Errorf("%s is no violation, got\n%s", name, s)
+		}
+		if name == "passed" && !v.Lost[Place{0, 5}] {
+			t.Errorf("lost are %v, want the garbage at 0@5 among them", v.Lost)
+		}
+	}
+}
+
 // TestADeadLetterMayEndAnIntent: if the topic took no outcome then, if answers of its time
 // were deleted; and what was deleted itself ends in no way at all.
 func TestADeadLetterMayEndAnIntent(t *testing.T) {
@@ -139,6 +161,17 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"too old, though it is younger than what was deleted", L1, "is an intent like any other, and has a dead letter", func(r *Run) {
 			unanswered(r, "too_old")
 			r.Intents[1].Time, r.Forgotten = at(90), map[int32]time.Time{1: at(50)}
+		}},
+		{"of an unknown schema that the registry had", L1, "is an intent like any other, and has a dead letter", func(r *Run) {
+			r.DeadLetters = append(r.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 0}, Reason: unknownSchema, Time: at(200)})
+		}},
+		{"buried by a mistake, and not redriven", L1, "was buried by a mistake, and has no outcome in the end", func(r *Run) {
+			unanswered(r, unknownSchema)
+			r.Misled = []Span{{at(100), at(300)}}
+		}},
+		{"passed over, and not emitted again", L1, "i-1 has no outcome", func(r *Run) {
+			unanswered(r, "")
+			r.DeadLetters, r.Intents[1].Passed = r.DeadLetters[:2], true
 		}},
 		{"held though no memory has room for it", M1, "somebody has held it", func(r *Run) {
 			r.Intents[8].Beyond, r.DeadLetters[1].Reason = true, "not_json"

@@ -35,7 +35,7 @@ func (j *judge) commits() {
 			if in.At.Offset >= c.Next.Offset {
 				break
 			}
-			if in.Hidden || in.Deleted || in.At.Offset < checked[p] {
+			if in.Hidden || in.Deleted || in.Passed || in.At.Offset < checked[p] {
 				continue
 			}
 			if !j.durable(in, c) {
@@ -95,7 +95,7 @@ func (j *judge) order() {
 		if calls, made := j.inits(in.ID), j.first[ahead[at]]; len(calls) > 0 && ahead[at] != "" && calls[0].At.Before(made) {
 			j.breaks(S3, in.ID, "key %q: %s was called before %s, which is ahead of it, had its outcome at %s", in.Key, in.ID, ahead[at], made.Format(clock))
 		}
-		if ahead[at] = in.ID; in.Deleted || len(j.dead[in.At]) > 0 {
+		if ahead[at] = in.ID; in.Deleted || in.Passed || len(j.dead[in.At]) > 0 {
 			ahead[at] = "" // it ended without an outcome; what comes again has its own end
 		}
 	}
@@ -223,7 +223,11 @@ func (j *judge) settled() {
 		case in.Hidden:
 		case buried && in.ID != "" && !j.conflicts(in) && !j.mayBeBuried(in):
 			j.breaks(L1, in.ID, "the record at %s is an intent like any other, and has a dead letter", in.At)
+		case buried && in.ID != "" && !j.conflicts(in) && j.wasMisled(in) && len(j.outcomes[in.ID]) == 0:
+			j.breaks(L1, in.ID, "%s was buried by a mistake, and has no outcome in the end", in.ID)
 		case buried, in.Deleted:
+		case in.Passed && (in.ID == "" || j.conflicts(in)):
+			j.verdict.Lost[in.At] = true // its dead letter nobody can make up for
 		case in.ID == "":
 			j.loses(in, "the record at %s is no intent and has no dead letter", in.At)
 		case j.conflicts(in):
@@ -259,6 +263,8 @@ func (j *judge) mayBeBuried(in Intent) bool {
 		case "too_old":
 			until := j.run.Forgotten[in.At.Partition]
 			return until.IsZero() || !in.Time.IsZero() && !in.Time.Before(until)
+		case unknownSchema:
+			return !within(j.run.Misled, d.Time)
 		}
 		return true
 	})
@@ -268,8 +274,19 @@ func (j *judge) mayBeBuried(in Intent) bool {
 // may have been held up.
 const whileRefused = time.Minute
 
-func (j *judge) wasTight(t time.Time) bool {
-	return slices.ContainsFunc(j.run.Tight, func(s Span) bool {
+func (j *judge) wasTight(t time.Time) bool { return within(j.run.Tight, t) }
+
+const unknownSchema = "unknown_schema"
+
+// wasMisled reports whether an intent was buried because of a schema that the registry
+// denied.
+func (j *judge) wasMisled(in Intent) bool {
+	return slices.ContainsFunc(j.dead[in.At], func(d DeadLetter) bool { return d.Reason == unknownSchema })
+}
+
+// within reports whether a dead letter may be of one of these times.
+func within(spans []Span, t time.Time) bool {
+	return slices.ContainsFunc(spans, func(s Span) bool {
 		return t.IsZero() || !t.Before(s.From) && t.Before(s.To.Add(whileRefused))
 	})
 }

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/consumer"
+	"github.com/segmentio/kafka-go/protocol/describegroups"
 )
 
 // A GroupMember is one member of the group, as the coordinator describes it.
@@ -21,33 +24,54 @@ type GroupMember struct {
 // Group asks the coordinator for the state of the group, in Kafka's word, and for its
 // members, by name. The right to read with the group suffices.
 func (s *Source) Group(ctx context.Context) (state string, members []GroupMember, err error) {
-	res, err := call(ctx, 5*time.Second, func(ctx context.Context) (*kafka.DescribeGroupsResponse, error) {
-		return s.client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{s.cfg.Group}})
-	})
-	if err == nil && len(res.Groups) != 1 {
-		err = errors.New("empty answer")
-	}
-	if err == nil {
-		err = res.Groups[0].Error
-	}
+	said, err := DescribeGroup(ctx, s.client, s.cfg.Group)
 	if err != nil {
-		return "", nil, fmt.Errorf("describe the group %s: %w", s.cfg.Group, err)
+		return "", nil, err
 	}
 	us := s.member.name()
-	for _, m := range res.Groups[0].Members {
+	for _, m := range said.Members {
 		is := GroupMember{ID: m.MemberID, Us: m.MemberID == us}
-		for _, t := range m.MemberAssignments.Topics {
-			for _, p := range t.Partitions {
-				if t.Topic == s.cfg.IntentTopic {
-					is.Partitions = append(is.Partitions, int32(p))
-				}
+		var given consumer.Assignment
+		if err := protocol.Unmarshal(m.MemberAssignment, consumer.MaxVersionSupported, &given); err != nil {
+			given.AssignedPartitions = nil // none yet, or of a client that says it otherwise
+		}
+		for _, t := range given.AssignedPartitions {
+			if t.Topic == s.cfg.IntentTopic {
+				is.Partitions = append(is.Partitions, t.Partitions...)
 			}
 		}
 		slices.Sort(is.Partitions)
 		members = append(members, is)
 	}
 	slices.SortFunc(members, func(a, b GroupMember) int { return cmp.Compare(a.ID, b.ID) })
-	return res.Groups[0].GroupState, members, nil
+	return said.GroupState, members, nil
+}
+
+// DescribeGroup asks the coordinator for a group. kafka-go's client would read what
+// members tell each other as well, and fails at what other clients tell. A group that
+// there is not is Dead to older brokers; newer ones say kafka.GroupIdNotFound.
+func DescribeGroup(ctx context.Context, c *kafka.Client, group string) (*describegroups.ResponseGroup, error) {
+	msg, err := call(ctx, 5*time.Second, func(ctx context.Context) (protocol.Message, error) {
+		return c.Transport.RoundTrip(ctx, c.Addr, &describegroups.Request{Groups: []string{group}})
+	})
+	var said *describegroups.ResponseGroup
+	if err == nil {
+		said, err = oneGroup(msg.(*describegroups.Response))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe the group %s: %w", group, err)
+	}
+	return said, nil
+}
+
+func oneGroup(res *describegroups.Response) (*describegroups.ResponseGroup, error) {
+	switch {
+	case len(res.Groups) != 1:
+		return nil, errors.New("empty answer")
+	case res.Groups[0].ErrorCode != 0:
+		return nil, kafka.Error(res.Groups[0].ErrorCode)
+	}
+	return &res.Groups[0], nil
 }
 
 // name is the coordinator's name of us; empty: the group does not know us.

@@ -118,6 +118,11 @@ func (c *checker) brokerSettings(ctx context.Context, md *kafka.MetadataResponse
 		c.fail("broker settings", fmt.Sprintf("producer.id.expiration.ms is %s: a fence is renewed every %s only, and would "+
 			"be forgotten in between", d, kafkaio.FenceRenewal), "set it to 86400000 (a day) or more")
 	}
+	if d := offsetsKept(set); d > 0 && d < c.cfg.LedgerWindow {
+		c.warn("broker settings", fmt.Sprintf("%s is %s, and PAYLINK_LEDGER_WINDOW is %s: what was redriven is forgotten after the former, so that "+
+			"\"paylink redrive\" leaves older dead letters alone; and a group that is stopped for so long loses its offsets", setOffsetsKept, d, c.cfg.LedgerWindow),
+			"raise it to 10080 (a week, the brokers' default) or to the ledger window")
+	}
 	if d, ok := millis(set["group.min.session.timeout.ms"]); ok && c.cfg.SessionTimeout < d {
 		c.fail("broker settings", fmt.Sprintf("group.min.session.timeout.ms is %s, and PAYLINK_KAFKA_SESSION_TIMEOUT is %s: "+
 			"the group refuses us", d, c.cfg.SessionTimeout), "raise the latter")
@@ -339,21 +344,17 @@ func mendFence(err error, prefix string) string {
 
 func (c *checker) group(ctx context.Context) {
 	about := "group " + c.cfg.Group
-	res, err := c.admin.client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{c.cfg.Group}})
-	if err == nil && len(res.Groups) == 1 {
-		err = res.Groups[0].Error
-	}
+	said, err := kafkaio.DescribeGroup(ctx, c.admin.client, c.cfg.Group)
 	switch {
 	case kafkaio.Code(err) == kafka.GroupAuthorizationFailed: // told with the other rights
 	case kafkaio.Code(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
 		c.ok(about, "is new")
 	case err != nil:
 		c.warn(about, err.Error(), "look at the group coordinator")
-	case len(res.Groups) != 1 || res.Groups[0].GroupState == "Dead":
+	case said.GroupState == "Dead":
 		c.ok(about, "is new")
 	default:
-		c.ok(about, fmt.Sprintf("is %s, with %d members", strings.ToLower(res.Groups[0].GroupState),
-			len(res.Groups[0].Members)))
+		c.ok(about, fmt.Sprintf("is %s, with %d members", strings.ToLower(said.GroupState), len(said.Members)))
 	}
 }
 

@@ -404,3 +404,28 @@ func TestTheBrokersCertificateIsVerified(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckTellsWhenRedriveForgets: the brokers' value, and where it is not visible.
+func TestCheckTellsWhenRedriveForgets(t *testing.T) {
+	for minutes, want := range map[string]time.Duration{"1440": 24 * time.Hour, "10080": 168 * time.Hour} {
+		_, conn := cluster(t, 3, kfake.BrokerConfigs(map[string]string{"offsets.retention.minutes": minutes}))
+		create(t, conn, Plan{Partitions: 1})
+		r, err := NewReader(conn, "in")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if got, err := r.OffsetsKept(t.Context()); err != nil || got != want {
+			t.Errorf("%s minutes: offsets are kept for %s, %v, want %s", minutes, got, err, want)
+		}
+		warned := find(checked(t, conn), finding.Warn, "broker settings: offsets.retention.minutes is 24h0m0s")
+		if short := want < 168*time.Hour; warned != short {
+			t.Errorf("%s minutes and a ledger window of a week: warned %t, want %t", minutes, warned, short)
+		}
+	}
+	for text, want := range map[string]time.Duration{"": 0, "-1": 0, "a day": 0, "1": time.Minute} {
+		if got := offsetsKept(map[string]string{setOffsetsKept: text}); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -31,7 +32,7 @@ func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, er
 	var said *describegroups.ResponseGroup
 	var err error
 	for range maxScanFails {
-		if said, err = r.describe(ctx, group); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
+		if said, err = kafkaio.DescribeGroup(ctx, r.admin.client, group); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
 			break
 		}
 	}
@@ -39,18 +40,19 @@ func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, er
 	case kafkaio.Code(err) == kafka.GroupIdNotFound: // newer brokers say so of a group that is new
 		return s, nil
 	case err != nil:
-		return s, fmt.Errorf("describe the group %s: %w", group, kafkaio.MissingRight(err, "Read", topic, group, ""))
+		return s, lacking("Describe", "group "+group, err)
 	}
 	s.State = said.GroupState
 	for _, m := range said.Members {
 		s.Members = append(s.Members, m.ClientID+m.ClientHost)
 	}
-	s.Committed, err = r.committed(ctx, group, topic)
+	s.Committed, err = r.Committed(ctx, group, topic)
 	return s, err
 }
 
-// committed asks for the offsets of all partitions of a topic.
-func (r *Reader) committed(ctx context.Context, group, topic string) (map[int32]int64, error) {
+// Committed returns the next offset to read of each partition of a topic that the
+// group has one for. It takes the right Describe on the group, and none else.
+func (r *Reader) Committed(ctx context.Context, group, topic string) (map[int32]int64, error) {
 	noted, err := r.Noted(ctx, group, topic)
 	if err != nil {
 		return nil, err
@@ -60,26 +62,6 @@ func (r *Reader) committed(ctx context.Context, group, topic string) (map[int32]
 		out[p] = c.Offset
 	}
 	return out, nil
-}
-
-// describe asks for a group. kafka-go's client would read what members tell each
-// other as well, and fails at what other clients tell.
-func (r *Reader) describe(ctx context.Context, group string) (*describegroups.ResponseGroup, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	c := r.admin.client
-	msg, err := c.Transport.RoundTrip(ctx, c.Addr, &describegroups.Request{Groups: []string{group}})
-	if err != nil {
-		return nil, err
-	}
-	groups := msg.(*describegroups.Response).Groups
-	switch {
-	case len(groups) != 1:
-		return nil, errors.New("empty answer")
-	case groups[0].ErrorCode != 0:
-		return nil, kafka.Error(groups[0].ErrorCode)
-	}
-	return &groups[0], nil
 }
 
 // A Committed is an offset of a group, with what was noted beside it.
@@ -102,7 +84,7 @@ func (r *Reader) Noted(ctx context.Context, group, topic string) (map[int32]Comm
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the offsets of the group %s: %w", group, kafkaio.MissingRight(err, "Read", topic, group, ""))
+		return nil, lacking("Describe", "group "+group, fmt.Errorf("read the offsets of the group %s: %w", group, err))
 	}
 	return committed, nil
 }
@@ -128,6 +110,35 @@ func (r *Reader) committedOnce(ctx context.Context, group, topic string, partiti
 		}
 	}
 	return out, nil
+}
+
+// setOffsetsKept is the brokers' setting of how long offsets of a group without members
+// are kept.
+const setOffsetsKept = "offsets.retention.minutes"
+
+// OffsetsKept is how long the brokers keep the offsets of a group without members, from
+// the last commit on. One broker is asked for all. Zero: we may not see it, which takes
+// the right DescribeConfigs on the cluster.
+func (r *Reader) OffsetsKept(ctx context.Context) (time.Duration, error) {
+	md, err := r.admin.metadata(ctx, []string{})
+	if err != nil || len(md.Brokers) == 0 {
+		return 0, err
+	}
+	id := strconv.Itoa(md.Brokers[0].ID)
+	all, err := r.admin.settings(ctx, kafka.ResourceTypeBroker, id)
+	if err != nil {
+		return 0, fmt.Errorf("ask broker %s for %s: %w", id, setOffsetsKept, err)
+	}
+	return offsetsKept(all[id]), nil
+}
+
+// offsetsKept reads it; zero: it is not there.
+func offsetsKept(settings map[string]string) time.Duration {
+	n, err := strconv.ParseInt(settings[setOffsetsKept], 10, 32)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return time.Duration(n) * time.Minute
 }
 
 // ErrMembers says that a group has members, so that its offsets cannot be set.

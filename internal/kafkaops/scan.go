@@ -136,7 +136,7 @@ func (r *Reader) partitions(ctx context.Context, want Range) ([]int32, error) {
 	t := md.Topics[0]
 	switch {
 	case t.Error != nil:
-		return nil, lack("Describe", "topic", want.Topic, fmt.Errorf("read %s: %w", want.Topic, t.Error))
+		return nil, lacking("Describe", "topic "+want.Topic, fmt.Errorf("read %s: %w", want.Topic, t.Error))
 	case want.Partition >= int32(len(t.Partitions)):
 		return nil, fmt.Errorf("read %s: it has %d partitions, and no partition %d", want.Topic, len(t.Partitions),
 			want.Partition)
@@ -304,7 +304,7 @@ func (r *Reader) read(ctx context.Context, at kafkaio.TopicPartition, from int64
 		}
 	}
 	if a.err != nil {
-		a.err = lack("Read", "topic", at.Topic, fmt.Errorf("read %s/%d@%d: %w", at.Topic, at.Partition, max(from, next), a.err))
+		a.err = Lacking(at.Topic, fmt.Errorf("read %s/%d@%d: %w", at.Topic, at.Partition, max(from, next), a.err))
 	}
 	return a, next
 }

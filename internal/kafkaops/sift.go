@@ -2,7 +2,6 @@ package kafkaops
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -161,13 +160,4 @@ func (w sifting) lets(r *kafkawire.Record) bool {
 		}
 	}
 	return false
-}
-
-// Lacking names the right that an error of reading a topic is about, if it is about
-// one; other errors it returns as they are.
-func Lacking(topic string, err error) error {
-	if _, named := errors.AsType[*kafkaio.RightError](err); named || kafkaio.Code(err) != kafka.TopicAuthorizationFailed {
-		return err
-	}
-	return &kafkaio.RightError{Operation: "Read", Resource: "topic " + topic, Err: err}
 }

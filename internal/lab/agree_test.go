@@ -1,7 +1,9 @@
 package lab
 
 import (
+	"math"
 	"slices"
+	"time"
 
 	"paylink/internal/devstack"
 	"paylink/internal/history"
@@ -21,8 +23,10 @@ type left struct {
 	intents   map[string][]history.Intent
 	garbage   []history.Intent // records that are no intents
 	outcomes  map[string][]history.Outcome
-	dead      map[history.Place]int // dead letters by the record that they are of
-	payments  map[string]int64      // the newest by order: the one that a look-up finds
+	dead      map[history.Place]int       // dead letters by the record that they are of
+	reach     map[int32]time.Time         // by partition of the intents: from when on all outcomes are left; none: all are
+	times     map[history.Place]time.Time // that records of the intents have
+	payments  map[string]int64            // the newest by order: the one that a look-up finds
 }
 
 // leftOf takes from a history what was deleted.
@@ -55,6 +59,7 @@ func (s *scene) leftOf(h history.Run) *left {
 			l.outcomes[o.Intent] = append(l.outcomes[o.Intent], o)
 		}
 	}
+	l.times, l.reach = s.times, s.reach(h.Outcomes)
 	for _, d := range h.DeadLetters {
 		if l.holds(d.Source) {
 			l.dead[d.Source]++
@@ -74,6 +79,31 @@ func (s *scene) beginOf(p int32) int64 {
 	return 0
 }
 
+// reach is from when on all outcomes of partitions are left: the time of the oldest.
+func (s *scene) reach(outcomes []history.Outcome) map[int32]time.Time {
+	since := map[int32]time.Time{}
+	for p := range s.plan.world.partitions + 8 {
+		from, ok := s.trimmed[p%s.plan.world.outcomes]
+		if !ok {
+			continue
+		}
+		since[p] = time.Now()
+		oldest := int64(math.MaxInt64)
+		for _, o := range outcomes {
+			if o.At.Partition == p%s.plan.world.outcomes && o.At.Offset >= from && o.At.Offset < oldest {
+				since[p], oldest = o.Time, o.At.Offset
+			}
+		}
+	}
+	return since
+}
+
+// isBeyondReach reports whether a record's outcome may have been deleted.
+func (l *left) isBeyondReach(at history.Place) bool {
+	since, deleted := l.reach[at.Partition]
+	return deleted && l.times[at].Before(since)
+}
+
 // holds reports whether a record of the intent topic is not deleted.
 func (l *left) holds(at history.Place) bool { return at.Offset >= l.begins[at.Partition] }
 
@@ -84,6 +114,7 @@ type matter struct {
 	outcomes []history.Outcome // in the order of their places
 	dead     int
 	lost     []history.Place // records without an answer
+	beyond   bool            // one has none, nothing is lost or waiting: its outcome may have been deleted
 	waiting  bool            // one has none, and nothing is lost: it was not committed
 	orphans  []history.Outcome
 }
@@ -131,6 +162,8 @@ func (l *left) settle(m *matter, v history.Verdict) {
 		m.dead += n
 		switch {
 		case n > 0, !v.Lost[in.At] && len(m.outcomes) > 0:
+		case in.At.Offset < l.committed[in.At.Partition] && l.isBeyondReach(in.At):
+			m.beyond = true
 		case in.At.Offset < l.committed[in.At.Partition]:
 			m.lost = append(m.lost, in.At)
 		case len(m.outcomes) == 0:
@@ -138,6 +171,7 @@ func (l *left) settle(m *matter, v history.Verdict) {
 		}
 	}
 	m.waiting = m.waiting && len(m.lost) == 0
+	m.beyond = m.beyond && len(m.lost) == 0 && !m.waiting
 	slices.SortFunc(m.outcomes, func(a, b history.Outcome) int { return a.At.Compare(b.At) })
 	for _, o := range m.outcomes {
 		stands := slices.ContainsFunc(m.intents, func(in history.Intent) bool { return in.At == o.Source })
@@ -196,6 +230,9 @@ func (m *matter) count(sum *reconcile.Verified) {
 	}
 	if m.waiting {
 		sum.Waiting++
+	}
+	if m.beyond {
+		sum.BeyondReach++
 	}
 }
 

@@ -20,8 +20,10 @@ import (
 // do does a fault, and ends it after its time.
 func (s *scene) do(f fault) {
 	switch f.what {
-	case offsets:
+	case offsets, skip:
 		s.resetOffsets(f)
+	case mislead:
+		s.mislead(f)
 	case join:
 		x := s.seat()
 		x.start()
@@ -310,7 +312,11 @@ func (s *scene) widen() {
 func (s *scene) resetOffsets(f fault) {
 	s.stopAll()
 	s.awaitNoMembers()
-	if err := s.setBack(f); err != nil {
+	set := s.setBack
+	if f.what == skip {
+		set = s.setToEnd
+	}
+	if err := set(f); err != nil {
 		s.note("offsets not reset: %v", err)
 	}
 	s.halt(false)

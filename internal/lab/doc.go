@@ -20,6 +20,16 @@
 // an intent, a conflict and garbage that are skipped, an intent that is not read.
 // A difference breaks the rule "verify" or "reconcile", and is told like any other.
 //
+// In some plans an operator makes mistakes (heal_test.go): all members are stopped and
+// the offsets set to the end, over intents that nobody has answered; or the registry
+// denies its schemas for a while, so that intents are buried. When all is mended and
+// settled, "replay unanswered" and "redrive" are run with --execute, as cmd/paylink does,
+// while the service goes on. In three of four such plans the first run is interrupted, by
+// a network that breaks half-way, before a transaction is committed, or after. Then the
+// judge must find that every intent has its outcome, and one. Each verb must have emitted
+// exactly what was missing, once (rules "replay unanswered" and "redrive"), and reconcile
+// is run as well.
+//
 //	make lab                 1,000 seeds
 //	make lab SEED=17         one seed, with its timeline and all that was said
 //	make lab MINUTES=30      fresh seeds for half an hour
@@ -112,14 +122,18 @@
 //     of its merchant behind it, it would wait until it is given up, an hour.
 //   - kfake refuses what is appended while a transaction of the same producer is open;
 //     a real leader, only once that has records in the partition.
+//   - Nothing comes again in a plan with an operator's mistakes: an emitter's own repeat of
+//     an intent that was passed over after a call is new to the service, and if it expires
+//     at once its outcome says that no payment exists.
 //   - A lookup that denies a payment that exists is left out: paylink believes
 //     it, and S6 cannot hold then.
 //
 // What the verbs say cannot be held against the judge everywhere:
 //
 //   - They read committed records of what is left. What was deleted they cannot know: an
-//     intent whose outcome was deleted is lost to them, and a second outcome is none if
-//     the first was deleted. So it is expected.
+//     intent whose outcome was deleted is beyond reach to verify, or lost, if its record
+//     has a wrong time; and a second outcome is none if the first was deleted. So it is
+//     expected.
 //   - Verify has no word for a dead letter of a record that was never committed (S7), nor
 //     for what happened on the way to the end (S2 to S6, and the rules of calls).
 //   - Ages are not compared, because records have wrong times: reconcile is run with a
@@ -200,6 +214,9 @@
 //	reconcile overlooks payments without outcome            6  reconcile
 //	reconcile overlooks payments of failed intents         12  reconcile
 //	the verbs read uncommitted                              5  verify
+//	replay emits what is answered                           4  replay unanswered redrive
+//	redrive forgets its notes                               4  redrive
+//	what is emitted again was never called for              5  S6
 //
 // Three that undo newer mends are not in the list, as none was found for sure yet: an
 // invalid record "made anew, though it may have landed", "deleted answers of an owner

@@ -24,7 +24,7 @@ func TestLab(t *testing.T) {
 		return
 	}
 	if v := os.Getenv("LAB_SEED"); v != "" {
-		replay(t, number(t, v))
+		retell(t, number(t, v))
 		return
 	}
 	if v := os.Getenv("LAB_MINUTES"); v != "" {
@@ -119,8 +119,8 @@ func experiment(t *testing.T, p plan) finding {
 // rules names the rules that are broken.
 func (f finding) rules() string { return strings.Join(f.verdict.Rules(), " ") }
 
-// replay performs the plan of a seed and tells everything.
-func replay(t *testing.T, seed uint64) {
+// retell performs the plan of a seed and tells everything.
+func retell(t *testing.T, seed uint64) {
 	p := draw(seed)
 	var log bytes.Buffer
 	out := perform(t, p, &log)

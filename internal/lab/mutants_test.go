@@ -99,6 +99,9 @@ var mutants = []mutant{
 	{"reconcile overlooks payments without outcome", []edit{{"reconcile/class.go", "return class + 1, join2", "return class, join2"}}},
 	{"reconcile overlooks payments of failed intents", []edit{{"reconcile/class.go", "return FailedButExists, join2", "return class, join2"}}},
 	{"the verbs read uncommitted", []edit{{"kafkaops/scan.go", "Topic: at.Topic, Isolation: kafkawire.ReadCommitted", "Topic: at.Topic, Isolation: kafkawire.ReadUncommitted"}}},
+	{"replay emits what is answered", []edit{{"replay/unanswered.go", "ids[keyOf(payment.IntentID(id))] = answered", "ids[keyOf(payment.IntentID(id))] = open"}}},
+	{"redrive forgets its notes", []edit{{"replay/redrive.go", "if noted.has(at.Offset) {", "if at.Offset < 0 {"}}},
+	{"what is emitted again was never called for", []edit{{"pipeline/task.go", "t.isInherited() || t.again ||", "t.isInherited() ||"}}},
 	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "early := onWay > 0", "early := onWay < 0"}}},
 }
 

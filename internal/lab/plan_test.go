@@ -45,6 +45,8 @@ type world struct {
 	latency     time.Duration // of the network to the brokers, of one frame
 	jitter      time.Duration // by how much more each frame may take
 
+	interrupted string // how the operator's first attempt to heal ends
+
 	tampered bool // when all is judged, a stranger spoils topics and gateway, for the verbs to find
 }
 
@@ -185,6 +187,8 @@ const (
 	trim       what = "old records deleted"
 	rotate     what = "a merchant's secret changes"
 	relogin    what = "the login at the brokers changes"
+	skip       what = "all stopped, offsets set to the end, which nobody had read"
+	mislead    what = "registry denies schemas"
 	delay      what = "calls late" // on their way to the gateway, also when their sender is dead
 )
 

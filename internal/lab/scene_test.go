@@ -42,6 +42,7 @@ type scene struct {
 	away    *kfake.VirtualNetwork // of gateway and registry
 	sim     *gatewaysim.Gateway
 	secrets *secretsFile
+	denies  atomic.Bool  // the registry denies every schema
 	sick    atomic.Int32 // the status that the registry answers with; zero: it is well
 	log     io.Writer    // of the members; nil: they are not heard
 
@@ -55,8 +56,11 @@ type scene struct {
 	silences []history.Silence
 	commits  []history.Commit
 	tight    []history.Span
-	gone     map[string][]deleted // by topic
-	trimmed  map[int32]int64      // up to where each outcome partition was deleted
+	times    map[history.Place]time.Time // that records of the intents have
+	gone     map[string][]deleted        // by topic
+	passed   map[int32][]offsetSpan      // of the intents, by the operator
+	misled   []history.Span
+	trimmed  map[int32]int64 // up to where each outcome partition was deleted
 	notes    []string
 	stuck    []string
 
@@ -78,7 +82,7 @@ const latest = 5 * time.Minute
 func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, away: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{},
-			secrets: newSecrets(p.world), gone: map[string][]deleted{}, trimmed: map[int32]int64{}, trimming: make(chan struct{}, 1)}
+			secrets: newSecrets(p.world), gone: map[string][]deleted{}, passed: map[int32][]offsetSpan{}, trimmed: map[int32]int64{}, trimming: make(chan struct{}, 1)}
 		end, err := s.set()
 		if err != nil {
 			t.Fatalf("seed %d: %v", p.seed, err)
@@ -86,6 +90,7 @@ func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 		s.play()
 		s.mend()
 		s.awaitSettled()
+		unhealed := s.heal()
 		s.stopAll()
 		time.Sleep(latest)
 		if out.history, err = s.history(); err != nil {
@@ -95,6 +100,7 @@ func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 		for _, who := range s.stuck {
 			out.verdict.Violations = append(out.verdict.Violations, history.Violation{Rule: history.L1, Story: who})
 		}
+		out.verdict.Violations = append(out.verdict.Violations, unhealed...)
 		if err == nil {
 			out.verdict.Violations = append(out.verdict.Violations, s.differences(out.history, out.verdict)...)
 		}
@@ -191,6 +197,7 @@ func (s *scene) mend() {
 	s.settleSecrets()
 	s.sim.Up()
 	s.sick.Store(0)
+	s.denies.Store(false)
 	for _, x := range s.all() {
 		x.mend()
 		if x.n < s.plan.world.seats {
@@ -310,6 +317,12 @@ func (s *scene) newRegistry() http.Handler {
 	}
 	r.SeedSchema(schemas.ByTopic.Subject(devstack.Outcomes, schemas.Outcome), 1, knownSchemas+1, schema(schemas.Outcome))
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if s.denies.Load() && strings.HasPrefix(req.URL.Path, "/schemas/ids/") {
+			w.Header().Set("Content-Type", "application/vnd.schemaregistry.v1+json")
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, `{"error_code":40403,"message":"Schema not found"}`)
+			return
+		}
 		if status := s.sick.Load(); status != 0 {
 			http.Error(w, "no registry here", int(status)) // a proxy's words
 			return

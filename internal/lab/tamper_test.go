@@ -88,7 +88,8 @@ func (t *tampering) answer(id string, partition int32, source history.Place) err
 	if err := t.client.ProduceSync(t.ctx, r).FirstErr(); err != nil {
 		return err
 	}
-	t.history.Outcomes = append(slices.Clip(t.history.Outcomes), history.Outcome{At: history.Place{Partition: r.Partition, Offset: r.Offset}, Intent: id, Source: source})
+	t.history.Outcomes = append(slices.Clip(t.history.Outcomes), history.Outcome{
+		At: history.Place{Partition: r.Partition, Offset: r.Offset}, Time: r.Timestamp.Truncate(time.Millisecond), Intent: id, Source: source})
 	return nil
 }
 
@@ -143,6 +144,7 @@ func (t *tampering) emitLate(p int32, rs ...record) (next history.Place, err err
 	}
 	for i, r := range made {
 		at := history.Place{Partition: r.Partition, Offset: r.Offset}
+		t.times[at] = r.Timestamp.Truncate(time.Millisecond)
 		t.history.Intents = append(slices.Clip(t.history.Intents), history.Intent{At: at, ID: rs[i].id, Content: rs[i].content()})
 		next = history.Place{Partition: p, Offset: r.Offset + 1}
 	}

@@ -13,6 +13,7 @@ import (
 	"paylink/internal/event/outcomes"
 	"paylink/internal/facts"
 	"paylink/internal/history"
+	"paylink/internal/kafkaio"
 	"paylink/internal/kafkaops"
 	"paylink/internal/payment"
 	"paylink/internal/reconcile"
@@ -35,12 +36,14 @@ func (s *scene) differences(h history.Run, v history.Verdict) (out []history.Vio
 	differs := func(rule, format string, args ...any) {
 		out = append(out, history.Violation{Rule: rule, Story: fmt.Sprintf(format, args...)})
 	}
-	a, err := s.openArchive()
+	a, err := s.openArchive(s.vn.DialContext)
 	if err != nil {
 		differs(ruleVerify, "it cannot begin: %v", err)
 		return out
 	}
 	defer a.close()
+	s.sim.Behave() // what the gateway says of its payments now is not what is tried
+	s.sim.SetLatency(nil)
 	if s.plan.world.tampered {
 		if h, err = s.tamper(h, a); err != nil {
 			differs(ruleVerify, "%v", err)
@@ -54,7 +57,7 @@ func (s *scene) differences(h history.Run, v history.Verdict) (out []history.Vio
 		run  func(context.Context) ([]string, error)
 		due  []string
 	}{{ruleVerify, a.verify, due.verify}, {ruleReconcile, a.reconcile, due.reconcile}} {
-		if verb.rule == ruleReconcile && s.plan.seed%reconcileEvery != 0 {
+		if verb.rule == ruleReconcile && s.plan.seed%reconcileEvery != 0 && !s.plan.mistaken() {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -96,14 +99,15 @@ type archive struct {
 	kafka   *kafkaops.Reader
 	asking  config.Asking
 	dial    service.Dialer // of the gateway
+	broker  kafkaio.Connection
 	dir     string
 	closers []func()
 }
 
-// openArchive is for members' settings, and a good network.
-func (s *scene) openArchive() (a *archive, err error) {
+// openArchive is for members' settings.
+func (s *scene) openArchive(dial service.Dialer) (a *archive, err error) {
 	cfg := s.all()[0].settings("verbs")
-	a = &archive{asking: config.Asking{Gateway: cfg.Gateway, Merchants: cfg.Merchants}, dial: s.dialAway}
+	a = &archive{asking: config.Asking{Gateway: cfg.Gateway, Merchants: cfg.Merchants}, dial: s.dialAway, broker: service.Connection(cfg.Kafka.Broker, dial)}
 	defer func() {
 		if err != nil {
 			a.close()
@@ -122,13 +126,11 @@ func (s *scene) openArchive() (a *archive, err error) {
 		known, a.closers = reg, append(a.closers, reg.Close)
 	}
 	t := facts.Topics(cfg.Topics)
-	if a.kafka, err = kafkaops.NewReader(service.Connection(cfg.Kafka.Broker, s.vn.DialContext), t.Intents, t.Outcomes, t.DeadLetters); err != nil {
+	if a.kafka, err = kafkaops.NewReader(a.broker, t.Intents, t.Outcomes, t.DeadLetters); err != nil {
 		return nil, err
 	}
 	a.closers = append(a.closers, a.kafka.Close)
 	a.facts = &facts.Reader{Topics: t, Intents: service.IntentDecoder(a.asking, known), Outcomes: outcomes.NewDecoder(known)}
-	s.sim.Behave() // what the gateway says of its payments now is not what is tried
-	s.sim.SetLatency(nil)
 	return a, nil
 }
 
@@ -216,6 +218,6 @@ func differenceLine(class, intent string, link, gateway int64) string {
 }
 
 func countsLine(v reconcile.Verified) string {
-	return fmt.Sprintf("%d records, %d intents, %d unreadable, %d outcomes (%d created, %d failed), %d dead letters, %d waiting",
-		v.Records, v.Intents, v.Unreadable, v.Outcomes, v.Created, v.Failed, v.DeadLetters, v.Waiting)
+	return fmt.Sprintf("%d records, %d intents, %d unreadable, %d outcomes (%d created, %d failed), %d dead letters, %d waiting, %d beyond reach",
+		v.Records, v.Intents, v.Unreadable, v.Outcomes, v.Created, v.Failed, v.DeadLetters, v.Waiting, v.BeyondReach)
 }

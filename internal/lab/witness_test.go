@@ -95,9 +95,14 @@ func (s *scene) collect() (h history.Run, err error) {
 		return h, err
 	}
 	h.Intents = intentsOf(intents, visible)
+	s.times = map[history.Place]time.Time{}
+	for _, r := range intents {
+		s.times[records.Place(r)] = r.Time
+	}
 	unread := s.unread()
 	for i := range h.Intents {
 		h.Intents[i].Deleted = unread[h.Intents[i].At]
+		h.Intents[i].Passed = s.wasPassed(h.Intents[i].At)
 	}
 	if h.Outcomes, err = records.Outcomes(outcomes); err != nil {
 		return h, err
@@ -108,7 +113,7 @@ func (s *scene) collect() (h history.Run, err error) {
 	if h.DeadLetters, err = records.DeadLetters(dead); err != nil {
 		return h, err
 	}
-	h.Tight, h.Forgotten = s.tight, s.forgotten(h.Outcomes)
+	h.Tight, h.Misled, h.Forgotten = s.tight, s.misled, s.forgotten(h.Outcomes)
 	s.collectCalls(&h)
 	if s.plan.jumps() {
 		return timeless(h), nil
@@ -123,6 +128,10 @@ func (s *scene) collect() (h history.Run, err error) {
 // judgedByTime gives the judge what rules of waiting need.
 func (s *scene) judgedByTime(h *history.Run) {
 	p := s.plan
+	if p.mistaken() {
+		h.Alone = false
+		return // what is emitted again waits anew
+	}
 	h.GiveUp, h.Mended, h.Partitions = p.world.giveUp, s.began.Add(p.end()), int(p.world.partitions)
 	if p.denies() {
 		h.Mended = h.Mended.Add(3 * time.Minute) // a probe of the hold may be so far

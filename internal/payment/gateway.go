@@ -77,9 +77,17 @@ type GatewayError struct {
 	Err         error // what lies beneath, or nil; never holds a URL's query, a header or a form
 }
 
+// Kind says class and cause, in one word where that is the same for both.
+func (e *GatewayError) Kind() string {
+	if class := e.Class.String(); class != e.Cause {
+		return class + ": " + e.Cause
+	}
+	return e.Cause
+}
+
 // Error says class, cause and code; never a parameter of the call.
 func (e *GatewayError) Error() string {
-	s := e.Class.String() + ": " + e.Cause
+	s := e.Kind()
 	if e.Code != "" {
 		s += " (error " + e.Code + ")"
 	}

@@ -50,7 +50,8 @@ func TestGatewayErrorSaysClassCauseAndCode(t *testing.T) {
 	}{
 		{&GatewayError{}, "in doubt: "},
 		{&GatewayError{Class: NotSent, Cause: "dial"}, "not sent: dial"},
-		{&GatewayError{Class: RefusedForGood, Cause: "refused", Code: "340", Description: "not shown"}, "refused: refused (error 340)"},
+		{&GatewayError{Class: RefusedForGood, Cause: "refused", Code: "340", Description: "not shown"}, "refused (error 340)"},
+		{&GatewayError{Class: Misconfigured, Cause: "misconfigured", Code: "9998"}, "misconfigured (error 9998)"},
 		{&GatewayError{Class: InDoubt, Cause: "cut", Err: beneath}, "in doubt: cut: connection reset by peer"},
 		{&GatewayError{Class: Misconfigured, Cause: "code", Code: "1", Err: beneath}, "misconfigured: code (error 1): connection reset by peer"},
 	}

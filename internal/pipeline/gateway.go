@@ -30,7 +30,7 @@ func (a answer) result(d attempt.Decision) schedule.Result {
 		return r
 	}
 	ge := payment.AsGatewayError(a.err)
-	r.Code, r.Cause, r.Error = ge.Code, ge.Cause, errorClass(ge)
+	r.Code, r.Cause, r.Error = ge.Code, ge.Cause, ge.Kind()
 	switch {
 	case errors.Is(a.err, payment.ErrUnknownMerchant):
 		r.How = schedule.Unasked
@@ -47,9 +47,6 @@ func (a answer) isSigned() bool { return a.err == nil || payment.AsGatewayError(
 
 // isNotFound reports whether the gateway answered that it knows no payment.
 func isNotFound(err error) bool { return errors.Is(err, payment.ErrNotFound) }
-
-// errorClass names an error for those who ask why something waits.
-func errorClass(ge *payment.GatewayError) string { return ge.Class.String() + ": " + ge.Cause }
 
 // callerIdle is how long a caller waits for another task. Callers are kept
 // because a fresh goroutine has to grow its stack for every call.

@@ -219,7 +219,7 @@ func explained(v schedule.View) schedule.View {
 		t := v.Next.Owner.(*task)
 		v.Wait.Attempts = t.try.Calls
 		if v.Wait.State == backingOff.String() && t.try.Last != nil {
-			v.Wait.LastError = errorClass(t.try.Last)
+			v.Wait.LastError = t.try.Last.Kind()
 		}
 	}
 	return v
@@ -277,7 +277,7 @@ func (c *core) reckon(w *Wait, l *schedule.Lane, e schedule.Entry, now time.Time
 func (c *core) wait(t *task, now time.Time) Wait {
 	w := Wait{State: t.stage.String(), Since: t.since, Attempts: t.try.Calls}
 	if t.try.Last != nil {
-		w.LastError = errorClass(t.try.Last)
+		w.LastError = t.try.Last.Kind()
 	}
 	switch {
 	case t.stage == calling && !t.try.IsLookUp():

@@ -24,6 +24,7 @@ type task struct {
 	try      attempt.State
 	conflict bool // its id came before with other content
 	looking  bool // counted in its backlog as waiting for its last look
+	again    bool // an operator's verb has put it here: see event.HeaderReplayedAt
 	timeless bool // its record's time says nothing: age counts from when it was first seen
 	slimmed  bool // msg has neither value nor headers any more
 	trail    *trail
@@ -54,6 +55,7 @@ func newTask(w *worker, r Record) *task {
 func (t *task) decoded(dec event.Decoded) {
 	t.dec, t.rec.ID = dec, dec.Intent.ID
 	t.work.ID, t.work.ExpiresAt = dec.Intent.ID, dec.Intent.ExpiresAt
+	t.again = t.again || t.msg.Header(event.HeaderReplayedAt) != nil || t.msg.Header(event.HeaderRedriveCycles) != nil
 }
 
 // slimFrom is from what size on a record is kept without the bytes it came in.
@@ -125,7 +127,7 @@ func (t *task) isInherited() bool { return t.rec.Offset < t.worker.claim.Fresh()
 // mayBeCalled reports whether a call may have been made for its intent already that
 // no outcome tells of.
 func (t *task) mayBeCalled() bool {
-	return t.isInherited() || t.worker.doubtful || t.worker.unpublished[t.rec.ID]
+	return t.isInherited() || t.again || t.worker.doubtful || t.worker.unpublished[t.rec.ID]
 }
 
 // Times of records that are taken for what they say. Brokers refuse by default what

@@ -67,9 +67,18 @@ func (p *partition) emit(key, value string) int64 {
 }
 
 func (p *partition) emitAt(at time.Time, key, value string) int64 {
+	return p.append(event.Message{Value: []byte(value), Time: at}, key)
+}
+
+// emitWith emits a record with a header.
+func (p *partition) emitWith(h event.Header, key, value string) int64 {
+	return p.append(event.Message{Value: []byte(value), Time: time.Now(), Headers: []event.Header{h}}, key)
+}
+
+func (p *partition) append(m event.Message, key string) int64 {
 	p.topic.mu.Lock()
 	defer p.topic.mu.Unlock()
-	r := pipeline.Record{Offset: p.end, Message: event.Message{Value: []byte(value), Time: at}}
+	r := pipeline.Record{Offset: p.end, Message: m}
 	if key != "" {
 		r.Key = []byte(key)
 	}

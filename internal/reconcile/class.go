@@ -105,6 +105,9 @@ func (r *Reconciler) unanswered(g *Group, topics facts.Topics) (Class, string) {
 		detail = g.lost[0].at.in(topics.Intents) + ", below the committed offset"
 	case len(g.emitted) > 0:
 		detail = g.emitted[0].at.in(topics.Intents)
+		if g.beyond {
+			detail += "; its outcome may have been deleted"
+		}
 	}
 	if len(g.emitted) > 0 && g.emitted[0].word != "" {
 		detail += " (" + g.emitted[0].word + ")"

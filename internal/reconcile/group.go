@@ -17,6 +17,7 @@ type Group struct {
 	orphans []entry // outcomes whose intent's record is not there
 	lost    []entry // emitted, below the committed offset, without an answer
 	waiting bool    // emitted, and neither answered nor lost
+	beyond  bool    // emitted, neither lost nor waiting, and what answered it may have been deleted
 	buried  bool    // a record of it got a dead letter
 	head    entry   // whose merchant, order and amount speak for the intent
 }
@@ -75,12 +76,17 @@ func (g *Group) judgeEmitted(j *join) {
 			g.buried = true
 		case g.isRepeat(e):
 		case j.archive.Range.Committed != nil && e.at.offset < j.archive.Range.Committed[e.at.partition]:
+			if j.isBeyondReach(e) {
+				g.beyond = true
+				continue
+			}
 			g.lost = append(g.lost, *e)
 		case len(g.outcomes) == 0:
 			g.waiting = true
 		}
 	}
 	g.waiting = g.waiting && len(g.lost) == 0
+	g.beyond = g.beyond && len(g.lost) == 0 && !g.waiting
 }
 
 // isRepeat reports whether an outcome answers a record: it says the same as the

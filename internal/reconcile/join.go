@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/lanrat/extsort"
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,7 @@ const (
 type join struct {
 	archive *Archive
 	spans   places
+	reach   []time.Time // from when on each outcome partition still has all outcomes; zero: it has every one
 
 	mu     sync.Mutex
 	buried map[int32][]int64 // sources of dead letters whose intent cannot be read
@@ -53,6 +55,9 @@ func (a *Archive) Groups(ctx context.Context, yield func(*Group) error) error {
 	wait.Wait()
 	if reading == nil {
 		reading = j.stillThere(ctx)
+	}
+	if reading == nil { // when all is read: what is deleted meanwhile is not missed
+		j.reach, reading = a.reach(ctx)
 	}
 	for _, offsets := range j.buried {
 		slices.Sort(offsets)
@@ -175,6 +180,40 @@ func (j *join) stillThere(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+var errFirst = errors.New("the first record is read")
+
+// reach finds from when on each outcome partition still has all outcomes: nothing was ever
+// deleted, or else the time of the oldest that is left, or now.
+func (a *Archive) reach(ctx context.Context) ([]time.Time, error) {
+	logs, err := a.Kafka.Spans(ctx, kafkaops.Range{Topic: a.Facts.Topics.Outcomes, Partition: -1})
+	if err != nil {
+		return nil, err
+	}
+	since := make([]time.Time, len(logs))
+	for i, s := range logs {
+		if s.From == 0 {
+			continue
+		}
+		since[i] = a.Range.Moment
+		err := a.Kafka.Each(ctx, []kafkaops.Span{s}, 1, func(_ event.Place, m event.Message) error {
+			if !m.Time.IsZero() {
+				since[i] = m.Time
+			}
+			return errFirst
+		})
+		if err != nil && !errors.Is(err, errFirst) {
+			return nil, err
+		}
+	}
+	return since, nil
+}
+
+// isBeyondReach reports whether the outcome of a record may have been deleted: it is
+// older than the oldest of its partition. A record without a time may be.
+func (j *join) isBeyondReach(e *entry) bool {
+	return len(j.reach) > 0 && e.time.Before(j.reach[int(e.at.partition)%len(j.reach)])
 }
 
 func topicsOf(spans []kafkaops.Span) map[string]bool {

@@ -37,7 +37,8 @@ type Verified struct {
 	Created     int            `json:"created"`
 	Failed      int            `json:"failed"`
 	DeadLetters int            `json:"dead_letters"`
-	Waiting     int            `json:"waiting"` // intents and unreadable records that nobody has answered yet
+	Waiting     int            `json:"waiting"`      // intents and unreadable records that nobody has answered yet
+	BeyondReach int            `json:"beyond_reach"` // likewise, whose outcome may have been deleted: they are not judged
 	Findings    map[string]int `json:"findings"`
 }
 
@@ -57,6 +58,9 @@ func (v *Verified) Lines() []string {
 		fmt.Sprintf("%d intents in %d records; %d records are no intents", v.Intents, v.Records, v.Unreadable),
 		fmt.Sprintf("%d outcomes: %d created, %d failed", v.Outcomes, v.Created, v.Failed),
 		fmt.Sprintf("%d dead letters, %d waiting", v.DeadLetters, v.Waiting),
+	}
+	if v.BeyondReach > 0 {
+		lines = append(lines, fmt.Sprintf("%d without an answer are not judged: the outcome topic does not reach back to them", v.BeyondReach))
 	}
 	found := "findings:"
 	for _, name := range [...]string{FoundSecond, FoundLost, FoundMalformed, FoundOrphan} {
@@ -116,6 +120,9 @@ func (v *verifier) counts(g *Group) {
 	}
 	if g.waiting {
 		v.sum.Waiting++
+	}
+	if g.beyond {
+		v.sum.BeyondReach++
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 )
 
 // HeaderReplayedAt says when a record was put on a topic again, by RFC 3339.
-const HeaderReplayedAt = "paylink-replayed-at"
+const HeaderReplayedAt = event.HeaderReplayedAt
 
 // An Archive is what a replay reads.
 type Archive struct {

@@ -16,7 +16,8 @@ import (
 // commits a dead letter's bit and its record together.
 //
 // Brokers keep a group's offsets for offsets.retention.minutes, a week by default,
-// from the last one on.
+// from the last one on. A block is forgotten as a whole, and may have been begun anew
+// since: what was buried before that time may have been driven, whatever its bit says.
 type notes struct {
 	kafka  *kafkaops.Reader
 	group  string // of the service

@@ -18,7 +18,7 @@ import (
 
 // HeaderCycles counts how often a record was redriven. The service keeps it when
 // the record dies again.
-const HeaderCycles = "paylink-redrive-cycles"
+const HeaderCycles = event.HeaderRedriveCycles
 
 // Redrive puts dead letters back on the intent topic, as they were: key, value and
 // headers, in their partition, with HeaderCycles counted up and a new time. Each is
@@ -37,6 +37,10 @@ type Redrive struct {
 	// that of the ledger. What is older stays, unless who runs it takes it upon
 	// himself. Zero: he does.
 	Oldest time.Time
+
+	// NotesSince is the time before which notes may be forgotten. What was buried earlier
+	// stays, unless a note of it is still there. Zero: notes are kept.
+	NotesSince time.Time
 
 	notes *notes
 }
@@ -133,6 +137,9 @@ func (r *Redrive) span(ctx context.Context, s kafkaops.Span, limit *rate.Limiter
 		if noted.has(at.Offset) {
 			sums.Already++
 			return nil
+		}
+		if line.Kind == Redriven && m.Time.Before(r.NotesSince) {
+			line = line.stays(Skipped, "whether it was driven before is not known: brokers have forgotten such notes since")
 		}
 		if line.Kind == Redriven && r.Edit != nil {
 			line, err = r.edit(ctx, line, e)

@@ -278,3 +278,31 @@ func TestNotesThatAToolHasOverwrittenStopARedrive(t *testing.T) {
 		t.Errorf("%d records were written", len(got))
 	}
 }
+
+// TestRedriveDrivesNothingOfBeforeItsNotes: brokers forget notes. What was driven before
+// they did is never driven again, also when the block of notes was begun anew since.
+func TestRedriveDrivesNothingOfBeforeItsNotes(t *testing.T) {
+	b := newBench(t, 1)
+	b.bury(0, emitted("driven", time.Now()), source(0, 1), event.Conflict)
+	var lines []string
+	if got := b.run(b.redrive(&lines)); got.Redriven != 1 {
+		t.Fatalf("%+v, want 1 redriven", got)
+	}
+	time.Sleep(2 * time.Millisecond) // records have milliseconds
+	forgotten := time.Now()
+	b.bury(0, emitted("new", time.Now()), source(0, 2), event.Conflict)
+	for _, want := range []replay.RedriveSums{{Redriven: 1, Skipped: 1}, {Already: 1, Skipped: 1}} {
+		r := b.redrive(&lines)
+		r.Group, r.NotesSince = "without a note", forgotten.Truncate(time.Millisecond)
+		if got := b.run(r); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	if got := b.idsOf(devstack.Intents); cmp.Diff(map[string]int{"driven": 1, "new": 1}, got) != "" {
+		t.Errorf("driven were %v, want each once", got)
+	}
+	want := "skipped conflict 0@0 0 whether it was driven before is not known: brokers have forgotten such notes since"
+	if lines[1] != want {
+		t.Errorf("line %q, want %q", lines[1], want)
+	}
+}

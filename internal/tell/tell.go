@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -20,7 +21,7 @@ type Format string
 const (
 	Table Format = "table" // for people: columns, then the summary
 	JSON  Format = "json"  // one object per line, the summary last
-	CSV   Format = "csv"   // a head, then the rows; no summary
+	CSV   Format = "csv"   // a head, then the rows; no summary. No text is a formula: see inert
 )
 
 // A Summary is the last thing that a verb says. Lines is how a table shows it.
@@ -131,6 +132,9 @@ func (p *Printer) Close() error {
 
 func (p *Printer) cells(cells []string) error {
 	if p.csv != nil {
+		for i, c := range cells {
+			cells[i] = inert(c)
+		}
 		return p.csv.Write(cells)
 	}
 	for i, c := range cells {
@@ -184,6 +188,19 @@ func cell(v reflect.Value) string {
 		return string(b)
 	}
 	return fmt.Sprint(v.Interface())
+}
+
+// number is what a spreadsheet takes for a number, and nothing else.
+var number = regexp.MustCompile(`^[+-]?[0-9]+(\.[0-9]+)?$`)
+
+// inert puts a quote before a text that a spreadsheet would take for a formula: one
+// that begins with = + - @, a tab or a line's end, after quotes or none, and is no number. So
+// OWASP has it (CSV injection). Taking one quote away from these gives the text back.
+func inert(s string) string {
+	if text := strings.TrimLeft(s, "'"); text == "" || !strings.ContainsRune("=+-@\t\r\n", rune(text[0])) || number.MatchString(s) {
+		return s
+	}
+	return "'" + s
 }
 
 // clean replaces what a terminal would obey, and what would break a line.

@@ -2,6 +2,9 @@ package tell
 
 import (
 	"bytes"
+	"encoding/csv"
+	"errors"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,6 +47,48 @@ func TestPrinterSpeaksEveryForm(t *testing.T) {
 		}
 		if got := out.String(); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", form, got, want)
+		}
+	}
+}
+
+// TestNoTextIsAFormula: a spreadsheet calculates nothing of what emitters and the gateway
+// wrote; numbers stay numbers; and psql gets every text back, by the statement of deploy/verbs.md.
+func TestNoTextIsAFormula(t *testing.T) {
+	undo := regexp.MustCompile(`^'('*[=+@\t\r\n-])`)
+	for text, want := range map[string]string{
+		`=HYPERLINK("https://evil.example","click")`: `'=HYPERLINK("https://evil.example","click")`,
+		"+1+cmd|' /C calc'!A0":                       "'+1+cmd|' /C calc'!A0",
+		"-2+3":                                       "'-2+3",
+		"@SUM(A1)":                                   "'@SUM(A1)",
+		"\t=1":                                       "'\t=1",
+		"\r=1":                                       "'\r=1",
+		"\n=1":                                       "'\n=1",
+		"'=1":                                        "''=1",
+		"-order":                                     "'-order",
+		"-":                                          "'-",
+		"'tis":                                       "'tis",
+		"'":                                          "'",
+		"order=1":                                    "order=1",
+		"é=1":                                        "é=1",
+		"":                                           "",
+		"-1500.00":                                   "-1500.00",
+		"+77010000000":                               "+77010000000",
+		"1500.00":                                    "1500.00",
+	} {
+		var out bytes.Buffer
+		p := NewPrinter(&out, CSV)
+		if err := errors.Join(p.Row(row{Kind: "row", ID: text, N: -5}), p.Close()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := csv.NewReader(&out).ReadAll()
+		if err != nil || len(got) != 2 {
+			t.Fatalf("%q: read back %q, %v", text, got, err)
+		}
+		if id, n := got[1][1], got[1][2]; id != want || n != "-5" {
+			t.Errorf("%q and -5 are written as %q and %s, want %q and -5", text, id, n, want)
+		}
+		if back := undo.ReplaceAllString(want, "$1"); back != text {
+			t.Errorf("%q is read back as %q", text, back)
 		}
 	}
 }
