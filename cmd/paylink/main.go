@@ -127,7 +127,7 @@ func run(ctx context.Context, args []string, w world) int {
 	}
 	if err != nil {
 		warn(w, parsed.Warnings)
-		fmt.Fprintln(w.err, "paylink:", err)
+		complain(w, err)
 		return exitUsage
 	}
 	return exitCode(w, c.do(ctx, parsed, args, w))
@@ -179,6 +179,13 @@ func (c *cli) do(ctx context.Context, parsed *config.Parsed, args []string, w wo
 	return fmt.Errorf("command %s is not built in", parsed.Command)
 }
 
+// complain prints an error; of bad settings, each has a line.
+func complain(w world, err error) {
+	for _, line := range config.Lines(err) {
+		fmt.Fprintln(w.err, "paylink:", line)
+	}
+}
+
 func warn(w world, warnings []string) {
 	for _, s := range warnings {
 		fmt.Fprintln(w.err, "paylink: warning:", s)
@@ -193,7 +200,7 @@ func exitCode(w world, err error) int {
 		return exitOK
 	}
 	if !errors.Is(err, errTold) {
-		fmt.Fprintln(w.err, "paylink:", err)
+		complain(w, err)
 	}
 	if _, ok := errors.AsType[*config.Error](err); ok {
 		return exitUsage

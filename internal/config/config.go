@@ -7,7 +7,8 @@
 // A setting is looked for as a flag, then as an environment variable, then as a
 // key of the YAML file; the key is the variable's name in lower case without
 // PAYLINK_. An empty value means the default. Everything is checked before the
-// service opens a connection, and the first thing wrong is told in one line.
+// service opens a connection, and everything that is wrong is told at once, each
+// in one line, in the order of this manual.
 // Secrets come from the environment or from a file, never from a flag, and are
 // never part of an error.
 //

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -20,24 +19,22 @@ func (g Gateway) LoadMerchants() ([]Merchant, error) {
 	if g.MerchantsFile != "" {
 		return g.merchantsFromFile()
 	}
-	switch {
-	case g.MerchantID == "":
-		return nil, problem("PAYLINK_MERCHANT_ID", "is not set; give the gateway's number of the merchant, or several merchants with PAYLINK_MERCHANTS_FILE")
-	case g.Secret == "" && g.SecretFile == "":
-		return nil, problem("PAYLINK_MERCHANT_SECRET", "is not set; give the merchant's secret key, or its file with PAYLINK_MERCHANT_SECRET_FILE")
-	}
-	secret, err := readSecret("PAYLINK_MERCHANT_SECRET", g.Secret, g.SecretFile)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkMerchantID("PAYLINK_MERCHANT_ID", g.MerchantID); err != nil {
-		return nil, err
+	var id, noSecret error
+	if g.MerchantID == "" {
+		id = problem("PAYLINK_MERCHANT_ID", "is not set; give the gateway's number of the merchant, or several merchants with PAYLINK_MERCHANTS_FILE")
+	} else {
+		id = checkMerchantID("PAYLINK_MERCHANT_ID", g.MerchantID)
 	}
 	m, err := g.common()
-	if err != nil {
+	if g.Secret == "" && g.SecretFile == "" {
+		noSecret = problem("PAYLINK_MERCHANT_SECRET", "is not set; give the merchant's secret key, or its file with PAYLINK_MERCHANT_SECRET_FILE")
+	} else {
+		m.Secret, noSecret = readSecret("PAYLINK_MERCHANT_SECRET", g.Secret, g.SecretFile)
+	}
+	if err := join(id, noSecret, err); err != nil {
 		return nil, err
 	}
-	m.ID, m.Secret, m.SecretFile = payment.MerchantID(g.MerchantID), secret, g.SecretFile
+	m.ID, m.SecretFile = payment.MerchantID(g.MerchantID), g.SecretFile
 	return []Merchant{m}, nil
 }
 
@@ -48,7 +45,7 @@ func (g Gateway) common() (Merchant, error) {
 	m.LinkHosts, err = parseHosts("PAYLINK_GATEWAY_LINK_HOSTS", g.LinkHosts)
 	m.Permit.Hosts, err2 = parseHosts("PAYLINK_ALLOW_HOSTS", g.AllowHosts)
 	m.Permit.Locked, err3 = parseLocks("PAYLINK_LOCK_FIELDS", g.LockFields)
-	return m, cmp.Or(err, err2, err3)
+	return m, join(err, err2, err3)
 }
 
 // Files are what the merchants and the logins at brokers and schema registry are
@@ -83,16 +80,13 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 	if g.Secret != "" || g.SecretFile != "" {
 		return nil, problem("PAYLINK_MERCHANTS_FILE", "is given together with PAYLINK_MERCHANT_SECRET or its file; write the secret into the merchants file and unset the other")
 	}
+	common, bad := g.common()
 	data, err := readText(g.MerchantsFile, maxFile)
 	if err != nil {
-		return nil, problem("PAYLINK_MERCHANTS_FILE", "%v", err)
-	}
-	common, err := g.common()
-	if err != nil {
-		return nil, err
+		return nil, join(bad, problem("PAYLINK_MERCHANTS_FILE", "%v", err))
 	}
 	all, err := parseMerchants(g.MerchantsFile, data, common)
-	if err != nil {
+	if err := join(bad, err); err != nil {
 		return nil, err
 	}
 	if g.MerchantID == "" {
@@ -107,7 +101,7 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 }
 
 // parseMerchants reads a YAML list of merchants; what an entry leaves out it has
-// from defaults. Secret files are looked for beside the merchants file.
+// from defaults. Its error tells of each bad entry what is wrong with it first. Secret files are looked for beside the merchants file.
 func parseMerchants(path string, data []byte, defaults Merchant) ([]Merchant, error) {
 	body, err := parseYAML(path, data)
 	if err != nil {
@@ -118,19 +112,21 @@ func parseMerchants(path string, data []byte, defaults Merchant) ([]Merchant, er
 		return nil, problem(path, "must be a list of merchants: - id: 540001, and on the next line secret_file: …")
 	}
 	var all []Merchant
+	var wrong []error
 	seen := map[payment.MerchantID]bool{}
 	for _, item := range seq.Values {
 		m, err := parseMerchant(path, item, defaults)
-		if err != nil {
-			return nil, err
+		if err == nil && seen[m.ID] {
+			err = problem(fmt.Sprintf("%s line %d", path, item.GetToken().Position.Line), "merchant %s is listed twice", m.ID)
 		}
-		if seen[m.ID] {
-			return nil, problem(fmt.Sprintf("%s line %d", path, item.GetToken().Position.Line), "merchant %s is listed twice", m.ID)
+		if err != nil {
+			wrong = append(wrong, err)
+			continue
 		}
 		seen[m.ID] = true
 		all = append(all, m)
 	}
-	return all, nil
+	return all, join(wrong...)
 }
 
 func parseMerchant(path string, item ast.Node, m Merchant) (Merchant, error) {
