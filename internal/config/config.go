@@ -113,6 +113,7 @@ type Topics struct {
 type Gateway struct {
 	URL           string         `name:"gateway-url" env:"PAYLINK_GATEWAY_URL" live:"" default:"https://api.freedompay.kz" help:"Scheme and host of the gateway, perhaps with a path prefix; no script name such as init_payment.php, which is added for each call. With http, which is for laptops and tests, links may be http too; with https they must be https."`
 	LinkHosts     []string       `name:"gateway-link-hosts" env:"PAYLINK_GATEWAY_LINK_HOSTS" live:"" placeholder:"HOST,…" help:"Hosts that payment pages may have, each a name, or *. and a name for all below it. A link elsewhere is never published, although the gateway signed it: its intent waits, and the log says so. Ask the gateway for its pages' hosts, those of payment systems too. Default: any host."`
+	TLS           GatewayTLS     `embed:""`
 	Timeout       time.Duration  `name:"gateway-timeout" env:"PAYLINK_GATEWAY_TIMEOUT" default:"30s" help:"Limit for one call of the gateway, connecting included. A call that is cut off is repeated with the same idempotency key."`
 	MerchantID    string         `name:"merchant-id" env:"PAYLINK_MERCHANT_ID" must:"" placeholder:"DIGITS" help:"The gateway's number of the merchant; of the default merchant if a merchants file is given, where it is optional."`
 	Secret        payment.Secret `name:"merchant-secret" env:"PAYLINK_MERCHANT_SECRET" live:"" help:"The merchant's secret key for payments. Required, here or in its file, unless a merchants file is given."`
@@ -123,6 +124,19 @@ type Gateway struct {
 	Rate          Rate           `name:"rate" env:"PAYLINK_RATE" live:"" default:"1/1500ms" help:"Calls that a merchant may make, all replicas together: 40/s, 100/m, 1/1500ms; 40/s+10 allows bursts of 10. The gateway asks for 1.5 to 2 s between calls unless your contract says more."`
 	RateScope     string         `name:"rate-scope" env:"PAYLINK_RATE_SCOPE" default:"group" enum:"group,partition" help:"group: replicas share a merchant's rate by the partitions they own. partition: all intents of a merchant are in one partition, whose owner may use the whole rate."`
 }
+
+// GatewayTLS is the encryption of the connections to the gateways.
+type GatewayTLS struct {
+	CAFile   string `name:"gateway-tls-ca-file" env:"PAYLINK_GATEWAY_TLS_CA_FILE" live:"" placeholder:"FILE" help:"PEM certificates that the gateways' are checked against, those of all merchants. Default: the system's."`
+	CertFile string `name:"gateway-tls-cert-file" env:"PAYLINK_GATEWAY_TLS_CERT_FILE" live:"" placeholder:"FILE" help:"PEM certificate that we show to a gateway, or a proxy before it, that asks for one; goes with the key file. Default: none."`
+	KeyFile  string `name:"gateway-tls-key-file" env:"PAYLINK_GATEWAY_TLS_KEY_FILE" live:"" placeholder:"FILE" help:"PEM private key of that certificate."`
+
+	config *tls.Config
+}
+
+// Config returns what the settings describe; nil: the system's certificates, and
+// none of ours. It is ready after Prepare.
+func (t GatewayTLS) Config() *tls.Config { return t.config.Clone() }
 
 // Flow says how much is done at once, and for how long.
 type Flow struct {

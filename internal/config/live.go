@@ -53,6 +53,9 @@ func (r Registry) LoginChanges(next Registry) []string {
 	}), tlsChanges(r.config, next.config)...)
 }
 
+// Changes is the same of the gateways.
+func (t GatewayTLS) Changes(next GatewayTLS) []string { return tlsChanges(t.config, next.config) }
+
 func tlsChanges(old, next *tls.Config) []string {
 	if old == nil && next == nil {
 		return nil

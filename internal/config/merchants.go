@@ -48,15 +48,16 @@ func (g Gateway) common() (Merchant, error) {
 	return m, join(err, err2, err3)
 }
 
-// Files are what the merchants and the logins at brokers and schema registry are
-// read from, and the settings file: what to watch for changes that a running service
-// takes up.
+// Files are what the merchants and the logins at brokers, schema registry and
+// gateways are read from, and the settings file: what to watch for changes that a
+// running service takes up.
 func (r Run) Files() []string {
 	seen := map[string]bool{string(r.File): true, r.Gateway.MerchantsFile: true}
 	e := r.Events
 	for _, f := range []string{
 		r.Kafka.SASL.PasswordFile, r.Kafka.TLS.CAFile, r.Kafka.TLS.CertFile, r.Kafka.TLS.KeyFile,
 		e.PasswordFile, e.TokenFile, e.CAFile, e.CertFile, e.KeyFile,
+		r.Gateway.TLS.CAFile, r.Gateway.TLS.CertFile, r.Gateway.TLS.KeyFile,
 	} {
 		seen[f] = true
 	}

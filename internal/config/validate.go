@@ -27,7 +27,7 @@ const handOver = 10 * time.Second
 func (r *Run) Prepare() error {
 	var err error
 	r.Merchants, err = r.Gateway.LoadMerchants()
-	return join(r.Kafka.prepare(), r.Topics.check(), r.Gateway.check(), err, r.checkFlow(), r.checkEvents(), r.Admin.prepare())
+	return join(r.Kafka.prepare(), r.Topics.check(), r.Gateway.prepare(), err, r.checkFlow(), r.checkEvents(), r.Admin.prepare())
 }
 
 // Prepare is as that of Run.
@@ -186,7 +186,18 @@ func (a Admin) TLS() (*tls.Config, error) {
 	return c, nil
 }
 
-func (g Gateway) check() error { return checkGateway("PAYLINK_GATEWAY_URL", g.URL) }
+func (g *Gateway) prepare() error {
+	return join(checkGateway("PAYLINK_GATEWAY_URL", g.URL), g.TLS.prepare())
+}
+
+func (t *GatewayTLS) prepare() (err error) {
+	t.config = nil
+	if t.CAFile == "" && t.CertFile == "" && t.KeyFile == "" {
+		return nil
+	}
+	t.config, err = clientTLS("PAYLINK_GATEWAY_TLS_", t.CAFile, t.CertFile, t.KeyFile)
+	return err
+}
 
 // topicName is what Kafka allows.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)

@@ -97,7 +97,7 @@ type Asking struct {
 
 // prepare reads the merchants, if there are any.
 func (a *Asking) prepare() (err error) {
-	bad := a.Gateway.check()
+	bad := a.Gateway.prepare()
 	if a.Gateway.MerchantsFile == "" && a.Gateway.Secret == "" && a.Gateway.SecretFile == "" {
 		if id := a.Gateway.MerchantID; id != "" {
 			return join(bad, checkMerchantID("PAYLINK_MERCHANT_ID", id))

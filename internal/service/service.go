@@ -149,7 +149,7 @@ func (s *service) build() error {
 	s.gateway = freedompay.New(freedompay.Config{
 		Merchant: s.merchants.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
-		BadLink: s.badLink,
+		BadLink: s.badLink, TLS: s.cfg.Gateway.TLS.Config(),
 	})
 	s.nameless = s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants)
 	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.merchants.knows, Defaults: s.merchants.defaults, Permit: s.merchants.permit}
