@@ -94,10 +94,12 @@ func (t TLS) Config() *tls.Config { return t.config.Clone() }
 
 // SASL is the login at the brokers.
 type SASL struct {
-	Mechanism    string         `name:"kafka-sasl-mechanism" env:"PAYLINK_KAFKA_SASL_MECHANISM" live:"" placeholder:"NAME" default:"" enum:",plain,scram-sha-256,scram-sha-512" help:"Log in to the brokers with plain, scram-sha-256 or scram-sha-512. Default: no login."`
+	Mechanism    string         `name:"kafka-sasl-mechanism" env:"PAYLINK_KAFKA_SASL_MECHANISM" live:"" placeholder:"NAME" default:"" enum:",plain,scram-sha-256,scram-sha-512,oauthbearer,aws-msk-iam" help:"Log in to the brokers with plain, scram-sha-256 or scram-sha-512, which take user and password; with oauthbearer, which takes a token; or with aws-msk-iam, for Amazon MSK. Default: no login."`
 	Username     string         `name:"kafka-sasl-username" env:"PAYLINK_KAFKA_SASL_USERNAME" live:"" placeholder:"NAME" help:"User for the login."`
 	Password     payment.Secret `name:"kafka-sasl-password" env:"PAYLINK_KAFKA_SASL_PASSWORD" live:"" help:"Password for the login."`
 	PasswordFile string         `name:"kafka-sasl-password-file" env:"PAYLINK_KAFKA_SASL_PASSWORD_FILE" live:"" placeholder:"FILE" help:"File that holds the password; one newline at its end is dropped."`
+
+	OAuth OAuth `embed:""`
 
 	read string // the file that Password was read from
 }

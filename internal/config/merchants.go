@@ -55,7 +55,7 @@ func (r Run) Files() []string {
 	seen := map[string]bool{string(r.File): true, r.Gateway.MerchantsFile: true}
 	e := r.Events
 	for _, f := range []string{
-		r.Kafka.SASL.PasswordFile, r.Kafka.TLS.CAFile, r.Kafka.TLS.CertFile, r.Kafka.TLS.KeyFile,
+		r.Kafka.SASL.PasswordFile, r.Kafka.SASL.OAuth.SecretFile, r.Kafka.SASL.OAuth.CAFile, r.Kafka.TLS.CAFile, r.Kafka.TLS.CertFile, r.Kafka.TLS.KeyFile,
 		e.PasswordFile, e.TokenFile, e.CAFile, e.CertFile, e.KeyFile,
 		r.Gateway.TLS.CAFile, r.Gateway.TLS.CertFile, r.Gateway.TLS.KeyFile,
 	} {

@@ -98,7 +98,7 @@ func TestDefaultIsPreparedLikeACommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want.Run, got, cmp.AllowUnexported(TLS{}, SASL{}, Registry{}, GatewayTLS{})); diff != "" {
+	if diff := cmp.Diff(want.Run, got, cmp.AllowUnexported(TLS{}, SASL{}, Registry{}, GatewayTLS{}, OAuth{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -353,5 +353,12 @@ func TestTLSFilesOfOthers(t *testing.T) {
 				t.Errorf("%s: %v, want %s", locked.Type, err, want)
 			}
 		}
+	}
+}
+
+func rewrite(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

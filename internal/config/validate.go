@@ -63,6 +63,12 @@ func (r *Run) Warnings() []string {
 	if r.Kafka.SASL.Mechanism == "plain" && !r.Kafka.TLS.Enabled {
 		w = append(w, "PAYLINK_KAFKA_SASL_MECHANISM=plain without TLS sends the password in clear; set PAYLINK_KAFKA_TLS_ENABLED=true")
 	}
+	if m := r.Kafka.SASL.Mechanism; (m == "oauthbearer" || m == "aws-msk-iam") && !r.Kafka.TLS.Enabled {
+		w = append(w, "PAYLINK_KAFKA_SASL_MECHANISM="+m+" without TLS sends the token in clear; set PAYLINK_KAFKA_TLS_ENABLED=true")
+	}
+	if u, err := url.Parse(r.Kafka.SASL.OAuth.TokenURL); err == nil && u.Scheme == "http" && !private(u.Hostname()) {
+		w = append(w, "PAYLINK_KAFKA_OAUTH_TOKEN_URL: the client's secret travels to "+u.Host+" unencrypted; use https")
+	}
 	if r.Kafka.SessionTimeout < 6*time.Second {
 		w = append(w, fmt.Sprintf("PAYLINK_KAFKA_SESSION_TIMEOUT: brokers refuse less than 6s unless group.min.session.timeout.ms says otherwise; it is %s", r.Kafka.SessionTimeout))
 	}
@@ -236,9 +242,18 @@ func (s *SASL) prepare() error {
 		if s.Username != "" || s.Password != "" || s.PasswordFile != "" {
 			return problem("PAYLINK_KAFKA_SASL_MECHANISM", "is not set, but a login is given; use plain, scram-sha-256 or scram-sha-512")
 		}
+		if s.OAuth.any() || s.OAuth.AWSRegion != "" {
+			return problem("PAYLINK_KAFKA_SASL_MECHANISM", "is not set, but a token's source is given; use oauthbearer or aws-msk-iam")
+		}
 		return nil
 	}
+	if s.Mechanism == "oauthbearer" || s.Mechanism == "aws-msk-iam" {
+		return s.prepareToken()
+	}
 	var all []error
+	if s.OAuth.any() {
+		all = append(all, problem("PAYLINK_KAFKA_SASL_MECHANISM", "is %s, but a token's source is given; use oauthbearer, or leave that out", s.Mechanism))
+	}
 	if s.Username == "" {
 		all = append(all, problem("PAYLINK_KAFKA_SASL_USERNAME", "is not set, but PAYLINK_KAFKA_SASL_MECHANISM is; give the user's name"))
 	}
@@ -249,6 +264,23 @@ func (s *SASL) prepare() error {
 	s.Password, err = readSecret("PAYLINK_KAFKA_SASL_PASSWORD", s.Password, s.PasswordFile)
 	s.read = s.PasswordFile
 	return join(append(all, err)...)
+}
+
+// prepareToken is for the mechanisms that show tokens.
+func (s *SASL) prepareToken() error {
+	var all []error
+	if s.Username != "" || s.Password != "" || s.PasswordFile != "" {
+		all = append(all, problem("PAYLINK_KAFKA_SASL_USERNAME", "or a password is given, and %s has neither; leave them out", s.Mechanism))
+	}
+	if s.Mechanism == "oauthbearer" {
+		return join(append(all, s.OAuth.prepare())...)
+	}
+	if s.OAuth.AWSRegion == "" {
+		all = append(all, problem("PAYLINK_KAFKA_AWS_REGION", "is not set; give the region of the brokers, such as eu-central-1"))
+	} else if !topicName.MatchString(s.OAuth.AWSRegion) {
+		all = append(all, problem("PAYLINK_KAFKA_AWS_REGION", "%.80q is no region; write one such as eu-central-1", s.OAuth.AWSRegion))
+	}
+	return join(all...)
 }
 
 // checkURL accepts absolute http and https URLs without login, query or fragment.
