@@ -48,9 +48,10 @@ type cli struct {
 	Schemas schemasCmds  `cmd:"" help:"The contract as files, and what a schema registry has of it."`
 	Sign    config.Sign  `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
 	Ready   config.Ready `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
-	Version struct{}     `cmd:"" help:"Print the version."`
+	Version struct{}     `cmd:"" help:"Print the version, as --version does."`
 
 	Completion config.Completion `cmd:"" help:"Print what makes a shell complete verbs, flags and their values: source <(paylink completion bash)."`
+	Help       config.Help       `cmd:"" help:"Print the help of a command, as --help after it does."`
 }
 
 // A world is what a command may touch beside the network.
@@ -105,11 +106,13 @@ func hangups() <-chan struct{} {
 	return told
 }
 
+const description = "Reads payment intents from Kafka, asks Freedom Pay for a payment page for each, and publishes payment-created or payment-failed: one outcome per intent, ever."
+
 // parse reads a command line.
 func (c *cli) parse(args []string, w world) (*config.Parsed, error) {
 	return config.Parse(c, config.Invocation{
 		Name:        "paylink",
-		Description: "Reads payment intents from Kafka, asks Freedom Pay for a payment page for each, and publishes payment-created or payment-failed: one outcome per intent, ever.",
+		Description: description,
 		Args:        args, Environ: w.environ, Stdout: w.out, Stderr: w.err,
 	})
 }
@@ -121,6 +124,7 @@ func run(ctx context.Context, args []string, w world) int {
 	if len(args) == 0 { // help, but not what a script meant
 		args, w.out, code = []string{"--help"}, w.err, exitUsage
 	}
+	args = config.Usual(args)
 	parsed, err := c.parse(args, w)
 	if errors.Is(err, config.ErrHelp) {
 		return code
