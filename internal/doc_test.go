@@ -20,7 +20,7 @@ import (
 // into cmd/paylink.
 var product = []string{
 	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "answered", "budget", "metric", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
-	"facts", "tell", "explain", "reconcile", "replay", "console", "burst", "pulse", "telemetry", "config", "service", "registry",
+	"facts", "tell", "explain", "reconcile", "replay", "console", "burst", "pulse", "telemetry", "config", "service", "registry", "bearer",
 }
 
 // laptop is what serves laptops and tests only.
@@ -55,6 +55,7 @@ var rooms = map[string][]string{
 	"console":    {},
 	"pulse":      {},
 	"telemetry":  {"payment", "pulse", "metric", "burst"},
+	"bearer":     {"payment"},
 	"config":     {"payment", "pace"},
 	"registry":   {"payment", "event", "schemas"},
 	"service":    product,

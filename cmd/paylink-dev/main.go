@@ -9,11 +9,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -41,6 +44,9 @@ type cli struct {
 	Completion completionCmd `cmd:"" help:"Print what makes a shell complete verbs, flags and their values: source <(paylink-dev completion bash)."`
 
 	Ready readyCmd `cmd:"" help:"Exit 0 if a page answers well: a health check for containers."`
+
+	Version versionCmd  `cmd:"" help:"Print the version, as --version does."`
+	Help    config.Help `cmd:"" help:"Print the help of a command, as --help after it does."`
 
 	BenchChild benchChildCmd `cmd:"" hidden:""`
 }
@@ -78,13 +84,31 @@ func main() {
 	os.Exit(code)
 }
 
+const description = "Everything around paylink for a laptop: broker, schema registry, gateway simulator, sample intents and the service, in one process."
+
+// release is the version that the build was given (-ldflags "-X main.release=…").
+var release string
+
+// A versionCmd prints which build this is.
+type versionCmd struct{}
+
+// Run prints it.
+func (versionCmd) Run(w world) error {
+	v := release
+	if info, ok := debug.ReadBuildInfo(); ok && v == "" {
+		v = info.Main.Version
+	}
+	_, err := fmt.Fprintf(w.out, "paylink-dev %s %s %s/%s\n", cmp.Or(v, "(devel)"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, w world) int {
 	var c cli
 	exited := -1 // kong has answered by itself, as for --help
 	parser, err := kong.New(&c,
 		kong.Name("paylink-dev"),
-		kong.Description("Everything around paylink for a laptop: broker, schema registry, gateway simulator, sample intents and the service, in one process."),
+		kong.Description(description),
 		kong.Writers(w.out, w.err),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -96,7 +120,7 @@ func run(ctx context.Context, args []string, w world) int {
 		fmt.Fprintln(w.err, "paylink-dev:", err)
 		return exitFailure
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(config.Usual(args))
 	if exited >= 0 {
 		return exited
 	}

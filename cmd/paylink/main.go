@@ -49,9 +49,10 @@ type cli struct {
 	Schemas schemasCmds  `cmd:"" help:"The contract as files, and what a schema registry has of it."`
 	Sign    config.Sign  `cmd:"" help:"Sign, or verify, a flat JSON object of fields from standard input."`
 	Ready   config.Ready `cmd:"" help:"Ask the service on this machine whether it is ready; exit 1 if not. A health check for containers, which have no curl."`
-	Version struct{}     `cmd:"" help:"Print the version."`
+	Version struct{}     `cmd:"" help:"Print the version, as --version does."`
 
 	Completion config.Completion `cmd:"" help:"Print what makes a shell complete verbs, flags and their values: source <(paylink completion bash)."`
+	Help       config.Help       `cmd:"" help:"Print the help of a command, as --help after it does."`
 }
 
 // A world is what a command may touch beside the network.
@@ -106,11 +107,13 @@ func hangups() <-chan struct{} {
 	return told
 }
 
+const description = "Reads payment intents from Kafka, asks Freedom Pay for a payment page for each, and publishes payment-created or payment-failed: one outcome per intent, ever."
+
 // parse reads a command line.
 func (c *cli) parse(args []string, w world) (*config.Parsed, error) {
 	return config.Parse(c, config.Invocation{
 		Name:        "paylink",
-		Description: "Reads payment intents from Kafka, asks Freedom Pay for a payment page for each, and publishes payment-created or payment-failed: one outcome per intent, ever.",
+		Description: description,
 		Args:        args, Environ: w.environ, Stdout: w.out, Stderr: w.err,
 	})
 }
@@ -122,13 +125,14 @@ func run(ctx context.Context, args []string, w world) int {
 	if len(args) == 0 { // help, but not what a script meant
 		args, w.out, code = []string{"--help"}, w.err, exitUsage
 	}
+	args = config.Usual(args)
 	parsed, err := c.parse(args, w)
 	if errors.Is(err, config.ErrHelp) {
 		return code
 	}
 	if err != nil {
 		warn(w, parsed.Warnings)
-		fmt.Fprintln(w.err, "paylink:", err)
+		complain(w, err)
 		return exitUsage
 	}
 	return exitCode(w, c.do(ctx, parsed, args, w))
@@ -180,6 +184,17 @@ func (c *cli) do(ctx context.Context, parsed *config.Parsed, args []string, w wo
 	return fmt.Errorf("command %s is not built in", parsed.Command)
 }
 
+// complain prints an error; of bad settings, each has a line.
+func complain(w world, err error) {
+	lines := config.Lines(err)
+	if len(lines) == 1 {
+		lines[0] = withCommands(err)
+	}
+	for _, line := range lines {
+		fmt.Fprintln(w.err, "paylink:", line)
+	}
+}
+
 func warn(w world, warnings []string) {
 	for _, s := range warnings {
 		fmt.Fprintln(w.err, "paylink: warning:", s)
@@ -203,7 +218,7 @@ func exitCode(w world, err error) int {
 		return exitOK
 	}
 	if !errors.Is(err, errTold) {
-		fmt.Fprintln(w.err, "paylink:", withCommands(err))
+		complain(w, err)
 	}
 	if _, ok := errors.AsType[*config.Error](err); ok {
 		return exitUsage

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +47,15 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// TestAllBadSettingsAreOneStart: nobody mends settings one start at a time.
+func TestAllBadSettingsAreOneStart(t *testing.T) {
+	var errs bytes.Buffer
+	code := run(t.Context(), []string{"run", "--rate=fast"}, world{out: io.Discard, err: &errs})
+	if lines := strings.Count(errs.String(), "paylink: "); code != exitUsage || lines != 4 || strings.Count(errs.String(), "\n") != lines {
+		t.Errorf("exit %d, want %d and a line for each of rate, brokers, merchant and secret:\n%s", code, exitUsage, errs.String())
+	}
 }
 
 // startStack starts a broker without topics and a gateway that knows merchant

@@ -50,7 +50,7 @@ func Completing() bool { return os.Getenv("COMP_LINE") != "" }
 // Complete answers a shell: verbs, flags and the values of enums, one per line.
 // Where it has no answer the shell completes file names.
 func Complete(grammar any, name string, out io.Writer) error {
-	k, err := kong.New(grammar, append(mappers(), kong.Name(name), kong.Writers(out, io.Discard))...)
+	k, err := kong.New(grammar, append(mappers(nil), kong.Name(name), kong.Writers(out, io.Discard))...)
 	if err != nil {
 		return fmt.Errorf("build the command line: %w", err)
 	}

@@ -7,7 +7,8 @@
 // A setting is looked for as a flag, then as an environment variable, then as a
 // key of the YAML file; the key is the variable's name in lower case without
 // PAYLINK_. An empty value means the default. Everything is checked before the
-// service opens a connection, and the first thing wrong is told in one line.
+// service opens a connection, and everything that is wrong is told at once, each
+// in one line, in the order of this manual.
 // Secrets come from the environment or from a file, never from a flag, and are
 // never part of an error.
 //
@@ -93,10 +94,12 @@ func (t TLS) Config() *tls.Config { return t.config.Clone() }
 
 // SASL is the login at the brokers.
 type SASL struct {
-	Mechanism    string         `name:"kafka-sasl-mechanism" env:"PAYLINK_KAFKA_SASL_MECHANISM" live:"" placeholder:"NAME" default:"" enum:",plain,scram-sha-256,scram-sha-512" help:"Log in to the brokers with plain, scram-sha-256 or scram-sha-512. Default: no login."`
+	Mechanism    string         `name:"kafka-sasl-mechanism" env:"PAYLINK_KAFKA_SASL_MECHANISM" live:"" placeholder:"NAME" default:"" enum:",plain,scram-sha-256,scram-sha-512,oauthbearer,aws-msk-iam" help:"Log in to the brokers with plain, scram-sha-256 or scram-sha-512, which take user and password; with oauthbearer, which takes a token; or with aws-msk-iam, for Amazon MSK. Default: no login."`
 	Username     string         `name:"kafka-sasl-username" env:"PAYLINK_KAFKA_SASL_USERNAME" live:"" placeholder:"NAME" help:"User for the login."`
 	Password     payment.Secret `name:"kafka-sasl-password" env:"PAYLINK_KAFKA_SASL_PASSWORD" live:"" help:"Password for the login."`
 	PasswordFile string         `name:"kafka-sasl-password-file" env:"PAYLINK_KAFKA_SASL_PASSWORD_FILE" live:"" placeholder:"FILE" help:"File that holds the password; one newline at its end is dropped."`
+
+	OAuth OAuth `embed:""`
 
 	read string // the file that Password was read from
 }
@@ -112,6 +115,7 @@ type Topics struct {
 type Gateway struct {
 	URL           string         `name:"gateway-url" env:"PAYLINK_GATEWAY_URL" live:"" default:"https://api.freedompay.kz" help:"Scheme and host of the gateway, perhaps with a path prefix; no script name such as init_payment.php, which is added for each call. With http, which is for laptops and tests, links may be http too; with https they must be https."`
 	LinkHosts     []string       `name:"gateway-link-hosts" env:"PAYLINK_GATEWAY_LINK_HOSTS" live:"" placeholder:"HOST,…" help:"Hosts that payment pages may have, each a name, or *. and a name for all below it. A link elsewhere is never published, although the gateway signed it: its intent waits, and the log says so. Ask the gateway for its pages' hosts, those of payment systems too. Default: any host."`
+	TLS           GatewayTLS     `embed:""`
 	Timeout       time.Duration  `name:"gateway-timeout" env:"PAYLINK_GATEWAY_TIMEOUT" default:"30s" help:"Limit for one call of the gateway, connecting included. A call that is cut off is repeated with the same idempotency key."`
 	MerchantID    string         `name:"merchant-id" env:"PAYLINK_MERCHANT_ID" must:"" placeholder:"DIGITS" help:"The gateway's number of the merchant; of the default merchant if a merchants file is given, where it is optional."`
 	Secret        payment.Secret `name:"merchant-secret" env:"PAYLINK_MERCHANT_SECRET" live:"" help:"The merchant's secret key for payments. Required, here or in its file, unless a merchants file is given."`
@@ -122,6 +126,19 @@ type Gateway struct {
 	Rate          Rate           `name:"rate" env:"PAYLINK_RATE" live:"" default:"1/1500ms" help:"Calls that a merchant may make, all replicas together: 40/s, 100/m, 1/1500ms; 40/s+10 allows bursts of 10. The gateway asks for 1.5 to 2 s between calls unless your contract says more."`
 	RateScope     string         `name:"rate-scope" env:"PAYLINK_RATE_SCOPE" default:"group" enum:"group,partition" help:"group: replicas share a merchant's rate by the partitions they own. partition: all intents of a merchant are in one partition, whose owner may use the whole rate."`
 }
+
+// GatewayTLS is the encryption of the connections to the gateways.
+type GatewayTLS struct {
+	CAFile   string `name:"gateway-tls-ca-file" env:"PAYLINK_GATEWAY_TLS_CA_FILE" live:"" placeholder:"FILE" help:"PEM certificates that the gateways' are checked against, those of all merchants. Default: the system's."`
+	CertFile string `name:"gateway-tls-cert-file" env:"PAYLINK_GATEWAY_TLS_CERT_FILE" live:"" placeholder:"FILE" help:"PEM certificate that we show to a gateway, or a proxy before it, that asks for one; goes with the key file. Default: none."`
+	KeyFile  string `name:"gateway-tls-key-file" env:"PAYLINK_GATEWAY_TLS_KEY_FILE" live:"" placeholder:"FILE" help:"PEM private key of that certificate."`
+
+	config *tls.Config
+}
+
+// Config returns what the settings describe; nil: the system's certificates, and
+// none of ours. It is ready after Prepare.
+func (t GatewayTLS) Config() *tls.Config { return t.config.Clone() }
 
 // Flow says how much is done at once, and for how long.
 type Flow struct {

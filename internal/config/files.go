@@ -107,6 +107,22 @@ func readPair(from, certPath, keyPath string) (pair tls.Certificate, err error) 
 	return pair, nil
 }
 
+// clientTLS is what a client trusts and shows. Its settings are called prefix and
+// CA_FILE, CERT_FILE and KEY_FILE; those left out are the system's, and none.
+func clientTLS(prefix, ca, cert, key string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	var all []error
+	if ca != "" {
+		pool, err := readAuthorities(prefix+"CA_FILE", ca)
+		c.RootCAs, all = pool, append(all, err)
+	}
+	if cert != "" || key != "" {
+		pair, err := readPair(prefix+"CERT_FILE", cert, key)
+		c.Certificates, all = []tls.Certificate{pair}, append(all, err)
+	}
+	return c, join(all...)
+}
+
 // encrypted reports whether a private key needs a passphrase, in either form.
 func encrypted(data []byte) bool {
 	for {

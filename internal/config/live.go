@@ -38,6 +38,9 @@ func (b Broker) LoginChanges(next Broker) []string {
 		{"mechanism", b.SASL.Mechanism != next.SASL.Mechanism},
 		{"user", b.SASL.Username != next.SASL.Username},
 		{"password", b.SASL.Password != next.SASL.Password},
+		{"token's source", b.SASL.OAuth.differs(next.SASL.OAuth)},
+		{"client's secret", b.SASL.OAuth.Secret != next.SASL.OAuth.Secret},
+		{"token endpoint's authorities", !samePool(poolOf(b.SASL.OAuth.config), poolOf(next.SASL.OAuth.config))},
 	}), tlsChanges(b.TLS.config, next.TLS.config)...)
 }
 
@@ -52,6 +55,9 @@ func (r Registry) LoginChanges(next Registry) []string {
 		{"token", r.Token != next.Token},
 	}), tlsChanges(r.config, next.config)...)
 }
+
+// Changes is the same of the gateways.
+func (t GatewayTLS) Changes(next GatewayTLS) []string { return tlsChanges(t.config, next.config) }
 
 func tlsChanges(old, next *tls.Config) []string {
 	if old == nil && next == nil {
@@ -83,6 +89,21 @@ func different(all []difference) (what []string) {
 		}
 	}
 	return what
+}
+
+// differs reports whether tokens come from elsewhere, or are others.
+func (o OAuth) differs(next OAuth) bool {
+	for _, c := range []*OAuth{&o, &next} {
+		c.Secret, c.SecretFile, c.read, c.CAFile, c.config = "", "", "", "", nil // told apart, by what is in them
+	}
+	return !reflect.DeepEqual(o, next)
+}
+
+func poolOf(c *tls.Config) *x509.CertPool {
+	if c == nil {
+		return nil
+	}
+	return c.RootCAs
 }
 
 func samePool(a, b *x509.CertPool) bool {

@@ -59,3 +59,28 @@ func TestLoginChangesAtTheRegistryAreNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestTheGatewaysTLSIsTakenUp(t *testing.T) {
+	ca := write(t, "ca.pem", "")
+	if _, _, err := parse(good("PAYLINK_GATEWAY_TLS_CA_FILE="+ca, "PAYLINK_GATEWAY_TLS_CERT_FILE="+ca)); err == nil {
+		t.Fatal("files that hold nothing are taken")
+	} else if diff := cmp.Diff([]string{"PAYLINK_GATEWAY_TLS_CA_FILE", "PAYLINK_GATEWAY_TLS_CERT_FILE"}, settingsOf(err)); diff != "" {
+		t.Errorf("%s\n%v", diff, err)
+	}
+	old, next := GatewayTLS{}, GatewayTLS{}
+	if c := old.Config(); c != nil || old.prepare() != nil {
+		t.Errorf("without settings: %v, want nothing of our own", c)
+	}
+	cert, key := certificate(t)
+	next = GatewayTLS{CAFile: cert, CertFile: cert, KeyFile: key}
+	if err := next.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"authorities", "client certificate"}, old.Changes(next)); diff != "" {
+		t.Error(diff)
+	}
+	r, _, err := parse(good("PAYLINK_GATEWAY_TLS_CA_FILE="+cert, "PAYLINK_GATEWAY_TLS_CERT_FILE="+cert, "PAYLINK_GATEWAY_TLS_KEY_FILE="+key))
+	if err != nil || !slices.Contains(r.Run.Files(), cert) || !slices.Contains(r.Run.Files(), key) {
+		t.Errorf("%v, files to watch: %v; want certificate and key among them", err, r.Run.Files())
+	}
+}

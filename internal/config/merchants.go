@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -19,24 +18,22 @@ func (g Gateway) LoadMerchants() ([]Merchant, error) {
 	if g.MerchantsFile != "" {
 		return g.merchantsFromFile()
 	}
-	switch {
-	case g.MerchantID == "":
-		return nil, problem("PAYLINK_MERCHANT_ID", "is not set; give the gateway's number of the merchant, or several merchants with PAYLINK_MERCHANTS_FILE")
-	case g.Secret == "" && g.SecretFile == "":
-		return nil, problem("PAYLINK_MERCHANT_SECRET", "is not set; give the merchant's secret key, or its file with PAYLINK_MERCHANT_SECRET_FILE")
-	}
-	secret, err := readSecret("PAYLINK_MERCHANT_SECRET", g.Secret, g.SecretFile)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkMerchantID("PAYLINK_MERCHANT_ID", g.MerchantID); err != nil {
-		return nil, err
+	var id, noSecret error
+	if g.MerchantID == "" {
+		id = problem("PAYLINK_MERCHANT_ID", "is not set; give the gateway's number of the merchant, or several merchants with PAYLINK_MERCHANTS_FILE")
+	} else {
+		id = checkMerchantID("PAYLINK_MERCHANT_ID", g.MerchantID)
 	}
 	m, err := g.common()
-	if err != nil {
+	if g.Secret == "" && g.SecretFile == "" {
+		noSecret = problem("PAYLINK_MERCHANT_SECRET", "is not set; give the merchant's secret key, or its file with PAYLINK_MERCHANT_SECRET_FILE")
+	} else {
+		m.Secret, noSecret = readSecret("PAYLINK_MERCHANT_SECRET", g.Secret, g.SecretFile)
+	}
+	if err := join(id, noSecret, err); err != nil {
 		return nil, err
 	}
-	m.ID, m.Secret, m.SecretFile = payment.MerchantID(g.MerchantID), secret, g.SecretFile
+	m.ID, m.SecretFile = payment.MerchantID(g.MerchantID), g.SecretFile
 	return []Merchant{m}, nil
 }
 
@@ -47,18 +44,19 @@ func (g Gateway) common() (Merchant, error) {
 	m.LinkHosts, err = parseHosts("PAYLINK_GATEWAY_LINK_HOSTS", g.LinkHosts)
 	m.Permit.Hosts, err2 = parseHosts("PAYLINK_ALLOW_HOSTS", g.AllowHosts)
 	m.Permit.Locked, err3 = parseLocks("PAYLINK_LOCK_FIELDS", g.LockFields)
-	return m, cmp.Or(err, err2, err3)
+	return m, join(err, err2, err3)
 }
 
-// Files are what the merchants and the logins at brokers and schema registry are
-// read from, and the settings file: what to watch for changes that a running service
-// takes up.
+// Files are what the merchants and the logins at brokers, schema registry and
+// gateways are read from, and the settings file: what to watch for changes that a
+// running service takes up.
 func (r Run) Files() []string {
 	seen := map[string]bool{string(r.File): true, r.Gateway.MerchantsFile: true}
 	e := r.Events
 	for _, f := range []string{
-		r.Kafka.SASL.PasswordFile, r.Kafka.TLS.CAFile, r.Kafka.TLS.CertFile, r.Kafka.TLS.KeyFile,
+		r.Kafka.SASL.PasswordFile, r.Kafka.SASL.OAuth.SecretFile, r.Kafka.SASL.OAuth.CAFile, r.Kafka.TLS.CAFile, r.Kafka.TLS.CertFile, r.Kafka.TLS.KeyFile,
 		e.PasswordFile, e.TokenFile, e.CAFile, e.CertFile, e.KeyFile,
+		r.Gateway.TLS.CAFile, r.Gateway.TLS.CertFile, r.Gateway.TLS.KeyFile,
 	} {
 		seen[f] = true
 	}
@@ -82,16 +80,13 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 	if g.Secret != "" || g.SecretFile != "" {
 		return nil, problem("PAYLINK_MERCHANTS_FILE", "is given together with PAYLINK_MERCHANT_SECRET or its file; write the secret into the merchants file and unset the other")
 	}
+	common, bad := g.common()
 	data, err := readText(g.MerchantsFile, maxMerchantsFile)
 	if err != nil {
-		return nil, problem("PAYLINK_MERCHANTS_FILE", "%v", err)
-	}
-	common, err := g.common()
-	if err != nil {
-		return nil, err
+		return nil, join(bad, problem("PAYLINK_MERCHANTS_FILE", "%v", err))
 	}
 	all, err := parseMerchants(g.MerchantsFile, data, common)
-	if err != nil {
+	if err := join(bad, err); err != nil {
 		return nil, err
 	}
 	if g.MerchantID == "" {
@@ -106,14 +101,15 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 }
 
 // parseMerchants reads a YAML list of merchants; what an entry leaves out it has
-// from defaults. Secret files are looked for beside the merchants file.
+// from defaults. Its error tells of each bad entry what is wrong with it first. Secret files are looked for beside the merchants file.
 func parseMerchants(path string, data []byte, defaults Merchant) ([]Merchant, error) {
 	var all []Merchant
+	var wrong []error
 	seen := map[payment.MerchantID]bool{}
 	for at, piece := range pieces(path, data, pieceSize) {
 		body, err := parseYAML(at, piece)
 		if err != nil {
-			return nil, err
+			return nil, join(append(wrong, err)...)
 		}
 		seq, ok := body.(*ast.SequenceNode)
 		if !ok {
@@ -121,20 +117,21 @@ func parseMerchants(path string, data []byte, defaults Merchant) ([]Merchant, er
 		}
 		for _, item := range seq.Values {
 			m, err := parseMerchant(at, item, defaults)
-			if err != nil {
-				return nil, err
+			if err == nil && seen[m.ID] {
+				err = problem(at.of(item), "merchant %s is listed twice", m.ID)
 			}
-			if seen[m.ID] {
-				return nil, problem(at.of(item), "merchant %s is listed twice", m.ID)
+			if err != nil {
+				wrong = append(wrong, err)
+				continue
 			}
 			seen[m.ID] = true
 			all = append(all, m)
 		}
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && len(wrong) == 0 {
 		return nil, problem(path, noMerchants)
 	}
-	return all, nil
+	return all, join(wrong...)
 }
 
 // maxMerchantsFile is more than 100,000 merchants need, each with all its defaults.

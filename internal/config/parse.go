@@ -22,25 +22,6 @@ type Invocation struct {
 // ErrHelp says that help was asked for, and has been printed on Stdout.
 var ErrHelp = errors.New("help was printed")
 
-// An Error is a setting that cannot stand: exit code 2. It holds no secret.
-type Error struct {
-	Setting string // where it was given: PAYLINK_RATE, --rate, or file and key
-	Problem string // what is wrong with it, and how to mend it
-}
-
-// Error is one line.
-func (e *Error) Error() string {
-	if e.Setting == "" {
-		return e.Problem
-	}
-	return e.Setting + ": " + e.Problem
-}
-
-// problem makes an Error of a setting, named by its variable.
-func problem(setting, format string, args ...any) *Error {
-	return &Error{Setting: setting, Problem: fmt.Sprintf(format, args...)}
-}
-
 // A Parsed is a command line that was understood and whose settings are sound.
 type Parsed struct {
 	Command  string   // the verb, such as "topics create"
@@ -56,11 +37,11 @@ type warner interface{ Warnings() []string }
 // Parse fills grammar, a pointer to a struct of commands as kong knows them,
 // from arguments, environment and settings file, and prepares the command that
 // was chosen. It returns ErrHelp if help was asked for; any other error is bad
-// usage or a bad setting, in one line.
+// usage, or all the bad settings there are: an *Error, or Errors.
 func Parse(grammar any, inv Invocation) (*Parsed, error) {
 	src := newSources(inv.Environ)
 	helped := false
-	k, err := kong.New(grammar, append(mappers(),
+	k, err := kong.New(grammar, append(mappers(src.unread.note),
 		kong.Name(inv.Name), kong.Description(inv.Description),
 		kong.Writers(inv.Stdout, inv.Stderr),
 		kong.Exit(func(int) { helped = true }),
@@ -75,9 +56,9 @@ func Parse(grammar any, inv Invocation) (*Parsed, error) {
 		return p, ErrHelp
 	}
 	if err != nil {
-		return p, oneLine(inv.Name, err)
+		return p, src.unread.and(oneLine(inv.Name, err))
 	}
-	return p, p.prepare(ctx)
+	return p, src.unread.and(p.prepare(ctx))
 }
 
 // prepare lets the chosen command check its settings.
@@ -119,7 +100,7 @@ func oneLine(name string, err error) error {
 // nothing that is required.
 func Default() (Run, error) {
 	var r Run
-	p, err := kong.New(&r, mappers()...)
+	p, err := kong.New(&r, mappers(nil)...)
 	if err != nil {
 		return Run{}, fmt.Errorf("defaults: %w", err)
 	}

@@ -98,7 +98,7 @@ func TestDefaultIsPreparedLikeACommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want.Run, got, cmp.AllowUnexported(TLS{}, SASL{}, Registry{})); diff != "" {
+	if diff := cmp.Diff(want.Run, got, cmp.AllowUnexported(TLS{}, SASL{}, Registry{}, GatewayTLS{}, OAuth{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -143,7 +143,7 @@ func TestHelpTellsEverySetting(t *testing.T) {
 	if diff := cmp.Diff(string(want), out.String()); diff != "" {
 		t.Error(diff)
 	}
-	for _, name := range strings.Fields(`KAFKA_BROKERS KAFKA_GROUP TOPIC_INTENTS TOPIC_OUTCOMES TOPIC_DEAD_LETTERS GATEWAY_URL GATEWAY_LINK_HOSTS LOCK_FIELDS ALLOW_HOSTS MERCHANT_ID MERCHANT_SECRET
+	for _, name := range strings.Fields(`KAFKA_BROKERS KAFKA_GROUP TOPIC_INTENTS TOPIC_OUTCOMES TOPIC_DEAD_LETTERS GATEWAY_URL GATEWAY_TLS_CA_FILE GATEWAY_TLS_CERT_FILE GATEWAY_TLS_KEY_FILE GATEWAY_LINK_HOSTS LOCK_FIELDS ALLOW_HOSTS MERCHANT_ID MERCHANT_SECRET
 		MERCHANT_SECRET_FILE RATE RATE_SCOPE MERCHANTS_FILE CONCURRENCY GATEWAY_TIMEOUT GIVE_UP_AFTER DRAIN_TIMEOUT KAFKA_SESSION_TIMEOUT
 		KAFKA_REBALANCE_TIMEOUT KAFKA_GROUP_INSTANCE_ID KAFKA_START LEDGER_WINDOW ADMIN_ADDR SCHEMA_REGISTRY_URL OUTCOME_FORMAT LOG_FORMAT LOG_LEVEL
 		KAFKA_TLS_ENABLED KAFKA_TLS_CA_FILE KAFKA_TLS_CERT_FILE KAFKA_TLS_KEY_FILE KAFKA_TLS_SERVER_NAME
@@ -286,16 +286,22 @@ func TestSignTakesTheFileBeforeTheVariable(t *testing.T) {
 	}
 }
 
-func TestTLSFiles(t *testing.T) {
+// certificate writes the files of a certificate and its key.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
 	web := httptest.NewTLSServer(nil)
 	defer web.Close()
 	pair := web.TLS.Certificates[0]
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	der, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})))
-	keyFile := write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	cert = write(t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})))
+	return cert, write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+}
+
+func TestTLSFiles(t *testing.T) {
+	cert, keyFile := certificate(t)
 	on := "PAYLINK_KAFKA_TLS_ENABLED=true"
 	p, _, err := parse(good(on, "PAYLINK_KAFKA_TLS_CA_FILE="+cert, "PAYLINK_KAFKA_TLS_CERT_FILE="+cert, "PAYLINK_KAFKA_TLS_KEY_FILE="+keyFile, "PAYLINK_KAFKA_TLS_SERVER_NAME=kafka"))
 	if err != nil {
@@ -347,5 +353,12 @@ func TestTLSFilesOfOthers(t *testing.T) {
 				t.Errorf("%s: %v, want %s", locked.Type, err, want)
 			}
 		}
+	}
+}
+
+func rewrite(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -30,13 +30,7 @@ func (r *Registry) prepare() error {
 	if r.RegistryURL == "" {
 		return nil
 	}
-	if err := checkURL("PAYLINK_SCHEMA_REGISTRY_URL", r.RegistryURL); err != nil {
-		return err
-	}
-	if err := r.login(); err != nil {
-		return err
-	}
-	return r.prepareTLS()
+	return join(checkURL("PAYLINK_SCHEMA_REGISTRY_URL", r.RegistryURL), r.login(), r.prepareTLS())
 }
 
 func (r *Registry) login() (err error) {
@@ -71,22 +65,9 @@ func (r *Registry) prepareTLS() error {
 	if r.CAFile == "" && r.CertFile == "" && r.KeyFile == "" {
 		return nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	var err error
-	if r.CAFile != "" {
-		if c.RootCAs, err = readAuthorities("PAYLINK_SCHEMA_REGISTRY_CA_FILE", r.CAFile); err != nil {
-			return err
-		}
-	}
-	if r.CertFile != "" || r.KeyFile != "" {
-		pair, err := readPair("PAYLINK_SCHEMA_REGISTRY_CERT_FILE", r.CertFile, r.KeyFile)
-		if err != nil {
-			return err
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
+	c, err := clientTLS("PAYLINK_SCHEMA_REGISTRY_", r.CAFile, r.CertFile, r.KeyFile)
 	r.config = c
-	return nil
+	return err
 }
 
 // SchemasList is the settings of `paylink schemas list`.
@@ -99,10 +80,7 @@ type SchemasList struct {
 
 // Prepare is as that of Run.
 func (s *SchemasList) Prepare() error {
-	if err := s.Registry.prepare(); err != nil {
-		return err
-	}
-	return s.Topics.check()
+	return join(s.Registry.prepare(), s.Topics.check())
 }
 
 // SchemasRegistry is the settings of the commands that need a registry.
@@ -114,16 +92,14 @@ type SchemasRegistry struct {
 
 // Prepare is as that of Run.
 func (s *SchemasRegistry) Prepare() error {
+	var missing error
 	if s.RegistryURL == "" {
-		return problem("PAYLINK_SCHEMA_REGISTRY_URL", "is not set; give the registry's URL")
+		missing = problem("PAYLINK_SCHEMA_REGISTRY_URL", "is not set; give the registry's URL")
 	}
 	if s.Format == "json" { // plain JSON needs no schema; what describes it does
 		s.Format = "json-schema"
 	}
-	if err := s.Registry.prepare(); err != nil {
-		return err
-	}
-	return s.Topics.check()
+	return join(missing, s.Registry.prepare(), s.Topics.check())
 }
 
 // SchemasShow is the settings of `paylink schemas show`.
@@ -158,28 +134,20 @@ type Bound struct {
 
 // Prepare is as that of Run.
 func (s *SchemasValidate) Prepare() error {
-	if err := s.Registry.prepare(); err != nil {
-		return err
-	}
-	if err := s.Topics.check(); err != nil {
-		return err
-	}
+	all := []error{s.Registry.prepare(), s.Topics.check()}
 	if s.Topic == "" {
-		return s.checkFile()
+		return join(append(all, s.checkFile())...)
 	}
-	if s.Input != "" {
-		return problem("--topic", "and a file are both given; use one of them")
-	}
-	if !topicName.MatchString(s.Topic) {
-		return problem("--topic", "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", s.Topic)
+	switch {
+	case s.Input != "":
+		all = append(all, problem("--topic", "and a file are both given; use one of them"))
+	case !topicName.MatchString(s.Topic):
+		all = append(all, problem("--topic", "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", s.Topic))
 	}
 	if s.Partition < -1 || s.Partition > math.MaxInt32 {
-		return problem("--partition", "%d is no partition; write its number, or -1 for all of them", s.Partition)
+		all = append(all, problem("--partition", "%d is no partition; write its number, or -1 for all of them", s.Partition))
 	}
-	if err := s.bounds(); err != nil {
-		return err
-	}
-	return s.Kafka.prepare()
+	return join(append(all, s.bounds(), s.Kafka.prepare())...)
 }
 
 func (s *SchemasValidate) checkFile() error {
@@ -192,18 +160,16 @@ func (s *SchemasValidate) checkFile() error {
 	return nil
 }
 
-func (s *SchemasValidate) bounds() (err error) {
+func (s *SchemasValidate) bounds() error {
+	var from, to error
 	if s.From != "" {
-		if s.Begin, err = boundOf("--from", s.From); err != nil {
-			return err
-		}
+		s.Begin, from = boundOf("--from", s.From)
 	}
 	if s.To != "" {
-		end, err := boundOf("--to", s.To)
-		s.End = &end
-		return err
+		s.End = new(Bound)
+		*s.End, to = boundOf("--to", s.To)
 	}
-	return nil
+	return join(from, to)
 }
 
 func boundOf(flag, text string) (Bound, error) {

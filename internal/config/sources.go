@@ -23,10 +23,11 @@ type sources struct {
 	environ map[string]string
 	known   map[string]bool // every variable of the program
 	file    *settingsFile   // nil: not read yet
+	unread  unread
 }
 
 func newSources(environ []string) *sources {
-	s := &sources{environ: map[string]string{}, known: map[string]bool{}}
+	s := &sources{environ: map[string]string{}, known: map[string]bool{}, unread: unread{settings: map[string]bool{}}}
 	for _, e := range environ {
 		if name, value, ok := strings.Cut(e, "="); ok && strings.HasPrefix(name, prefix) {
 			s.environ[name] = value
@@ -59,22 +60,26 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, f *kong.Flag) (any, e
 		return nil, nil
 	}
 	if v := s.environ[name]; v != "" {
-		return typed(f, given{from: name, text: v})
+		return s.typed(f, given{from: name, text: v})
 	}
 	if err := s.readFile(ctx); err != nil {
 		return nil, err
 	}
 	if g, ok := s.file.values[keyOf(name)]; ok {
-		return typed(f, g)
+		return s.typed(f, g)
 	}
 	return nil, nil
 }
 
-func typed(f *kong.Flag, g given) (any, error) {
+func (s *sources) typed(f *kong.Flag, g given) (any, error) {
 	if !f.IsBool() {
 		return g, nil
 	}
-	return boolean(g)
+	on, err := boolean(g)
+	if err != nil && s.unread.note(f.Value, err) {
+		return nil, nil
+	}
+	return on, err
 }
 
 // keyOf returns the key of a variable in the settings file.
@@ -101,7 +106,9 @@ func (s *sources) readFile(ctx *kong.Context) error {
 	if err != nil {
 		return problem(from, "%v", err)
 	}
-	s.file, err = parseSettings(path, data, s.known)
+	var unknown []error
+	s.file, unknown, err = parseSettings(path, data, s.known)
+	s.unread.problems = append(s.unread.problems, unknown...)
 	return err
 }
 

@@ -22,39 +22,29 @@ const maxConcurrency = 65536
 const handOver = 10 * time.Second
 
 // Prepare checks the settings against each other, reads the files that they
-// name, and fills what is made of them. Its error is an *Error.
+// name, and fills what is made of them. Its error tells everything that is wrong:
+// an *Error, or Errors.
 func (r *Run) Prepare() error {
-	steps := []func() error{r.Kafka.prepare, r.Topics.check, r.Gateway.check, r.checkFlow, r.checkEvents, r.checkAdmin}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return err
-		}
-	}
 	var err error
 	r.Merchants, err = r.Gateway.LoadMerchants()
-	return err
+	return join(r.Kafka.prepare(), r.Topics.check(), r.Gateway.prepare(), err, r.checkFlow(), r.checkEvents(), r.Admin.prepare())
 }
 
 // Prepare is as that of Run.
 func (t *TopicsDescribe) Prepare() error {
-	if err := t.Kafka.prepare(); err != nil {
-		return err
-	}
-	return t.Topics.check()
+	return join(t.Kafka.prepare(), t.Topics.check())
 }
 
 // Prepare is as that of Run.
 func (t *TopicsCreate) Prepare() error {
-	if err := t.TopicsDescribe.Prepare(); err != nil {
-		return err
-	}
+	all := []error{t.TopicsDescribe.Prepare()}
 	if t.Partitions < 1 || t.Partitions > 10000 {
-		return problem("PAYLINK_TOPIC_PARTITIONS", "%d is out of range; write 1 to 10000", t.Partitions)
+		all = append(all, problem("PAYLINK_TOPIC_PARTITIONS", "%d is out of range; write 1 to 10000", t.Partitions))
 	}
 	if t.Replication < 0 || t.Replication > 32767 {
-		return problem("PAYLINK_TOPIC_REPLICATION", "%d is out of range; write 0 for the best number, or 1 and more", t.Replication)
+		all = append(all, problem("PAYLINK_TOPIC_REPLICATION", "%d is out of range; write 0 for the best number, or 1 and more", t.Replication))
 	}
-	return nil
+	return join(all...)
 }
 
 // Prepare reads the secret.
@@ -72,6 +62,12 @@ func (r *Run) Warnings() []string {
 	var w []string
 	if r.Kafka.SASL.Mechanism == "plain" && !r.Kafka.TLS.Enabled {
 		w = append(w, "PAYLINK_KAFKA_SASL_MECHANISM=plain without TLS sends the password in clear; set PAYLINK_KAFKA_TLS_ENABLED=true")
+	}
+	if m := r.Kafka.SASL.Mechanism; (m == "oauthbearer" || m == "aws-msk-iam") && !r.Kafka.TLS.Enabled {
+		w = append(w, "PAYLINK_KAFKA_SASL_MECHANISM="+m+" without TLS sends the token in clear; set PAYLINK_KAFKA_TLS_ENABLED=true")
+	}
+	if u, err := url.Parse(r.Kafka.SASL.OAuth.TokenURL); err == nil && u.Scheme == "http" && !private(u.Hostname()) {
+		w = append(w, "PAYLINK_KAFKA_OAUTH_TOKEN_URL: the client's secret travels to "+u.Host+" unencrypted; use https")
 	}
 	if r.Kafka.SessionTimeout < 6*time.Second {
 		w = append(w, fmt.Sprintf("PAYLINK_KAFKA_SESSION_TIMEOUT: brokers refuse less than 6s unless group.min.session.timeout.ms says otherwise; it is %s", r.Kafka.SessionTimeout))
@@ -92,87 +88,86 @@ func private(host string) bool {
 }
 
 func (b *Broker) prepare() error {
+	var all []error
 	if len(b.Brokers) == 0 {
-		return problem("PAYLINK_KAFKA_BROKERS", "is not set; give host:port of some brokers, separated by commas")
+		all = append(all, problem("PAYLINK_KAFKA_BROKERS", "is not set; give host:port of some brokers, separated by commas"))
 	}
 	for _, addr := range b.Brokers {
-		if err := checkAddr("PAYLINK_KAFKA_BROKERS", addr, false); err != nil {
-			return err
-		}
+		all = append(all, checkAddr("PAYLINK_KAFKA_BROKERS", addr, false))
 	}
-	if err := b.TLS.prepare(); err != nil {
-		return err
-	}
-	return b.SASL.prepare()
+	return join(append(all, b.TLS.prepare(), b.SASL.prepare())...)
 }
 
 func (k *Kafka) prepare() error {
-	if err := k.Broker.prepare(); err != nil {
-		return err
-	}
+	all := []error{k.Broker.prepare()}
 	if k.Group == "" || len(k.Group) > 200 || strings.ContainsAny(k.Group, "\n\r\t ") {
-		return problem("PAYLINK_KAFKA_GROUP", "%q is no group name; write up to 200 characters without spaces", k.Group)
+		all = append(all, problem("PAYLINK_KAFKA_GROUP", "%q is no group name; write up to 200 characters without spaces", k.Group))
 	}
 	if k.InstanceID != "" && !topicName.MatchString(k.InstanceID) {
-		return problem("PAYLINK_KAFKA_GROUP_INSTANCE_ID", "%q is no instance name; write letters, digits, dot, underscore and hyphen, at most 249", k.InstanceID)
+		all = append(all, problem("PAYLINK_KAFKA_GROUP_INSTANCE_ID", "%q is no instance name; write letters, digits, dot, underscore and hyphen, at most 249", k.InstanceID))
 	}
-	if k.SessionTimeout < 100*time.Millisecond || k.SessionTimeout > 30*time.Minute {
+	return join(append(all, k.checkSession())...)
+}
+
+func (k *Kafka) checkSession() error {
+	switch {
+	case k.SessionTimeout < 100*time.Millisecond || k.SessionTimeout > 30*time.Minute:
 		return problem("PAYLINK_KAFKA_SESSION_TIMEOUT", "%s is out of range; brokers allow 6s to 30m", k.SessionTimeout)
-	}
-	if k.SessionTimeout < 3*k.HeartbeatInterval() {
+	case k.SessionTimeout < 3*k.HeartbeatInterval():
 		return problem("PAYLINK_KAFKA_SESSION_TIMEOUT", "%s leaves no room for three heartbeats; write a longer one", k.SessionTimeout)
-	}
-	if k.SessionTimeout > k.RebalanceTimeout {
-		return problem("PAYLINK_KAFKA_SESSION_TIMEOUT", "%s is more than PAYLINK_KAFKA_REBALANCE_TIMEOUT (%s); the group would give up on replicas that are alive", k.SessionTimeout, k.RebalanceTimeout)
+	case k.SessionTimeout > k.RebalanceTimeout:
+		return problem("PAYLINK_KAFKA_SESSION_TIMEOUT", "%s is more than PAYLINK_KAFKA_REBALANCE_TIMEOUT (%s); the group would give up on replicas that are alive", k.SessionTimeout, k.RebalanceTimeout).against("PAYLINK_KAFKA_REBALANCE_TIMEOUT")
 	}
 	return nil
 }
 
 func (r *Run) checkFlow() error {
 	f, k := r.Flow, r.Kafka
-	switch {
-	case f.Concurrency < 1 || f.Concurrency > maxConcurrency:
-		return problem("PAYLINK_CONCURRENCY", "%d is out of range; write 1 to %d", f.Concurrency, maxConcurrency)
-	case f.DrainTimeout+handOver > k.RebalanceTimeout:
-		return problem("PAYLINK_DRAIN_TIMEOUT", "%s is too long for PAYLINK_KAFKA_REBALANCE_TIMEOUT (%s); leave %s between them, or a slow hand-over loses the membership", f.DrainTimeout, k.RebalanceTimeout, handOver)
-	case r.Gateway.Timeout > f.DrainTimeout:
-		return problem("PAYLINK_GATEWAY_TIMEOUT", "%s is more than PAYLINK_DRAIN_TIMEOUT (%s); a stopping replica would cut calls off, and they would be repeated", r.Gateway.Timeout, f.DrainTimeout)
-	case f.LedgerWindow <= f.GiveUpAfter:
-		return problem("PAYLINK_LEDGER_WINDOW", "%s is not more than PAYLINK_GIVE_UP_AFTER (%s); an intent that is still being tried would count as too old", f.LedgerWindow, f.GiveUpAfter)
+	var all []error
+	if f.Concurrency < 1 || f.Concurrency > maxConcurrency {
+		all = append(all, problem("PAYLINK_CONCURRENCY", "%d is out of range; write 1 to %d", f.Concurrency, maxConcurrency))
 	}
-	return nil
+	if f.DrainTimeout+handOver > k.RebalanceTimeout {
+		all = append(all, problem("PAYLINK_DRAIN_TIMEOUT", "%s is too long for PAYLINK_KAFKA_REBALANCE_TIMEOUT (%s); leave %s between them, or a slow hand-over loses the membership", f.DrainTimeout, k.RebalanceTimeout, handOver).against("PAYLINK_KAFKA_REBALANCE_TIMEOUT"))
+	}
+	if r.Gateway.Timeout > f.DrainTimeout {
+		all = append(all, problem("PAYLINK_GATEWAY_TIMEOUT", "%s is more than PAYLINK_DRAIN_TIMEOUT (%s); a stopping replica would cut calls off, and they would be repeated", r.Gateway.Timeout, f.DrainTimeout).against("PAYLINK_DRAIN_TIMEOUT"))
+	}
+	if f.LedgerWindow <= f.GiveUpAfter {
+		all = append(all, problem("PAYLINK_LEDGER_WINDOW", "%s is not more than PAYLINK_GIVE_UP_AFTER (%s); an intent that is still being tried would count as too old", f.LedgerWindow, f.GiveUpAfter).against("PAYLINK_GIVE_UP_AFTER"))
+	}
+	return join(all...)
 }
 
 func (r *Run) checkEvents() error {
-	if err := r.Events.Registry.prepare(); err != nil {
-		return err
-	}
+	all := []error{r.Events.Registry.prepare()}
 	if r.Events.Format != "json" && r.Events.RegistryURL == "" {
-		return problem("PAYLINK_OUTCOME_FORMAT", "%s needs a schema registry; set PAYLINK_SCHEMA_REGISTRY_URL, or use json", r.Events.Format)
+		all = append(all, problem("PAYLINK_OUTCOME_FORMAT", "%s needs a schema registry; set PAYLINK_SCHEMA_REGISTRY_URL, or use json", r.Events.Format))
 	}
-	return nil
+	return join(all...)
 }
 
-func (r *Run) checkAdmin() error { return r.Admin.prepare() }
+func (a *Admin) prepare() error {
+	all := []error{checkAddr("PAYLINK_ADMIN_ADDR", a.Addr, true), a.readToken()}
+	if a.ClientCA != "" && a.CertFile == "" {
+		return join(append(all, problem("PAYLINK_ADMIN_TLS_CERT_FILE", "is not set, but certificates of clients are asked for; give the server's own"))...)
+	}
+	_, err := a.TLS()
+	return join(append(all, err)...)
+}
 
-func (a *Admin) prepare() (err error) {
-	if err := checkAddr("PAYLINK_ADMIN_ADDR", a.Addr, true); err != nil {
+func (a *Admin) readToken() (err error) {
+	if a.Token == "" && a.TokenFile == "" {
+		return nil
+	}
+	if a.Token, err = readSecret("PAYLINK_ADMIN_TOKEN", a.Token, a.TokenFile); err != nil {
 		return err
 	}
-	if a.Token != "" || a.TokenFile != "" {
-		if a.Token, err = readSecret("PAYLINK_ADMIN_TOKEN", a.Token, a.TokenFile); err != nil {
-			return err
-		}
-		a.TokenFile = ""
-		if len(a.Token) < leastToken {
-			return problem("PAYLINK_ADMIN_TOKEN", "is %d characters long; write a random one of at least %d", len(a.Token), leastToken)
-		}
+	a.TokenFile = ""
+	if len(a.Token) < leastToken {
+		return problem("PAYLINK_ADMIN_TOKEN", "is %d characters long; write a random one of at least %d", len(a.Token), leastToken)
 	}
-	if a.ClientCA != "" && a.CertFile == "" {
-		return problem("PAYLINK_ADMIN_TLS_CERT_FILE", "is not set, but certificates of clients are asked for; give the server's own")
-	}
-	_, err = a.TLS()
-	return err
+	return nil
 }
 
 // leastToken keeps what can be guessed from being a token.
@@ -197,25 +192,36 @@ func (a Admin) TLS() (*tls.Config, error) {
 	return c, nil
 }
 
-func (g Gateway) check() error { return checkGateway("PAYLINK_GATEWAY_URL", g.URL) }
+func (g *Gateway) prepare() error {
+	return join(checkGateway("PAYLINK_GATEWAY_URL", g.URL), g.TLS.prepare())
+}
+
+func (t *GatewayTLS) prepare() (err error) {
+	t.config = nil
+	if t.CAFile == "" && t.CertFile == "" && t.KeyFile == "" {
+		return nil
+	}
+	t.config, err = clientTLS("PAYLINK_GATEWAY_TLS_", t.CAFile, t.CertFile, t.KeyFile)
+	return err
+}
 
 // topicName is what Kafka allows.
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
 func (t Topics) check() error {
+	var all []error
 	seen := map[string]string{}
 	for _, s := range []struct{ name, topic string }{
 		{"PAYLINK_TOPIC_INTENTS", t.Intents}, {"PAYLINK_TOPIC_OUTCOMES", t.Outcomes}, {"PAYLINK_TOPIC_DEAD_LETTERS", t.DeadLetters},
 	} {
 		if !topicName.MatchString(s.topic) || s.topic == "." || s.topic == ".." {
-			return problem(s.name, "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", s.topic)
-		}
-		if other := seen[s.topic]; other != "" {
-			return problem(s.name, "%s is the same topic as %s; the three must differ", s.topic, other)
+			all = append(all, problem(s.name, "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", s.topic))
+		} else if other := seen[s.topic]; other != "" {
+			all = append(all, problem(s.name, "%s is the same topic as %s; the three must differ", s.topic, other))
 		}
 		seen[s.topic] = s.name
 	}
-	return nil
+	return join(all...)
 }
 
 func (t *TLS) prepare() error {
@@ -225,22 +231,10 @@ func (t *TLS) prepare() error {
 		}
 		return nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	var err error
-	if t.CAFile != "" {
-		if c.RootCAs, err = readAuthorities("PAYLINK_KAFKA_TLS_CA_FILE", t.CAFile); err != nil {
-			return err
-		}
-	}
-	if t.CertFile != "" || t.KeyFile != "" {
-		pair, err := readPair("PAYLINK_KAFKA_TLS_CERT_FILE", t.CertFile, t.KeyFile)
-		if err != nil {
-			return err
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
+	c, err := clientTLS("PAYLINK_KAFKA_TLS_", t.CAFile, t.CertFile, t.KeyFile)
+	c.ServerName = t.ServerName
 	t.config = c
-	return nil
+	return err
 }
 
 func (s *SASL) prepare() error {
@@ -248,10 +242,20 @@ func (s *SASL) prepare() error {
 		if s.Username != "" || s.Password != "" || s.PasswordFile != "" {
 			return problem("PAYLINK_KAFKA_SASL_MECHANISM", "is not set, but a login is given; use plain, scram-sha-256 or scram-sha-512")
 		}
+		if s.OAuth.any() || s.OAuth.AWSRegion != "" {
+			return problem("PAYLINK_KAFKA_SASL_MECHANISM", "is not set, but a token's source is given; use oauthbearer or aws-msk-iam")
+		}
 		return nil
 	}
+	if s.Mechanism == "oauthbearer" || s.Mechanism == "aws-msk-iam" {
+		return s.prepareToken()
+	}
+	var all []error
+	if s.OAuth.any() {
+		all = append(all, problem("PAYLINK_KAFKA_SASL_MECHANISM", "is %s, but a token's source is given; use oauthbearer, or leave that out", s.Mechanism))
+	}
 	if s.Username == "" {
-		return problem("PAYLINK_KAFKA_SASL_USERNAME", "is not set, but PAYLINK_KAFKA_SASL_MECHANISM is; give the user's name")
+		all = append(all, problem("PAYLINK_KAFKA_SASL_USERNAME", "is not set, but PAYLINK_KAFKA_SASL_MECHANISM is; give the user's name"))
 	}
 	if s.read != "" && s.read == s.PasswordFile {
 		s.Password = "" // it came from there
@@ -259,7 +263,24 @@ func (s *SASL) prepare() error {
 	var err error
 	s.Password, err = readSecret("PAYLINK_KAFKA_SASL_PASSWORD", s.Password, s.PasswordFile)
 	s.read = s.PasswordFile
-	return err
+	return join(append(all, err)...)
+}
+
+// prepareToken is for the mechanisms that show tokens.
+func (s *SASL) prepareToken() error {
+	var all []error
+	if s.Username != "" || s.Password != "" || s.PasswordFile != "" {
+		all = append(all, problem("PAYLINK_KAFKA_SASL_USERNAME", "or a password is given, and %s has neither; leave them out", s.Mechanism))
+	}
+	if s.Mechanism == "oauthbearer" {
+		return join(append(all, s.OAuth.prepare())...)
+	}
+	if s.OAuth.AWSRegion == "" {
+		all = append(all, problem("PAYLINK_KAFKA_AWS_REGION", "is not set; give the region of the brokers, such as eu-central-1"))
+	} else if !topicName.MatchString(s.OAuth.AWSRegion) {
+		all = append(all, problem("PAYLINK_KAFKA_AWS_REGION", "%.80q is no region; write one such as eu-central-1", s.OAuth.AWSRegion))
+	}
+	return join(all...)
 }
 
 // checkURL accepts absolute http and https URLs without login, query or fragment.

@@ -14,14 +14,31 @@ import (
 	"paylink/internal/payment"
 )
 
-// mappers are how values of our settings are read.
-func mappers() []kong.Option {
+// mappers are how values of our settings are read. A value that note takes over
+// gives way to the default; what it does not, and all if it is nil, is an error.
+func mappers(note func(*kong.Value, error) bool) []kong.Option {
+	read := func(decode kong.MapperFunc) kong.Mapper { return kong.MapperFunc(orDefault(decode, note)) }
 	return []kong.Option{
-		kong.KindMapper(reflect.String, kong.MapperFunc(decodeText)),
-		kong.KindMapper(reflect.Int, kong.MapperFunc(decodeInt)),
-		kong.TypeMapper(reflect.TypeFor[[]string](), kong.MapperFunc(decodeList)),
-		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decodeDuration)),
-		kong.TypeMapper(reflect.TypeFor[Rate](), kong.MapperFunc(decodeRate)),
+		kong.KindMapper(reflect.String, read(decodeText)),
+		kong.KindMapper(reflect.Int, read(decodeInt)),
+		kong.TypeMapper(reflect.TypeFor[[]string](), read(decodeList)),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), read(decodeDuration)),
+		kong.TypeMapper(reflect.TypeFor[Rate](), read(decodeRate)),
+	}
+}
+
+func orDefault(decode kong.MapperFunc, note func(*kong.Value, error) bool) kong.MapperFunc {
+	return func(ctx *kong.DecodeContext, target reflect.Value) error {
+		err := decode(ctx, target)
+		if err == nil || note == nil || !note(ctx.Value, err) {
+			return err
+		}
+		target.SetZero()
+		if ctx.Value.Default == "" {
+			return nil
+		}
+		usual := kong.ScanFromTokens(kong.Token{Type: kong.FlagValueToken, Value: ctx.Value.Default})
+		return decode(&kong.DecodeContext{Value: ctx.Value, Scan: usual}, target)
 	}
 }
 

@@ -48,31 +48,17 @@ func (w When) Time(now time.Time) time.Time {
 	return w.At
 }
 
-func (r *Reading) prepare() (err error) {
-	if err := r.Kafka.prepare(); err != nil {
-		return err
-	}
-	if err := r.Topics.check(); err != nil {
-		return err
-	}
-	if err := r.Registry.prepare(); err != nil {
-		return err
-	}
-	if r.Begin, err = whenOf("--from", r.From); err != nil {
-		return err
-	}
-	if r.End, err = whenOf("--to", r.To); err != nil {
-		return err
-	}
+func (r *Reading) prepare() error {
+	var from, to, merchant error
+	r.Begin, from = whenOf("--from", r.From)
+	r.End, to = whenOf("--to", r.To)
 	if !r.Begin.Given() {
 		r.Begin.Ago = r.LedgerWindow
 	}
 	if r.Merchant != "" {
-		if err := checkMerchantID("--merchant", r.Merchant); err != nil {
-			return err
-		}
+		merchant = checkMerchantID("--merchant", r.Merchant)
 	}
-	return nil
+	return join(r.Kafka.prepare(), r.Topics.check(), r.Registry.prepare(), from, to, merchant)
 }
 
 // whenOf reads one end of a range; empty text is no When.
@@ -111,17 +97,15 @@ type Asking struct {
 
 // prepare reads the merchants, if there are any.
 func (a *Asking) prepare() (err error) {
-	if err := a.Gateway.check(); err != nil {
-		return err
-	}
+	bad := a.Gateway.prepare()
 	if a.Gateway.MerchantsFile == "" && a.Gateway.Secret == "" && a.Gateway.SecretFile == "" {
 		if id := a.Gateway.MerchantID; id != "" {
-			return checkMerchantID("PAYLINK_MERCHANT_ID", id)
+			return join(bad, checkMerchantID("PAYLINK_MERCHANT_ID", id))
 		}
-		return nil
+		return bad
 	}
 	a.Merchants, err = a.Gateway.LoadMerchants()
-	return err
+	return join(bad, err)
 }
 
 // DefaultMerchant is the merchant of intents that name none.
@@ -140,11 +124,5 @@ type Verify struct {
 
 // Prepare is as that of Run.
 func (v *Verify) Prepare() error {
-	if err := v.Reading.prepare(); err != nil {
-		return err
-	}
-	if err := v.Reading.forwards(); err != nil {
-		return err
-	}
-	return v.Asking.prepare()
+	return join(v.Reading.prepare(), v.Reading.forwards(), v.Asking.prepare())
 }

@@ -20,16 +20,11 @@ type Explain struct {
 
 // Prepare is as that of Run.
 func (e *Explain) Prepare() error {
-	if err := e.Reading.prepare(); err != nil {
-		return err
-	}
+	var id error
 	if e.ID == "" {
-		return problem("ID", "is empty; give an intent id, an order id or a payment id")
+		id = problem("ID", "is empty; give an intent id, an order id or a payment id")
 	}
-	if err := e.Replica.prepare(); err != nil {
-		return err
-	}
-	return e.Asking.prepare()
+	return join(e.Reading.prepare(), id, e.Replica.prepare(), e.Asking.prepare())
 }
 
 // Replica is how a verb reaches the admin address of a running service.

@@ -15,13 +15,7 @@ type Reconcile struct {
 
 // Prepare is as that of Run.
 func (r *Reconcile) Prepare() error {
-	if err := r.Reading.prepare(); err != nil {
-		return err
-	}
-	if err := r.Reading.forwards(); err != nil {
-		return err
-	}
-	if err := r.Asking.prepare(); err != nil {
+	if err := join(r.Reading.prepare(), r.Reading.forwards(), r.Asking.prepare()); err != nil {
 		return err
 	}
 	if !r.Offline && len(r.Merchants) == 0 {
@@ -35,7 +29,7 @@ func (r *Reading) forwards() error {
 	now := time.Now()
 	begin, end := r.Begin.Time(now), r.End.Time(now)
 	if r.End.Earliest || r.Begin.Latest && r.End.Given() && !r.End.Latest || !end.IsZero() && !begin.IsZero() && !begin.Before(end) {
-		return problem("--to", "%q is not after --from %q; the range ends where it begins", r.To, r.From)
+		return problem("--to", "%q is not after --from %q; the range ends where it begins", r.To, r.From).against("--from")
 	}
 	return nil
 }

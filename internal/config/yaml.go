@@ -16,36 +16,37 @@ import (
 // written, so that 010 stays 010.
 type settingsFile struct{ values map[string]given }
 
-// parseSettings reads a settings file. Keys that belong to no variable are
-// refused, each with the nearest that does.
-func parseSettings(path string, data []byte, variables map[string]bool) (*settingsFile, error) {
+// parseSettings reads a settings file. What is wrong with single keys does not
+// keep it from reading on: keys that belong to no variable, each told with the
+// nearest that does, and values that are none.
+func parseSettings(path string, data []byte, variables map[string]bool) (f *settingsFile, wrong []error, err error) {
 	known := map[string]bool{}
 	for v := range variables {
 		known[keyOf(v)] = true
 	}
-	f := &settingsFile{values: map[string]given{}}
+	f = &settingsFile{values: map[string]given{}}
 	at := place{file: path}
 	body, err := parseYAML(at, data)
 	if err != nil || body == nil {
-		return f, err
+		return f, nil, err
 	}
 	entries, err := mapping(at, body)
 	if err != nil {
-		return nil, err
+		return f, nil, err
 	}
 	for _, e := range entries {
 		if !known[e.key] {
-			return nil, problem(at.line(e.line), "unknown key %s; the nearest known one is %s", e.key, nearest(e.key, known))
+			wrong = append(wrong, problem(at.line(e.line), "unknown key %s; the nearest known one is %s", e.key, nearest(e.key, known)))
+			continue
 		}
 		g, err := e.given(at)
 		if err != nil {
-			return nil, err
-		}
-		if g.text != "" || g.list != nil {
+			wrong = append(wrong, err)
+		} else if g.text != "" || g.list != nil {
 			f.values[e.key] = g
 		}
 	}
-	return f, nil
+	return f, wrong, nil
 }
 
 // A place is where a text stands: in a file, after so many lines of it.

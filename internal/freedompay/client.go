@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"paylink/internal/payment"
@@ -73,7 +74,7 @@ type Config struct {
 	// says; pass http.ProxyFromEnvironment to follow it.
 	Proxy func(*http.Request) (*url.URL, error)
 
-	TLS *tls.Config // nil: the system's roots
+	TLS *tls.Config // whom to trust and what to show, until Renew; nil: the system's roots, nothing
 }
 
 // A Client calls the gateway. It implements payment.Gateway, and its methods
@@ -84,7 +85,7 @@ type Config struct {
 // redirect, and sends each call at most once.
 type Client struct {
 	config    Config
-	transport *http.Transport
+	transport atomic.Pointer[http.Transport] // another one after each Renew
 }
 
 var _ payment.Gateway = (*Client)(nil)
@@ -107,13 +108,22 @@ func New(c Config) *Client {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 15 * time.Second}).DialContext
 	}
-	return &Client{config: c, transport: newTransport(c)}
+	cl := &Client{config: c}
+	cl.transport.Store(newTransport(c, c.TLS))
+	return cl
 }
 
-func newTransport(c Config) *http.Transport {
+// Renew has every call from now on trust and show something else. Calls in flight
+// end as they began; no connection of theirs is used again. It may be called
+// concurrently with the rest.
+func (c *Client) Renew(encryption *tls.Config) {
+	c.transport.Swap(newTransport(c.config, encryption)).CloseIdleConnections()
+}
+
+func newTransport(c Config, encryption *tls.Config) *http.Transport {
 	tlsConfig := &tls.Config{}
-	if c.TLS != nil {
-		tlsConfig = c.TLS.Clone()
+	if encryption != nil {
+		tlsConfig = encryption.Clone()
 	}
 	tlsConfig.DynamicRecordSizingDisabled = true // a call is few writes, not many
 	http1 := new(http.Protocols)
@@ -142,7 +152,7 @@ func newTransport(c Config) *http.Transport {
 }
 
 // Close closes the idle connections. Calls in flight go on.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() { c.transport.Load().CloseIdleConnections() }
 
 // Open asks for a payment page, once. See payment.Gateway.
 //
@@ -271,7 +281,7 @@ func (c *Client) exchange(ctx context.Context, req *http.Request) (reply, *payme
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	var f flight
-	resp, err := c.transport.RoundTrip(req.WithContext(f.watch(ctx)))
+	resp, err := c.transport.Load().RoundTrip(req.WithContext(f.watch(ctx)))
 	if err != nil {
 		return reply{}, f.end().failure(err)
 	}

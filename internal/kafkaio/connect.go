@@ -29,9 +29,14 @@ type Connection struct {
 
 // SASL is a login to the brokers.
 type SASL struct {
-	Mechanism string // SASLPlain, SASLScram256 or SASLScram512
+	Mechanism string // SASLPlain, SASLScram256, SASLScram512 or SASLOAuth
 	Username  string
 	Password  payment.Secret
+
+	// Token returns what SASLOAuth shows, for each login. It may be called
+	// concurrently, and what it says on failure goes to the log.
+	Token      func(context.Context) (payment.Secret, error)
+	Extensions []string // that go with the token, such as logicalCluster=lkc-1, without control characters
 }
 
 // The mechanisms of SASL.
@@ -39,6 +44,7 @@ const (
 	SASLPlain    = "plain"
 	SASLScram256 = "scram-sha-256"
 	SASLScram512 = "scram-sha-512"
+	SASLOAuth    = "oauthbearer"
 )
 
 // Times of a connection. An idle connection goes before the brokers cut it
@@ -112,7 +118,9 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 		return plain.Mechanism{Username: s.Username, Password: s.Password.Reveal()}, nil
 	case SASLScram256, SASLScram512:
 		return newScram(s.Mechanism, s.Username, s.Password)
+	case SASLOAuth:
+		return oauthLogin{s}, nil
 	}
-	return nil, fmt.Errorf("unknown SASL mechanism %q: want %s, %s or %s", s.Mechanism, SASLPlain, SASLScram256,
-		SASLScram512)
+	return nil, fmt.Errorf("unknown SASL mechanism %q: want %s, %s, %s or %s", s.Mechanism, SASLPlain, SASLScram256,
+		SASLScram512, SASLOAuth)
 }

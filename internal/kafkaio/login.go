@@ -179,7 +179,7 @@ func (l *logins) refusal() (newest refusal) {
 // A LoginError says that a broker does not let us in, or that we do not trust it.
 type LoginError struct {
 	Broker string // host:port
-	User   string // empty: no SASL login
+	User   string // empty: no SASL login, or one by a token
 	Err    error
 }
 
@@ -207,6 +207,9 @@ func explainLogin(err error) string {
 		return "the broker speaks no TLS on this port"
 	}
 	switch {
+	case errors.Is(err, errTokenRefused):
+		return "the broker refuses the token: it may be over, or of another issuer or audience than the broker expects " +
+			"(PAYLINK_KAFKA_OAUTH_…)"
 	case Code(err) == kafka.SASLAuthenticationFailed:
 		return "the broker refuses this user with this password (PAYLINK_KAFKA_SASL_PASSWORD, or its file)"
 	case Code(err) == kafka.UnsupportedSASLMechanism:
@@ -234,15 +237,31 @@ func (l *logins) openWith(ctx context.Context, with login, network, addr string)
 		conn = tls.Client(conn, with.tlsFor(addr))
 	}
 	_ = conn.SetDeadline(deadline) // an error of it shows in what follows
-	if err := with.in(ctx, protocol.NewConn(conn, l.clientID), addr); err != nil {
+	versions, lifetime, err := with.in(ctx, protocol.NewConn(conn, l.clientID), addr)
+	if err != nil {
 		_ = conn.Close()
-		e := &LoginError{Broker: addr, Err: err}
-		if with.sasl != nil {
-			e.User = with.sasl.Username
-		}
-		return nil, e
+		return nil, with.refusal(addr, err)
 	}
-	return conn, conn.SetDeadline(time.Time{})
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return newLoginSession(conn, lifetime, l.again(with, addr, versions)), nil
+}
+
+// refusal says that the login failed, and as whom.
+func (l login) refusal(addr string, err error) error {
+	e := &LoginError{Broker: addr, Err: err}
+	if l.sasl != nil {
+		e.User = l.sasl.Username
+	}
+	return e
+}
+
+// noToken reports whether a login failed before a broker was asked.
+func noToken(err error) bool {
+	_, is := errors.AsType[*TokenError](err)
+	return is
 }
 
 // tlsFor is the encryption of a connection to a broker.
@@ -259,50 +278,62 @@ func (l login) tlsFor(addr string) *tls.Config {
 }
 
 // in asks for what the broker can, which proves the TLS connection too, and logs in.
-func (l login) in(ctx context.Context, pc *protocol.Conn, addr string) error {
+// It returns that, and how long the login lasts; 0: for as long as the connection.
+func (l login) in(ctx context.Context, pc *protocol.Conn, addr string) (versions map[protocol.ApiKey]int16, lifetime time.Duration, err error) {
 	res, err := pc.RoundTrip(new(apiversions.Request))
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
 	has := res.(*apiversions.Response)
 	if has.ErrorCode != 0 {
-		return kafka.Error(has.ErrorCode)
+		return nil, 0, kafka.Error(has.ErrorCode)
 	}
 	if l.sasl == nil {
-		return nil
+		return nil, 0, nil
 	}
-	versions := map[protocol.ApiKey]int16{}
+	versions = map[protocol.ApiKey]int16{}
 	for _, k := range has.ApiKeys {
 		key := protocol.ApiKey(k.ApiKey)
 		versions[key] = key.SelectVersion(k.MinVersion, k.MaxVersion)
 	}
 	pc.SetVersions(versions)
-	return l.authenticate(ctx, pc, addr)
+	lifetime, err = l.authenticate(ctx, pc, addr)
+	return versions, lifetime, err
 }
 
-func (l login) authenticate(ctx context.Context, pc *protocol.Conn, addr string) error {
+// authenticate logs in, and returns how long that lasts; 0: for as long as the
+// connection. What is to be shown is got first: a broker that has begun to talk to
+// us is not kept waiting, and one that we cannot talk to stays as it is.
+func (l login) authenticate(ctx context.Context, pc *protocol.Conn, addr string) (lifetime time.Duration, err error) {
 	mech, err := l.sasl.mechanism()
 	if err != nil {
-		return err
+		return 0, err
+	}
+	talk, say, err := mech.Start(sasl.WithMetadata(ctx, &sasl.Metadata{Host: addr}))
+	if err != nil {
+		return 0, err
 	}
 	res, err := pc.RoundTrip(&saslhandshake.Request{Mechanism: mech.Name()})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if code := res.(*saslhandshake.Response).ErrorCode; code != 0 {
-		return kafka.Error(code)
+		return 0, kafka.Error(code)
 	}
-	talk, say, err := mech.Start(sasl.WithMetadata(ctx, &sasl.Metadata{Host: addr}))
 	for done := false; err == nil && !done; {
-		var heard []byte
+		var heard *saslauthenticate.Response
 		if heard, err = authenticateOnce(pc, say); err == nil {
-			done, say, err = talk.Next(ctx, heard)
+			lifetime = time.Duration(heard.SessionLifetimeMs) * time.Millisecond
+			done, say, err = talk.Next(ctx, heard.AuthBytes)
 		}
 	}
-	return err
+	if Code(err) == kafka.SASLAuthenticationFailed && l.sasl.Mechanism == SASLOAuth {
+		err = errTokenRefused
+	}
+	return lifetime, err
 }
 
-func authenticateOnce(pc *protocol.Conn, say []byte) ([]byte, error) {
+func authenticateOnce(pc *protocol.Conn, say []byte) (*saslauthenticate.Response, error) {
 	res, err := pc.RoundTrip(&saslauthenticate.Request{AuthBytes: say})
 	if err != nil {
 		return nil, err
@@ -311,7 +342,7 @@ func authenticateOnce(pc *protocol.Conn, say []byte) ([]byte, error) {
 	if a.ErrorCode != 0 {
 		return nil, kafka.Error(a.ErrorCode)
 	}
-	return a.AuthBytes, nil
+	return a, nil
 }
 
 // proveLogins tries each new login, until ctx ends. Once a broker accepts it, the
@@ -382,8 +413,12 @@ func (s *Source) loginTold(n loginNews) {
 		now := time.Now()
 		s.refusedSince.CompareAndSwap(nil, &now)
 		s.bursts.Say("login", func() {
-			s.log.WithError(n.err).Error("a broker refuses our login: correct the password or certificate files, which are " +
-				"taken up at once, or the broker's users")
+			if noToken(n.err) {
+				s.log.WithError(n.err).Error("there is no token to log in with at the brokers: correct what gives it; it is tried again by itself")
+				return
+			}
+			s.log.WithError(n.err).Error("a broker refuses our login: correct the password, token or certificate files, which " +
+				"are taken up at once, or the broker's users")
 		}, func(more int) {
 			s.log.WithField("more", more).WithError(n.err).Error("brokers go on refusing our login")
 		})

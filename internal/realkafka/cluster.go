@@ -61,6 +61,21 @@ func StartGuarded(t testing.TB) (c *Cluster, guarded string) {
 	return c, c.guarded
 }
 
+// StartTokens is StartGuarded whose guarded listener takes tokens (OAUTHBEARER, of
+// JWTs without a signature), of the user paylink, who may do all. A login lasts for
+// three seconds at most.
+func StartTokens(t testing.TB) (c *Cluster, guarded string) {
+	t.Helper()
+	c, err := startNodes(layout{count: 1, guarded: true, config: []string{
+		"listener.name.guarded.sasl.enabled.mechanisms=OAUTHBEARER",
+		"listener.name.guarded.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";",
+		"connections.max.reauth.ms=3000",
+		"super.users=User:ANONYMOUS;User:paylink",
+	}})
+	keepFor(t, c, err)
+	return c, c.guarded
+}
+
 // CanStart reports whether this machine has what StartCluster needs.
 func CanStart() bool { return os.Getenv("KAFKA_HOME") != "" || os.Getenv("KAFKA_LOCAL") != "" }
 
@@ -110,7 +125,7 @@ func startNodes(l layout) (*Cluster, error) {
 	}
 	if l.guarded {
 		c.guarded = net.JoinHostPort("127.0.0.1", strconv.Itoa(l.port+1))
-		l.config = append(l.config, guard(l.port)...)
+		l.config = append(guard(l.port), l.config...)
 	}
 	if home != "" {
 		c.nodes, err = startRelease(home, l)

@@ -27,6 +27,7 @@ func checkGateways(ctx context.Context, cfg config.Run, deps Deps) []finding.Fin
 	b.replace(cfg.Merchants)
 	client := freedompay.New(freedompay.Config{
 		Merchant: b.merchant, Timeout: cfg.Gateway.Timeout, Dial: deps.GatewayDial, Proxy: deps.Proxy,
+		TLS: cfg.Gateway.TLS.Config(),
 	})
 	defer client.Close()
 	var found []finding.Finding
@@ -40,7 +41,7 @@ func checkGateways(ctx context.Context, cfg config.Run, deps Deps) []finding.Fin
 		f := finding.Finding{Level: finding.OK, About: "gateway", What: m.GatewayURL + " answers"}
 		if err != nil {
 			f = finding.Finding{Level: finding.Fail, About: "gateway", What: fmt.Sprintf("%s: %v", m.GatewayURL, err),
-				Mend: "check PAYLINK_GATEWAY_URL, name resolution, firewall and proxy"}
+				Mend: "check PAYLINK_GATEWAY_URL, name resolution, firewall and proxy, and PAYLINK_GATEWAY_TLS_CA_FILE where the gateway has an authority of its own"}
 		}
 		found = append(found, f)
 	}
@@ -98,7 +99,7 @@ func lookUp(m config.Merchant, err error) finding.Finding {
 		f.Mend = mendOf(ge.Code)
 	case ge.Class == payment.NotSent || ge.Status == 0:
 		f.What = fmt.Sprintf("%sno answer (%s)", says, ge.Cause)
-		f.Mend = "check PAYLINK_GATEWAY_URL, name resolution, firewall and proxy"
+		f.Mend = "check PAYLINK_GATEWAY_URL, name resolution, firewall and proxy, and PAYLINK_GATEWAY_TLS_CA_FILE where the gateway has an authority of its own"
 	case ge.Cause == freedompay.CauseTooMany, ge.Cause == freedompay.CauseHTTP5xx, ge.Cause == freedompay.CauseMayPass:
 		f.Level = finding.Warn
 		f.What = says + "it could not tell: " + ge.Error()

@@ -24,7 +24,7 @@ const (
 
 // reload reads the settings anew and puts in force what may change while the
 // service runs: merchants with their secrets, addresses and rates, the logins at
-// brokers and schema registry, the number of calls in flight, the log's level. It
+// brokers, schema registry and gateways, the number of calls in flight, the log's level. It
 // reports false, and changes nothing, if they are not valid.
 func (s *service) reload(why reason) bool {
 	next, err := s.deps.Settings()
@@ -75,6 +75,7 @@ func (s *service) apply(next config.Run) (any bool) {
 	}
 	any = s.loginTold(next.Kafka.Broker) || any
 	any = s.registryLoginTold(next.Events.Registry) || any
+	any = s.gatewayTLSTold(next.Gateway.TLS) || any
 	if different := s.merchantsTold(next.Merchants); len(different) > 0 {
 		s.merchants.replace(next.Merchants)
 		// A hold ends when its merchant has something new to try with. Reading the
@@ -122,6 +123,19 @@ func (s *service) registryLoginTold(next config.Registry) bool {
 	}
 	s.schemas.Renew(registryLogin(next))
 	s.deps.Log.WithField("changed", changes).Info("the login at the schema registry has changed: it is used from now on")
+	return true
+}
+
+// gatewayTLSTold takes up other authorities of the gateways, and another certificate
+// of ours, and reports whether there are any. Holds go on: none is for either.
+func (s *service) gatewayTLSTold(next config.GatewayTLS) bool {
+	changes := s.cfg.Gateway.TLS.Changes(next)
+	s.cfg.Gateway.TLS = next // the files to watch, too
+	if len(changes) == 0 {
+		return false
+	}
+	s.gateway.Renew(next.Config())
+	s.deps.Log.WithField("changed", changes).Info("the encryption of calls of the gateway has changed: calls from now on use it")
 	return true
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sirupsen/logrus"
 
+	"paylink/internal/bearer"
 	"paylink/internal/burst"
 	"paylink/internal/config"
 	"paylink/internal/console"
@@ -72,7 +73,7 @@ func Logger(cfg config.Run, w io.Writer) (*logrus.Logger, error) {
 
 // secrets are all that the settings hold.
 func secrets(cfg config.Run) []string {
-	all := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Gateway.Secret.Reveal(), cfg.Events.Password.Reveal(), cfg.Events.Token.Reveal(), cfg.Admin.Token.Reveal()}
+	all := []string{cfg.Kafka.SASL.Password.Reveal(), cfg.Kafka.SASL.OAuth.Secret.Reveal(), cfg.Gateway.Secret.Reveal(), cfg.Events.Password.Reveal(), cfg.Events.Token.Reveal(), cfg.Admin.Token.Reveal()}
 	for _, m := range cfg.Merchants {
 		all = append(all, m.Secret.Reveal())
 	}
@@ -149,7 +150,7 @@ func (s *service) build() error {
 	s.gateway = freedompay.New(freedompay.Config{
 		Merchant: s.merchants.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,
-		BadLink: s.badLink,
+		BadLink: s.badLink, TLS: s.cfg.Gateway.TLS.Config(),
 	})
 	s.nameless = s.cfg.Gateway.DefaultMerchant(s.cfg.Merchants)
 	decoder := event.DecoderConfig{DefaultMerchant: s.nameless, KnownMerchant: s.merchants.knows, Defaults: s.merchants.defaults, Permit: s.merchants.permit}
@@ -283,8 +284,23 @@ func Connection(b config.Broker, dial Dialer) kafkaio.Connection {
 
 // login is the login of the settings, if they have one.
 func login(s config.SASL) *kafkaio.SASL {
-	if s.Mechanism == "" {
+	switch s.Mechanism {
+	case "":
 		return nil
+	case "oauthbearer":
+		return &kafkaio.SASL{Mechanism: kafkaio.SASLOAuth, Token: tokens(s.OAuth).Token, Extensions: s.OAuth.Extensions}
+	case "aws-msk-iam": // which takes its tokens by OAUTHBEARER, too
+		return &kafkaio.SASL{Mechanism: kafkaio.SASLOAuth, Token: bearer.FromAWS(s.OAuth.AWSRegion).Token}
 	}
 	return &kafkaio.SASL{Mechanism: s.Mechanism, Username: s.Username, Password: s.Password}
+}
+
+// tokens are where those of the settings come from.
+func tokens(o config.OAuth) *bearer.Source {
+	if o.TokenFile != "" {
+		return bearer.FromFile(o.Token)
+	}
+	return bearer.Endpoint{
+		URL: o.TokenURL, ID: o.ClientID, Secret: o.Secret, Scopes: o.Scopes, Audience: o.Audience, TLS: o.TLS(), Proxy: http.ProxyFromEnvironment,
+	}.Source()
 }

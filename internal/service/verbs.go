@@ -25,5 +25,5 @@ func IntentDecoder(a config.Asking, known event.Schemas) *event.Decoder {
 func Gateway(a config.Asking, dial Dialer, proxy func(*http.Request) (*url.URL, error)) *freedompay.Client {
 	var ms merchants
 	ms.replace(a.Merchants)
-	return freedompay.New(freedompay.Config{Merchant: ms.merchant, Timeout: a.Gateway.Timeout, Dial: dial, Proxy: proxy})
+	return freedompay.New(freedompay.Config{Merchant: ms.merchant, Timeout: a.Gateway.Timeout, Dial: dial, Proxy: proxy, TLS: a.Gateway.TLS.Config()})
 }
