@@ -301,6 +301,7 @@ func (l *ledger) readUntil(ctx context.Context, done func(high int64) bool) erro
 		return err
 	}
 	defer l.unlock()
+	l.beginLoad()
 	began, said := time.Now(), time.Now()
 	for high := int64(math.MaxInt64); ; {
 		if done(high) {
@@ -341,8 +342,18 @@ func (l *ledger) afterError(err error) time.Duration {
 	return 10 * time.Second
 }
 
+// beginLoad has the first outcomes of a ledger added as many at once.
+func (l *ledger) beginLoad() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known.Len() == 0 {
+		l.known.BeginLoad()
+	}
+}
+
 func (l *ledger) done(began time.Time) {
 	l.mu.Lock()
+	l.known.EndLoad()
 	l.trimLocked()
 	n, size := l.loaded, l.known.Len()
 	l.loaded = 0
@@ -413,18 +424,18 @@ func (l *ledger) oldest(b *kafkawire.Batch) {
 }
 
 func (l *ledger) takeRecords(b *kafkawire.Batch) error {
-	ours := l.mine[b.Producer]
-	return b.Records(func(r *kafkawire.Record) error {
-		l.takeRecord(r, ours)
+	ours, now := l.mine[b.Producer], time.Now()
+	return b.Headers(func(r *kafkawire.Record) error {
+		l.takeRecord(r, ours, now)
 		return nil
 	}, event.HeaderIntentID, event.HeaderIntentDigest)
 }
 
 // takeRecord notes an outcome by its headers; a record without them is nobody's
 // outcome and of no interest.
-func (l *ledger) takeRecord(r *kafkawire.Record, ours bool) {
+func (l *ledger) takeRecord(r *kafkawire.Record, ours bool, now time.Time) {
 	at := time.UnixMilli(r.Millis)
-	if now := time.Now(); at.After(now) {
+	if at.After(now) {
 		at = now // a wrong clock must not keep it, and what follows, for ever
 	}
 	var id, digest []byte
