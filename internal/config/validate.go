@@ -137,6 +137,8 @@ func (r *Run) checkFlow() error {
 		return problem("PAYLINK_DRAIN_TIMEOUT", "%s is too long for PAYLINK_KAFKA_REBALANCE_TIMEOUT (%s); leave %s between them, or a slow hand-over loses the membership", f.DrainTimeout, k.RebalanceTimeout, handOver)
 	case r.Gateway.Timeout > f.DrainTimeout:
 		return problem("PAYLINK_GATEWAY_TIMEOUT", "%s is more than PAYLINK_DRAIN_TIMEOUT (%s); a stopping replica would cut calls off, and they would be repeated", r.Gateway.Timeout, f.DrainTimeout)
+	case f.LedgerIntents < 1:
+		return problem("PAYLINK_LEDGER_INTENTS", "%d is out of range; write 1 or more", f.LedgerIntents)
 	case f.LedgerWindow <= f.GiveUpAfter:
 		return problem("PAYLINK_LEDGER_WINDOW", "%s is not more than PAYLINK_GIVE_UP_AFTER (%s); an intent that is still being tried would count as too old", f.LedgerWindow, f.GiveUpAfter)
 	}

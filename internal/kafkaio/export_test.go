@@ -40,3 +40,11 @@ func (s *Source) Held() int { return s.budget.Used() }
 
 // HoldAtMost gives a source that does not run yet another budget.
 func (s *Source) HoldAtMost(size, share int) { s.budget = budget.New(size, share) }
+
+// Known is how many answered intents are remembered.
+func (s *Source) Known() (n int) {
+	for _, l := range s.ledgers.list() {
+		n += l.size()
+	}
+	return n
+}

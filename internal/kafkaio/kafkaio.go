@@ -33,6 +33,7 @@
 //	Source.Run        member.run; starts, and waits for:
 //	  routes.watch      takes up new metadata
 //	  topics.watch      looks whether a topic was made again
+//	  ledgers.watch     frees the ledgers of partitions that were given away
 //	  watchEnds         asks where partitions end that are not fetched from
 //	  settings.watch    reads the outcome topic's settings
 //	  fetcher.run       starts, and waits for, one loop per broker that leads a
@@ -60,7 +61,7 @@
 //	member.mu → claim.mu
 //	fetcher.mu → claim.mu
 //	member.mu, appenders.mu, fetcher.mu → routes.mu
-//	member.mu → ledgers.mu
+//	member.mu → ledgers.mu → ledger.mu
 package kafkaio
 
 import (
@@ -95,6 +96,7 @@ type Config struct {
 	RebalanceTimeout time.Duration // how long the group waits for a member to join again
 	DrainTimeout     time.Duration // how long a partition that is handed over finishes its calls
 	LedgerWindow     time.Duration // how far back answered intents are known
+	LedgerIntents    int64         // how many answered intents are remembered before no further partition is taken over; 0: any number
 	StartLatest      bool          // where a group without commits begins; default: the earliest record
 
 	Log        logrus.FieldLogger
@@ -190,7 +192,7 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		s.routes.watch, s.topics.watch, s.watchEnds, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
+		s.routes.watch, s.topics.watch, s.ledgers.watch, s.watchEnds, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
 	} {
 		parts.Go(func() { part(background) })
 	}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -19,42 +18,6 @@ import (
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
-
-// ledgers keeps one ledger per outcome partition for the life of the process,
-// so that a partition that comes back is read on where it was left.
-type ledgers struct {
-	source *Source
-	mu     sync.Mutex
-	byPart map[int32]*ledger
-}
-
-func (ls *ledgers) of(partition int32) *ledger {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	l := ls.byPart[partition]
-	if l == nil {
-		l = &ledger{
-			s: ls.source, partition: partition, next: -1, reading: make(chan struct{}, 1),
-			log:    ls.source.log.WithField("outcome_partition", partition),
-			known:  answered.New(ls.source.cfg.LedgerWindow + clockSlack),
-			marked: map[int64]int16{}, mine: map[kafkawire.Producer]bool{},
-		}
-		ls.byPart[partition] = l
-	}
-	return l
-}
-
-// LedgerBytes is how much memory the answered intents take.
-func (s *Source) LedgerBytes() int64 {
-	s.ledgers.mu.Lock()
-	all := slices.Collect(maps.Values(s.ledgers.byPart))
-	s.ledgers.mu.Unlock()
-	n := int64(0)
-	for _, l := range all {
-		n += l.bytes()
-	}
-	return n
-}
 
 // A ledger is what is known of one outcome partition: the answered intents of
 // the window, by headers only, and whose fences were seen.
@@ -76,6 +39,14 @@ type ledger struct {
 	marked map[int64]int16             // producer id → newest epoch whose marker was read
 	mine   map[kafkawire.Producer]bool // the fences of this process: what it wrote itself
 	loaded int64                       // records read, for the log
+
+	due   atomic.Int64 // offsets to read, as it was begun last
+	most  atomic.Int64 // answers that are known when it is whole, at most; 0: it is not read yet
+	whole atomic.Bool  // it was read to a marker of ours once
+
+	// Guarded by ledgers.mu.
+	claims int       // that it belongs to
+	left   time.Time // when the last one ended
 }
 
 // clockSlack is how far the clocks of members, emitters and brokers may differ
@@ -185,6 +156,7 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 	if id != (kafkawire.TopicID{}) {
 		l.topic = id
 	}
+	defer func() { l.due.Store(max(0, has.last-l.next)) }()
 	if l.next >= 0 && l.next >= has.first && l.next <= has.last && !again {
 		return nil // goes on where it was left
 	}
@@ -354,6 +326,7 @@ func (l *ledger) beginLoad() {
 func (l *ledger) done(began time.Time) {
 	l.mu.Lock()
 	l.known.EndLoad()
+	l.whole.Store(true)
 	l.trimLocked()
 	n, size := l.loaded, l.known.Len()
 	l.loaded = 0
