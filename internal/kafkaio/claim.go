@@ -305,6 +305,12 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 	if err := c.awaitRoom(ctx); err != nil {
 		return kafkawire.Producer{}, err
 	}
+	for err := c.ledger.restore(ctx); err != nil; err = c.ledger.restore(ctx) {
+		c.waits("ledger", c.s.lacks(c.s.readsOutcomes(), err))
+		if !Sleep(ctx, 100*time.Millisecond) {
+			return kafkawire.Producer{}, err
+		}
+	}
 	p, err := c.fence(ctx)
 	// The fence is counted also if it failed half-way, because it has used up an
 	// epoch. Whose it is we note when the ledger was read: a producer id that was

@@ -5,9 +5,11 @@ import (
 	"hash/crc32"
 	"maps"
 	"slices"
+	"testing"
 	"time"
 
 	"paylink/internal/budget"
+	"paylink/internal/shelf"
 )
 
 // RenewFenceEvery makes a source renew its fences sooner than in half a day,
@@ -47,4 +49,16 @@ func (s *Source) Known() (n int) {
 		n += l.size()
 	}
 	return n
+}
+
+// SaveLedgersFrom has ledgers written from so few new outcomes on.
+func (s *Source) SaveLedgersFrom(n int64) { s.saveFrom = n }
+
+// TakeLedgerDir is another process that has the folder, until the test ends.
+func TakeLedgerDir(t *testing.T, dir string) {
+	s, err := shelf.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
 }

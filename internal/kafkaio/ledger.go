@@ -31,6 +31,8 @@ type ledger struct {
 	empty     time.Time     // when it was found that the partition had never held anything, until held is told; zero: it had
 	topic     kafkawire.TopicID
 	since     time.Time // when it was found to have lost what it held before; zero: it has not
+	last      batchMark // the batch before next; zero: none was read
+	begun     ledgerStart
 
 	mu     sync.RWMutex
 	known  *answered.Set
@@ -39,6 +41,10 @@ type ledger struct {
 	marked map[int64]int16             // producer id → newest epoch whose marker was read
 	mine   map[kafkawire.Producer]bool // the fences of this process: what it wrote itself
 	loaded int64                       // records read, for the log
+
+	saved  atomic.Int64 // up to which offset it is on the shelf; -1: it is not
+	tip    atomic.Int64 // the offset behind the last outcome that is known
+	failed atomic.Bool  // it could not be saved when that was tried last
 
 	due   atomic.Int64 // offsets to read, as it was begun last
 	most  atomic.Int64 // answers that are known when it is whole, at most; 0: it is not read yet
@@ -117,6 +123,7 @@ func (l *ledger) add(id payment.IntentID, d event.Digest, offset int64, at time.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.known.Add(answered.Outcome{ID: []byte(id), Digest: d, Ours: true, Offset: offset, At: at})
+	l.tip.Store(max(l.tip.Load(), offset+1))
 	l.trimLocked()
 }
 
@@ -182,7 +189,9 @@ func (l *ledger) beginAt(has offsetRange, since time.Time, lost bool) {
 	defer l.mu.Unlock()
 	// What was known stays known: those intents were answered, and other claims
 	// are looking at it. Markers do not: epochs may have begun again.
-	l.next, l.loaded, l.marked = has.since, 0, map[int64]int16{}
+	l.next, l.loaded, l.marked, l.last = has.since, 0, map[int64]int16{}, batchMark{}
+	l.begun = ledgerStart{has: has, since: since}
+	l.saved.Store(-1)
 	l.first = has.since == has.first && has.first > 0 && has.first < has.last
 	l.reach, l.empty, l.short = time.Time{}, time.Time{}, lost || l.first
 	switch {
@@ -326,7 +335,9 @@ func (l *ledger) beginLoad() {
 func (l *ledger) done(began time.Time) {
 	l.mu.Lock()
 	l.known.EndLoad()
-	l.whole.Store(true)
+	if !l.whole.Swap(true) {
+		l.s.ledgers.wake()
+	}
 	l.trimLocked()
 	n, size := l.loaded, l.known.Len()
 	l.loaded = 0
@@ -380,7 +391,8 @@ func (l *ledger) takeRaw(set *kafkawire.Raw) error {
 		} else if err := l.takeRecords(b); err != nil {
 			return err
 		}
-		l.next = b.Last + 1
+		l.next, l.last = b.Last+1, batchMark{b.Base, b.Last, b.Sum}
+		l.tip.Store(max(l.tip.Load(), l.next))
 	}
 }
 

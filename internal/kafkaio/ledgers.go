@@ -10,6 +10,7 @@ import (
 
 	"paylink/internal/answered"
 	"paylink/internal/kafkawire"
+	"paylink/internal/shelf"
 )
 
 // ledgers keeps one ledger per outcome partition that a claim of ours needs, so that
@@ -18,6 +19,9 @@ type ledgers struct {
 	source *Source
 	mu     sync.Mutex
 	byPart map[int32]*ledger
+
+	shelf  *shelf.Shelf  // nil: ledgers are not kept on disk; fixed before claims begin
+	loaded chan struct{} // a ledger was read for the first time
 }
 
 // ledgerGrace is for how long the ledger of a partition that was given away is kept. In
@@ -40,6 +44,7 @@ func (ls *ledgers) hold(partition int32) *ledger {
 			known:  answered.New(ls.source.cfg.LedgerWindow + clockSlack),
 			marked: map[int64]int16{}, mine: map[kafkawire.Producer]bool{},
 		}
+		l.saved.Store(-1)
 		ls.byPart[partition] = l
 	}
 	l.claims++

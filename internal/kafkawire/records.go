@@ -28,8 +28,9 @@ type Batch struct {
 	Producer   Producer
 	Control    bool // holds a transaction's end, no records
 	InTxn      bool
-	LogTime    bool  // the records' times are the broker's (LogAppendTime), all the same
-	Newest     int64 // the largest timestamp, Unix milliseconds
+	LogTime    bool   // the records' times are the broker's (LogAppendTime), all the same
+	Newest     int64  // the largest timestamp, Unix milliseconds
+	Sum        uint32 // the checksum of its bytes
 	codec      compress.Compression
 	first      int64
 	count      int
@@ -60,7 +61,11 @@ func NextBatch(set []byte) (b *Batch, rest []byte, err error) {
 // batchOf returns the batch that begins with these bytes.
 func batchOf(raw []byte, sum uint32) (*Batch, error) {
 	if raw[16] < 2 {
-		return oldBatch(raw, sum)
+		b, err := oldBatch(raw, sum)
+		if b != nil {
+			b.Sum = sum
+		}
+		return b, err
 	}
 	be := binary.BigEndian
 	base := int64(be.Uint64(raw))
@@ -79,6 +84,7 @@ func batchOf(raw []byte, sum uint32) (*Batch, error) {
 		InTxn:    attrs&0x10 != 0,
 		LogTime:  attrs&8 != 0,
 		Newest:   int64(be.Uint64(raw[35:])),
+		Sum:      sum,
 		codec:    compress.Compression(attrs & 7),
 		first:    int64(be.Uint64(raw[27:])),
 		count:    int(count),
