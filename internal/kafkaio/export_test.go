@@ -62,3 +62,6 @@ func TakeLedgerDir(t *testing.T, dir string) {
 	}
 	t.Cleanup(func() { s.Close() })
 }
+
+// CPU is the processor time of this process.
+func CPU() time.Duration { return cpu() }
