@@ -2,12 +2,14 @@ package kafkaio_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"paylink/internal/devstack"
 	"paylink/internal/kafkaio"
@@ -83,7 +85,8 @@ func TestAKilledMemberLeavesItsLedger(t *testing.T) {
 func TestAFolderIsNotBelievedForItself(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil    func(l *lab, file string)
-		outcomes int // that are left in the log, or came there
+		outcomes int // that are left in the log
+		another  bool
 	}{
 		"damaged": {func(l *lab, file string) {
 			b, err := os.ReadFile(file)
@@ -92,27 +95,27 @@ func TestAFolderIsNotBelievedForItself(t *testing.T) {
 			}
 			b[len(b)/2] ^= 4
 			l.writeFile(file, b)
-		}, 40},
+		}, 40, false},
 		"cut off": {func(l *lab, file string) {
 			if err := os.Truncate(file, 1000); err != nil {
 				l.t.Fatal(err)
 			}
-		}, 40},
-		"empty":         {func(l *lab, file string) { l.writeFile(file, nil) }, 40},
-		"somebody's":    {func(l *lab, file string) { l.writeFile(file, []byte("shopping list")) }, 40},
-		"another topic": {func(l *lab, file string) { l.makeOutcomesAgain() }, 0},
+		}, 40, false},
+		"empty":         {func(l *lab, file string) { l.writeFile(file, nil) }, 40, false},
+		"somebody's":    {func(l *lab, file string) { l.writeFile(file, []byte("shopping list")) }, 40, false},
+		"another topic": {func(l *lab, file string) { l.makeOutcomesAgain() }, 0, false},
 		"another log, which is longer": {func(l *lab, file string) {
 			l.makeOutcomesAgain()
 			if err := l.broker.Kafka().EmitTo(context.Background(), devstack.Outcomes, 0, answeredIntents(7, 200)...); err != nil {
 				l.t.Fatal(err)
 			}
-		}, 0},
+		}, 0, true},
 		"emptied": {func(l *lab, file string) {
 			end := l.broker.PartitionInfo(devstack.Outcomes, 0).HighWatermark
 			if err := l.broker.DeleteRecords(devstack.Outcomes, 0, end); err != nil {
 				l.t.Fatal(err)
 			}
-		}, 0},
+		}, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inKept(t, 1, func(l *lab, dir string) {
@@ -123,6 +126,12 @@ func TestAFolderIsNotBelievedForItself(t *testing.T) {
 				c.spoil(l, file)
 				m := l.start("b", keptIn(dir))
 				l.emit(40, 5)
+				for i := range 10 { // answered, if at all, at the beginning of another log
+					id := fmt.Sprintf("order-7-%010d", i)
+					if c.another {
+						l.client.Produce(context.Background(), &kgo.Record{Topic: devstack.Intents, Key: []byte(id), Value: []byte(intent(id))}, nil)
+					}
+				}
 				time.Sleep(20 * time.Second)
 				l.calls(45, 1)
 				m.leave(t)

@@ -102,7 +102,7 @@ type archive struct {
 
 // openArchive is for members' settings, and a good network.
 func (s *scene) openArchive() (a *archive, err error) {
-	cfg := s.all()[0].settings("verbs")
+	cfg := s.all()[0].settings(&life{name: "verbs"})
 	a = &archive{asking: config.Asking{Gateway: cfg.Gateway, Merchants: cfg.Merchants}, dial: s.dialAway}
 	defer func() {
 		if err != nil {
