@@ -176,7 +176,7 @@ func (s *Set) Bytes() (n int64) {
 		for i := range p.shards {
 			n += int64(cap(p.shards[i].slots)) * entrySize
 		}
-		n += int64(p.aside.len()) * entrySize
+		n += p.aside.bytes()
 	}
 	return n
 }

@@ -50,3 +50,16 @@ func (a *aside) len() (n int) {
 	}
 	return n
 }
+
+// bytes is how much memory they take.
+func (a *aside) bytes() (n int64) {
+	if a == nil {
+		return 0
+	}
+	for i := range a.lists {
+		for _, some := range a.lists[i].chunks {
+			n += int64(cap(some)) * entrySize
+		}
+	}
+	return n
+}

@@ -59,7 +59,9 @@
 // when they come again. The oldest intents are deleted, or the oldest outcomes, also all
 // of them, and then partitions change hands or offsets are set back. Records unpack to
 // far more than their size, as values or as headers, in one batch with intents that are
-// large themselves. To credentials: a merchant's secret changes for good at the gateway,
+// large themselves. To folders that ledgers are kept in, in every other plan: a process
+// that starts anew finds that of its last life, of an earlier one, a damaged one, an
+// empty one, or none. To credentials: a merchant's secret changes for good at the gateway,
 // and a while after or before in the members' file; and so does the members' password at
 // the brokers, while members start, or their connections break.
 //
