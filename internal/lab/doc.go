@@ -191,6 +191,7 @@
 //	times of records taken as they are                      1  L3
 //	too large at once, though it may have landed           29  S2 L1
 //	an emptied log knows everything                        79  S1 once
+//	a ledger on disk believed beyond its end              <90
 //	read again all at once                                 89  L1
 //	large records stay held                                38  L1
 //	a new secret not taken up                               1  L1
