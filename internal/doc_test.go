@@ -19,7 +19,7 @@ import (
 // product is what the service is made of; what is not in it is never linked
 // into cmd/paylink.
 var product = []string{
-	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "answered", "budget", "metric", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
+	"schemas", "payment", "event", "freedompay", "pace", "pq", "schedule", "partition", "attempt", "answered", "shelf", "budget", "metric", "pipeline", "kafkawire", "kafkaio", "kafkaops", "finding",
 	"facts", "tell", "explain", "reconcile", "replay", "console", "burst", "pulse", "telemetry", "config", "service", "registry", "bearer",
 }
 
@@ -39,12 +39,13 @@ var rooms = map[string][]string{
 	"partition":  {"payment", "pq"},
 	"attempt":    {"payment"},
 	"answered":   {},
+	"shelf":      {},
 	"budget":     {},
 	"burst":      {},
 	"metric":     {},
 	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "answered", "budget", "burst", "pulse", "metric"},
 	"kafkawire":  {},
-	"kafkaio":    {"payment", "event", "answered", "pipeline", "budget", "burst", "pulse", "kafkawire", "metric"},
+	"kafkaio":    {"payment", "event", "answered", "shelf", "pipeline", "budget", "burst", "pulse", "kafkawire", "metric"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
 	"facts":      {"payment", "event"},

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -82,19 +83,38 @@ func TestASetForgivesFallingTimes(t *testing.T) {
 	}
 }
 
-// TestASetIsAMap: whatever is added in whatever order, it knows what a map would.
+// TestASetIsAMap: whatever is added in whatever order, it knows what a map would, also
+// while many are added.
 func TestASetIsAMap(t *testing.T) {
+	for name, load := range map[string]struct{ begin, end int }{
+		"one by one": {-1, -1}, "many": {0, 50_000}, "many first": {0, 20_000}, "many later": {20_000, 40_000}, "many for ever": {0, -1},
+	} {
+		t.Run(name, func(t *testing.T) { isAMap(t, load.begin, load.end) })
+	}
+}
+
+func isAMap(t *testing.T, begin, end int) {
 	r := rand.New(rand.NewPCG(1, 2))
 	s, want := New(time.Hour), map[string]Outcome{}
-	for range 50_000 {
-		o := Outcome{ID: fmt.Append(nil, "i", r.IntN(30_000)), Digest: digest(r.IntN(3)), Ours: r.IntN(2) == 0, At: t0}
+	for n := range 50_000 {
+		switch n {
+		case begin:
+			s.BeginLoad()
+		case end:
+			s.EndLoad()
+		}
+		at := t0
+		if n > 30_000 {
+			at = t0.Add(40 * time.Minute) // another part of the window
+		}
+		o := Outcome{ID: fmt.Append(nil, "i", r.IntN(30_000)), Digest: digest(r.IntN(3)), Ours: r.IntN(2) == 0, At: at}
 		s.Add(o)
 		if _, ok := want[string(o.ID)]; !ok {
 			want[string(o.ID)] = o
 		}
 	}
-	if s.Len() != len(want) {
-		t.Errorf("%d intents known, want %d", s.Len(), len(want))
+	if end == 50_000 {
+		s.EndLoad()
 	}
 	for i := range 40_000 {
 		id, known := fmt.Append(nil, "i", i), Unknown
@@ -143,8 +163,8 @@ func TestASetKnowsPlaces(t *testing.T) {
 	}
 }
 
-// heapOf measures what n intents cost.
-func heapOf(n int) (bytes int64, s *Set) {
+// heapOf measures what n intents cost, that are added one by one or at once.
+func heapOf(n int, atOnce bool) (bytes int64, s *Set) {
 	heap := func() int64 {
 		for range 3 { // pools of other tests need two to be empty
 			runtime.GC()
@@ -155,8 +175,14 @@ func heapOf(n int) (bytes int64, s *Set) {
 	}
 	before := heap()
 	s = New(168 * time.Hour)
+	if atOnce {
+		s.BeginLoad()
+	}
 	for i := range n {
 		s.Add(Outcome{ID: fmt.Appendf(nil, "order-%012d", i), Digest: digest(i), At: t0.Add(s.window * time.Duration(i) / time.Duration(n))})
+	}
+	if atOnce {
+		s.EndLoad()
 	}
 	return heap() - before, s
 }
@@ -165,8 +191,12 @@ func heapOf(n int) (bytes int64, s *Set) {
 const mostPerIntent = 36
 
 func TestAnIntentCostsAtMost36Bytes(t *testing.T) {
-	for _, n := range []int{400_000} { // of fewer, allocations are rounded up by more
-		size, s := heapOf(n)
+	for _, atOnce := range []bool{false, true} {
+		const n = 400_000 // of fewer, allocations are rounded up by more
+		size, s := heapOf(n, atOnce)
+		if s.Len() != n {
+			t.Errorf("%d intents known, want %d", s.Len(), n)
+		}
 		if per := float64(size) / float64(n); per > mostPerIntent {
 			t.Errorf("%d intents take %.1f bytes each, want %d at most", s.Len(), per, mostPerIntent)
 		}
@@ -177,10 +207,10 @@ func TestAnIntentCostsAtMost36Bytes(t *testing.T) {
 }
 
 func BenchmarkMemory(b *testing.B) {
-	for _, n := range []int{100_000, 1_000_000} {
+	for _, n := range []int{100_000, 1_000_000, 2_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
-				size, s := heapOf(n)
+				size, s := heapOf(n, true)
 				b.ReportMetric(float64(size)/float64(s.Len()), "bytes/intent")
 			}
 		})
@@ -188,7 +218,7 @@ func BenchmarkMemory(b *testing.B) {
 }
 
 func BenchmarkLook(b *testing.B) {
-	_, s := heapOf(1_000_000)
+	_, s := heapOf(1_000_000, true)
 	for _, c := range []struct {
 		name, id string
 		want     Known
@@ -203,10 +233,33 @@ func BenchmarkLook(b *testing.B) {
 	}
 }
 
+// BenchmarkAdd adds a million, one by one and at once.
 func BenchmarkAdd(b *testing.B) {
-	s, id := New(168*time.Hour), make([]byte, 8)
-	for i := 0; b.Loop(); i++ {
-		binary.BigEndian.PutUint64(id, uint64(i))
-		s.Add(Outcome{ID: id, At: t0})
+	const n = 1_000_000
+	for _, name := range []string{"one by one", "at once"} {
+		b.Run(name, func(b *testing.B) {
+			before := cpu()
+			for b.Loop() {
+				s, id := New(168*time.Hour), make([]byte, 8)
+				if name == "at once" {
+					s.BeginLoad()
+				}
+				for i := range n {
+					binary.BigEndian.PutUint64(id, uint64(i))
+					s.Add(Outcome{ID: id, At: t0.Add(s.window * time.Duration(i) / n)})
+				}
+				s.EndLoad()
+			}
+			b.ReportMetric(float64((cpu()-before).Nanoseconds())/n/float64(b.N), "cpu-ns/intent")
+		})
 	}
+}
+
+// cpu is the processor time of this process.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

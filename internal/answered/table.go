@@ -62,15 +62,24 @@ func (t *table) add(e entry) {
 	case to.id != e.id:
 		*to = e
 		t.used++
-	case to.place == 0 && to.content.same(e.content):
+	case to.place == (place{}) && to.content.same(e.content):
 		to.place = e.place
 	}
 }
 
 // grow makes the table larger by a twelfth: more would be memory for nothing.
-func (t *table) grow() {
+func (t *table) grow() { t.resize(len(t.slots) + len(t.slots)/12 + 4) }
+
+// reserve makes room for n more entries.
+func (t *table) reserve(n int) {
+	if want := (t.used+n)*8/7 + 1; n > 0 && want > len(t.slots) {
+		t.resize(want)
+	}
+}
+
+func (t *table) resize(n int) {
 	old := t.slots
-	larger := slices.Grow([]entry(nil), len(old)+len(old)/12+4)
+	larger := slices.Grow([]entry(nil), n)
 	t.slots = larger[:cap(larger)] // what the allocator rounds up to is used too
 	for i := range old {
 		if old[i].id != (hash{}) {

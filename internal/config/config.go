@@ -146,6 +146,10 @@ type Flow struct {
 	GiveUpAfter  time.Duration `name:"give-up-after" env:"PAYLINK_GIVE_UP_AFTER" default:"1h" help:"An intent that is this old, counted from its record's timestamp, and still not settled fails with gave_up."`
 	DrainTimeout time.Duration `name:"drain-timeout" env:"PAYLINK_DRAIN_TIMEOUT" default:"35s" help:"How long a replica that stops or hands a partition over finishes the calls in flight. Not less than the gateway timeout, or a call may be cut off and repeated. Give the container 15 s more to stop."`
 	LedgerWindow time.Duration `name:"ledger-window" env:"PAYLINK_LEDGER_WINDOW" default:"168h" help:"How far back answered intents are remembered. Older intents go to the dead letters, and the outcome topic must keep its records at least this long."`
+
+	LedgerDir string `name:"ledger-dir" env:"PAYLINK_LEDGER_DIR" placeholder:"DIR" help:"Folder that answered intents are kept in over restarts, 32 bytes each, so that a start reads from Kafka what came since only. It is of this replica alone, and only the service should be able to write there. It is never needed: what is damaged, of another topic or in use is not believed, and one line says so. Default: none."`
+
+	LedgerIntents int64 `name:"ledger-intents" env:"PAYLINK_LEDGER_INTENTS" default:"100000000" help:"How many answered intents this process remembers, at 36 bytes each, before it takes over no further partition: such a partition waits. None is forgotten, since it could get a second link. It is said from four fifths on."`
 }
 
 // Events is the form of what is read and written.

@@ -127,6 +127,9 @@ func (r *Run) checkFlow() error {
 	if f.Concurrency < 1 || f.Concurrency > maxConcurrency {
 		all = append(all, problem("PAYLINK_CONCURRENCY", "%d is out of range; write 1 to %d", f.Concurrency, maxConcurrency))
 	}
+	if f.LedgerIntents < 1 {
+		all = append(all, problem("PAYLINK_LEDGER_INTENTS", "%d is out of range; write 1 or more", f.LedgerIntents))
+	}
 	if f.DrainTimeout+handOver > k.RebalanceTimeout {
 		all = append(all, problem("PAYLINK_DRAIN_TIMEOUT", "%s is too long for PAYLINK_KAFKA_REBALANCE_TIMEOUT (%s); leave %s between them, or a slow hand-over loses the membership", f.DrainTimeout, k.RebalanceTimeout, handOver).against("PAYLINK_KAFKA_REBALANCE_TIMEOUT"))
 	}

@@ -50,6 +50,7 @@ type claim struct {
 	resumed bool  // the group had committed an offset before us
 	ours    bool  // that offset was committed by this service: a tool that sets it back leaves no note
 	fresh   int64 // the topic's end when the claim began
+	roomy   bool  // there is room for its ledger
 
 	mu       sync.Mutex
 	lost     bool // the group or the log took it from us
@@ -68,7 +69,7 @@ func newClaim(s *Source, ctx context.Context, partition int32) *claim {
 	c := &claim{
 		s: s, partition: partition, outcome: outcome,
 		log:      s.log.WithField("partition", partition),
-		ledger:   s.ledgers.of(outcome),
+		ledger:   s.ledgers.hold(outcome),
 		trouble:  make(chan error, 1),
 		draining: make(chan struct{}),
 		stage:    Fencing,
@@ -108,6 +109,7 @@ func (c *claim) run(serve func(pipeline.Claim)) {
 // end leaves nothing behind that would act for the partition.
 func (c *claim) end() {
 	c.s.appenders.close(c.outcomes, c.deadLetters)
+	c.s.ledgers.release(c.ledger)
 	c.cancel()
 	c.s.troubles.pass(InputBlocked, c.name())
 	c.mu.Lock()
@@ -300,6 +302,15 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 		}
 		c.waits("ledger", c.s.lacks(c.s.readsOutcomes(), err))
 		if !Sleep(ctx, wait) {
+			return kafkawire.Producer{}, err
+		}
+	}
+	if err := c.awaitRoom(ctx); err != nil {
+		return kafkawire.Producer{}, err
+	}
+	for err := c.ledger.restore(ctx); err != nil; err = c.ledger.restore(ctx) {
+		c.waits("ledger", c.s.lacks(c.s.readsOutcomes(), err))
+		if !Sleep(ctx, 100*time.Millisecond) {
 			return kafkawire.Producer{}, err
 		}
 	}

@@ -5,9 +5,11 @@ import (
 	"hash/crc32"
 	"maps"
 	"slices"
+	"testing"
 	"time"
 
 	"paylink/internal/budget"
+	"paylink/internal/shelf"
 )
 
 // RenewFenceEvery makes a source renew its fences sooner than in half a day,
@@ -40,3 +42,26 @@ func (s *Source) Held() int { return s.budget.Used() }
 
 // HoldAtMost gives a source that does not run yet another budget.
 func (s *Source) HoldAtMost(size, share int) { s.budget = budget.New(size, share) }
+
+// Known is how many answered intents are remembered.
+func (s *Source) Known() (n int) {
+	for _, l := range s.ledgers.list() {
+		n += l.size()
+	}
+	return n
+}
+
+// SaveLedgersFrom has ledgers written from so few new outcomes on.
+func (s *Source) SaveLedgersFrom(n int64) { s.saveFrom = n }
+
+// TakeLedgerDir is another process that has the folder, until the test ends.
+func TakeLedgerDir(t *testing.T, dir string) {
+	s, err := shelf.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+}
+
+// CPU is the processor time of this process.
+func CPU() time.Duration { return cpu() }

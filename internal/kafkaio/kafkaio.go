@@ -33,6 +33,8 @@
 //	Source.Run        member.run; starts, and waits for:
 //	  routes.watch      takes up new metadata
 //	  topics.watch      looks whether a topic was made again
+//	  ledgers.watch     frees the ledgers of partitions that were given away
+//	  ledgers.keep      writes ledgers to disk
 //	  watchEnds         asks where partitions end that are not fetched from
 //	  settings.watch    reads the outcome topic's settings
 //	  fetcher.run       starts, and waits for, one loop per broker that leads a
@@ -61,7 +63,7 @@
 //	member.mu → claim.mu
 //	fetcher.mu → claim.mu
 //	member.mu, appenders.mu, fetcher.mu → routes.mu
-//	member.mu → ledgers.mu
+//	member.mu → ledgers.mu → ledger.mu
 package kafkaio
 
 import (
@@ -96,6 +98,8 @@ type Config struct {
 	RebalanceTimeout time.Duration // how long the group waits for a member to join again
 	DrainTimeout     time.Duration // how long a partition that is handed over finishes its calls
 	LedgerWindow     time.Duration // how far back answered intents are known
+	LedgerDir        string        // folder that ledgers are kept in over restarts; empty: none
+	LedgerIntents    int64         // how many answered intents are remembered before no further partition is taken over; 0: any number
 	StartLatest      bool          // where a group without commits begins; default: the earliest record
 
 	Log        logrus.FieldLogger
@@ -138,6 +142,7 @@ type Source struct {
 	reading   chan struct{} // a token for each answer of the ledger, or for records that are read again
 	takeOvers gate
 	refence   time.Duration // FenceRenewal, unless a test has no patience
+	saveFrom  int64         // saveFrom, unless a test has fewer outcomes
 	began     time.Time
 }
 
@@ -154,7 +159,7 @@ func New(cfg Config) (*Source, error) {
 		cfg: cfg, log: cfg.Log, addr: cfg.Connection.Addr(), tr: tr, logins: logins,
 		metrics: newMetrics(cfg.Registerer),
 		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
-		began:   time.Now(), refence: FenceRenewal, bursts: burst.New(1),
+		began:   time.Now(), refence: FenceRenewal, saveFrom: saveFrom, bursts: burst.New(1),
 		budget: budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking),
 		reading: make(chan struct{}, mostReading), takeOvers: make(gate, mostTakeOvers),
 	}
@@ -167,7 +172,7 @@ func New(cfg Config) (*Source, error) {
 	s.metrics.watch(s.troubles)
 	s.settings = &settings{s: s}
 	s.topics = &topics{s: s, asked: newShared[map[string]kafkawire.TopicID](), ids: map[string]kafkawire.TopicID{}, again: map[string]bool{}}
-	s.ledgers = &ledgers{source: s, byPart: map[int32]*ledger{}}
+	s.ledgers = &ledgers{source: s, byPart: map[int32]*ledger{}, loaded: make(chan struct{}, 1)}
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)
 	s.member = newMember(s)
@@ -189,14 +194,17 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 	if err := s.settings.first(ctx); err != nil {
 		return err
 	}
+	s.ledgers.openShelf()
+	defer s.ledgers.closeShelf()
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var parts sync.WaitGroup
 	for _, part := range []func(context.Context){
-		s.routes.watch, s.topics.watch, s.watchEnds, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
+		s.routes.watch, s.topics.watch, s.ledgers.watch, s.ledgers.keep, s.watchEnds, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
 	} {
 		parts.Go(func() { part(background) })
 	}
 	err := s.member.run(ctx, background, serve)
+	s.ledgers.saveLast(background)
 	stop()
 	parts.Wait()
 	s.bursts.Flush()

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -19,42 +18,6 @@ import (
 	"paylink/internal/payment"
 	"paylink/internal/pipeline"
 )
-
-// ledgers keeps one ledger per outcome partition for the life of the process,
-// so that a partition that comes back is read on where it was left.
-type ledgers struct {
-	source *Source
-	mu     sync.Mutex
-	byPart map[int32]*ledger
-}
-
-func (ls *ledgers) of(partition int32) *ledger {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	l := ls.byPart[partition]
-	if l == nil {
-		l = &ledger{
-			s: ls.source, partition: partition, next: -1, reading: make(chan struct{}, 1),
-			log:    ls.source.log.WithField("outcome_partition", partition),
-			known:  answered.New(ls.source.cfg.LedgerWindow + clockSlack),
-			marked: map[int64]int16{}, mine: map[kafkawire.Producer]bool{},
-		}
-		ls.byPart[partition] = l
-	}
-	return l
-}
-
-// LedgerBytes is how much memory the answered intents take.
-func (s *Source) LedgerBytes() int64 {
-	s.ledgers.mu.Lock()
-	all := slices.Collect(maps.Values(s.ledgers.byPart))
-	s.ledgers.mu.Unlock()
-	n := int64(0)
-	for _, l := range all {
-		n += l.bytes()
-	}
-	return n
-}
 
 // A ledger is what is known of one outcome partition: the answered intents of
 // the window, by headers only, and whose fences were seen.
@@ -68,6 +31,8 @@ type ledger struct {
 	empty     time.Time     // when it was found that the partition had never held anything, until held is told; zero: it had
 	topic     kafkawire.TopicID
 	since     time.Time // when it was found to have lost what it held before; zero: it has not
+	last      batchMark // the batch before next; zero: none was read
+	begun     ledgerStart
 
 	mu     sync.RWMutex
 	known  *answered.Set
@@ -76,6 +41,18 @@ type ledger struct {
 	marked map[int64]int16             // producer id → newest epoch whose marker was read
 	mine   map[kafkawire.Producer]bool // the fences of this process: what it wrote itself
 	loaded int64                       // records read, for the log
+
+	saved  atomic.Int64 // up to which offset it is on the shelf; -1: it is not
+	tip    atomic.Int64 // the offset behind the last outcome that is known
+	failed atomic.Bool  // it could not be saved when that was tried last
+
+	due   atomic.Int64 // offsets to read, as it was begun last
+	most  atomic.Int64 // answers that are known when it is whole, at most; 0: it is not read yet
+	whole atomic.Bool  // it was read to a marker of ours once
+
+	// Guarded by ledgers.mu.
+	claims int       // that it belongs to
+	left   time.Time // when the last one ended
 }
 
 // clockSlack is how far the clocks of members, emitters and brokers may differ
@@ -146,6 +123,7 @@ func (l *ledger) add(id payment.IntentID, d event.Digest, offset int64, at time.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.known.Add(answered.Outcome{ID: []byte(id), Digest: d, Ours: true, Offset: offset, At: at})
+	l.tip.Store(max(l.tip.Load(), offset+1))
 	l.trimLocked()
 }
 
@@ -185,6 +163,7 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 	if id != (kafkawire.TopicID{}) {
 		l.topic = id
 	}
+	defer func() { l.due.Store(max(0, has.last-l.next)) }()
 	if l.next >= 0 && l.next >= has.first && l.next <= has.last && !again {
 		return nil // goes on where it was left
 	}
@@ -210,7 +189,9 @@ func (l *ledger) beginAt(has offsetRange, since time.Time, lost bool) {
 	defer l.mu.Unlock()
 	// What was known stays known: those intents were answered, and other claims
 	// are looking at it. Markers do not: epochs may have begun again.
-	l.next, l.loaded, l.marked = has.since, 0, map[int64]int16{}
+	l.next, l.loaded, l.marked, l.last = has.since, 0, map[int64]int16{}, batchMark{}
+	l.begun = ledgerStart{has: has, since: since}
+	l.saved.Store(-1)
 	l.first = has.since == has.first && has.first > 0 && has.first < has.last
 	l.reach, l.empty, l.short = time.Time{}, time.Time{}, lost || l.first
 	switch {
@@ -301,6 +282,7 @@ func (l *ledger) readUntil(ctx context.Context, done func(high int64) bool) erro
 		return err
 	}
 	defer l.unlock()
+	l.beginLoad()
 	began, said := time.Now(), time.Now()
 	for high := int64(math.MaxInt64); ; {
 		if done(high) {
@@ -341,8 +323,21 @@ func (l *ledger) afterError(err error) time.Duration {
 	return 10 * time.Second
 }
 
+// beginLoad has the first outcomes of a ledger added as many at once.
+func (l *ledger) beginLoad() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known.Len() == 0 {
+		l.known.BeginLoad()
+	}
+}
+
 func (l *ledger) done(began time.Time) {
 	l.mu.Lock()
+	l.known.EndLoad()
+	if !l.whole.Swap(true) {
+		l.s.ledgers.wake()
+	}
 	l.trimLocked()
 	n, size := l.loaded, l.known.Len()
 	l.loaded = 0
@@ -396,7 +391,8 @@ func (l *ledger) takeRaw(set *kafkawire.Raw) error {
 		} else if err := l.takeRecords(b); err != nil {
 			return err
 		}
-		l.next = b.Last + 1
+		l.next, l.last = b.Last+1, batchMark{b.Base, b.Last, b.Sum}
+		l.tip.Store(max(l.tip.Load(), l.next))
 	}
 }
 
@@ -413,18 +409,18 @@ func (l *ledger) oldest(b *kafkawire.Batch) {
 }
 
 func (l *ledger) takeRecords(b *kafkawire.Batch) error {
-	ours := l.mine[b.Producer]
-	return b.Records(func(r *kafkawire.Record) error {
-		l.takeRecord(r, ours)
+	ours, now := l.mine[b.Producer], time.Now()
+	return b.Headers(func(r *kafkawire.Record) error {
+		l.takeRecord(r, ours, now)
 		return nil
 	}, event.HeaderIntentID, event.HeaderIntentDigest)
 }
 
 // takeRecord notes an outcome by its headers; a record without them is nobody's
 // outcome and of no interest.
-func (l *ledger) takeRecord(r *kafkawire.Record, ours bool) {
+func (l *ledger) takeRecord(r *kafkawire.Record, ours bool, now time.Time) {
 	at := time.UnixMilli(r.Millis)
-	if now := time.Now(); at.After(now) {
+	if at.After(now) {
 		at = now // a wrong clock must not keep it, and what follows, for ever
 	}
 	var id, digest []byte

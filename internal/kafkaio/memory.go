@@ -17,7 +17,7 @@ package kafkaio
 //	unpacking   70 MiB  mostUnpacking batches at a time, each with the window of its
 //	                    compression and one record
 //	backlog    130 MiB  entries, offsets of records that are not loaded (pipeline.mostBacklog)
-//	the rest    50 MiB  the program itself, connections, metrics
+//	the rest    50 MiB  the program itself, connections, metrics, and 3 MiB to write a ledger to disk
 //
 // They are not all at their most at once, and Go's collector is told to keep below
 // the bound (service.limitMemory), so that its headroom is not on top of it.

@@ -3,7 +3,6 @@ package kafkaio
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -28,9 +27,7 @@ const maxSettledFetch = 64 << 10
 // Settled returns the outcomes of an intent in the partitions whose ledgers were read
 // by this process. It fetches each once.
 func (s *Source) Settled(ctx context.Context, id payment.IntentID) (all []Settled) {
-	s.ledgers.mu.Lock()
-	ledgers := slices.Collect(maps.Values(s.ledgers.byPart))
-	s.ledgers.mu.Unlock()
+	ledgers := s.ledgers.list()
 	slices.SortFunc(ledgers, func(a, b *ledger) int { return cmp.Compare(a.partition, b.partition) })
 	for _, l := range ledgers {
 		offset, answered := l.place(id)

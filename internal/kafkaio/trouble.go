@@ -29,6 +29,7 @@ const (
 	OutcomeLimit  TroubleKind = "outcome_limit"  // the outcome topic's limit is below what an outcome may need
 	Compacted     TroubleKind = "compacted"      // the outcome topic is compacted
 	AppendBlocked TroubleKind = "append_blocked" // Kafka takes no outcome or dead letter
+	LedgerFull    TroubleKind = "ledger_full"    // as many answered intents are remembered as may be, or nearly
 	InputBlocked  TroubleKind = "input_blocked"  // a transaction that hangs hides what comes after it
 )
 

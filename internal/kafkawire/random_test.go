@@ -140,6 +140,9 @@ func FuzzTheStreamReadsWhatFranzGoReads(f *testing.F) {
 		if (err != nil) != (werr != nil) || err != nil && !errors.Is(err, kafkawire.ErrCorrupt) {
 			t.Fatalf("error %v, franz-go has %v", err, werr)
 		}
+		if err == nil {
+			headersAreThose(t, set, got)
+		}
 		var ours, theirs []kafkawire.Record
 		for _, r := range got {
 			if r.Beyond != kafkawire.OldFormat {
@@ -162,6 +165,32 @@ func FuzzTheStreamReadsWhatFranzGoReads(f *testing.F) {
 			}
 		}
 	})
+}
+
+// headersAreThose says whether who reads headers alone reads those of the records.
+func headersAreThose(t *testing.T, set []byte, recs []kafkawire.Record) {
+	t.Helper()
+	want := []string{"", "a", "b"}
+	for b, rest, err := kafkawire.NextBatch(set); b != nil && err == nil; b, rest, err = kafkawire.NextBatch(rest) {
+		if b.Control {
+			continue
+		}
+		err := b.Headers(func(r *kafkawire.Record) error {
+			is := recs[0]
+			recs, is.Key, is.Value = recs[1:], nil, nil
+			is.Headers = slices.DeleteFunc(slices.Clone(is.Headers), func(h kafkawire.Header) bool { return !slices.Contains(want, string(h.Key)) })
+			if !same(r, &is) {
+				t.Errorf("headers of %.300v, want those of %.300v", *r, is)
+			}
+			return nil
+		}, want...)
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if len(recs) > 0 {
+		t.Errorf("%d records have no headers", len(recs))
+	}
 }
 
 // same compares two records; null is not the same as empty.

@@ -28,8 +28,9 @@ type Batch struct {
 	Producer   Producer
 	Control    bool // holds a transaction's end, no records
 	InTxn      bool
-	LogTime    bool  // the records' times are the broker's (LogAppendTime), all the same
-	Newest     int64 // the largest timestamp, Unix milliseconds
+	LogTime    bool   // the records' times are the broker's (LogAppendTime), all the same
+	Newest     int64  // the largest timestamp, Unix milliseconds
+	Sum        uint32 // the checksum of its bytes
 	codec      compress.Compression
 	first      int64
 	count      int
@@ -60,7 +61,11 @@ func NextBatch(set []byte) (b *Batch, rest []byte, err error) {
 // batchOf returns the batch that begins with these bytes.
 func batchOf(raw []byte, sum uint32) (*Batch, error) {
 	if raw[16] < 2 {
-		return oldBatch(raw, sum)
+		b, err := oldBatch(raw, sum)
+		if b != nil {
+			b.Sum = sum
+		}
+		return b, err
 	}
 	be := binary.BigEndian
 	base := int64(be.Uint64(raw))
@@ -79,6 +84,7 @@ func batchOf(raw []byte, sum uint32) (*Batch, error) {
 		InTxn:    attrs&0x10 != 0,
 		LogTime:  attrs&8 != 0,
 		Newest:   int64(be.Uint64(raw[35:])),
+		Sum:      sum,
 		codec:    compress.Compression(attrs & 7),
 		first:    int64(be.Uint64(raw[27:])),
 		count:    int(count),
@@ -113,6 +119,26 @@ func (b *Batch) Records(yield func(*Record) error, want ...string) error {
 		return err
 	}
 	defer s.Close()
+	for {
+		rec, err := s.Next()
+		if err != nil || rec == nil {
+			return err
+		}
+		if err := yield(rec); err != nil {
+			return err
+		}
+	}
+}
+
+// Headers is Records for who reads headers alone: a record's Key and Value are left
+// out, and of its headers all but the wanted ones.
+func (b *Batch) Headers(yield func(*Record) error, want ...string) error {
+	s, err := b.Open(want...)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	s.headersOnly = true
 	for {
 		rec, err := s.Next()
 		if err != nil || rec == nil {
@@ -191,6 +217,78 @@ func (rec *Record) read(fields []byte, b *Batch) (ok, fits bool) {
 		rec.Headers = append(rec.Headers, Header{Key: r.bytes(), Value: r.bytes()})
 	}
 	return !r.bad && len(r.b) == 0, true
+}
+
+// readHeaders is read for headers that are wanted. It keeps nothing else.
+func (rec *Record) readHeaders(f []byte, b *Batch, want []string) (ok, fits bool) {
+	var delta, n, at int64
+	i := 1 // attributes, unused
+	if delta, i = varintAt(f, i); i < 0 {
+		return false, false
+	}
+	if at, i = varintAt(f, i); i < 0 {
+		return false, false
+	}
+	rec.Millis, rec.Offset, rec.Beyond = b.timeOf(delta), b.Base+at, 0
+	if rec.Offset < b.Base || rec.Offset > b.Last {
+		return false, false
+	}
+	for range 2 { // key and value
+		if _, i = bytesAt(f, i); i < 0 {
+			return false, false
+		}
+	}
+	if n, i = varintAt(f, i); i < 0 || n < 0 || n > int64(len(f)-i)/2 {
+		return false, false
+	}
+	if int64(recordCost+len(f))+n*headerCost > MaxRecord {
+		return true, false
+	}
+	rec.Key, rec.Value, rec.Headers = nil, nil, rec.Headers[:0]
+	for range n {
+		var key, value []byte
+		if key, i = bytesAt(f, i); i < 0 {
+			return false, false
+		}
+		if value, i = bytesAt(f, i); i < 0 {
+			return false, false
+		}
+		for _, w := range want {
+			if string(key) == w {
+				rec.Headers = append(rec.Headers, Header{Key: key, Value: value})
+			}
+		}
+	}
+	return i == len(f), true
+}
+
+// varintAt returns the number that begins at i, and where it ends; -1: it does not.
+func varintAt(b []byte, i int) (v int64, next int) {
+	if uint(i) < uint(len(b)) && b[i] < 0x80 {
+		u := uint64(b[i])
+		return int64(u>>1) ^ -int64(u&1), i + 1
+	}
+	if i < 0 || i >= len(b) {
+		return 0, -1
+	}
+	v, n := binary.Varint(b[i:])
+	if n <= 0 {
+		return 0, -1
+	}
+	return v, i + n
+}
+
+// bytesAt is varintAt of bytes, with their length before them.
+func bytesAt(b []byte, i int) (part []byte, next int) {
+	n, i := varintAt(b, i)
+	switch {
+	case i < 0 || n < -1 || n > int64(len(b)-i):
+		return nil, -1
+	case n == -1:
+		return nil, i
+	}
+	end := i + int(n)
+	return b[i:end:end], end
 }
 
 // A reader takes fields off the front of b; bad is set, and stays, when one does not fit.

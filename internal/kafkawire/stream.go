@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"github.com/segmentio/kafka-go/compress"
 )
 
 // What a record takes in memory once it is kept, beside its bytes.
@@ -44,6 +46,9 @@ type Stream struct {
 	want []string
 	rec  Record
 
+	headersOnly bool    // all else of a record is passed over
+	body        *[]byte // what buf is of, unpacked at once; nil: it is not
+
 	read64 int64 // bytes passed, for who counts
 }
 
@@ -67,6 +72,12 @@ func (b *Batch) Open(want ...string) (*Stream, error) {
 		}
 		return s, nil
 	}
+	if b.codec == compress.Snappy {
+		if s.body = snappyBody(b.body); s.body != nil {
+			s.buf, s.w = *s.body, len(*s.body)
+			return s, nil
+		}
+	}
 	rd, err := unpacker(b)
 	if err != nil {
 		return nil, err
@@ -83,7 +94,10 @@ func (s *Stream) Close() {
 	if s.own && len(s.buf) == streamBuffer {
 		streamBuffers.Put((*[streamBuffer]byte)(s.buf))
 	}
-	s.rd, s.buf, s.own, s.left, s.lost = nil, nil, false, 0, false
+	if s.body != nil {
+		bodies.Put(s.body)
+	}
+	s.rd, s.buf, s.own, s.body, s.left, s.lost = nil, nil, false, nil, 0, false
 }
 
 // Next returns the next record, which is valid until the one after it is asked for,
@@ -138,7 +152,12 @@ func (s *Stream) read() (*Record, error) {
 			return nil, err
 		}
 		fields := s.buf[s.r : s.r+int(size) : s.r+int(size)]
-		ok, fits := s.rec.read(fields, s.b)
+		var ok, fits bool
+		if s.headersOnly {
+			ok, fits = s.rec.readHeaders(fields, s.b, s.want)
+		} else {
+			ok, fits = s.rec.read(fields, s.b)
+		}
 		if !ok {
 			return nil, errFit
 		}

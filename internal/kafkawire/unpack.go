@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/bits"
 	"sync"
 
@@ -149,6 +150,75 @@ func newSnappy(body []byte) *snappyReader {
 		return &snappyReader{src: body[16:], framed: true}
 	}
 	return &snappyReader{src: body}
+}
+
+// bodies are what whole bodies are unpacked into.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+// snappyBody unpacks a body of at most wholeBlock at once, which saves who reads it a
+// copy. It returns nil where it is larger, or broken: the reader says what is wrong.
+// Who has read it puts it back.
+func snappyBody(body []byte) *[]byte {
+	size, ok := snappySize(body)
+	if !ok {
+		return nil
+	}
+	out := bodies.Get().(*[]byte)
+	if cap(*out) < size {
+		*out = make([]byte, size)
+	}
+	*out = (*out)[:size]
+	if unpackSnappy(*out, body) != nil {
+		bodies.Put(out)
+		return nil
+	}
+	return out
+}
+
+func unpackSnappy(to, body []byte) error {
+	for block := range snappyBlocks(body) {
+		got, err := snappy.Decode(to, block)
+		if err != nil {
+			return err
+		}
+		to = to[len(got):]
+	}
+	return nil
+}
+
+// snappySize is how much a body unpacks to, if that is not more than wholeBlock.
+func snappySize(body []byte) (size int, ok bool) {
+	whole := len(body)
+	if bytes.HasPrefix(body, xerialMagic) {
+		whole -= 16
+	}
+	for block, framed := range snappyBlocks(body) {
+		n, at := binary.Uvarint(block)
+		if at <= 0 || n > wholeBlock || size+int(n) > wholeBlock {
+			return 0, false
+		}
+		size += int(n)
+		whole -= len(block) + framed
+	}
+	return size, whole == 0
+}
+
+// snappyBlocks yields the blocks of a body, with how many bytes stand before each, up
+// to where it is broken.
+func snappyBlocks(body []byte) iter.Seq2[[]byte, int] {
+	return func(yield func([]byte, int) bool) {
+		if len(body) < 16 || !bytes.HasPrefix(body, xerialMagic) {
+			yield(body, 0)
+			return
+		}
+		for rest := body[16:]; len(rest) >= 4; {
+			n := int64(binary.BigEndian.Uint32(rest))
+			if n > int64(len(rest)-4) || !yield(rest[4:4+n], 4) {
+				return
+			}
+			rest = rest[4+n:]
+		}
+	}
 }
 
 // Close implements io.Closer.

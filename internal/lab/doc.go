@@ -69,7 +69,9 @@
 // when they come again. The oldest intents are deleted, or the oldest outcomes, also all
 // of them, and then partitions change hands or offsets are set back. Records unpack to
 // far more than their size, as values or as headers, in one batch with intents that are
-// large themselves. To credentials: a merchant's secret changes for good at the gateway,
+// large themselves. To folders that ledgers are kept in, in every other plan: a process
+// that starts anew finds that of its last life, of an earlier one, a damaged one, an
+// empty one, or none. To credentials: a merchant's secret changes for good at the gateway,
 // and a while after or before in the members' file; and so does the members' password at
 // the brokers, while members start, or their connections break.
 //
@@ -202,6 +204,7 @@
 //	times of records taken as they are                      1  L3
 //	too large at once, though it may have landed           43  L1
 //	an emptied log knows everything                        32  S1
+//	a ledger on disk believed beyond its end              <90
 //	large records stay held                                38  L1
 //	a new secret not taken up                               1  L1
 //	a new login not taken up                               12  L1

@@ -87,6 +87,7 @@ var mutants = []mutant{
 	{"an emptied log knows everything", []edit{
 		{"kafkaio/ledger.go", "\tcase lost:\n\t\tl.reach = time.Now()\n", "\tcase lost:\n"},
 		{"kafkaio/ledger.go", "if at := time.UnixMilli(b.Newest); at.After(l.reach) {", "if at := time.UnixMilli(b.Newest); at.IsZero() {"}}},
+	{"a ledger on disk believed beyond its end", []edit{{"kafkaio/kept.go", "l.next, l.last, l.first, l.empty = head.Next,", "l.next, l.last, l.first, l.empty = l.begun.has.last,"}}},
 	{"large records stay held", []edit{{"pipeline/task.go", "\tt.msg.Lease.Release()\n\tt.msg.Value", "\tt.msg.Value"},
 		{"pipeline/task.go", "\tt.msg.Lease.Shrink(slimFrom)\n", ""}}},
 	{"a new secret not taken up", []edit{{"service/reload.go", "\t\ts.merchants.replace(next.Merchants)\n", ""}}},

@@ -45,6 +45,7 @@ type scene struct {
 	denies  atomic.Bool  // the registry denies every schema
 	sick    atomic.Int32 // the status that the registry answers with; zero: it is well
 	log     io.Writer    // of the members; nil: they are not heard
+	disk    string       // a folder for those of the members; empty: they have none
 
 	mu       sync.Mutex
 	seats    []*seat
@@ -83,6 +84,9 @@ func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, away: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{},
 			secrets: newSecrets(p.world), gone: map[string][]deleted{}, passed: map[int32][]offsetSpan{}, trimmed: map[int32]int64{}, trimming: make(chan struct{}, 1)}
+		if p.seed%2 == 0 {
+			s.disk = t.TempDir()
+		}
 		end, err := s.set()
 		if err != nil {
 			t.Fatalf("seed %d: %v", p.seed, err)

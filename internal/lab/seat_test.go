@@ -23,9 +23,10 @@ type seat struct {
 	s *scene
 	n int
 
-	mu    sync.Mutex
-	lives int
-	life  *life // nil: nobody
+	mu      sync.Mutex
+	folders []string // that its lives have had, the last one last
+	lives   int
+	life    *life // nil: nobody
 }
 
 // A life is one process: the whole service.
@@ -35,8 +36,10 @@ type life struct {
 	pay   *network      // and registry
 	clock atomic.Int64  // by how much its wall clock is wrong, in nanoseconds
 	again chan struct{} // asks it to read its settings anew
-	stop  context.CancelFunc
-	ended chan struct{}
+
+	folder string // of its ledgers; empty: none
+	stop   context.CancelFunc
+	ended  chan struct{}
 }
 
 // seat adds a seat.
@@ -60,6 +63,7 @@ func (x *seat) start() {
 	}
 	x.lives++
 	x.life = x.newLife(fmt.Sprintf("m%d-%d", x.n, x.lives))
+	x.life.folder = x.newFolder()
 	ctx, stop := context.WithCancel(context.Background())
 	x.life.stop = stop
 	go x.live(ctx, x.life)
@@ -81,9 +85,9 @@ func (x *seat) newLife(name string) *life {
 // live runs the service. One that ends without being asked to is started anew
 // after a second, as an orchestrator would.
 func (x *seat) live(ctx context.Context, l *life) {
-	err := l.run(ctx, x.settings(l.name), service.Deps{
+	err := l.run(ctx, x.settings(l), service.Deps{
 		Log: x.s.logger(l.name), Version: "lab", KafkaDial: l.kafka.connect, GatewayDial: l.pay.connect, RegistryDial: l.pay.connect, AdminListen: listenForNobody,
-		Reload: l.again, Settings: func() (config.Run, error) { return x.settings(l.name), nil },
+		Reload: l.again, Settings: func() (config.Run, error) { return x.settings(l), nil },
 	})
 	close(l.ended)
 	asked := ctx.Err() != nil
@@ -168,8 +172,9 @@ var defaults = sync.OnceValue(func() config.Run {
 
 // settings are those of a process. The gateway's address is its own, so that
 // calls tell who made them.
-func (x *seat) settings(name string) config.Run {
-	w, cfg := x.s.plan.world, defaults()
+func (x *seat) settings(l *life) config.Run {
+	w, cfg, name := x.s.plan.world, defaults(), l.name
+	cfg.Flow.LedgerDir = l.folder
 	cfg.Kafka.Brokers, cfg.Kafka.Group = x.s.brokers.Addrs(), group
 	if w.static {
 		cfg.Kafka.InstanceID = fmt.Sprintf("seat-%d", x.n)

@@ -106,7 +106,7 @@ type archive struct {
 
 // openArchive is for members' settings.
 func (s *scene) openArchive(dial service.Dialer) (a *archive, err error) {
-	cfg := s.all()[0].settings("verbs")
+	cfg := s.all()[0].settings(&life{name: "verbs"})
 	a = &archive{asking: config.Asking{Gateway: cfg.Gateway, Merchants: cfg.Merchants}, dial: s.dialAway, broker: service.Connection(cfg.Kafka.Broker, dial)}
 	defer func() {
 		if err != nil {

@@ -230,6 +230,11 @@ var All = []Metric{
 		Do:      "raise the outcome topic's retention; see the console",
 	},
 	{
+		Name: "paylink_kafka_ledger_full", Type: Gauge, Unit: "reasons", Start: one,
+		Meaning: "1 from four fifths of `PAYLINK_LEDGER_INTENTS` on, and 1 more for each partition that waits for room in it. Alarm if not zero.",
+		Do:      "raise `PAYLINK_LEDGER_INTENTS` with the memory, or run more replicas",
+	},
+	{
 		Name: "paylink_kafka_outcome_limit", Type: Gauge, Unit: "topics", Start: one,
 		Meaning: "Outcome topics whose max.message.bytes is below what an outcome may need. Alarm if not zero.",
 		Do:      "raise `max.message.bytes`",

@@ -191,7 +191,7 @@ func (s *service) sourceConfig() kafkaio.Config {
 		Connection: Connection(k.Broker, s.deps.KafkaDial), Group: k.Group, InstanceID: k.InstanceID,
 		IntentTopic: s.cfg.Topics.Intents, OutcomeTopic: s.cfg.Topics.Outcomes, DeadLetterTopic: s.cfg.Topics.DeadLetters,
 		SessionTimeout: k.SessionTimeout, RebalanceTimeout: k.RebalanceTimeout,
-		DrainTimeout: s.cfg.Flow.DrainTimeout, LedgerWindow: s.cfg.Flow.LedgerWindow,
+		DrainTimeout: s.cfg.Flow.DrainTimeout, LedgerWindow: s.cfg.Flow.LedgerWindow, LedgerDir: s.cfg.Flow.LedgerDir, LedgerIntents: s.cfg.Flow.LedgerIntents,
 		StartLatest: k.Start == "latest", Log: s.deps.Log, Registerer: s.registry, Pulse: &s.pulse,
 	}
 }

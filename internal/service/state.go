@@ -77,10 +77,17 @@ func loading(k kafkaio.State) string {
 	if !k.Membership.Live || n == 0 {
 		return ""
 	}
-	if n == 1 {
-		return "1 partition is being fenced, and its ledger read"
+	why := "1 partition is being fenced, and its ledger read"
+	if n > 1 {
+		why = fmt.Sprintf("%d partitions are being fenced, and their ledgers read", n)
 	}
-	return fmt.Sprintf("%d partitions are being fenced, and their ledgers read", n)
+	for _, t := range k.Troubles {
+		if t.Kind == kafkaio.LedgerFull {
+			why += "; " + t.What
+			break
+		}
+	}
+	return why
 }
 
 // blocked says what Kafka does not take from us.

@@ -220,3 +220,14 @@ func TestReadyIsAMemberAllOfWhosePartitionsRun(t *testing.T) {
 		})
 	}
 }
+
+func TestAPartitionThatWaitsForRoomSaysWhy(t *testing.T) {
+	k := kafkaio.State{
+		Membership: kafkaio.Membership{Live: true, Joined: true},
+		Partitions: []kafkaio.Partition{{State: kafkaio.Fencing, Assigned: true}},
+		Troubles:   []kafkaio.Trouble{{Kind: kafkaio.LedgerFull, What: "no room"}},
+	}
+	if got, want := loading(k), "1 partition is being fenced, and its ledger read; no room"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
