@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"metric":     {},
 	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "answered", "budget", "burst", "pulse", "metric"},
 	"kafkawire":  {},
-	"kafkaio":    {"payment", "event", "answered", "pipeline", "budget", "burst", "pulse", "kafkawire", "metric"},
+	"kafkaio":    {"payment", "event", "pace", "answered", "pipeline", "budget", "burst", "pulse", "kafkawire", "metric"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
 	"facts":      {"payment", "event"},

@@ -42,6 +42,8 @@
 //	  member.commitLoop commits
 //	  member.beat       sends heartbeats
 //	  Source.proveLogins tries a login that was renewed
+//	  turns.run         starts, and waits for, who says notes about lent turns, and who
+//	                    hears them
 //	member.run        starts, and waits for, one life per claim (claim.run), which
 //	                  calls serve, and starts, and waits for, claim.keepFence
 //
@@ -53,7 +55,7 @@
 //
 // Each guards the fields below it. Who has one may take those to its right, never
 // one to its left; ledger.reading and member.committing are tokens, taken by who
-// has no lock, and kept over requests; those of lease, troubles, topics, logins and rights are always
+// has no lock, and kept over requests; those of lease, troubles, topics, logins, rights and turns are always
 // the last:
 //
 //	member.mu → appenders.mu → ledger.mu
@@ -82,7 +84,7 @@ import (
 )
 
 // Config says which group, topics and times a Source has. All fields but
-// InstanceID are required, unless a default is named.
+// InstanceID and TurnsTopic are required, unless a default is named.
 type Config struct {
 	Connection Connection
 
@@ -90,6 +92,8 @@ type Config struct {
 	InstanceID string // static membership: the same over restarts, unique in the group
 
 	IntentTopic, OutcomeTopic, DeadLetterTopic string
+
+	TurnsTopic string // carries notes about lent turns; empty: none are lent
 
 	SessionTimeout   time.Duration // without a heartbeat for so long, a member is dead to the group
 	RebalanceTimeout time.Duration // how long the group waits for a member to join again
@@ -132,6 +136,7 @@ type Source struct {
 	fetcher   *fetcher
 	appenders *appenders
 	member    *member
+	turns     *turns // nil: there is no topic for them
 	budget    *budget.Budget
 	unpacking chan struct{} // a token for each batch that is being unpacked
 	reading   chan struct{} // a token for each answer of the ledger, or for records that are read again
@@ -169,6 +174,9 @@ func New(cfg Config) (*Source, error) {
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)
 	s.member = newMember(s)
+	if cfg.TurnsTopic != "" {
+		s.turns = newTurns(s)
+	}
 	cfg.Registerer.MustRegister(newLag(s))
 	return s, nil
 }
@@ -193,6 +201,9 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 		s.routes.watch, s.topics.watch, s.watchEnds, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
 	} {
 		parts.Go(func() { part(background) })
+	}
+	if s.turns != nil {
+		parts.Go(func() { s.turns.run(background) })
 	}
 	err := s.member.run(ctx, background, serve)
 	stop()
