@@ -24,7 +24,7 @@ const handOver = 10 * time.Second
 // Prepare checks the settings against each other, reads the files that they
 // name, and fills what is made of them. Its error is an *Error.
 func (r *Run) Prepare() error {
-	steps := []func() error{r.Kafka.prepare, r.Topics.check, r.Gateway.check, r.checkFlow, r.checkEvents, r.checkAdmin}
+	steps := []func() error{r.Kafka.prepare, r.Topics.check, r.checkTurns, r.Gateway.check, r.checkFlow, r.checkEvents, r.checkAdmin}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
@@ -40,7 +40,10 @@ func (t *TopicsDescribe) Prepare() error {
 	if err := t.Kafka.prepare(); err != nil {
 		return err
 	}
-	return t.Topics.check()
+	if err := t.Topics.check(); err != nil {
+		return err
+	}
+	return t.Turns.check(t.Topics)
 }
 
 // Prepare is as that of Run.
@@ -207,8 +210,8 @@ func (t Topics) check() error {
 	for _, s := range []struct{ name, topic string }{
 		{"PAYLINK_TOPIC_INTENTS", t.Intents}, {"PAYLINK_TOPIC_OUTCOMES", t.Outcomes}, {"PAYLINK_TOPIC_DEAD_LETTERS", t.DeadLetters},
 	} {
-		if !topicName.MatchString(s.topic) || s.topic == "." || s.topic == ".." {
-			return problem(s.name, "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", s.topic)
+		if err := checkTopic(s.name, s.topic); err != nil {
+			return err
 		}
 		if other := seen[s.topic]; other != "" {
 			return problem(s.name, "%s is the same topic as %s; the three must differ", s.topic, other)
@@ -216,6 +219,24 @@ func (t Topics) check() error {
 		seen[s.topic] = s.name
 	}
 	return nil
+}
+
+func checkTopic(name, topic string) error {
+	if !topicName.MatchString(topic) || topic == "." || topic == ".." {
+		return problem(name, "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", topic)
+	}
+	return nil
+}
+
+func (r *Run) checkTurns() error { return r.Turns.check(r.Topics) }
+
+// check looks whether the topic can be one beside the three.
+func (t Turns) check(others Topics) error {
+	const name = "PAYLINK_TOPIC_TURNS"
+	if t.Topic == others.Intents || t.Topic == others.Outcomes || t.Topic == others.DeadLetters {
+		return problem(name, "%s is one of the three topics already; turns need one of their own, or off", t.Topic)
+	}
+	return checkTopic(name, t.Topic)
 }
 
 func (t *TLS) prepare() error {
