@@ -82,6 +82,11 @@ var All = []Metric{
 		Do:      "in_doubt and not_sent: see the gateway and the way to it",
 	},
 	{
+		Name: "paylink_turns_total", Type: Counter, Unit: "turns", Labels: []string{"event"}, Start: each("asked", "lent", "declined", "borrowed", "lost"),
+		Meaning: "Turns that replicas lend each other, by event: asked (of others), lent and declined (to others), borrowed (a call was made for a loan), lost (a loan came too late, or its work was gone).",
+		Do:      "if lost rises as borrowed does, the lending topic is slow; nothing depends on it but how long intents wait",
+	},
+	{
 		Name: "paylink_gateway_calls_in_flight", Type: Gauge, Unit: "calls", Start: one,
 		Meaning: "Calls of the gateway in flight.",
 	},

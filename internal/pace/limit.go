@@ -30,7 +30,7 @@ const (
 // least 200 J (one second, with the clocks in step) it is at most
 // w/T + max(burst, replicas), what S5 asks; and in shorter ones as many more as
 // a network that delays calls by J would make of it. replicas are the processes
-// that called within the window, also those that were killed in it.
+// whose turns were used within the window, also those that were killed in it.
 //
 // Why it holds. A member saves unused slots, at most c = burst × share, at
 // least one; that is what lets an intent go at once after a quiet time, though
@@ -53,6 +53,28 @@ const (
 // and a stall costs it only the time of the stall. It forfeits what it saved and
 // one slot when it has to share.
 //
+// # Turns that are lent
+//
+// A member without a token asks another for one of its (Lend). The lender uses it up,
+// as in Take; the one that asked calls within LoanFor of its question, or never. No
+// clocks are compared: a question comes before its answer, so that the call is made
+// within LoanFor of the loan too. A call counts as of the member whose turn it was, so
+// in the bound a replica that lent within the window is one that called. Who borrows
+// does so beside its own limit, which does not change.
+//
+// The bound stays, as every call still uses up one token of one store; but the lender
+// does not know when. So until the loan is over, the token counts as saved: what is
+// saved and what is lent is at most c, and slots that begin while that is full give
+// nothing. When it is over and that was full, the next slot is forfeited. With c-1 or
+// less saved, nothing is to be shown. With c, the first of them is spent by Take, or
+// by the end of a loan, and either forfeits. For a call before the end of its loan the
+// store held more than needed, never less.
+//
+// A loan is not longer than a gained slot is left alone (guard). So when a lender
+// loses its share, or dies, its loans are over before the first slot that another
+// uses in its place; until then its store counts in Σc. Who owns everything, or soon
+// will, lends nothing: the gap rule knows no loans.
+//
 // A clock that is set forward or back while calls are made is beyond the bound
 // for the moment of the jump; going on later is not: a clock set back by more
 // than a second starts the limit anew.
@@ -69,6 +91,7 @@ type Limit struct {
 	full   int64   // how many tokens are saved
 	tokens int64   // unused slots
 	owes   bool    // the next slot is forfeited
+	lent   []loan  // turns that were taken for others, the oldest first
 
 	at     int64 // last time seen
 	seen   int64 // last slot that was looked at
@@ -125,7 +148,7 @@ func (l *Limit) Take(now time.Time) bool {
 	if l.tokens == 0 || t < l.tat-l.grid.leeway() {
 		return false
 	}
-	if l.tokens == l.full && !l.alone() && t-l.grid.start(l.filled) > l.grid.slack {
+	if l.saved() >= l.full && !l.alone() && t-l.grid.start(l.filled) > l.grid.slack {
 		l.owes = true
 	}
 	l.tokens--
@@ -218,7 +241,7 @@ func (l *Limit) reshape(wasAlone bool) {
 		l.tokens, l.owes = 0, true
 	}
 	l.full = max(1, g.burst*mine/of) + g.slack*mine/(g.step*of)
-	l.tokens = min(l.tokens, l.full)
+	l.tokens = min(l.tokens, l.room())
 	if s.size() == 0 {
 		l.tokens = 0
 	}
@@ -231,9 +254,20 @@ func (l *Limit) settle(now time.Time) int64 {
 		l.restart(t)
 	}
 	l.at = t
-	for len(l.stages) > 1 && l.stages[1].from <= t {
+	for {
+		from, until := l.due(t)
+		if from > t && until > t {
+			break
+		}
+		if until <= from {
+			if l.grid.step > 0 {
+				l.fill(l.grid.slot(until))
+			}
+			l.expire()
+			continue
+		}
 		if l.grid.step > 0 {
-			l.fill(l.grid.firstFrom(l.stages[1].from) - 1)
+			l.fill(l.grid.firstFrom(from) - 1)
 		}
 		alone := l.alone()
 		l.stages = append(l.stages[:0], l.stages[1:]...)
@@ -245,6 +279,19 @@ func (l *Limit) settle(now time.Time) int64 {
 	return t
 }
 
+// due is when the next stage begins to count, and when the oldest loan ends: after t,
+// if there is none.
+func (l *Limit) due(t int64) (from, until int64) {
+	from, until = t+1, t+1
+	if len(l.stages) > 1 {
+		from = l.stages[1].from
+	}
+	if len(l.lent) > 0 {
+		until = l.lent[0].until
+	}
+	return from, until
+}
+
 // restart begins with an empty store: the slots are others than before.
 func (l *Limit) restart(t int64) {
 	l.at, l.tokens = t, 0
@@ -254,6 +301,9 @@ func (l *Limit) restart(t int64) {
 	l.tat = min(l.tat, t+l.grid.step)
 	for i := range l.stages {
 		l.stages[i].from = min(l.stages[i].from, t+l.grid.guard())
+	}
+	for i := range l.lent {
+		l.lent[i].until = min(l.lent[i].until, t+int64(LoanFor))
 	}
 }
 
@@ -275,8 +325,11 @@ func (l *Limit) fill(slot int64) {
 		l.owes = false
 		n--
 	}
-	l.tokens = min(l.tokens+n, l.full)
+	l.tokens = min(l.tokens+n, l.room())
 }
+
+// room is how many tokens the store has room for, besides what is lent.
+func (l *Limit) room() int64 { return max(0, l.full-int64(len(l.lent))) }
 
 // owned counts the own slots up to the given one.
 func (l *Limit) owned(slot int64) int64 {

@@ -9,13 +9,16 @@ import (
 
 // TestLimitKeepsTheBoundOverRandomHistories has members join, leave, be killed
 // and come back, with clocks that differ, timers that are late and loads that
-// come and go, and looks at every window between two calls.
+// come and go, and looks at every window between two calls. Members that lack a turn
+// are lent turns by others: their calls come at any moment while the loan lasts, or
+// never, also when the lender has lost its share or was killed since. A call counts as
+// of the one whose turn it was.
 func TestLimitKeepsTheBoundOverRandomHistories(t *testing.T) {
 	histories := 150 // 60,000 held when this was written
 	if testing.Short() {
 		histories = 50
 	}
-	calls := 0
+	calls, lent := 0, 0
 	for seed := range uint64(histories) {
 		h := newHistory(seed)
 		h.run()
@@ -24,6 +27,11 @@ func TestLimitKeepsTheBoundOverRandomHistories(t *testing.T) {
 				seed, h.rate, h.partitions, h.scope, h.skew, i, j, j-i+1, h.calls[j].at.Sub(h.calls[i].at), most, h.around(i, j))
 		}
 		calls += len(h.calls)
+		lent += h.used
+	}
+	t.Logf("%d calls, %d of them by loans", calls, lent)
+	if lent < 10*histories {
+		t.Errorf("only %d calls by loans in %d histories: little was tried", lent, histories)
 	}
 	if calls < 100*histories {
 		t.Errorf("only %d calls in %d histories: little was tried", calls, histories)
@@ -56,8 +64,12 @@ type history struct {
 	owner      []*process // by partition
 	procs      []*process
 	gains      []gain
+	loans      []madeCall // calls to come
+	lending    float64    // how readily
+	used       int        // loans that were called for
 	calls      []madeCall
 	made       int
+	asked      uint64
 }
 
 // A gain is a partition on its way to a process.
@@ -84,6 +96,9 @@ func newHistory(seed uint64) *history {
 		h.skew = h.rate.Interval() / 2
 	}
 	h.owner = make([]*process, h.partitions)
+	if rng.IntN(4) > 0 {
+		h.lending = rng.Float64()
+	}
 	return h
 }
 
@@ -102,6 +117,9 @@ func (h *history) run() {
 		for _, g := range h.gains {
 			next = earlier(next, g.at)
 		}
+		for _, c := range h.loans {
+			next = earlier(next, c.at)
+		}
 		for _, p := range h.procs {
 			if !p.dead && p.backlog > 0 {
 				next = earlier(next, p.wake)
@@ -111,6 +129,7 @@ func (h *history) run() {
 			h.now = next
 		}
 		h.receive()
+		h.useLoans()
 		if !h.now.Before(change) {
 			h.change()
 			change = h.now.Add(h.until(60*interval) + time.Millisecond)
@@ -251,6 +270,8 @@ func (h *history) load() {
 			p.backlog++
 		}
 		p.wake = earlier(p.wake, h.now)
+		for !p.dead && h.rng.Float64() < h.lending/2 && h.borrow(p) { // for one that we do not see
+		}
 	}
 }
 
@@ -259,6 +280,9 @@ func (h *history) pump(p *process) {
 	for p.backlog > 0 && p.limit.Take(h.clock(p)) {
 		p.backlog--
 		h.calls = append(h.calls, madeCall{h.now, p.id})
+	}
+	for p.backlog > 0 && h.rng.Float64() < h.lending && h.borrow(p) {
+		p.backlog--
 	}
 	next, ok := p.limit.Next(h.clock(p))
 	if !ok {
@@ -270,6 +294,41 @@ func (h *history) pump(p *process) {
 		late = h.until(3 * h.rate.Interval())
 	}
 	p.wake = next.Add(late - p.skew)
+}
+
+// borrow has some other member lend a turn to p.
+func (h *history) borrow(p *process) bool {
+	for _, i := range h.rng.Perm(len(h.procs)) {
+		o := h.procs[i]
+		h.asked++
+		if o == p || o.dead || !o.limit.Lend(Note{From: "p", Number: h.asked}, h.clock(o)) {
+			continue
+		}
+		if h.rng.IntN(4) == 0 {
+			return true // it is lost
+		}
+		wait := o.limit.Loan()
+		switch h.rng.IntN(3) {
+		case 0:
+			wait = h.until(wait)
+		case 1:
+			wait = h.until(wait / 10)
+		}
+		h.loans = append(h.loans, madeCall{h.now.Add(wait), o.id})
+		return true
+	}
+	return false
+}
+
+func (h *history) useLoans() {
+	h.loans = slices.DeleteFunc(h.loans, func(c madeCall) bool {
+		if c.at.After(h.now) {
+			return false
+		}
+		h.calls = append(h.calls, c)
+		h.used++
+		return true
+	})
 }
 
 // worst returns a window with more calls than promised, by their numbers.

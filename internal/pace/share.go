@@ -52,6 +52,12 @@ func places(total int) []int32 {
 
 func (s *Share) size() int64 { return int64(len(s.own)) }
 
+// has reports whether a slot is among the owned ones.
+func (s *Share) has(slot int64) bool {
+	_, ok := slices.BinarySearch(s.own, int32(slot%s.total))
+	return ok
+}
+
 // within reports whether all of s is in o.
 func (s *Share) within(o *Share) bool {
 	if s == o || len(s.own) == 0 {

@@ -59,9 +59,13 @@ const (
 )
 
 func newCore(cfg *Config, chance func() float64) core {
+	name := ""
+	if cfg.Turns != nil {
+		name = cfg.Turns.Name()
+	}
 	return core{
 		cfg: cfg, chance: chance, todo: &todo{}, inHand: inHand{sums: map[string]int64{ownCurrency: 0}},
-		sched: schedule.New(schedule.Config{Concurrency: cfg.Concurrency, GiveUpAfter: cfg.GiveUpAfter, Scope: cfg.Scope, Window: cfg.WindowCount}),
+		sched: schedule.New(schedule.Config{Concurrency: cfg.Concurrency, GiveUpAfter: cfg.GiveUpAfter, Scope: cfg.Scope, Window: cfg.WindowCount, Name: name}),
 	}
 }
 
@@ -93,6 +97,16 @@ func (c *core) pump(now time.Time) {
 		}
 	}
 	c.takeChanges()
+	c.todo.notes, c.todo.turns = c.sched.Notes()
+}
+
+// hear takes in what another member said about turns that are lent. Who is asked by
+// one of a merchant of ours knows from then on what it could lend.
+func (c *core) hear(n pace.Note, now time.Time) {
+	if n.Kind == pace.Ask && c.sched.Lane(n.Merchant) == nil && c.cfg.terms(n.Merchant) != (Terms{}) {
+		c.bind(n.Merchant, now)
+	}
+	c.sched.Hear(n, now)
 }
 
 // wake is when to pump again, if nothing changes before.

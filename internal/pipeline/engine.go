@@ -155,22 +155,33 @@ func (e *Engine) Run(ctx context.Context, source Source) error {
 	return err
 }
 
-// tick pumps when only time has passed, and now and then to show that it can.
+// tick pumps when only time has passed, when another member has said something, and now
+// and then to show that it can.
 func (e *Engine) tick(stop <-chan struct{}) {
 	defer e.timer.Stop()
 	alive := e.cfg.Pulse.Loop("engine", e.mostRound)
 	defer alive.End()
 	beat := time.NewTicker(e.beatEvery)
 	defer beat.Stop()
+	var heard <-chan pace.Note
+	if e.cfg.Turns != nil {
+		heard = e.cfg.Turns.Heard()
+	}
 	for {
+		event := func(*core, time.Time) {}
 		select {
 		case <-stop:
 			return
 		case <-e.timer.C:
 		case <-beat.C: // nobody may hold the lock for ever
+		case n, ok := <-heard:
+			if !ok {
+				heard = nil
+			}
+			event = func(c *core, now time.Time) { c.hear(n, now) }
 		}
 		alive.Busy()
-		e.do(func(*core, time.Time) {})
+		e.do(event)
 		alive.Idle()
 	}
 }
@@ -230,6 +241,10 @@ func (e *Engine) perform(d *todo, own *task) {
 	for _, c := range d.commits {
 		c.claim.Commit(c.next)
 	}
+	for _, n := range d.notes {
+		e.cfg.Turns.Say(n)
+	}
+	e.metrics.lending(d.turns)
 	for _, w := range d.idle {
 		tell(w.idle)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"paylink/internal/metric"
 	"paylink/internal/payment"
+	"paylink/internal/schedule"
 )
 
 type metrics struct {
@@ -19,6 +20,7 @@ type metrics struct {
 	unread   *tally
 	second   *tally
 	shared   *tally
+	turns    *tally
 	inFlight prometheus.Gauge
 	held     prometheus.Gauge
 	down     *prometheus.GaugeVec
@@ -39,6 +41,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		second:   newTally("paylink_second_payments_total"),
 		vanished: newTally("paylink_intents_vanished_total"),
 		unread:   newTally("paylink_registry_waits_total"),
+		turns:    newTally("paylink_turns_total"),
 		retries:  metric.NewCounters("paylink_gateway_retries_total"),
 		inFlight: metric.NewGauge("paylink_gateway_calls_in_flight"),
 		held:     metric.NewGauge("paylink_merchants_on_hold"),
@@ -50,11 +53,23 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, known := range []Known{Answered, Repeated} {
 		m.skipped.add(0, known.String())
 	}
-	for _, t := range []*tally{m.intents, m.skipped, m.dead, m.calls, m.repeats, m.vanished, m.unread, m.second, m.shared} {
+	for _, t := range []*tally{m.intents, m.skipped, m.dead, m.calls, m.repeats, m.vanished, m.unread, m.second, m.shared, m.turns} {
 		reg.MustRegister(t.vec)
 	}
 	reg.MustRegister(m.retries, m.inFlight, m.held, m.down, m.took, m.stages, m.callTook)
 	return m
+}
+
+// lending counts what has become of turns that are lent.
+func (m *metrics) lending(t schedule.Turns) {
+	if t == (schedule.Turns{}) {
+		return
+	}
+	m.turns.add(t.Asked, "asked")
+	m.turns.add(t.Lent, "lent")
+	m.turns.add(t.Declined, "declined")
+	m.turns.add(t.Borrowed, "borrowed")
+	m.turns.add(t.Lost, "lost")
 }
 
 func (m *metrics) called(a answer, took time.Duration, seen prometheus.Labels) {

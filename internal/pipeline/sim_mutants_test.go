@@ -38,7 +38,7 @@ var simMutants = []simMutant{
 	{"the latest first", "schedule/work.go", "return a.by.Before(b.by)\n", "return b.by.Before(a.by)\n"},
 	{"expires_at ignored", "schedule/work.go", "!w.ExpiresAt.IsZero() && !now.Before(w.ExpiresAt)", "!w.ExpiresAt.IsZero() && now.IsZero()"},
 	{"a clock that is set right lengthens lives", "schedule/scheduler.go", "if w.hasExpired(now) { // by", "if w.hasExpired(now) && now.IsZero() { // by"},
-	{"the limit is not used up", "schedule/scheduler.go", "\t\tl.limit.Take(now)\n", "\t\t_ = l.limit\n"},
+	{"the limit is not used up", "schedule/turns.go", "\t\tl.limit.Take(now)\n", "\t\t_ = l.limit\n"},
 	{"share of the rate kept when it is revoked", "pace/limit.go", "l.stages[i].share = l.stages[i].share.and(s)", "_ = i"},
 	{"who waits for an endpoint is forgotten", "schedule/endpoint.go", "if s.reschedule(l, now); !l.next.After(now) {", "if !l.next.After(now) {"},
 	{"calls in flight not bounded", "schedule/scheduler.go", "return s.inFlight < s.cfg.Concurrency && s.inFlight+s.unsettled < 2*s.cfg.Concurrency", "return true"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"paylink/internal/event"
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 	"paylink/internal/schedule"
 )
@@ -20,6 +21,8 @@ type todo struct {
 	settled  []*worker // whose committed offset may rise
 	idle     []*worker // that wait for their last active task
 	changes  []schedule.Change
+	notes    []pace.Note // to be said to the other members
+	turns    schedule.Turns
 	repeated []repetition
 	vanished []place
 	second   []*task

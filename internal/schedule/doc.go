@@ -63,7 +63,8 @@ type Config struct {
 	Concurrency int           // calls in flight at most
 	GiveUpAfter time.Duration // after its record's time an intent is given up
 	Scope       pace.Scope
-	Window      int // loaded work per partition, at most
+	Name        string // ours, in notes about turns that are lent; empty: none are
+	Window      int    // loaded work per partition, at most
 }
 
 // A ChangeKind is what has changed.

@@ -20,6 +20,7 @@ type Lane struct {
 	index    int // in Scheduler.ready; -1: not there
 
 	pacing
+	borrowing
 	hold hold
 	evidence
 	gone      bool      // its merchant is not configured any more: nothing is called for it
@@ -194,6 +195,9 @@ func (l *Lane) schedule(now time.Time) {
 			l.next = earlier(l.next, moment(q.Peek().by, now))
 		}
 	}
+	if at, ok := l.mayAsk(now); ok {
+		l.next = earlier(l.next, later(at, now))
+	}
 }
 
 // mayCall is when the lane may call next.
@@ -221,7 +225,7 @@ func (l *Lane) mayCall(now time.Time) time.Time {
 // false if no waiting helps, because this member has no share of the limit.
 func (l *Lane) paceAt(now time.Time) (at time.Time, ok bool) {
 	at = now
-	if l.limit != nil {
+	if l.limit != nil && len(l.lent) == 0 {
 		if at, ok = l.limit.Next(now); !ok {
 			return at, false
 		}

@@ -25,12 +25,18 @@ type Scheduler struct {
 	share      *pace.Share // of the slots of all merchants' limits
 	partitions int         // ours
 	changes    []Change
+
+	notes     []pace.Note      // to be said
+	turns     Turns            // since they were asked for
+	numbers   uint64           // asks said
+	owners    map[int64]string // of the places of a round, as far as answers have shown
+	borrowers []*Lane          // that were lent a turn since the last step
 }
 
 // New returns a scheduler with no work and no share of any limit.
 func New(cfg Config) *Scheduler {
 	return &Scheduler{
-		cfg: cfg, lanes: map[payment.MerchantID]*Lane{}, share: pace.NewShare(nil, 1),
+		cfg: cfg, lanes: map[payment.MerchantID]*Lane{}, share: pace.NewShare(nil, 1), owners: map[int64]string{},
 		ready:   pq.New(func(a, b *Lane) bool { return a.next.Before(b.next) }, func(l *Lane, i int) { l.index = i }),
 		waiting: newWaitQueue(),
 	}
@@ -71,6 +77,7 @@ func (s *Scheduler) Next(now time.Time) Step {
 		}
 		// Room at an endpoint may have been given to a lane that made no call of it.
 		if !s.releaseAll(now) {
+			s.loseLoans(now)
 			return s.rest(now)
 		}
 	}
@@ -153,7 +160,8 @@ func (s *Scheduler) nextOf(l *Lane, now time.Time) Step {
 		s.takeOut(w, now)
 		return Step{Kind: Dismiss, Work: w}
 	}
-	if l.mayCall(now).After(now) { // looked at because of a time that turned out not to be up
+	if l.mayCall(now).After(now) { // looked at to ask for a turn, or because of a time that turned out not to be up
+		s.ask(l, now)
 		s.reschedule(l, now)
 		if !l.next.After(now) { // cannot be; and must never be a loop
 			l.next = now.Add(time.Millisecond)
@@ -311,16 +319,17 @@ func (s *Scheduler) reschedule(l *Lane, now time.Time) {
 // Begin says that a call is made for work that was to be started.
 func (s *Scheduler) Begin(w *Work, now time.Time) {
 	l := w.lane
-	if l.limit != nil {
-		l.limit.Take(now)
-	}
+	lentBy := l.take(now)
 	switch w.class {
 	case Again:
 		l.budget.Take(now)
 	case Last:
 		l.looked = now
 	}
-	w.call = call{began: now, endpoint: l.endpoint, probe: l.hold.on && w.class != Last}
+	if lentBy != "" {
+		s.turns.Borrowed++
+	}
+	w.call = call{began: now, endpoint: l.endpoint, probe: l.hold.on && w.class != Last, lentBy: lentBy}
 	if w.call.probe {
 		l.probe(w, now)
 	}

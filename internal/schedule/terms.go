@@ -21,6 +21,7 @@ func (s *Scheduler) Bind(m payment.MerchantID, t Terms, gone bool, now time.Time
 	l := s.lanes[m]
 	if l == nil {
 		l = newLane(m)
+		l.lends, l.asked = s.cfg.Name != "", map[string]int64{}
 		s.lanes[m] = l
 		s.ordered = append(s.ordered, l)
 	}
@@ -82,8 +83,10 @@ func (s *Scheduler) moveTo(p *Endpoint, l *Lane) {
 // many we work on, those that are handed over included.
 func (s *Scheduler) Share(own []int32, all, partitions int, now time.Time) {
 	s.share, s.partitions = pace.NewShare(own, all), partitions
+	clear(s.owners)
 	for _, l := range s.ordered {
 		if l.limit != nil {
+			clear(l.asked)
 			l.limit.Own(s.share, now)
 			l.size(partitions, s.cfg.Window)
 			s.reschedule(l, now)

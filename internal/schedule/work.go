@@ -35,6 +35,7 @@ type call struct {
 	began    time.Time
 	endpoint *Endpoint
 	probe    bool // the one that a hold lets through
+	lentBy   string
 }
 
 // A stage is which queue a Work stands in.
