@@ -28,6 +28,7 @@ func draw(seed uint64) plan {
 	d.drawTopics()
 	d.drawRotation()
 	d.plan.world.tampered = d.often(40)
+	d.drawTurns()
 	return d.plan
 }
 

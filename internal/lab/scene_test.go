@@ -53,6 +53,8 @@ type scene struct {
 	refusals []*kfake.FaultHandle                       // of the brokers, some of which are still to come
 	faults   []history.Fault
 	silences []history.Silence
+	loans    []history.Loan
+	names    map[string]string // of members, by those that they have in notes about turns
 	commits  []history.Commit
 	tight    []history.Span
 	gone     map[string][]deleted // by topic
@@ -73,7 +75,7 @@ type performance struct {
 // perform performs a plan.
 func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, away: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{},
+		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, away: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, names: map[string]string{}, joins: map[string][]kmsg.JoinGroupRequestProtocol{},
 			secrets: newSecrets(p.world), gone: map[string][]deleted{}, trimmed: map[int32]int64{}, trimming: make(chan struct{}, 1)}
 		end, err := s.set()
 		if err != nil {
