@@ -101,6 +101,7 @@ var mutants = []mutant{
 	{"reconcile overlooks payments without outcome", []edit{{"reconcile/class.go", "return class + 1, join2", "return class, join2"}}},
 	{"reconcile overlooks payments of failed intents", []edit{{"reconcile/class.go", "return FailedButExists, join2", "return class, join2"}}},
 	{"the verbs read uncommitted", []edit{{"kafkaops/scan.go", "Topic: at.Topic, Isolation: kafkawire.ReadCommitted", "Topic: at.Topic, Isolation: kafkawire.ReadUncommitted"}}},
+	{"a turn that is lent is kept too", []edit{{"pace/lend.go", "\tl.tokens--\n\tl.lent = append(", "\tl.lent = append("}}},
 	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "early := onWay > 0", "early := onWay < 0"}}},
 }
 
