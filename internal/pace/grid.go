@@ -69,6 +69,15 @@ func (g *grid) leeway() int64 {
 	return (g.burst-1)*g.step + g.slack
 }
 
+// fresh is for how long after its start a slot is used without a forfeit: as long as it
+// is on, if no more than one turn is saved; else at its start.
+func (g *grid) fresh() int64 {
+	if g.burst == 1 && g.slack < g.step {
+		return g.step
+	}
+	return g.slack
+}
+
 // merchantHash is the same in every process.
 func merchantHash(id string) uint64 {
 	h := fnv.New64a()

@@ -36,8 +36,10 @@ func (l *Limit) Lend(ask Note, now time.Time) bool {
 	if last := l.stages[len(l.stages)-1].share; l.alone() || last.size() == last.total {
 		return false
 	}
+	until := t + l.grid.loanFor()
 	l.tokens--
-	l.lent = append(l.lent, loan{t + l.grid.loanFor(), ask.From, ask.Number})
+	l.tat = max(until, l.tat) + l.grid.step
+	l.lent = append(l.lent, loan{until, ask.From, ask.Number})
 	return true
 }
 
@@ -56,7 +58,7 @@ func (l *Limit) HasLent(ask Note, now time.Time) bool {
 // expire ends the oldest loan: from now on the call was made. Until then the turn
 // counted as saved, as the call might have come at any moment.
 func (l *Limit) expire() {
-	l.owes = l.owes || l.saved() >= l.full && !l.alone()
+	l.spend(l.lent[0].until)
 	l.lent = append(l.lent[:0], l.lent[1:]...)
 }
 

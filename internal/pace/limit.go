@@ -148,12 +148,18 @@ func (l *Limit) Take(now time.Time) bool {
 	if l.tokens == 0 || t < l.tat-l.grid.leeway() {
 		return false
 	}
-	if l.saved() >= l.full && !l.alone() && t-l.grid.start(l.filled) > l.grid.slack {
-		l.owes = true
-	}
+	l.spend(t)
 	l.tokens--
 	l.tat = max(t, l.tat) + l.grid.step
 	return true
+}
+
+// spend forfeits the next slot if a turn is used at a time when the store is full, and
+// it is not the turn of a slot that is on.
+func (l *Limit) spend(t int64) {
+	if l.saved() >= l.full && !l.alone() && t-l.grid.start(l.filled) > l.grid.fresh() {
+		l.owes = true
+	}
 }
 
 // Own says what this member owns from now on. What it lost is lost at once;

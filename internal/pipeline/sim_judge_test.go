@@ -1,10 +1,13 @@
 package pipeline
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
+	"strconv"
 	"time"
 
 	"paylink/internal/event"
@@ -22,6 +25,7 @@ type simHistory struct {
 	outcomes    []simOutcome
 	dead        []simDead
 	commits     []simCommit
+	loans       []simLoan
 	payments    []int64 // that the gateway has, by intent; 0: none
 	broken      []simBreach
 	rateChanged bool
@@ -44,6 +48,7 @@ type simCall struct {
 	merchant                   payment.MerchantID
 	digest                     event.Digest
 	key                        string
+	lentBy                     string // whose turn it was, if it was not its own
 	find, compare, told, doubt bool
 	verified                   bool // a link was given, and the answer arrived
 	expired                    bool // by the caller's clock, when it began
@@ -77,6 +82,14 @@ type simCommit struct {
 	next int64
 }
 
+// A simLoan is a turn that was lent.
+type simLoan struct {
+	at       time.Duration
+	by, to   string
+	merchant payment.MerchantID
+	used     bool
+}
+
 // A simBreach is a rule that a history breaks.
 type simBreach struct {
 	rule string
@@ -88,7 +101,7 @@ func (b simBreach) String() string { return fmt.Sprintf("%s: %s (intent %d)", b.
 
 // simRules are the judges, each a function over the history.
 var simRules = []func(*simHistory) []simBreach{
-	judgeS1, judgeS2, judgeS3, judgeS4, judgeS5, judgeS6, judgeL1, judgeL3, judgeOnce, judgeExpiry,
+	judgeS1, judgeS2, judgeS3, judgeS4, judgeS5, judgeLoans, judgeS6, judgeL1, judgeL3, judgeOnce, judgeExpiry,
 }
 
 // judgeSim returns what a history breaks.
@@ -206,7 +219,7 @@ func judgeS4(h *simHistory) (out []simBreach) {
 }
 
 // judgeS5: in every window w there are at most (w+J)/T' + max(burst, replicas) calls
-// of a merchant, as pace.Limit states. Jumps of clocks, and a change of the rate, are
+// of a merchant, as pace.Limit states: replicas are those whose turns were used. Jumps of clocks, and a change of the rate, are
 // beyond the bound for their moment: then it says nothing.
 func judgeS5(h *simHistory) (out []simBreach) {
 	if h.plan.world.clocks || h.rateChanged {
@@ -229,9 +242,9 @@ func judgeS5(h *simHistory) (out []simBreach) {
 			slack *= 2
 		}
 		for i, from := range of {
-			members := map[int]bool{}
+			members := map[string]bool{}
 			for j, to := range of[i:] {
-				members[to.member] = true
+				members[to.turn()] = true
 				w := to.at - from.at + slack
 				if n, most := j+1, int(w/step)+max(m.rate.Burst, 1, len(members)); n > most {
 					return append(out, simBreach{"S5", to.id, fmt.Sprintf("%d calls of %s in %v, at most %d", n, m.id, to.at-from.at, most)})
@@ -241,6 +254,30 @@ func judgeS5(h *simHistory) (out []simBreach) {
 				}
 			}
 		}
+	}
+	return out
+}
+
+// turn is whose turn was used up for a call.
+func (c *simCall) turn() string { return cmp.Or(c.lentBy, strconv.Itoa(c.member)) }
+
+// judgeLoans: every call for a loan has one of its own, which is not over.
+func judgeLoans(h *simHistory) (out []simBreach) {
+	if h.plan.world.clocks {
+		return nil
+	}
+	loans := slices.Clone(h.loans)
+	for _, c := range h.calls {
+		if c.lentBy == "" {
+			continue
+		}
+		i := slices.IndexFunc(loans, func(x simLoan) bool {
+			return !x.used && x.by == c.lentBy && x.to == strconv.Itoa(c.member) && x.merchant == c.merchant && x.at <= c.at && c.at <= x.at+pace.LoanFor
+		})
+		if i < 0 {
+			return append(out, simBreach{"loans", c.id, fmt.Sprintf("called for at %v by a loan of %s that it has not", c.at, c.lentBy)})
+		}
+		loans[i].used = true
 	}
 	return out
 }
@@ -397,6 +434,7 @@ func (h *simHistory) sum() uint64 {
 	}
 	for _, c := range h.calls {
 		put(int64(c.at), int64(c.ended), int64(c.id), int64(c.member), int64(c.class), c.paid)
+		_, _ = io.WriteString(f, c.lentBy)
 	}
 	for _, o := range h.outcomes {
 		put(int64(o.at), int64(o.id), o.payment, int64(o.wall.UnixNano()))

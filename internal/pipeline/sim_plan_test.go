@@ -25,9 +25,10 @@ type simPlan struct {
 type simKind int
 
 const (
-	simStorm simKind = iota // everything goes wrong
-	simOdd                  // one strange order, and otherwise peace: L2
-	simCrowd                // more than the rate allows, and otherwise peace: L3
+	simStorm  simKind = iota // everything goes wrong
+	simOdd                   // one strange order, and otherwise peace: L2
+	simCrowd                 // more than the rate allows, and otherwise peace: L3
+	simSparse                // less than the rate allows, for members that lend each other turns
 )
 
 type simWorld struct {
@@ -44,6 +45,14 @@ type simWorld struct {
 	merchants                  []simMerchant
 	reach                      time.Duration // the ledger knows what is younger; 0: all
 	clocks                     bool          // are set
+	notes                      simNotes
+}
+
+// simNotes are what becomes of notes that members say to each other. The zero simNotes:
+// there are none.
+type simNotes struct {
+	quickest, slowest time.Duration // on their way
+	lost, doubled     int           // percent
 }
 
 // A simRepeated is what the gateway answers to a key that it knows.
@@ -143,6 +152,8 @@ func drawSim(seed uint64) *simPlan {
 		d.odd()
 	case n <= 2:
 		d.crowd()
+	case n <= 4:
+		d.sparse()
 	default:
 		d.storm()
 	}
@@ -238,6 +249,35 @@ func (d simDraw) storm() {
 	for range d.IntN(7) {
 		d.fault(horizon)
 	}
+	if d.chance(50) {
+		d.lend()
+	}
+}
+
+// lend has members lend each other turns.
+func (d simDraw) lend() {
+	quickest := pick(d, time.Millisecond, 10*time.Millisecond)
+	d.world.notes = simNotes{quickest, quickest + pick(d, 10*time.Millisecond, 100*time.Millisecond, time.Second), pick(d, 0, 0, 10, 50), pick(d, 0, 20)}
+}
+
+// sparse is a merchant that uses a part of its rate, of members that come and go.
+func (d simDraw) sparse() {
+	d.kind = simSparse
+	d.peace()
+	w := &d.world
+	w.members, w.partitions = 2+d.IntN(3), pick(d, 3, 4, 6, 12)
+	w.merchants[0].rate = pick(d, pace.Rate{Events: 1, Per: 1500 * time.Millisecond, Burst: 1}, pace.Rate{Events: 1, Per: 1500 * time.Millisecond, Burst: 3}, pace.Rate{Events: 3, Per: time.Second, Burst: 6}, pace.Rate{Events: 20, Per: time.Second, Burst: 1})
+	interval := w.merchants[0].rate.Interval()
+	n := 20 + d.IntN(80)
+	horizon := time.Duration(n) * interval * time.Duration(pick(d, 1, 2, 3))
+	for i := range n {
+		d.emits = append(d.emits, simEmit{at: time.Duration(d.Float64() * float64(horizon)), part: d.IntN(w.partitions), id: i})
+	}
+	for range d.IntN(6) {
+		f := simFault{kind: pick(d, simKill, simLeave, simCut, simFreeze), at: d.span(0, horizon), lasts: d.span(0, 2*w.session), who: d.IntN(w.members)}
+		d.faults = append(d.faults, f)
+	}
+	d.lend()
 }
 
 func (d simDraw) rate() pace.Rate {

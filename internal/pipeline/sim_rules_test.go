@@ -70,6 +70,20 @@ func TestEverySimulatedRuleIsFoundBroken(t *testing.T) {
 				h.calls = append(h.calls, c)
 			}
 		}},
+		{"too fast by a loan", "S5", func(h *simHistory) {
+			h.loans = []simLoan{{3900 * time.Millisecond, "2", "1", "1", false}}
+			c := h.calls[1]
+			c.at, c.lentBy = 4100*time.Millisecond, "2"
+			h.calls = append(h.calls, c, c)
+		}},
+		{"a loan used twice", "loans", func(h *simHistory) {
+			h.loans = []simLoan{{900 * time.Millisecond, "2", "1", "1", false}}
+			h.calls[0].lentBy, h.calls[1].lentBy, h.calls[1].at = "2", "2", 1100*time.Millisecond
+		}},
+		{"a loan used late", "loans", func(h *simHistory) {
+			h.loans = []simLoan{{at: 4*time.Second - pace.LoanFor - 1, by: "2", to: "1", merchant: "1"}}
+			h.calls[1].lentBy = "2"
+		}},
 		{"a link from nowhere", "S6", func(h *simHistory) { h.calls[1].verified = false }},
 		{"another payment's link", "S6", func(h *simHistory) { h.outcomes[1].payment = 9 }},
 		{"a payment denied", "S6", func(h *simHistory) { h.outcomes[1].created, h.outcomes[1].reason = false, payment.Refused }},

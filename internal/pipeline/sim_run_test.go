@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"time"
 
 	"paylink/internal/event"
@@ -90,6 +91,7 @@ const (
 	simRollCore
 	simRollLate
 	simRollBeat
+	simRollNote
 )
 
 // roll is chance that follows from the seed and from what it is about.
@@ -313,6 +315,9 @@ func (m *simMember) do(event func(now time.Time)) {
 	for _, c := range d.commits {
 		m.s.commit(c.claim.(*simClaim), c.next)
 	}
+	for _, n := range d.notes {
+		m.s.say(m, n)
+	}
 	for _, w := range d.idle {
 		c := w.claim.(*simClaim)
 		m.s.after(0, func() { m.s.leftIdle(c) })
@@ -355,12 +360,18 @@ func (m *simMember) start() {
 		Concurrency: w.concurrency, GiveUpAfter: w.giveUp, CallTimeout: w.callTimeout, Backoff: w.backoff, WindowCount: w.window, WindowBytes: 8 << 20, MostBacklog: mostBacklog,
 		Terms: m.s.terms, Partitions: func() int { return w.partitions },
 	}
+	if w.notes != (simNotes{}) {
+		m.cfg.Turns = simTurns{name: strconv.Itoa(m.id())}
+	}
 	m.core = newCore(&m.cfg, func() float64 {
 		m.draws++
 		return float64(m.s.roll(simRollCore, m.number, m.draws)>>11) / (1 << 53)
 	})
 	m.s.rebalance()
 }
+
+// id is unlike that of any other life of any member.
+func (m *simMember) id() int { return m.number*1000 + m.life }
 
 // terms are a merchant's; none if it is removed.
 func (s *sim) terms(m payment.MerchantID) Terms {

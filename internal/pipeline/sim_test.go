@@ -59,11 +59,24 @@ func TestSim(t *testing.T) {
 		return
 	}
 	n, began := simSeeds(t), time.Now()
-	var events, seen atomic.Uint64
-	failed := huntSim(*simFrom, n, 3, func(h *simHistory) { events.Add(h.events); seen.Add(1) })
+	var events, seen, lent, borrowed atomic.Uint64
+	failed := huntSim(*simFrom, n, 3, func(h *simHistory) {
+		events.Add(h.events)
+		seen.Add(1)
+		lent.Add(uint64(len(h.loans)))
+		for _, c := range h.calls {
+			if c.lentBy != "" {
+				borrowed.Add(1)
+			}
+		}
+	})
 	took := time.Since(began)
 	done := float64(seen.Load())
 	t.Logf("%.0f histories in %.1f s: %.0f each second, %.0f events each", done, took.Seconds(), done/took.Seconds(), float64(events.Load())/done)
+	t.Logf("%d turns were lent, and %d of them called for", lent.Load(), borrowed.Load())
+	if len(failed) == 0 && borrowed.Load() < n/2 {
+		t.Errorf("%d calls for turns that were lent in %d histories: little was tried", borrowed.Load(), n)
+	}
 	for _, seed := range failed {
 		p := drawSim(seed)
 		found := judgeSim(simulate(p))
@@ -116,7 +129,7 @@ func tellSim(t *testing.T, p *simPlan) {
 	}
 	var lines []line
 	for _, c := range h.calls {
-		lines = append(lines, line{c.at, fmt.Sprintf("call %d (%d@%d) by %d, look-up %v; ended %v class %d payment %d", c.id, c.part, c.offset, c.member, c.find, c.ended, c.class, c.paid)})
+		lines = append(lines, line{c.at, fmt.Sprintf("call %d (%d@%d) by %d, turn of %s, look-up %v; ended %v class %d payment %d", c.id, c.part, c.offset, c.member, c.turn(), c.find, c.ended, c.class, c.paid)})
 	}
 	for _, o := range h.outcomes {
 		lines = append(lines, line{o.at, fmt.Sprintf("outcome of %d (%d@%d) by %d: created %v %d, %s, may exist %v", o.id, o.part, o.offset, o.member, o.created, o.payment, o.reason, o.mayExist)})

@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"strconv"
 	"time"
 
 	"paylink/internal/answered"
 	"paylink/internal/event"
+	"paylink/internal/pace"
 	"paylink/internal/payment"
 )
 
@@ -119,6 +121,46 @@ func (c *simClaim) Look(id payment.IntentID, d event.Digest) Known {
 	return c.ledger.known.Look([]byte(id), d)
 }
 
+// simTurns are a member's name. What it says is taken from its todo.
+type simTurns struct {
+	Turns
+	name string
+}
+
+func (t simTurns) Name() string { return t.name }
+
+// say brings a note to all other members, or to the one that it is to: late, twice or
+// not at all. Those that Kafka does not hear say it later, and hear it later.
+func (s *sim) say(from *simMember, n pace.Note) {
+	if n.Kind == pace.Loan {
+		s.h.loans = append(s.h.loans, simLoan{at: s.now, by: n.From, to: n.To, merchant: n.Merchant})
+	}
+	w := s.plan.world.notes
+	for _, m := range s.members {
+		drawn := s.next()
+		if m == from || s.roll(simRollNote, m.number, uint64(drawn))%100 < uint64(w.lost) {
+			continue
+		}
+		copies := 1
+		if s.roll(simRollNote, m.number+100, uint64(drawn))%100 < uint64(w.doubled) {
+			copies = 2
+		}
+		for range copies {
+			var arrive func()
+			arrive = func() {
+				switch {
+				case !m.alive || n.To != "" && n.To != strconv.Itoa(m.id()):
+				case m.frozen > 0 || from.frozen > 0:
+					s.after(100*time.Millisecond, arrive)
+				default:
+					m.do(func(now time.Time) { m.core.hear(n, now) })
+				}
+			}
+			s.after(s.between(simRollNote, m.number+200, s.next(), w.quickest, w.slowest), arrive)
+		}
+	}
+}
+
 // A simFlight is a call of the gateway.
 type simFlight struct {
 	task  *task
@@ -156,7 +198,7 @@ func (s *sim) call(c *simClaim, t *task) {
 	s.callsOf[rec.id]++
 	wall := c.m.time()
 	s.h.calls = append(s.h.calls, simCall{
-		at: s.now, id: rec.id, offset: t.rec.Offset, part: c.part.number, member: c.m.number*1000 + c.life, merchant: in.Merchant, digest: t.dec.Digest, key: in.IdempotencyKey,
+		at: s.now, id: rec.id, offset: t.rec.Offset, part: c.part.number, member: c.m.number*1000 + c.life, lentBy: t.work.LentBy(), merchant: in.Merchant, digest: t.dec.Digest, key: in.IdempotencyKey,
 		find: f.find, compare: t.try.IsLinked(), epoch: c.epoch, began: c.began, expired: !in.ExpiresAt.IsZero() && !wall.Before(in.ExpiresAt), due: rec.due,
 	})
 	c.calls = append(c.calls, f)
