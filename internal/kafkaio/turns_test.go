@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -77,8 +78,8 @@ func through(t *testing.T, from, to *life, number uint64) {
 	}
 }
 
-// leaveBoth ends both members, and checks that they did their work.
-func leaveBoth(t *testing.T, members ...*life) {
+// leaveAll ends members as SIGTERM does.
+func leaveAll(t *testing.T, members ...*life) {
 	t.Helper()
 	for _, m := range members {
 		m.leave(t)
@@ -106,7 +107,7 @@ func TestNotesComeThroughWithinMilliseconds(t *testing.T) {
 		if got := b.hears(time.Second); len(got) != 0 {
 			t.Errorf("the lender heard %+v, want nothing", got)
 		}
-		leaveBoth(t, a, b)
+		leaveAll(t, a, b)
 	})
 }
 
@@ -144,7 +145,7 @@ func TestNothingIsWrittenWhenNobodyAsks(t *testing.T) {
 		if n := writes.Hits(); n != 0 {
 			t.Errorf("%d requests write notes, want none", n)
 		}
-		leaveBoth(t, a, b)
+		leaveAll(t, a, b)
 	})
 }
 
@@ -165,7 +166,7 @@ func TestWhatIsSaidAtOnceIsWrittenAtOnce(t *testing.T) {
 		if n := writes.Hits(); n > 10 {
 			t.Errorf("%d requests for them, want a few", n)
 		}
-		leaveBoth(t, a, b)
+		leaveAll(t, a, b)
 	})
 }
 
@@ -223,7 +224,7 @@ func TestATopicFullOfOthersRecordsStopsNothing(t *testing.T) {
 		}
 		l.emit(0, 50)
 		l.judge(50)
-		leaveBoth(t, a, b)
+		leaveAll(t, a, b)
 	})
 }
 
@@ -265,7 +266,7 @@ func TestWithoutTheTopicNoTurnsAreLentAndNothingStops(t *testing.T) {
 		through(t, b, a, 3)
 		l.emit(50, 50)
 		l.judge(100)
-		leaveBoth(t, a, b)
+		leaveAll(t, a, b)
 	})
 }
 
@@ -297,7 +298,7 @@ func TestWithoutRightsNoTurnsAreLentAndNothingStops(t *testing.T) {
 				through(t, a, b, 2)
 				l.emit(0, 50)
 				l.judge(50)
-				leaveBoth(t, a, b)
+				leaveAll(t, a, b)
 			})
 		})
 	}
@@ -335,7 +336,7 @@ func TestALeaderThatIsDeadStopsNoTurnsForGood(t *testing.T) {
 		}
 		l.emit(0, 50)
 		l.judge(50)
-		leaveBoth(t, a, b)
+		leaveAll(t, a, b)
 	})
 }
 
@@ -351,6 +352,52 @@ func TestALateNoteIsNotSaidEither(t *testing.T) {
 		if len(got) != 1 || got[0].Kind != pace.Decline {
 			t.Errorf("heard %+v, want what needs no time only", got)
 		}
-		leaveBoth(t, a, b)
+		leaveAll(t, a, b)
 	})
+}
+
+// sparseWaits returns how long intents wait for their calls, in order, that come so far
+// apart that each could be called at once, with four replicas.
+func sparseWaits(t *testing.T, lends bool) (waits []time.Duration) {
+	inLab(t, 12, func(l *lab) {
+		l.flow, l.lends = at(t, "1/1500ms"), lends
+		var members []*life
+		for _, name := range []string{"a", "b", "c", "d"} {
+			members = append(members, l.start(name))
+		}
+		time.Sleep(time.Minute)
+		const n = 120
+		emitted := map[payment.IntentID]time.Time{}
+		for i := range n {
+			emitted[payment.IntentID(fmt.Sprintf("i-%05d", i))] = time.Now()
+			l.emit(i, 1)
+			time.Sleep(3200 * time.Millisecond)
+		}
+		l.judge(n)
+		if most := busiest(l.gate.times(), 15*time.Second); most > 10+4 {
+			t.Errorf("%d calls in 15 s, want at most 14", most)
+		}
+		l.gate.mu.Lock()
+		for _, c := range l.gate.log {
+			waits = append(waits, c.at.Sub(emitted[c.id]))
+		}
+		l.gate.mu.Unlock()
+		leaveAll(t, members...)
+	})
+	slices.Sort(waits)
+	return waits
+}
+
+// TestASparseMerchantWaitsForNobodysIdleSlots: where replicas lend each other turns.
+func TestASparseMerchantWaitsForNobodysIdleSlots(t *testing.T) {
+	quantile := func(waits []time.Duration, q float64) time.Duration { return waits[int(q*float64(len(waits)-1))] }
+	alone, lent := sparseWaits(t, false), sparseWaits(t, true)
+	t.Logf("waits of 120 intents, one every 3.2 s, at 1/1.5 s with four replicas: p50 %s, p90 %s; without lending %s, %s",
+		quantile(lent, 0.5), quantile(lent, 0.9), quantile(alone, 0.5), quantile(alone, 0.9))
+	if quantile(lent, 0.5) > 100*time.Millisecond || quantile(lent, 0.9) > 500*time.Millisecond {
+		t.Errorf("p50 %s, p90 %s, want at most 100 ms and 500 ms", quantile(lent, 0.5), quantile(lent, 0.9))
+	}
+	if quantile(alone, 0.9) < time.Second {
+		t.Errorf("p90 %s without lending: this shows nothing", quantile(alone, 0.9))
+	}
 }
