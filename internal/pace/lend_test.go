@@ -14,28 +14,64 @@ func quarters(t testing.TB, rate string) (members [4]*Limit) {
 }
 
 // TestALentTurnCountsAsSavedUntilItsLoanIsOver: the call may come at any moment until
-// then, so that neither a slot that begins meanwhile nor the first after it gives one.
+// then. So a slot that begins meanwhile gives nothing, and neither does the first after
+// a loan that ends when no own slot is on.
 func TestALentTurnCountsAsSavedUntilItsLoanIsOver(t *testing.T) {
-	l := quarters(t, "1/1500ms")[0]
-	l.Next(noon)
-	own := l.slotAfter(l.share(), l.seen)
-	begins := time.Unix(0, l.grid.start(own))
-	lends := begins.Add(-l.Loan() / 2)
-	if !l.Lend(Note{From: "b", Number: 1}, lends) {
-		t.Fatal("nothing is lent, though a turn is saved")
+	for _, tt := range []struct {
+		name  string
+		steps int // from the start of an own slot, in halves of a slot
+		want  [3]bool
+	}{
+		{"in an own slot", 1, [3]bool{true, true, true}},
+		{"after it", 4, [3]bool{false, true, true}},
+		{"as the next begins", 8, [3]bool{false, true, true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := quarters(t, "1/1500ms")[0]
+			l.Next(noon)
+			own := time.Unix(0, l.grid.start(l.slotAfter(l.share(), l.seen)))
+			round := 4 * time.Duration(l.grid.step)
+			lends := own.Add(time.Duration(tt.steps)*round/8 - l.Loan()/2)
+			if !l.Lend(Note{From: "b", Number: 1}, lends) {
+				t.Fatal("nothing is lent, though a turn is saved")
+			}
+			if l.Lend(Note{From: "c", Number: 1}, lends) || l.Take(lends) {
+				t.Error("the turn that is lent is used again")
+			}
+			for i, want := range tt.want {
+				at := own.Add(time.Duration(i+1)*round + time.Millisecond)
+				if next, ok := l.Next(at); !ok || next.Equal(at) != want {
+					t.Errorf("own slot %d: next call %v later, want at once: %t", i+1, next.Sub(at), want)
+				}
+			}
+			if !l.Take(own.Add(3*round + time.Millisecond)) {
+				t.Error("the store is never filled again")
+			}
+		})
 	}
-	if l.Lend(Note{From: "c", Number: 1}, lends) || l.Take(lends) {
-		t.Error("the turn that is lent is used again")
-	}
-	round := 4 * time.Duration(l.grid.step)
-	for i, want := range []bool{false, false, true} { // full, forfeited, saved
-		at := begins.Add(time.Duration(i)*round + time.Millisecond)
-		if next, ok := l.Next(at); !ok || next.Equal(at) != want {
-			t.Errorf("own slot %d after the loan began: next call %v later, want at once: %t", i, next.Sub(at), want)
+}
+
+// TestASlotThatIsOnIsUsedWithoutAForfeit, where one turn is saved: the owner of the
+// slot of the moment has a turn each time its slot comes.
+func TestASlotThatIsOnIsUsedWithoutAForfeit(t *testing.T) {
+	for _, tt := range []struct {
+		rate  string
+		after float64 // slots after the start of the own one
+		want  bool    // the next own slot gives a turn
+	}{
+		{"1/1500ms", 0.95, true}, {"1/1500ms", 1.05, false}, {"2/s+3", 0.95, false},
+	} {
+		l := quarters(t, tt.rate)[0]
+		l.Next(noon)
+		step := float64(l.grid.step)
+		own := time.Unix(0, l.grid.start(l.slotAfter(l.share(), l.seen)))
+		if at := own.Add(time.Duration(tt.after * step)); !l.Take(at) {
+			t.Fatalf("%s: no turn is saved", tt.rate)
 		}
-	}
-	if !l.Take(begins.Add(2*round + time.Millisecond)) {
-		t.Error("the store is never filled again")
+		at := own.Add(time.Duration(4*step) + time.Millisecond)
+		if got := l.Take(at); got != tt.want {
+			t.Errorf("%s, used %v slots after its start: the next slot gives a turn: %t, want %t", tt.rate, tt.after, got, tt.want)
+		}
 	}
 }
 

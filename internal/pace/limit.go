@@ -48,6 +48,13 @@ const (
 // within one), which ours does. Taking slots up to a slack late, and clocks
 // that differ, make the window wider: J.
 //
+// With a burst of one a slot is used without a forfeit as long as it is on, not only
+// at its start. For this let the slots count that are on at some time of the window:
+// at most w/T' + 2, s of them a given member's. One that uses the turn of a slot that
+// is over forfeits its next, so it makes at most max(1, s) calls. If two members with
+// s > 0 call, all make at most w/T' + 2 + (replicas - 2). If one does, the gap rule
+// below, which binds every member, leaves it w/T' + 1, and the others one each.
+//
 // A member that owns everything needs no forfeits: the gap rule of a GCRA (no
 // call before the theoretical arrival time, less leeway) binds it to the bound,
 // and a stall costs it only the time of the stall. It forfeits what it saved and
@@ -65,15 +72,15 @@ const (
 // The bound stays, as every call still uses up one token of one store; but the lender
 // does not know when. So until the loan is over, the token counts as saved: what is
 // saved and what is lent is at most c, and slots that begin while that is full give
-// nothing. When it is over and that was full, the next slot is forfeited. With c-1 or
-// less saved, nothing is to be shown. With c, the first of them is spent by Take, or
-// by the end of a loan, and either forfeits. For a call before the end of its loan the
-// store held more than needed, never less.
+// nothing. At its end the turn is spent as by a call at that moment: with the same
+// forfeit, and with the gap that follows. For a call that came before, the store held
+// more than it had to, never less: either a slot began since, which then gave nothing,
+// as if forfeited, or the same slot was on all the time.
 //
 // A loan is not longer than a gained slot is left alone (guard). So when a lender
 // loses its share, or dies, its loans are over before the first slot that another
 // uses in its place; until then its store counts in Σc. Who owns everything, or soon
-// will, lends nothing: the gap rule knows no loans.
+// will, lends nothing: the gap rule alone would have to know when the call came.
 //
 // A clock that is set forward or back while calls are made is beyond the bound
 // for the moment of the jump; going on later is not: a clock set back by more
