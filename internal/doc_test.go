@@ -45,7 +45,7 @@ var rooms = map[string][]string{
 	"metric":     {},
 	"pipeline":   {"payment", "event", "pace", "schedule", "partition", "attempt", "answered", "budget", "burst", "pulse", "metric"},
 	"kafkawire":  {},
-	"kafkaio":    {"payment", "event", "answered", "shelf", "pipeline", "budget", "burst", "pulse", "kafkawire", "metric"},
+	"kafkaio":    {"payment", "event", "pace", "answered", "shelf", "pipeline", "budget", "burst", "pulse", "kafkawire", "metric"},
 	"kafkaops":   {"event", "pipeline", "kafkawire", "kafkaio", "finding"},
 	"finding":    {},
 	"facts":      {"payment", "event"},

@@ -34,8 +34,8 @@ type cli struct {
 	Run    config.Run   `cmd:"" help:"Run the service: intents in, payment links out."`
 	Check  config.Check `cmd:"" help:"Look at everything the service needs, before it starts; exit 1 if something is wrong. It publishes no record: the fence is tried with an empty, aborted transaction, which leaves nothing but a marker that no consumer sees."`
 	Topics struct {
-		Create   config.TopicsCreate   `cmd:"" help:"Create the three topics with settings the promise can rest on. Topics that exist are left as they are, and compared."`
-		Describe config.TopicsDescribe `cmd:"" help:"Show the three topics: partitions, replicas, settings that matter."`
+		Create   config.TopicsCreate   `cmd:"" help:"Create the three topics, and the one by which turns are lent, with settings the promise can rest on. Topics that exist are left as they are, and compared."`
+		Describe config.TopicsDescribe `cmd:"" help:"Show the topics: partitions, replicas, settings that matter."`
 	} `cmd:"" help:"Create or show the topics."`
 
 	Explain config.Explain `cmd:"" help:"Tell the story of one intent, by its id, its order's or its payment's: what was emitted, what came of it, or why nothing has."`

@@ -82,7 +82,7 @@ func printFindings(out io.Writer, found []finding.Finding) {
 // topicsCreate makes the topics and says what it did.
 func topicsCreate(ctx context.Context, cfg config.TopicsCreate, w world) error {
 	reports, err := kafkaops.CreateTopics(ctx, service.Connection(cfg.Kafka, nil), kafkaops.Plan{
-		Topics: service.Topics(cfg.Topics), Partitions: cfg.Partitions, Replication: cfg.Replication, LedgerWindow: cfg.LedgerWindow,
+		Topics: service.Topics(cfg.Topics, cfg.Turns.Name()), Partitions: cfg.Partitions, Replication: cfg.Replication, LedgerWindow: cfg.LedgerWindow,
 	})
 	if err != nil {
 		return err
@@ -99,15 +99,15 @@ func topicsCreate(ctx context.Context, cfg config.TopicsCreate, w world) error {
 	return nil
 }
 
-// topicsDescribe shows the topics; it fails if one is missing.
+// topicsDescribe shows the topics; it fails if one is missing that the service needs.
 func topicsDescribe(ctx context.Context, cfg config.TopicsDescribe, w world) error {
-	states, err := kafkaops.DescribeTopics(ctx, service.Connection(cfg.Kafka, nil), service.Topics(cfg.Topics))
+	states, err := kafkaops.DescribeTopics(ctx, service.Connection(cfg.Kafka, nil), service.Topics(cfg.Topics, cfg.Turns.Name()))
 	if err != nil {
 		return err
 	}
 	missing := false
 	for _, s := range states {
-		missing = missing || !s.Exists
+		missing = missing || !s.Exists && s.Name != cfg.Turns.Name()
 	}
 	if cfg.JSON {
 		err = printJSON(w.out, states)

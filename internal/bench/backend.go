@@ -95,7 +95,7 @@ func (b *backend) serveStrict(ctx context.Context, s Streams, hello backendHello
 // benchTopics are topics of a name's own.
 func benchTopics(name string, partitions int) []devstack.Topic {
 	topics := devstack.DefaultTopics(int32(partitions))
-	for i, suffix := range []string{"-intents", "-outcomes", "-dead-letters"} {
+	for i, suffix := range []string{"-intents", "-outcomes", "-dead-letters", "-turns"} {
 		topics[i].Name = name + suffix
 	}
 	return topics

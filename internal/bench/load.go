@@ -80,7 +80,7 @@ func (b *bed) outcomes() string { return b.name + "-outcomes" }
 func (b *bed) close(ctx context.Context) error {
 	var err error
 	if b.made {
-		err = b.kafka.DeleteTopics(context.WithoutCancel(ctx), b.intents(), b.outcomes(), b.name+"-dead-letters")
+		err = b.kafka.DeleteTopics(context.WithoutCancel(ctx), b.intents(), b.outcomes(), b.name+"-dead-letters", b.name+"-turns")
 	}
 	return errors.Join(err, b.backend.end())
 }

@@ -139,6 +139,7 @@ func (c *subject) settings() (config.Run, error) {
 	}
 	cfg.Kafka.Brokers, cfg.Kafka.Group = c.Brokers, c.Name
 	cfg.Topics = config.Topics{Intents: c.Name + "-intents", Outcomes: c.Name + "-outcomes", DeadLetters: c.Name + "-dead-letters"}
+	cfg.Turns.Topic = c.Name + "-turns"
 	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = c.Gateway, merchant, secret
 	cfg.Gateway.Rate = config.Rate{Events: 1_000_000, Per: time.Second, Burst: 1_000_000}
 	if c.Interval > 0 {

@@ -65,6 +65,8 @@ func TestABadSettingIsOneLineThatNamesItAndSaysWhatToDo(t *testing.T) {
 		{"admin clients without a server", "PAYLINK_ADMIN_TLS_CLIENT_CA_FILE=" + empty, "PAYLINK_ADMIN_TLS_CERT_FILE: is not set", "server's own"},
 		{"topic", "PAYLINK_TOPIC_INTENTS=a/b", "PAYLINK_TOPIC_INTENTS: ", "letters"},
 		{"same topic", "PAYLINK_TOPIC_OUTCOMES=payment-intents", "PAYLINK_TOPIC_OUTCOMES: ", "must differ"},
+		{"topic of turns", "PAYLINK_TOPIC_TURNS=a/b", "PAYLINK_TOPIC_TURNS: ", "letters"},
+		{"topic of turns that is another", "PAYLINK_TOPIC_TURNS=payment-outcomes", "PAYLINK_TOPIC_TURNS: ", "of their own, or off"},
 		{"registry", "PAYLINK_SCHEMA_REGISTRY_URL=registry", "PAYLINK_SCHEMA_REGISTRY_URL: ", "https://host"},
 		{"form", "PAYLINK_OUTCOME_FORMAT=avro", "PAYLINK_OUTCOME_FORMAT: ", "json"},
 		{"log", "PAYLINK_LOG_LEVEL=loud", "PAYLINK_LOG_LEVEL: ", "debug, info, warn or error"},

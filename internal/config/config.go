@@ -29,6 +29,7 @@ type Run struct {
 	File    File    `name:"config" env:"PAYLINK_CONFIG" placeholder:"FILE" group:"General" help:"YAML file with any of the settings below; a key is the variable's name in lower case without PAYLINK_, such as kafka_brokers. Unknown keys stop the start."`
 	Kafka   Kafka   `embed:"" group:"Kafka"`
 	Topics  Topics  `embed:"" group:"Topics"`
+	Turns   Turns   `embed:"" group:"Topics"`
 	Gateway Gateway `embed:"" group:"Gateway and merchants"`
 	Flow    Flow    `embed:"" group:"Flow"`
 	Events  Events  `embed:"" group:"Events"`
@@ -48,7 +49,7 @@ type Check struct {
 // TopicsCreate is the settings of `paylink topics create`.
 type TopicsCreate struct {
 	TopicsDescribe `embed:""`
-	Partitions     int           `name:"partitions" env:"PAYLINK_TOPIC_PARTITIONS" default:"12" group:"Topics" help:"Partitions of each topic. Intents and outcomes must have equally many, and more than the replicas you will ever run. They cannot be changed later without stopping every replica."`
+	Partitions     int           `name:"partitions" env:"PAYLINK_TOPIC_PARTITIONS" default:"12" group:"Topics" help:"Partitions of each topic, but for that of turns, which has one. Intents and outcomes must have equally many, and more than the replicas you will ever run. They cannot be changed later without stopping every replica."`
 	Replication    int           `name:"replication" env:"PAYLINK_TOPIC_REPLICATION" default:"0" group:"Topics" help:"Copies of each partition; 0 means three, or as many as there are brokers."`
 	LedgerWindow   time.Duration `name:"ledger-window" env:"PAYLINK_LEDGER_WINDOW" default:"168h" group:"Topics" help:"How far back the service looks for answered intents; outcomes are kept at least a day longer."`
 }
@@ -59,6 +60,7 @@ type TopicsDescribe struct {
 	JSON   bool   `name:"json" group:"General" help:"Print JSON."`
 	Kafka  Broker `embed:"" group:"Kafka"`
 	Topics Topics `embed:"" group:"Topics"`
+	Turns  Turns  `embed:"" group:"Topics"`
 }
 
 // Broker says how to reach Kafka.
@@ -109,6 +111,19 @@ type Topics struct {
 	Intents     string `name:"topic-intents" env:"PAYLINK_TOPIC_INTENTS" default:"payment-intents" help:"Topic that payment intents are read from."`
 	Outcomes    string `name:"topic-outcomes" env:"PAYLINK_TOPIC_OUTCOMES" default:"payment-outcomes" help:"Topic that payment-created and payment-failed are written to. It is the service's memory too: keep what it holds for longer than the ledger window."`
 	DeadLetters string `name:"topic-dead-letters" env:"PAYLINK_TOPIC_DEAD_LETTERS" default:"payment-intents.dead-letters" help:"Topic for records that cannot get an outcome."`
+}
+
+// Turns is the topic by which replicas lend each other turns.
+type Turns struct {
+	Topic string `name:"topic-turns" env:"PAYLINK_TOPIC_TURNS" default:"payment-intents.turns" help:"Topic by which replicas lend each other turns of a merchant's rate, so that nobody waits while another one's slots are idle; services may share it. Nothing depends on it: where it is missing or may not be read and written, replicas wait for their own slots. off: no turns are lent, nor are they with rate-scope partition."`
+}
+
+// Name is the topic's; empty: no turns are lent.
+func (t Turns) Name() string {
+	if t.Topic == "off" {
+		return ""
+	}
+	return t.Topic
 }
 
 // Gateway is the payment gateway, and in whose name it is called.

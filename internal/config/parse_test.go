@@ -60,7 +60,7 @@ func TestDefaultsAreThoseOfTheManual(t *testing.T) {
 	r := p.Run
 	got := map[string]any{
 		"brokers": r.Kafka.Brokers, "group": r.Kafka.Group, "intents": r.Topics.Intents, "outcomes": r.Topics.Outcomes,
-		"dead": r.Topics.DeadLetters, "url": r.Gateway.URL, "rate": r.Gateway.Rate.String(), "scope": r.Gateway.RateScope,
+		"dead": r.Topics.DeadLetters, "turns": r.Turns.Name(), "url": r.Gateway.URL, "rate": r.Gateway.Rate.String(), "scope": r.Gateway.RateScope,
 		"concurrency": r.Flow.Concurrency, "timeout": r.Gateway.Timeout, "giveup": r.Flow.GiveUpAfter, "drain": r.Flow.DrainTimeout,
 		"session": r.Kafka.SessionTimeout, "rebalance": r.Kafka.RebalanceTimeout, "heartbeat": r.Kafka.HeartbeatInterval(),
 		"start": r.Kafka.Start, "window": r.Flow.LedgerWindow, "admin": r.Admin.Addr, "format": r.Events.Format,
@@ -68,7 +68,7 @@ func TestDefaultsAreThoseOfTheManual(t *testing.T) {
 	}
 	want := map[string]any{
 		"brokers": []string{"one:9092", "two:9092"}, "group": "paylink", "intents": "payment-intents", "outcomes": "payment-outcomes",
-		"dead": "payment-intents.dead-letters", "url": "https://api.freedompay.kz", "rate": "1/1500ms", "scope": "group",
+		"dead": "payment-intents.dead-letters", "turns": "payment-intents.turns", "url": "https://api.freedompay.kz", "rate": "1/1500ms", "scope": "group",
 		"concurrency": 256, "timeout": 30 * time.Second, "giveup": time.Hour, "drain": 35 * time.Second,
 		"session": 15 * time.Second, "rebalance": time.Minute, "heartbeat": 3 * time.Second,
 		"start": "earliest", "window": 168 * time.Hour, "admin": "127.0.0.1:8080", "format": "json",
@@ -143,7 +143,7 @@ func TestHelpTellsEverySetting(t *testing.T) {
 	if diff := cmp.Diff(string(want), out.String()); diff != "" {
 		t.Error(diff)
 	}
-	for _, name := range strings.Fields(`KAFKA_BROKERS KAFKA_GROUP TOPIC_INTENTS TOPIC_OUTCOMES TOPIC_DEAD_LETTERS GATEWAY_URL GATEWAY_TLS_CA_FILE GATEWAY_TLS_CERT_FILE GATEWAY_TLS_KEY_FILE GATEWAY_LINK_HOSTS LOCK_FIELDS ALLOW_HOSTS MERCHANT_ID MERCHANT_SECRET
+	for _, name := range strings.Fields(`KAFKA_BROKERS KAFKA_GROUP TOPIC_INTENTS TOPIC_OUTCOMES TOPIC_DEAD_LETTERS TOPIC_TURNS GATEWAY_URL GATEWAY_TLS_CA_FILE GATEWAY_TLS_CERT_FILE GATEWAY_TLS_KEY_FILE GATEWAY_LINK_HOSTS LOCK_FIELDS ALLOW_HOSTS MERCHANT_ID MERCHANT_SECRET
 		MERCHANT_SECRET_FILE RATE RATE_SCOPE MERCHANTS_FILE CONCURRENCY GATEWAY_TIMEOUT GIVE_UP_AFTER DRAIN_TIMEOUT KAFKA_SESSION_TIMEOUT
 		KAFKA_REBALANCE_TIMEOUT KAFKA_GROUP_INSTANCE_ID KAFKA_START LEDGER_WINDOW ADMIN_ADDR SCHEMA_REGISTRY_URL OUTCOME_FORMAT LOG_FORMAT LOG_LEVEL
 		KAFKA_TLS_ENABLED KAFKA_TLS_CA_FILE KAFKA_TLS_CERT_FILE KAFKA_TLS_KEY_FILE KAFKA_TLS_SERVER_NAME

@@ -27,12 +27,12 @@ const handOver = 10 * time.Second
 func (r *Run) Prepare() error {
 	var err error
 	r.Merchants, err = r.Gateway.LoadMerchants()
-	return join(r.Kafka.prepare(), r.Topics.check(), r.Gateway.prepare(), err, r.checkFlow(), r.checkEvents(), r.Admin.prepare())
+	return join(r.Kafka.prepare(), r.Topics.check(), r.Turns.check(r.Topics), r.Gateway.prepare(), err, r.checkFlow(), r.checkEvents(), r.Admin.prepare())
 }
 
 // Prepare is as that of Run.
 func (t *TopicsDescribe) Prepare() error {
-	return join(t.Kafka.prepare(), t.Topics.check())
+	return join(t.Kafka.prepare(), t.Topics.check(), t.Turns.check(t.Topics))
 }
 
 // Prepare is as that of Run.
@@ -217,14 +217,30 @@ func (t Topics) check() error {
 	for _, s := range []struct{ name, topic string }{
 		{"PAYLINK_TOPIC_INTENTS", t.Intents}, {"PAYLINK_TOPIC_OUTCOMES", t.Outcomes}, {"PAYLINK_TOPIC_DEAD_LETTERS", t.DeadLetters},
 	} {
-		if !topicName.MatchString(s.topic) || s.topic == "." || s.topic == ".." {
-			all = append(all, problem(s.name, "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", s.topic))
+		if err := checkTopic(s.name, s.topic); err != nil {
+			all = append(all, err)
 		} else if other := seen[s.topic]; other != "" {
 			all = append(all, problem(s.name, "%s is the same topic as %s; the three must differ", s.topic, other))
 		}
 		seen[s.topic] = s.name
 	}
 	return join(all...)
+}
+
+func checkTopic(name, topic string) error {
+	if !topicName.MatchString(topic) || topic == "." || topic == ".." {
+		return problem(name, "%q is no topic name; write letters, digits, dot, underscore and hyphen, at most 249", topic)
+	}
+	return nil
+}
+
+// check looks whether the topic can be one beside the three.
+func (t Turns) check(others Topics) error {
+	const name = "PAYLINK_TOPIC_TURNS"
+	if t.Topic == others.Intents || t.Topic == others.Outcomes || t.Topic == others.DeadLetters {
+		return problem(name, "%s is one of the three topics already; turns need one of their own, or off", t.Topic)
+	}
+	return checkTopic(name, t.Topic)
 }
 
 func (t *TLS) prepare() error {

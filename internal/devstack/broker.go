@@ -12,11 +12,12 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
-// The usual names of the three topics.
+// The usual names of the three topics, and of the one for notes about lent turns.
 const (
 	Intents     = "payment-intents"
 	Outcomes    = "payment-outcomes"
 	DeadLetters = "payment-intents.dead-letters"
+	Turns       = "payment-intents.turns"
 )
 
 // A Topic is a topic to be made.
@@ -26,18 +27,20 @@ type Topic struct {
 	Configs    map[string]string
 }
 
-// DefaultTopics are the three topics under their usual names. Outcomes are kept
-// for thirty days: they are the ledger, and must outlive its window.
+// DefaultTopics are the service's topics under their usual names. Outcomes are kept
+// for thirty days: they are the ledger, and must outlive its window. Notes about lent
+// turns have one partition.
 func DefaultTopics(partitions int32) []Topic {
 	return []Topic{
 		{Name: Intents, Partitions: partitions},
 		{Name: Outcomes, Partitions: partitions, Configs: map[string]string{"retention.ms": "2592000000", "cleanup.policy": "delete"}},
 		{Name: DeadLetters, Partitions: partitions, Configs: map[string]string{"retention.ms": "2592000000"}},
+		{Name: Turns, Partitions: 1, Configs: map[string]string{"retention.ms": "3600000", "cleanup.policy": "delete"}},
 	}
 }
 
 // BrokerOptions say what the embedded broker is like. The zero value is one
-// broker on a free port of the loopback interface, with the three usual topics
+// broker on a free port of the loopback interface, with the usual topics
 // of six partitions.
 type BrokerOptions struct {
 	Addr      Addr

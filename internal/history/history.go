@@ -28,6 +28,7 @@ type Run struct {
 	Faults   []Fault   // members that were killed, suspended or cut off
 	Silences []Silence // times in which a member must not call
 	Rates    []Rate
+	Loans    []Loan
 
 	// OutcomePartitions is how many partitions the outcome topic has; zero:
 	// where outcomes stand is not judged.
@@ -172,6 +173,16 @@ type Rate struct {
 	Slack    time.Duration // how unevenly calls may travel
 
 	// PerMember says that a window in which more members called than Burst may
-	// hold one call more for each of them.
+	// hold one call more for each of them, and for each that lent a turn for one of
+	// its calls.
 	PerMember bool
+	// Loan is for how long after it was said a call may be made for a loan.
+	Loan time.Duration
+}
+
+// A Loan is a turn that a member lent to another.
+type Loan struct {
+	At       time.Time // when it was said
+	Merchant string
+	By, To   string // members
 }

@@ -234,6 +234,13 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"a window with more calls than members", S5, "8 calls of 2 members in the 500ms up to 12:00:00.500", func(r *Run) {
 			r.Rates[0].Burst, r.Rates[0].PerMember, r.Rates[0].Calls = 1, true, 11
 		}},
+		{"a window with more calls than members, one of which lent late", S5, "8 calls of 2 members in the 500ms up to 12:00:00.500", func(r *Run) {
+			r.Rates[0].Burst, r.Rates[0].PerMember, r.Rates[0].Calls = 1, true, 11
+			r.Rates[0].Loan, r.Loans = 400*time.Millisecond, []Loan{
+				{At: at(501), Merchant: "540001", By: "c", To: "a"}, {At: at(-651), Merchant: "540001", By: "c", To: "a"},
+				{At: at(100), Merchant: "540002", By: "c", To: "a"}, {At: at(100), Merchant: "540001", By: "c", To: "d"},
+			}
+		}},
 		{"a repeat after a fault that lasted", Repeats, "nothing had happened to a", func(r *Run) {
 			r.Faults[0] = Fault{At: at(100), Until: at(149), Member: "a", What: "timeout, gateway"}
 		}},
@@ -392,5 +399,15 @@ func TestServeIsEarliestDeadlineFirst(t *testing.T) {
 		if slices.Sort(got); !slices.Equal(got, c.want) {
 			t.Errorf("%s: served in time %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+// A member that lent a turn counts as one that called.
+func TestAWindowMayHoldACallMoreForEachThatLent(t *testing.T) {
+	r := good()
+	r.Rates[0].Burst, r.Rates[0].PerMember, r.Rates[0].Calls, r.Rates[0].Loan = 1, true, 11, 400*time.Millisecond
+	r.Loans = []Loan{{At: at(90), Merchant: "540001", By: "c", To: "a"}, {At: at(425), Merchant: "540001", By: "c", To: "b"}}
+	if broken := Judge(r).Broken(S5); len(broken) > 0 {
+		t.Errorf("with a lender: %v", broken)
 	}
 }

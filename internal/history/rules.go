@@ -159,6 +159,11 @@ func (j *judge) windows(r Rate) {
 		members := map[string]bool{}
 		for k, c := range calls[i:] {
 			members[c.Member] = true
+			for _, l := range j.run.Loans {
+				if l.backs(c, r.Loan+onTheWay+j.late(c)) {
+					members[l.By] = true
+				}
+			}
 			w := c.At.Sub(calls[i].At)
 			room := perSecond*(w+r.Slack).Seconds() + float64(max(r.Burst, len(members))) + 1e-6
 			if float64(k+1) > room {
@@ -168,6 +173,11 @@ func (j *judge) windows(r Rate) {
 			}
 		}
 	}
+}
+
+// backs reports whether a call may have been made for the loan, which lasts so long.
+func (l Loan) backs(c Call, lasts time.Duration) bool {
+	return l.To == c.Member && l.Merchant == c.Merchant && !c.At.Before(l.At) && c.At.Sub(l.At) <= lasts
 }
 
 // links is S6.

@@ -59,6 +59,7 @@ type bench struct {
 	dial                    func(ctx context.Context, network, addr string) (net.Conn, error)
 	group                   string
 	intents, outcomes, dead string
+	turns                   string   // empty: none are lent
 	net                     *network // of the member that was opened last
 }
 
@@ -88,7 +89,7 @@ func (b *bench) open() pipeline.Source {
 	log.SetOutput(b.t.Output())
 	source, err := kafkaio.New(kafkaio.Config{
 		Connection: kafkaio.Connection{Brokers: b.kafka.Brokers, ClientID: "conformance", Dial: b.net.dial},
-		Group:      b.group, IntentTopic: b.intents, OutcomeTopic: b.outcomes, DeadLetterTopic: b.dead,
+		Group:      b.group, IntentTopic: b.intents, OutcomeTopic: b.outcomes, DeadLetterTopic: b.dead, TurnsTopic: b.turns,
 		SessionTimeout: session, RebalanceTimeout: 60 * time.Second, DrainTimeout: 35 * time.Second, LedgerWindow: 168 * time.Hour,
 		Log: log, Registerer: prometheus.NewRegistry(),
 	})

@@ -44,6 +44,8 @@
 //	  member.commitLoop commits
 //	  member.beat       sends heartbeats
 //	  Source.proveLogins tries a login that was renewed
+//	  turns.run         starts, and waits for, who says notes about lent turns, and who
+//	                    hears them
 //	member.run        starts, and waits for, one life per claim (claim.run), which
 //	                  calls serve, and starts, and waits for, claim.keepFence
 //
@@ -56,8 +58,8 @@
 // Each guards the fields below it. Who has one may take those to its right, never
 // one to its left; ledger.reading, member.committing, shared.asking and those of gate are
 // tokens, taken by who has no lock, and kept over requests; who has one of ledger.reading may
-// ask through a shared. The locks of lease, troubles, topics, shared, logins and rights are
-// always the last:
+// ask through a shared. The locks of lease, troubles, topics, shared, logins, rights and turns
+// are always the last:
 //
 //	member.mu → appenders.mu → ledger.mu
 //	member.mu → claim.mu
@@ -85,7 +87,7 @@ import (
 )
 
 // Config says which group, topics and times a Source has. All fields but
-// InstanceID are required, unless a default is named.
+// InstanceID and TurnsTopic are required, unless a default is named.
 type Config struct {
 	Connection Connection
 
@@ -93,6 +95,8 @@ type Config struct {
 	InstanceID string // static membership: the same over restarts, unique in the group
 
 	IntentTopic, OutcomeTopic, DeadLetterTopic string
+
+	TurnsTopic string // carries notes about lent turns; empty: none are lent
 
 	SessionTimeout   time.Duration // without a heartbeat for so long, a member is dead to the group
 	RebalanceTimeout time.Duration // how long the group waits for a member to join again
@@ -137,6 +141,7 @@ type Source struct {
 	fetcher   *fetcher
 	appenders *appenders
 	member    *member
+	turns     *turns // nil: there is no topic for them
 	budget    *budget.Budget
 	unpacking chan struct{} // a token for each batch that is being unpacked
 	reading   chan struct{} // a token for each answer of the ledger, or for records that are read again
@@ -176,6 +181,9 @@ func New(cfg Config) (*Source, error) {
 	s.fetcher = newFetcher(s)
 	s.appenders = newAppenders(s)
 	s.member = newMember(s)
+	if cfg.TurnsTopic != "" {
+		s.turns = newTurns(s)
+	}
 	cfg.Registerer.MustRegister(newLag(s))
 	return s, nil
 }
@@ -202,6 +210,9 @@ func (s *Source) Run(ctx context.Context, serve func(pipeline.Claim)) error {
 		s.routes.watch, s.topics.watch, s.ledgers.watch, s.ledgers.keep, s.watchEnds, s.settings.watch, s.fetcher.run, s.appenders.run, s.member.commitLoop, s.member.beat, s.proveLogins,
 	} {
 		parts.Go(func() { part(background) })
+	}
+	if s.turns != nil {
+		parts.Go(func() { s.turns.run(background) })
 	}
 	err := s.member.run(ctx, background, serve)
 	s.ledgers.saveLast(background)

@@ -34,6 +34,7 @@ type lab struct {
 	adjust func(*kafkaio.Source)  // before a member runs; nil: nothing
 	flow   func(*pipeline.Config) // of members; nil: no limits
 	gate   *gate
+	lends  bool // members lend each other turns
 }
 
 // gate is a payment.Gateway that remembers its calls.
@@ -231,6 +232,9 @@ func (l *lab) start(name string, change ...func(*kafkaio.Config)) *life {
 		SessionTimeout: 6 * time.Second, RebalanceTimeout: 60 * time.Second, DrainTimeout: 35 * time.Second, LedgerWindow: 168 * time.Hour,
 		Log: log, Registerer: reg,
 	}
+	if l.lends {
+		cfg.TurnsTopic = devstack.Turns
+	}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -245,6 +249,9 @@ func (l *lab) start(name string, change ...func(*kafkaio.Config)) *life {
 		Gateway: by{l.gate, name}, Decoder: event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001"}), Encoder: event.NewEncoder(event.EncoderConfig{}),
 		Group: cfg.Group, Topic: cfg.IntentTopic, Concurrency: 64, GiveUpAfter: time.Hour, Log: log, Registerer: prometheus.NewRegistry(),
 		Partitions: source.Partitions, MaxOutcome: source.MaxOutcome,
+	}
+	if l.lends {
+		flow.Turns = source.Turns()
 	}
 	if l.flow != nil {
 		l.flow(&flow)

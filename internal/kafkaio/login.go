@@ -358,6 +358,7 @@ func (s *Source) proveLogins(ctx context.Context) {
 		for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, 30*time.Second) {
 			if s.logins.accepted(ctx, s.cfg.Connection.Brokers) {
 				s.tr.CloseIdleConnections()
+				s.turns.renewed()
 				s.log.Info("the brokers accept the new login: connections of the old one end")
 				break
 			}

@@ -36,6 +36,7 @@ type metrics struct {
 	commitErrors *counter
 
 	refusedLogins *counter
+	notes         *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -54,9 +55,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		lostRecords: counts("records_lost_to_retention_total"), madeAgain: counts("partitions_made_again_total"),
 		appended: counts("records_appended_total"), batches: counts("batches_appended_total"),
 		retries: counts("append_retries_total"), commitErrors: counts("commit_errors_total"),
-		refusedLogins: counts("logins_refused_total"),
+		refusedLogins: counts("logins_refused_total"), notes: metric.NewCounters("paylink_kafka_turn_notes_total"),
 	}
-	reg.MustRegister(m.assigned, m.ledgerSize, m.ledgerLoad)
+	reg.MustRegister(m.assigned, m.ledgerSize, m.ledgerLoad, m.notes)
 	return m
 }
 

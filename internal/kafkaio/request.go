@@ -61,6 +61,9 @@ type FetchRequest struct {
 	Partitions []FetchFrom
 	MaxBytes   int32 // of all partitions together
 	Isolation  int8  // kafkawire.ReadCommitted or ReadUncommitted
+
+	Wait  time.Duration // how long a broker that has nothing to say keeps it; 0: maxFetchWait
+	Limit time.Duration // how long the answer may take beside that; 0: ten seconds
 }
 
 // A FetchFrom is where to read on in one partition.
@@ -86,14 +89,15 @@ func (r FetchRequest) fetch(ctx context.Context, c *kafka.Client, s *fetchSessio
 			PartitionMaxBytes: p.MaxBytes,
 		})
 	}
+	wait, limit := cmp.Or(r.Wait, maxFetchWait), cmp.Or(r.Limit, requestTimeout)
 	req := &kafkawire.FetchRequest{
-		Node: r.Leader, ReplicaID: -1, MaxWaitTime: int32(maxFetchWait.Milliseconds()), MinBytes: 1, MaxBytes: r.MaxBytes,
+		Node: r.Leader, ReplicaID: -1, MaxWaitTime: int32(wait.Milliseconds()), MinBytes: 1, MaxBytes: r.MaxBytes,
 		IsolationLevel: r.Isolation, SessionEpoch: -1, Topics: []kafkawire.FetchTopic{topic},
 	}
 	if s != nil {
 		s.tell(req, topic)
 	}
-	got, err := call(ctx, maxFetchWait+10*time.Second, func(ctx context.Context) (kafka.Response, error) {
+	got, err := call(ctx, wait+limit, func(ctx context.Context) (kafka.Response, error) {
 		return c.Transport.RoundTrip(ctx, c.Addr, req)
 	})
 	res, _ := got.(*kafkawire.FetchResponse)

@@ -15,15 +15,28 @@ import (
 	"paylink/internal/kafkaio"
 )
 
-// Topics names the three topics of the service.
-type Topics struct{ Intents, Outcomes, DeadLetters string }
+// Topics names the three topics of the service, and the one by which turns are lent.
+type Topics struct {
+	Intents, Outcomes, DeadLetters string
 
+	Turns string // empty: none are lent
+}
+
+// all are the three that the service cannot do without.
 func (t Topics) all() []string { return []string{t.Intents, t.Outcomes, t.DeadLetters} }
+
+// withTurns are all that there may be.
+func (t Topics) withTurns() []string {
+	if t.Turns == "" {
+		return t.all()
+	}
+	return append(t.all(), t.Turns)
+}
 
 // A Plan says how CreateTopics makes the topics.
 type Plan struct {
 	Topics       Topics
-	Partitions   int           // of each
+	Partitions   int           // of each of the three
 	Replication  int           // copies of each partition; 0: three, or as many as there are brokers
 	LedgerWindow time.Duration // outcomes are kept a day longer than this
 }
@@ -80,10 +93,10 @@ func newAdmin(c kafkaio.Connection, topics []string) (*admin, error) {
 	return &admin{connection: c, client: c.Client(tr), close: tr.CloseIdleConnections}, nil
 }
 
-// CreateTopics makes those of the three topics that do not exist, and reports
+// CreateTopics makes those of the topics that do not exist, and reports
 // how those that do differ from the plan. It may be repeated at any time.
 func CreateTopics(ctx context.Context, c kafkaio.Connection, plan Plan) ([]TopicReport, error) {
-	names := plan.Topics.all()
+	names := plan.Topics.withTurns()
 	a, err := newAdmin(c, names)
 	if err != nil {
 		return nil, err
@@ -113,18 +126,25 @@ func CreateTopics(ctx context.Context, c kafkaio.Connection, plan Plan) ([]Topic
 	return reports, nil
 }
 
-// DescribeTopics tells what the brokers know of the three topics.
+// DescribeTopics tells what the brokers know of the topics. That for turns is left out
+// where we may not look at it.
 func DescribeTopics(ctx context.Context, c kafkaio.Connection, topics Topics) ([]TopicState, error) {
-	a, err := newAdmin(c, topics.all())
+	names := topics.withTurns()
+	a, err := newAdmin(c, names)
 	if err != nil {
 		return nil, err
 	}
 	defer a.close()
-	md, err := a.metadata(ctx, topics.all())
+	md, err := a.metadata(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	return a.describe(ctx, md, topics.all())
+	for _, t := range md.Topics {
+		if t.Name == topics.Turns && errors.Is(t.Error, kafka.TopicAuthorizationFailed) {
+			names = topics.all()
+		}
+	}
+	return a.describe(ctx, md, names)
 }
 
 // metadata asks for brokers and topics. A new transport may answer with an error
@@ -309,14 +329,20 @@ func (a *admin) settings(ctx context.Context, kind kafka.ResourceType,
 	return out, nil
 }
 
-// configs returns how the three topics are to be made on so many brokers.
+// configs returns how the topics are to be made on so many brokers.
 func (p Plan) configs(brokers int) []kafka.TopicConfig {
 	keep := p.LedgerWindow + 24*time.Hour
-	return []kafka.TopicConfig{
+	all := []kafka.TopicConfig{
 		p.config(p.Topics.Intents, brokers, keep),
 		p.config(p.Topics.Outcomes, brokers, keep),
 		p.config(p.Topics.DeadLetters, brokers, max(keep, deadLettersFor)),
 	}
+	if p.Topics.Turns != "" {
+		turns := p.config(p.Topics.Turns, brokers, turnsFor)
+		turns.NumPartitions = 1
+		all = append(all, turns)
+	}
+	return all
 }
 
 func (p Plan) config(name string, brokers int, keep time.Duration) kafka.TopicConfig {

@@ -26,7 +26,7 @@ type CheckConfig struct {
 // Check looks at everything that the promise needs of Kafka, and tells each
 // thing it saw. It publishes no record; it does put an empty, aborted transaction
 // into the outcome and dead letter topics, whose marker no consumer ever sees,
-// because nothing else shows that the fence is allowed. It joins no group.
+// because nothing else shows that the fence is allowed, and one into the topic for turns. It joins no group.
 func Check(ctx context.Context, cfg CheckConfig) []finding.Finding {
 	c := &checker{cfg: cfg}
 	c.seeds(ctx)
@@ -49,6 +49,7 @@ func Check(ctx context.Context, cfg CheckConfig) []finding.Finding {
 		c.topics(ctx, md)
 	}
 	c.fence(ctx)
+	c.turns(ctx)
 	c.group(ctx)
 	return c.found
 }

@@ -31,7 +31,7 @@ func TestAsyncAPISaysHowTheTopicsAreMade(t *testing.T) {
 	if err := yaml.Unmarshal(text, &doc); err != nil {
 		t.Fatal(err)
 	}
-	plan := Plan{Topics: Topics{"payment-intents", "payment-outcomes", "payment-intents.dead-letters"}, Partitions: 12, LedgerWindow: 168 * time.Hour}
+	plan := Plan{Topics: Topics{Intents: "payment-intents", Outcomes: "payment-outcomes", DeadLetters: "payment-intents.dead-letters"}, Partitions: 12, LedgerWindow: 168 * time.Hour}
 	made := 0
 	for _, want := range plan.configs(3) {
 		for _, c := range doc.Channels {

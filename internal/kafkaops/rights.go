@@ -41,7 +41,7 @@ func (c *checker) rights(ctx context.Context, md *kafka.MetadataResponse) (visib
 		}
 	}
 	for _, t := range md.Topics {
-		if t.Error == nil && t.Name != c.cfg.Topics.DeadLetters && c.unreadable(ctx, t) {
+		if t.Error == nil && t.Name != c.cfg.Topics.DeadLetters && c.admin.unreadable(ctx, t) {
 			c.lacks(right{"Read", "topic " + t.Name, c.uses(t.Name)})
 		}
 	}
@@ -69,7 +69,7 @@ func (c *checker) uses(topic string) string {
 }
 
 // unreadable tries to fetch from a partition that has a leader.
-func (c *checker) unreadable(ctx context.Context, t kafka.Topic) bool {
+func (a *admin) unreadable(ctx context.Context, t kafka.Topic) bool {
 	i := slices.IndexFunc(t.Partitions, func(p kafka.Partition) bool { return p.Leader.Host != "" })
 	if i < 0 {
 		return false
@@ -78,7 +78,7 @@ func (c *checker) unreadable(ctx context.Context, t kafka.Topic) bool {
 	_, err := kafkaio.FetchRequest{
 		Leader: int32(p.Leader.ID), Topic: t.Name, MaxBytes: 1,
 		Partitions: []kafkaio.FetchFrom{{Partition: int32(p.ID), MaxBytes: 1}},
-	}.FetchOne(ctx, c.admin.client)
+	}.FetchOne(ctx, a.client)
 	return kafkaio.Code(err) == kafka.TopicAuthorizationFailed
 }
 

@@ -177,6 +177,10 @@ func (b *Batch) Body(buf []byte) ([]byte, bool) {
 	return nil, false
 }
 
+// Packed reports whether there is more to the batch than its records as they are:
+// they are compressed, cut off, or in an old format.
+func (b *Batch) Packed() bool { return b.codec != 0 || b.cut || b.old }
+
 func (b *Batch) corrupt() error { return b.corruptBy(errFit) }
 
 func (b *Batch) corruptBy(err error) error {

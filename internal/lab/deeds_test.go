@@ -31,7 +31,7 @@ func (s *scene) do(f fault) {
 			time.Sleep(f.lasts)
 			x.leave()
 		}
-	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late, jump, delay, tighten:
+	case kill, leave, freeze, stall, cutKafka, cutPay, lose, mute, late, double, jump, delay, tighten:
 		if seats := s.all(); f.seat < len(seats) {
 			s.befall(seats[f.seat], f)
 		}
@@ -52,7 +52,7 @@ func (s *scene) befall(x *seat, f fault) {
 	if l == nil {
 		return
 	}
-	if f.what != leave && f.what != jump {
+	if f.what != leave && f.what != jump && f.topic != devstack.Turns { // notes that go wrong excuse nothing
 		s.blame(l.name, f)
 	}
 	switch f.what {
@@ -88,15 +88,17 @@ func (s *scene) befall(x *seat, f fault) {
 			l.pay.out.mend()
 		}
 	case lose:
-		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{lose: true})
+		l.kafka.treatOf(f.topic, kmsg.Key(f.key), f.count, treatment{lose: true})
 	case mute:
-		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{mute: true})
+		l.kafka.treatOf(f.topic, kmsg.Key(f.key), f.count, treatment{mute: true})
+	case double:
+		l.kafka.treatOf(f.topic, kmsg.Key(f.key), f.count, treatment{more: f.lasts})
 	case tighten:
 		l.kafka.treat(kmsg.Produce, 1, treatment{mute: true, then: func() { s.tighten(f) }})
 	case delay:
 		l.pay.treat(initCall, f.count, treatment{late: f.lasts})
 	case late:
-		l.kafka.treat(kmsg.Key(f.key), f.count, treatment{late: f.lasts})
+		l.kafka.treatOf(f.topic, kmsg.Key(f.key), f.count, treatment{late: f.lasts})
 	}
 }
 
@@ -201,7 +203,7 @@ func (s *scene) closeRegistry(f fault) {
 
 // trouble does what befalls brokers, and so everybody.
 func (s *scene) trouble(f fault) {
-	if !slices.Contains([]what{leaders, hash, widen, limit}, f.what) {
+	if !slices.Contains([]what{leaders, hash, widen, limit, vanish, litter}, f.what) {
 		for _, x := range s.all() {
 			if l := x.now(); l != nil {
 				s.blame(l.name, f)
@@ -236,6 +238,10 @@ func (s *scene) trouble(f fault) {
 		s.trim(f)
 	case relogin:
 		s.relogin(f)
+	case vanish:
+		s.vanish(f)
+	case litter:
+		s.litter(f)
 	}
 }
 
@@ -251,7 +257,7 @@ func kafkaError(name string) *kerr.Error {
 // moveLeaders has every partition led by the next broker.
 func (s *scene) moveLeaders(by int) {
 	n := int32(len(s.brokers.Addrs()))
-	for _, topic := range []string{devstack.Intents, devstack.Outcomes, devstack.DeadLetters} {
+	for _, topic := range []string{devstack.Intents, devstack.Outcomes, devstack.DeadLetters, devstack.Turns} {
 		for _, p := range s.brokers.PartitionInfos(topic) {
 			_ = s.brokers.MoveTopicPartition(topic, p.Partition, (s.brokers.LeaderFor(topic, p.Partition)+1+int32(by))%n) // a broker that is gone takes none
 		}

@@ -75,6 +75,11 @@
 // and a while after or before in the members' file; and so does the members' password at
 // the brokers, while members start, or their connections break.
 //
+// To notes about lent turns: they are lost, late by less or more than a loan lasts, or
+// come twice; whoever lent is killed, frozen or stopped with its loan on its way, or
+// partitions change hands; their topic is deleted and made again; strangers write to
+// it. Intents come so far apart that each could be called at once.
+//
 // Frames waver: how often others run first, and by how much more a frame takes, is
 // drawn of the seed too, so that a machine need not be busy for rare orders to occur.
 //
@@ -111,6 +116,10 @@
 //     given back stops them, which is L1. And what is larger than anything that may be
 //     held must be buried as that. Nothing is packed with zstd: its decoders are
 //     shared by the whole process, and must not live in a bubble.
+//   - Whose turn a call was is not seen from outside. S5 counts as members those that
+//     called, and those that said a loan for which one of the calls may have been
+//     made. A loan that is used late or twice makes one call more in a window that
+//     may hold one more by then: it is for the simulation to find (make sim).
 //   - An outcome that was deleted is not known to a new owner, so nothing comes again
 //     in a plan that deletes outcomes, no clock jumps, and no record's time is wrong by
 //     less than an hour. Nor is anything a conflict where limits or records go. That an
@@ -208,6 +217,7 @@
 //	large records stay held                                38  L1
 //	a new secret not taken up                               1  L1
 //	a new login not taken up                               12  L1
+//	a turn that is lent is kept too                        48  S5
 //	not found clears the doubt at once                    163  S6
 //	verify takes a second outcome for none                  2  verify
 //	verify takes a conflict for a repeat                    2  verify

@@ -29,6 +29,7 @@ func draw(seed uint64) plan {
 	d.drawRotation()
 	d.plan.world.tampered = d.often(40)
 	d.drawMistakes()
+	d.drawTurns()
 	return d.plan
 }
 

@@ -101,6 +101,7 @@ type treatment struct {
 	lose bool          // the connection breaks, and it never arrives
 	mute bool          // it arrives; the connection breaks before the answer
 	late time.Duration // it arrives so much later, also if its sender has hung up
+	more time.Duration // it arrives, and once more so much later; zero: once
 	then func()        // with mute: called when its answer would have come; nil: nothing is
 }
 
@@ -112,6 +113,7 @@ type network struct {
 	far     func(addr string) *gate // of the other end; nil: none
 	kafka   bool                    // requests are told apart; otherwise bytes
 	rewrite func([]byte) []byte     // of a request, when it arrives
+	hears   func([]byte)            // is told of each request that is sent; nil: nobody
 	jitter  time.Duration           // by how much more a frame may take
 
 	mu     sync.Mutex
@@ -137,16 +139,20 @@ func (n *network) waver() (more time.Duration) {
 
 // A rule treats the next requests of a kind.
 type rule struct {
-	key  kmsg.Key
-	left int
+	key   kmsg.Key
+	topic string // that the request names; empty: any
+	left  int
 	treatment
 }
 
 // treat has the next n requests of a kind treated.
-func (n *network) treat(key kmsg.Key, count int, t treatment) {
+func (n *network) treat(key kmsg.Key, count int, t treatment) { n.treatOf("", key, count, t) }
+
+// treatOf has the next n requests of a kind treated that name a topic.
+func (n *network) treatOf(topic string, key kmsg.Key, count int, t treatment) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.rules = append(n.rules, rule{key, count, t})
+	n.rules = append(n.rules, rule{key, topic, count, t})
 }
 
 func (n *network) heal() {
@@ -169,7 +175,7 @@ func (n *network) treatment(frame []byte) treatment {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range n.rules {
-		if r := &n.rules[i]; r.key == key && r.left > 0 {
+		if r := &n.rules[i]; r.key == key && r.left > 0 && bytes.Contains(frame, []byte(r.topic)) {
 			r.left--
 			return r.treatment
 		}
@@ -288,6 +294,9 @@ func (l *link) up() {
 			}
 			continue
 		}
+		if l.net.hears != nil {
+			l.net.hears(frame)
+		}
 		t := l.net.treatment(frame)
 		if t.lose {
 			return
@@ -304,6 +313,9 @@ func (l *link) up() {
 				l.deliver(frame, due)
 			}
 			return
+		}
+		if t.more > 0 {
+			go l.deliver(bytes.Clone(frame), due.Add(t.more))
 		}
 		l.awaits(frame)
 		if l.net.rewrite != nil {

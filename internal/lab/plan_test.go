@@ -150,7 +150,7 @@ type fault struct {
 	lasts time.Duration // until it is mended; by then others may have begun
 	key   int16         // the kind of Kafka request
 	count int           // how many requests
-	topic string        // of requests that are refused; empty: any
+	topic string        // of requests; empty: any
 	arg   string        // rules of the gateway; a Kafka error
 	by    time.Duration // that a clock jumps
 }
@@ -168,6 +168,7 @@ const (
 	lose       what = "requests lost"
 	mute       what = "answers lost"
 	late       what = "requests late"
+	double     what = "requests carried out twice"
 	refuse     what = "requests refused" // by the broker, with a Kafka error
 	leaders    what = "leaders move"
 	hash       what = "coordinators move"
@@ -185,6 +186,8 @@ const (
 	limit      what = "records may be so large at most"
 	tighten    what = "answers lost, and records may be so large at most from then on"
 	trim       what = "old records deleted"
+	vanish     what = "topic of turns gone, and back"
+	litter     what = "strangers write to the topic of turns"
 	rotate     what = "a merchant's secret changes"
 	relogin    what = "the login at the brokers changes"
 	skip       what = "all stopped, offsets set to the end, which nobody had read"
@@ -284,8 +287,10 @@ func (f fault) String() string {
 	switch f.what {
 	case delay:
 		fmt.Fprintf(&b, "member %d: %d %s", f.seat, f.count, f.what)
-	case lose, mute, late:
-		fmt.Fprintf(&b, "member %d: %d %s %s", f.seat, f.count, kmsg.NameForKey(f.key), f.what)
+	case lose, mute, late, double:
+		fmt.Fprintf(&b, "member %d: %d %s %s", f.seat, f.count, strings.TrimSpace(kmsg.NameForKey(f.key)+" "+f.topic), f.what)
+	case litter:
+		fmt.Fprintf(&b, "%s: %d", f.what, f.count)
 	case refuse:
 		fmt.Fprintf(&b, "%d %s %s %s: %s", f.count, kmsg.NameForKey(f.key), f.what, f.topic, f.arg)
 	case kill, leave, freeze, stall, cutKafka, cutPay:

@@ -55,6 +55,8 @@ type scene struct {
 	refusals []*kfake.FaultHandle                       // of the brokers, some of which are still to come
 	faults   []history.Fault
 	silences []history.Silence
+	loans    []history.Loan
+	names    map[string]string // of members, by those that they have in notes about turns
 	commits  []history.Commit
 	tight    []history.Span
 	times    map[history.Place]time.Time // that records of the intents have
@@ -82,7 +84,7 @@ const latest = 5 * time.Minute
 // perform performs a plan.
 func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, away: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, joins: map[string][]kmsg.JoinGroupRequestProtocol{},
+		s := &scene{plan: p, began: time.Now(), vn: &kfake.VirtualNetwork{}, away: &kfake.VirtualNetwork{}, gates: map[string]*gate{}, log: log, names: map[string]string{}, joins: map[string][]kmsg.JoinGroupRequestProtocol{},
 			secrets: newSecrets(p.world), gone: map[string][]deleted{}, passed: map[int32][]offsetSpan{}, trimmed: map[int32]int64{}, trimming: make(chan struct{}, 1)}
 		if p.seed%2 == 0 {
 			s.disk = t.TempDir()

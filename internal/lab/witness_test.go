@@ -13,6 +13,7 @@ import (
 	"paylink/internal/devstack"
 	"paylink/internal/history"
 	"paylink/internal/history/records"
+	"paylink/internal/pace"
 )
 
 // watchCommits looks at every commit when it is made, and right after at how
@@ -80,7 +81,7 @@ func (s *scene) collect() (h history.Run, err error) {
 	}
 	w, k := s.plan.world, s.brokers.Kafka()
 	h = history.Run{
-		Faults: s.faults, Silences: s.silences, OutcomePartitions: w.outcomes, AnyRepeats: s.plan.anyRepeats(),
+		Faults: s.faults, Silences: s.silences, Loans: s.loans, OutcomePartitions: w.outcomes, AnyRepeats: s.plan.anyRepeats(),
 		Concurrency: w.concurrency, Ends: s.ends(devstack.Intents), Alone: true, Memory: inUse(), MostMemory: mostMemory,
 	}
 	if s.plan.latest() > 0 {
@@ -120,7 +121,7 @@ func (s *scene) collect() (h history.Run, err error) {
 	}
 	s.judgedByTime(&h)
 	for i, r := range w.merchants {
-		h.Rates = append(h.Rates, history.Rate{Merchant: merchantID(i), Calls: float64(r.Events), Per: r.Per, Burst: max(r.Burst, 1), PerMember: true, Slack: slack(r.Interval()) + s.plan.latest()})
+		h.Rates = append(h.Rates, history.Rate{Merchant: merchantID(i), Calls: float64(r.Events), Per: r.Per, Burst: max(r.Burst, 1), PerMember: true, Loan: pace.LoanFor, Slack: slack(r.Interval()) + s.plan.latest()})
 	}
 	return h, nil
 }

@@ -225,6 +225,11 @@ var All = []Metric{
 		Do:      "correct the file, which is taken up at once, or the brokers",
 	},
 	{
+		Name: "paylink_kafka_turn_notes_total", Type: Counter, Unit: "notes", Labels: []string{"direction", "result"},
+		Start:   slices.Concat(cross(each("said"), each("sent", "dropped")), cross(each("heard"), each("taken", "late", "of_others", "unreadable", "dropped"))),
+		Meaning: "Notes by which replicas lend each other turns, by direction (said, heard) and result: sent or taken; dropped (nobody could take it in time, or the topic does not work); late (its time was over); of_others (of another group, or to another replica); unreadable (no note). Our own are not heard.",
+	},
+	{
 		Name: "paylink_kafka_short_ledger", Type: Gauge, Unit: "reasons", Start: one,
 		Meaning: "Reasons why the ledger reaches less far back than its window: the outcome topic's settings, or a partition that was emptied. Alarm if not zero.",
 		Do:      "raise the outcome topic's retention; see the console",

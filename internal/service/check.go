@@ -7,6 +7,7 @@ import (
 	"paylink/internal/config"
 	"paylink/internal/finding"
 	"paylink/internal/kafkaops"
+	"paylink/internal/pace"
 )
 
 // Check looks at everything the service needs before it starts: settings,
@@ -18,17 +19,29 @@ func Check(ctx context.Context, cfg config.Run, deps Deps) []finding.Finding {
 	found = append(found, kafkaops.Check(ctx, kafkaops.CheckConfig{
 		Connection:     Connection(cfg.Kafka.Broker, deps.KafkaDial),
 		Group:          cfg.Kafka.Group,
-		Topics:         Topics(cfg.Topics),
+		Topics:         Topics(cfg.Topics, turnsTopic(cfg)),
 		SessionTimeout: cfg.Kafka.SessionTimeout,
 		LedgerWindow:   cfg.Flow.LedgerWindow,
 	})...)
+	if turnsTopic(cfg) == "" {
+		found = append(found, finding.Finding{Level: finding.OK, About: "turns", What: "none are lent, as the settings ask: replicas wait for their own slots"})
+	}
 	found = append(found, checkRegistry(ctx, cfg, deps)...)
 	return append(found, checkGateways(ctx, cfg, deps)...)
 }
 
 // Topics names the topics of the settings.
-func Topics(t config.Topics) kafkaops.Topics {
-	return kafkaops.Topics{Intents: t.Intents, Outcomes: t.Outcomes, DeadLetters: t.DeadLetters}
+func Topics(t config.Topics, turns string) kafkaops.Topics {
+	return kafkaops.Topics{Intents: t.Intents, Outcomes: t.Outcomes, DeadLetters: t.DeadLetters, Turns: turns}
+}
+
+// turnsTopic is where turns are lent; empty: nowhere. Who may use a merchant's whole
+// rate needs nobody's.
+func turnsTopic(cfg config.Run) string {
+	if scopes[cfg.Gateway.RateScope] == pace.Partition {
+		return ""
+	}
+	return cfg.Turns.Name()
 }
 
 // checkMerchants tells what is known of the credentials without using them.

@@ -54,9 +54,15 @@ func (a acl) instead(operation string) acl {
 	return a
 }
 
-// rightsOfThePage reads the commands of deploy/rights.md: what the service needs,
-// and what only its checks of settings do.
-func rightsOfThePage(t *testing.T) (needed, optional []acl) {
+// pageRights are those of deploy/rights.md.
+type pageRights struct {
+	needed  []acl
+	lending []acl // what only lending turns needs
+	looking []acl // what only checks of settings need
+}
+
+// rightsOfThePage reads the page's commands.
+func rightsOfThePage(t *testing.T) (of pageRights) {
 	t.Helper()
 	page := rightsPage(t)
 	option := regexp.MustCompile(`--([a-z-]+)(?: ([^-\s]\S*))?`)
@@ -84,18 +90,21 @@ func rightsOfThePage(t *testing.T) (needed, optional []acl) {
 		for _, r := range resources {
 			for _, op := range operations {
 				r.operation, r.prefixed = op, prefixed
-				if op == "DescribeConfigs" {
-					optional = append(optional, r)
-				} else {
-					needed = append(needed, r)
+				switch {
+				case op == "DescribeConfigs":
+					of.looking = append(of.looking, r)
+				case r.name == devstack.Turns:
+					of.lending = append(of.lending, r)
+				default:
+					of.needed = append(of.needed, r)
 				}
 			}
 		}
 	}
-	if len(needed) == 0 || len(optional) == 0 {
-		t.Fatalf("rights.md has no commands: %v, %v", needed, optional)
+	if len(of.needed) == 0 || len(of.lending) == 0 || len(of.looking) == 0 {
+		t.Fatalf("rights.md has no commands: %+v", of)
 	}
-	return needed, optional
+	return of
 }
 
 func rightsPage(t *testing.T) string {
@@ -113,13 +122,14 @@ func TestTableAndCommandsOfRightsAgree(t *testing.T) {
 		{kind: "topic", name: devstack.Intents}:     "topic of intents",
 		{kind: "topic", name: devstack.Outcomes}:    "topic of outcomes",
 		{kind: "topic", name: devstack.DeadLetters}: "topic of dead letters",
+		{kind: "topic", name: devstack.Turns}:       "topic of turns",
 		{kind: "group", name: "paylink"}:            "the group",
 		{kind: "transactional-id", name: kafkaio.TransactionalIDs("paylink", devstack.Intents), prefixed: true}: "transactional ids " +
 			"with the prefix `paylink/GROUP/INTENTS/`",
 	}
-	needed, _ := rightsOfThePage(t)
+	page := rightsOfThePage(t)
 	var commands, table []string
-	for _, a := range needed {
+	for _, a := range slices.Concat(page.needed, page.lending) {
 		commands = append(commands, a.operation+" | "+resources[a.instead("")])
 	}
 	for line := range strings.Lines(rightsPage(t)) {
@@ -163,7 +173,7 @@ func newEstate(t *testing.T, admin devstack.Kafka, brokers []string) *estate {
 	}
 	t.Cleanup(gateway.Close)
 	e := &estate{t: t, admin: admin, sim: gateway.Sim}
-	for _, topic := range []string{devstack.Intents, devstack.Outcomes, devstack.DeadLetters} {
+	for _, topic := range []string{devstack.Intents, devstack.Outcomes, devstack.DeadLetters, devstack.Turns} {
 		if err := admin.CreateTopics(t.Context(), devstack.Topic{Name: topic, Partitions: 1}); err != nil {
 			t.Fatal(err)
 		}
@@ -516,7 +526,7 @@ func (w want) bad() bool { return w.name == devstack.DeadLetters }
 // in one line.
 func (e *estate) saidOnce(w want) {
 	e.t.Helper()
-	said := strings.Count(e.out.String(), w.named)
+	said := strings.Count(e.out.String(), w.named+":")
 	if most := 1 + int(time.Since(e.started)/burst.Length); said == 0 || said > most {
 		e.t.Errorf("%d lines name %s, want one in a burst:\n%s", said, w.named, e.out.String())
 	}
@@ -566,8 +576,8 @@ func (e *estate) with(w want) {
 // theRightsSuffice grants what the page lists, has an intent and a bad record
 // settled, and takes each right away in turn.
 func (e *estate) theRightsSuffice() {
-	needed, optional := rightsOfThePage(e.t)
-	e.grant(needed...)
+	page := rightsOfThePage(e.t)
+	e.grant(page.needed...)
 	if got := e.failures(); len(got) > 0 {
 		e.t.Errorf("check with the rights of the page: %+v", got)
 	}
@@ -575,12 +585,13 @@ func (e *estate) theRightsSuffice() {
 	e.emit(false)
 	e.emit(true)
 	e.settled()
-	if strings.Contains(e.out.String(), "a right is missing") {
-		e.t.Errorf("a right is missing with those of the page:\n%s", e.out.String())
+	if out := strings.ReplaceAll(e.out.String(), noTurns+": a right is missing: Describe on topic "+devstack.Turns, ""); strings.Contains(out, "a right is missing") {
+		e.t.Errorf("a right is missing with those of the page:\n%s", out)
 	}
 	e.stop()
-	e.optional(optional)
-	for _, w := range wants(needed) {
+	e.optional(page.looking)
+	e.lending(page.lending)
+	for _, w := range wants(page.needed) {
 		e.missing(w)
 		e.taken(w)
 	}
@@ -605,6 +616,52 @@ func (e *estate) optional(rights []acl) {
 	e.grant(rights...)
 	if got := hidden(); len(got) != 0 {
 		e.t.Errorf("check with DescribeConfigs warns of %q", got)
+	}
+	e.revoke(rights...)
+}
+
+// noTurns is how the service's log says that none are lent.
+const noTurns = "no turns are lent, so replicas wait for their own slots"
+
+// lending sees that turns are lent with the rights that lending needs, and that check
+// and service name the one that is missing, wait for nothing and go on without it.
+func (e *estate) lending(rights []acl) {
+	e.t.Helper()
+	e.grant(rights...)
+	missing := func() (out []string) {
+		for _, f := range service.Check(e.t.Context(), e.cfg, service.Deps{}) {
+			if f.About == "topic "+devstack.Turns && f.Level != finding.OK {
+				out = append(out, f.What)
+			}
+		}
+		return out
+	}
+	if got := missing(); len(got) != 0 {
+		e.t.Errorf("check with the rights to lend turns warns: %q", got)
+	}
+	e.spareNoEpochs()
+	e.start()
+	e.emit(false)
+	e.settled()
+	if strings.Contains(e.out.String(), noTurns) {
+		e.t.Errorf("no turns are lent with the rights of the page:\n%s", e.out.String())
+	}
+	e.stop()
+	for _, r := range rights {
+		e.revoke(r)
+		what := "a right is missing: " + r.named()
+		if got := missing(); len(got) != 1 || !strings.HasPrefix(got[0], what+": replicas wait for their own slots") {
+			e.t.Errorf("check without %s: %q", r.named(), got)
+		}
+		e.spareNoEpochs()
+		e.start()
+		e.emit(false)
+		e.settled()
+		if r.operation == "Read" { // Write is missed when there is something to say
+			e.out.hears(e.t, noTurns+": "+what, 1)
+		}
+		e.stop()
+		e.grant(r)
 	}
 	e.revoke(rights...)
 }

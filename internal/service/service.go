@@ -167,7 +167,8 @@ func (s *service) build() error {
 		Concurrency: s.cfg.Flow.Concurrency, GiveUpAfter: s.cfg.Flow.GiveUpAfter,
 		CallTimeout: s.cfg.Gateway.Timeout + callMargin,
 		Terms:       s.merchants.terms, Endpoints: s.merchants.gateways, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions, MaxOutcome: s.source.MaxOutcome,
-		Log: s.deps.Log, Registerer: s.registry, Pulse: &s.pulse,
+		Turns: s.source.Turns(),
+		Log:   s.deps.Log, Registerer: s.registry, Pulse: &s.pulse,
 		Tracing: pipeline.Tracing{Tracer: s.traces.Tracer(), Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters},
 	})
 	return nil
@@ -189,7 +190,7 @@ func (s *service) sourceConfig() kafkaio.Config {
 	k := s.cfg.Kafka
 	return kafkaio.Config{
 		Connection: Connection(k.Broker, s.deps.KafkaDial), Group: k.Group, InstanceID: k.InstanceID,
-		IntentTopic: s.cfg.Topics.Intents, OutcomeTopic: s.cfg.Topics.Outcomes, DeadLetterTopic: s.cfg.Topics.DeadLetters,
+		IntentTopic: s.cfg.Topics.Intents, OutcomeTopic: s.cfg.Topics.Outcomes, DeadLetterTopic: s.cfg.Topics.DeadLetters, TurnsTopic: turnsTopic(s.cfg),
 		SessionTimeout: k.SessionTimeout, RebalanceTimeout: k.RebalanceTimeout,
 		DrainTimeout: s.cfg.Flow.DrainTimeout, LedgerWindow: s.cfg.Flow.LedgerWindow, LedgerDir: s.cfg.Flow.LedgerDir, LedgerIntents: s.cfg.Flow.LedgerIntents,
 		StartLatest: k.Start == "latest", Log: s.deps.Log, Registerer: s.registry, Pulse: &s.pulse,

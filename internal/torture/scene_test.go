@@ -61,6 +61,7 @@ func set(t *testing.T, s setting) *scene {
 		intents:  realkafka.Topic(t, s.brokers, "intents", s.partitions),
 		outcomes: realkafka.Topic(t, s.brokers, "outcomes", s.partitions),
 		dead:     realkafka.Topic(t, s.brokers, "dead", s.partitions),
+		turns:    realkafka.Topic(t, s.brokers, "turns", 1),
 	}}
 	sc.sim = gatewaysim.New(gatewaysim.Config{
 		Merchants: map[string]payment.Secret{merchant: secret}, PublicURL: "https://pay.example", Seed: rng.Uint64(),
@@ -146,6 +147,6 @@ func (sc *scene) judge() history.Verdict {
 func (sc *scene) service(brokers []string, group string) []string {
 	return []string{
 		"PAYLINK_KAFKA_BROKERS=" + strings.Join(brokers, ","), "PAYLINK_KAFKA_GROUP=" + group, "PAYLINK_TOPIC_INTENTS=" + sc.topics.intents,
-		"PAYLINK_TOPIC_OUTCOMES=" + sc.topics.outcomes, "PAYLINK_TOPIC_DEAD_LETTERS=" + sc.topics.dead,
+		"PAYLINK_TOPIC_OUTCOMES=" + sc.topics.outcomes, "PAYLINK_TOPIC_DEAD_LETTERS=" + sc.topics.dead, "PAYLINK_TOPIC_TURNS=" + sc.topics.turns,
 	}
 }

@@ -38,7 +38,7 @@ type witness struct {
 }
 
 // topics are the topics of one test.
-type topics struct{ intents, outcomes, dead string }
+type topics struct{ intents, outcomes, dead, turns string }
 
 func newWitness(t testing.TB, brokers []string, names topics, group string) *witness {
 	t.Helper()
