@@ -71,7 +71,7 @@ integration: ## the promises on a real Apache Kafka: KAFKA_HOME=folder of a rele
 	dirs=$$(for f in $$files; do echo "./$${f%/*}"; done | sort -u); \
 	names=$$(sed -n 's/^func \(Test[A-Za-z0-9_]*\)(.*/\1/p' $$files | grep -vx TestMain | paste -s -d '|' -); \
 	export KAFKA_LOCAL='$(KAFKA_LOCAL)'; set -x; \
-	$(GO) test $(RACE) -tags integration -count=1 -p 1 -v -timeout 12m -run "^($$names)$$" $(TESTFLAGS) $$dirs
+	$(GO) test $(RACE) -tags integration -count=1 -p 1 -v -timeout 25m -run "^($$names)$$" $(TESTFLAGS) $$dirs
 
 torture: ## hurts replicas, three brokers, gateway and networks for TORTURE=10m in one go: KAFKA_HOME=folder of a release, or KAFKA_BROKERS=host:port; TORTURE_SEED repeats a run's choices
 	@[ -n '$(KAFKA_HOME)$(KAFKA_BROKERS)$(KAFKA_LOCAL)' ] || { echo 'make torture: no Kafka: name the folder of an unpacked release (KAFKA_HOME=...), or brokers that run (KAFKA_BROKERS=host:port,...)' >&2; exit 1; }
