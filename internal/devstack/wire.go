@@ -72,6 +72,20 @@ func (k Kafka) offsets(ctx context.Context, topic string, level Isolation, which
 		return nil, err
 	}
 	defer c.Close()
+	for wait := 100 * time.Millisecond; ; wait *= 2 {
+		offsets, err := offsetsNow(ctx, c, topic, level, which)
+		if !kerr.IsRetriable(err) || wait > 10*time.Second {
+			return offsets, err
+		}
+		select {
+		case <-time.After(wait): // such as for the election of a leader
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+func offsetsNow(ctx context.Context, c *kgo.Client, topic string, level Isolation, which int64) (map[int32]int64, error) {
 	partitions, err := partitionsOf(ctx, c, topic)
 	if err != nil {
 		return nil, err
