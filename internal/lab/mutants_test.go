@@ -103,7 +103,7 @@ var mutants = []mutant{
 	{"replay emits what is answered", []edit{{"replay/unanswered.go", "ids[keyOf(payment.IntentID(id))] = answered", "ids[keyOf(payment.IntentID(id))] = open"}}},
 	{"redrive forgets its notes", []edit{{"replay/redrive.go", "if noted.has(at.Offset) {", "if at.Offset < 0 {"}}},
 	{"what is emitted again was never called for", []edit{{"pipeline/task.go", "t.isInherited() || t.again ||", "t.isInherited() ||"}}},
-	{"a turn that is lent is kept too", []edit{{"pace/lend.go", "\tl.tokens--\n\tl.lent = append(", "\tl.lent = append("}}},
+	{"a turn that is lent is kept too", []edit{{"pace/lend.go", "\tl.tokens--\n\tl.tat = max(until", "\tl.tat = max(until"}}},
 	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "early := onWay > 0", "early := onWay < 0"}}},
 }
 
