@@ -213,7 +213,7 @@
 //	times of records taken as they are                      1  L3
 //	too large at once, though it may have landed           43  L1
 //	an emptied log knows everything                        32  S1
-//	a ledger on disk believed beyond its end              <90
+//	a ledger on disk believed beyond its end               12  S1
 //	large records stay held                                38  L1
 //	a new secret not taken up                               1  L1
 //	a new login not taken up                               12  L1

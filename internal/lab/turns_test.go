@@ -28,6 +28,8 @@ func (d *drawing) drawTurns() {
 	}
 	if d.often(50) {
 		d.drawSparse()
+	} else {
+		d.drawSkewed()
 	}
 	for range 1 + d.IntN(4) {
 		d.add(one(d, d.ofNotes, d.ofNotes, d.ofLoan, d.ofLoan, d.ofTurnsTopic)())
@@ -42,6 +44,18 @@ func (d *drawing) drawSparse() {
 		id := fmt.Sprintf("i-%02d", d.ids)
 		d.plan.emissions = append(d.plan.emissions, emission{at: at, partition: d.Int32N(d.plan.world.partitions), records: []record{{id: id, key: id, merchant: merchant, amount: "10.00"}}})
 	}
+}
+
+// drawSkewed is work of one merchant that one member has alone, for as long as it takes
+// to use the turns of all.
+func (d *drawing) drawSkewed() {
+	merchant, e := d.IntN(len(d.plan.world.merchants)), emission{at: d.when(), partition: d.Int32N(d.plan.world.partitions)}
+	for range 16 {
+		d.ids++
+		id := fmt.Sprintf("i-%02d", d.ids)
+		e.records = append(e.records, record{id: id, key: id, merchant: merchant, amount: "10.00"})
+	}
+	d.plan.emissions = append(d.plan.emissions, e)
 }
 
 // noteTime is by how much a note is late: less than a loan lasts, about as much, more.
