@@ -65,6 +65,14 @@ func (sc *scene) peak() int {
 	return 0
 }
 
+const mostHeaders = 2 << 20
+
+// What bombs are made of is made once: the detector of races makes memory dear.
+var (
+	zeros   = make([]byte, 60<<20)
+	headers = make([]kgo.RecordHeader, mostHeaders)
+)
+
 // bombs emits to a partition what was found to kill, with good intents around it.
 func (sc *scene) bombs(partition int32) (good, bad []history.Place) {
 	sc.t.Helper()
@@ -77,8 +85,8 @@ func (sc *scene) bombs(partition int32) (good, bad []history.Place) {
 		}
 		var recs []*kgo.Record
 		isGood := map[*kgo.Record]bool{}
-		put := func(value []byte, headers int) {
-			recs = append(recs, &kgo.Record{Topic: sc.topics.intents, Partition: partition, Value: value, Headers: make([]kgo.RecordHeader, headers)})
+		put := func(value []byte, n int) {
+			recs = append(recs, &kgo.Record{Topic: sc.topics.intents, Partition: partition, Value: value, Headers: headers[:n]})
 		}
 		intent := func() {
 			sc.bombed++
@@ -89,17 +97,17 @@ func (sc *scene) bombs(partition int32) (good, bad []history.Place) {
 		switch codec {
 		case kgo.ZstdCompression():
 			for range 8 {
-				put(make([]byte, 30<<20), 0)
+				put(zeros[:30<<20], 0)
 			}
 			intent()
-			put([]byte("{}"), 2<<20)
+			put([]byte("{}"), mostHeaders)
 			for range 500 {
 				put(nil, 0)
 			}
 		case kgo.NoCompression():
 			put(bytes.Repeat([]byte("["), 900<<10), 0)
 		default:
-			put(make([]byte, 60<<20), 0)
+			put(zeros, 0)
 			put([]byte("{}"), 100<<10)
 			put([]byte(`{"intent_id":"`+strings.Repeat("x", 1000<<10)+`"}`), 0)
 		}
