@@ -26,7 +26,7 @@ const mostMemory = 512 << 10
 func TestMemoryIsBounded(t *testing.T) {
 	sc := set(t, setting{partitions: 3, replicas: 1})
 	var good, bad []history.Place
-	for range 10 {
+	for range bombRounds {
 		for p := range int32(3) {
 			g, b := sc.bombs(p)
 			good, bad = append(good, g...), append(bad, b...)
