@@ -101,7 +101,8 @@ func (g Gateway) merchantsFromFile() ([]Merchant, error) {
 }
 
 // parseMerchants reads a YAML list of merchants; what an entry leaves out it has
-// from defaults. Its error tells of each bad entry what is wrong with it first. Secret files are looked for beside the merchants file.
+// from defaults. Its error tells of each bad entry what is wrong with it first. Secret
+// files are looked for beside the merchants file.
 func parseMerchants(path string, data []byte, defaults Merchant) ([]Merchant, error) {
 	var all []Merchant
 	var wrong []error

@@ -8,6 +8,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"paylink/internal/kafkawire"
+	"paylink/internal/pace"
 	"paylink/internal/pipeline"
 )
 
@@ -263,7 +264,7 @@ func (f *fetcher) loop(ctx context.Context, broker int32) {
 			fails++
 			f.s.metrics.fetchErrors.Inc()
 			f.s.routes.refresh(ctx)
-			Sleep(ctx, min(time.Second, 20*time.Millisecond<<min(fails, 6)))
+			Sleep(ctx, pace.Backoff{Base: 20 * time.Millisecond, Max: time.Second}.Delay(fails, 1))
 			continue
 		}
 		fails = 0

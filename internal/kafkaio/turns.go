@@ -368,7 +368,7 @@ func (t *turns) hinders(ctx context.Context, of side, err error) time.Duration {
 	shut := errors.Is(err, errNoTurnsTopic) || told(err)
 	tell := !t.isDown && (shut || time.Since(s.since) >= snagQuiet)
 	t.isDown = t.isDown || tell
-	wait := min(5*time.Second, 50*time.Millisecond<<min(s.fails, 7))
+	wait := pace.Backoff{Base: 100 * time.Millisecond, Max: 5 * time.Second}.Delay(s.fails-1, 1)
 	t.mu.Unlock()
 	if tell {
 		t.s.log.WithField("topic", t.topic).Warn("no turns are lent, so replicas wait for their own slots: " + strings.TrimSuffix(whyNot(err), "."))

@@ -9,6 +9,7 @@ import (
 	"github.com/segmentio/kafka-go/protocol/produce"
 
 	"paylink/internal/kafkawire"
+	"paylink/internal/pace"
 	"paylink/internal/pipeline"
 )
 
@@ -132,7 +133,7 @@ func (a *appender) again(err error, text string) {
 	a.claim.s.metrics.retries.Inc()
 	a.hinderLocked(a.sentAt, err, text)
 	a.attempts++
-	a.retryAt = time.Now().Add(min(time.Second, 10*time.Millisecond<<min(a.attempts, 7)))
+	a.retryAt = time.Now().Add(pace.Backoff{Base: 10 * time.Millisecond, Max: time.Second}.Delay(a.attempts, 1))
 }
 
 // errNoVerdict says that the broker's answer leaves a batch out.
