@@ -51,7 +51,8 @@ func (j *judge) silences() {
 	}
 }
 
-// repeats: a call comes again only if a fault took away who made it.
+// repeats: a call comes again only if a fault took away who made it, or the outcome
+// topic did not take what it said.
 func (j *judge) repeats() {
 	if j.run.AnyRepeats {
 		return
@@ -77,7 +78,7 @@ func (j *judge) buried(ins []Intent) bool {
 // excused reports whether the second call had to be made although there was the
 // first, in order of arrival: the order in which they were made may be the other.
 func (j *judge) excused(first, second Call) bool {
-	if j.takenFrom(first, second.At) {
+	if j.takenFrom(first, second.At) || j.notTaken(first) {
 		return true
 	}
 	made := second
@@ -95,6 +96,15 @@ func (j *judge) takenFrom(c Call, before time.Time) bool {
 			end = f.Until
 		}
 		return f.Member == c.Member && end.Add(onTheWay).After(c.At) && f.At.Before(before)
+	})
+}
+
+// notTaken reports whether the outcome topic took no outcome when a call was answered.
+// If the dead letters take none either, and its member ends, the next owner has to ask
+// again.
+func (j *judge) notTaken(c Call) bool {
+	return slices.ContainsFunc(j.run.Tight, func(s Span) bool {
+		return c.Until.After(s.From.Add(-onTheWay)) && c.Until.Before(s.To.Add(onTheWay))
 	})
 }
 

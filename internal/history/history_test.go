@@ -89,7 +89,9 @@ func TestAnIllNetworkExcusesWhatItCauses(t *testing.T) {
 	late.Rates = nil // counted by arrival, a call more comes at once
 	late.Calls[6].At = at(460)
 	late.Faults = append(late.Faults, Fault{At: at(390), Until: at(450), Member: late.Calls[6].Member, What: "latency, gateway", Late: 50 * time.Millisecond})
-	for name, r := range map[string]Run{"a repeat": repeated, "a late call": late} {
+	refused := good()
+	refused.Faults[0].Member, refused.Tight = "b", []Span{{at(400), at(420)}}
+	for name, r := range map[string]Run{"a repeat": repeated, "a repeat of what was not taken": refused, "a late call": late} {
 		if s := Judge(r).String(); s != "" {
 			t.Errorf("%s during a fault is no violation, got\n%s", name, s)
 		}
@@ -225,6 +227,10 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"a call of a member without a lease", Lease, "a called at 12:00:00.430", func(r *Run) { r.Calls[4].Member = "a" }},
 		{"a repeat without a fault", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].Member = "b" }},
 		{"a repeat after a fault that was mended", Repeats, "nothing had happened to a", func(r *Run) { r.Faults[0].At, r.Faults[0].Until = at(10), at(90) }},
+		{"a repeat long after outcomes were not taken", Repeats, "nothing had happened to a", func(r *Run) {
+			r.Faults[0].Member = "b"
+			r.Tight = []Span{{at(-900), at(-300)}}
+		}},
 		{"a call after the expiry", Expiry, "i-1 expired at 11:59:59.840", func(r *Run) { r.Intents[1].Expires = at(-160) }},
 		{"too many calls at once", Bound, "a has 2 calls in flight at 12:00:00.100", func(r *Run) { r.Calls[0].Until = at(101) }},
 		{"a control record buried", S7, "is of 1@2000, where no record stands", func(r *Run) {
