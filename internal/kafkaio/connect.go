@@ -48,12 +48,11 @@ const (
 )
 
 // Times of a connection. An idle connection goes before the brokers cut it
-// (connections.max.idle.ms, 10 min). Partitions that are added are seen within the TTL;
-// a leader that moved at once (routes.doubt).
+// (connections.max.idle.ms, 10 min); a leader that moved is seen within the TTL.
 const (
 	dialTimeout    = 3 * time.Second
 	idleTimeout    = 30 * time.Second
-	metadataTTL    = 3 * time.Second
+	metadataTTL    = time.Second
 	requestTimeout = 10 * time.Second
 )
 
