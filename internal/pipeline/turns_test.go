@@ -100,6 +100,36 @@ func TestMembersLendEachOtherTurns(t *testing.T) {
 	}
 }
 
+// TestWhoMayNotCallLendsNothing: a member without a lease has slots in mind that may be
+// another's by now.
+func TestWhoMayNotCallLendsNothing(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		var air air
+		member := func() *member {
+			return l.start(slowly, air.join, func(c *pipeline.Config) { c.Partitions = func() int { return 2 } })
+		}
+		a, b := member(), member()
+		a.source.take(0)
+		c := b.source.take(1)
+		after(10 * time.Second)
+		emit := func(from int) (lent float64) {
+			before := b.metric(t, "paylink_turns_total", "event", "lent")
+			for i := range 20 {
+				l.topic.parts[0].emit("", intent(fmt.Sprint("i", from+i)))
+				after(3 * time.Second)
+			}
+			return b.metric(t, "paylink_turns_total", "event", "lent") - before
+		}
+		if lent := emit(0); lent == 0 {
+			t.Error("nothing was lent by who may call")
+		}
+		c.setLive(false)
+		if lent := emit(20); lent > 0 {
+			t.Errorf("%v turns were lent by who may not call", lent)
+		}
+	})
+}
+
 // TestWhoIsAloneSaysNothing, however much it has to do.
 func TestWhoIsAloneSaysNothing(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
