@@ -105,11 +105,13 @@ func (c *core) pump(now time.Time) {
 // one of a merchant of ours knows from then on what it could lend. Who may not call
 // may not lend either: its slots may be another's by now.
 func (c *core) hear(n pace.Note, now time.Time) {
-	if n.Kind == pace.Ask && !slices.ContainsFunc(c.workers, func(w *worker) bool { return w.claim.Live() }) {
-		return
-	}
-	if n.Kind == pace.Ask && c.sched.Lane(n.Merchant) == nil && c.cfg.terms(n.Merchant) != (Terms{}) {
-		c.bind(n.Merchant, now)
+	if n.Kind == pace.Ask {
+		if !slices.ContainsFunc(c.workers, func(w *worker) bool { return w.claim.Live() }) {
+			return
+		}
+		if c.sched.Lane(n.Merchant) == nil && c.cfg.terms(n.Merchant) != (Terms{}) {
+			c.bind(n.Merchant, now)
+		}
 	}
 	c.sched.Hear(n, now)
 }
