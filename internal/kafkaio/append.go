@@ -369,7 +369,7 @@ func (as *appenders) acquire(a *appender) {
 func (as *appenders) send(ctx context.Context, node int32, list []*appender) {
 	said, err := as.produce(ctx, list)
 	if err != nil || slices.ContainsFunc(list, func(a *appender) bool { return moved(said[a.at].ErrorCode) }) {
-		as.s.routes.refresh(ctx)
+		as.s.routes.doubt()
 	}
 	var done []func()
 	as.mu.Lock()

@@ -48,11 +48,12 @@ const (
 )
 
 // Times of a connection. An idle connection goes before the brokers cut it
-// (connections.max.idle.ms, 10 min); a leader that moved is seen within the TTL.
+// (connections.max.idle.ms, 10 min). Partitions that are added are seen within the TTL;
+// a leader that moved at once (routes.doubt).
 const (
 	dialTimeout    = 3 * time.Second
 	idleTimeout    = 30 * time.Second
-	metadataTTL    = time.Second
+	metadataTTL    = 3 * time.Second
 	requestTimeout = 10 * time.Second
 )
 

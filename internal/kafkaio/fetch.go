@@ -104,7 +104,7 @@ func (c *claim) startFetch(now time.Time) (from int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	in := &c.input
-	if in.fetching || c.isDraining() || in.bytes >= maxAheadBytes || in.large && !in.waiting || now.Before(in.retryAt) {
+	if in.fetching || c.deadline != nil || in.bytes >= maxAheadBytes || in.large && !in.waiting || now.Before(in.retryAt) {
 		return 0, false
 	}
 	in.fetching = true
@@ -263,7 +263,7 @@ func (f *fetcher) loop(ctx context.Context, broker int32) {
 		if err := f.fetch(ctx, broker, session, due); err != nil {
 			fails++
 			f.s.metrics.fetchErrors.Inc()
-			f.s.routes.refresh(ctx)
+			f.s.routes.doubt()
 			Sleep(ctx, pace.Backoff{Base: 20 * time.Millisecond, Max: time.Second}.Delay(fails, 1))
 			continue
 		}
@@ -345,7 +345,7 @@ func (f *fetcher) take(ctx context.Context, a claimFetch, res *kafkawire.FetchPa
 			return
 		}
 		c.log.WithError(err).Debug("fetch")
-		f.s.routes.refresh(ctx)
+		f.s.routes.doubt()
 		c.fetched(a.from, nil, 0, 50*time.Millisecond)
 		return
 	}

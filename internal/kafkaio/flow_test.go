@@ -273,7 +273,7 @@ func TestAFetchLoopRunsWhileItsBrokerLeadsAPartitionOfOurs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			time.Sleep(3 * time.Second) // the metadata is asked for every second
+			time.Sleep(500 * time.Millisecond) // who is told that it is the wrong broker has the metadata asked for at once
 		}
 		m := l.start("a")
 		time.Sleep(5 * time.Second)

@@ -31,7 +31,7 @@ func TestALargeAnswerWakesThePollThatWantsIt(t *testing.T) {
 	}
 }
 
-func metadata(leaders ...int) *kafka.MetadataResponse {
+func ledBy(leaders ...int) *kafka.MetadataResponse {
 	topic := kafka.Topic{Name: "intents"}
 	for p, leader := range leaders {
 		is := kafka.Partition{ID: p}
@@ -48,18 +48,18 @@ func TestMetadataThatSayNothingNewAreSeen(t *testing.T) {
 	r := &routes{topics: []string{"intents"}, counts: map[string]int{"intents": 3}, nodes: map[TopicPartition]int32{
 		{"intents", 0}: 1, {"intents", 1}: 2,
 	}}
-	failed := metadata(1, 2, -1)
+	failed := ledBy(1, 2, -1)
 	failed.Topics[0].Error = kafka.TopicAuthorizationFailed
 	for _, tt := range []struct {
 		name string
 		md   *kafka.MetadataResponse
 		want bool
 	}{
-		{"the same", metadata(1, 2, -1), true},
-		{"a leader moved", metadata(1, 1, -1), false},
-		{"a leader is there", metadata(1, 2, 2), false},
-		{"a leader is gone", metadata(1, -1, -1), false},
-		{"a partition was added", metadata(1, 2, -1, 1), false},
+		{"the same", ledBy(1, 2, -1), true},
+		{"a leader moved", ledBy(1, 1, -1), false},
+		{"a leader is there", ledBy(1, 2, 2), false},
+		{"a leader is gone", ledBy(1, -1, -1), false},
+		{"a partition was added", ledBy(1, 2, -1, 1), false},
 		{"a topic is denied", failed, false},
 		{"a topic is gone", &kafka.MetadataResponse{}, false},
 	} {

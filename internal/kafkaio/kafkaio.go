@@ -171,7 +171,7 @@ func New(cfg Config) (*Source, error) {
 	logins.told = s.loginTold
 	s.client = &kafka.Client{Addr: s.addr, Transport: tr} // every call has a deadline of its own
 	s.routes = &routes{
-		source: s, topics: names, changed: make(chan struct{}, 1), nodes: map[TopicPartition]int32{}, counts: map[string]int{},
+		source: s, topics: names, doubts: make(chan struct{}, 1), changed: make(chan struct{}, 1), nodes: map[TopicPartition]int32{}, counts: map[string]int{},
 	}
 	s.troubles = &troubles{log: s.log, all: map[troubleKey]Trouble{}}
 	s.metrics.watch(s.troubles)

@@ -135,7 +135,7 @@ func (s *Source) fetchFrom(
 ) (*kafkawire.FetchPartitionResponse, error) {
 	leader, ok := s.routes.leader(at)
 	if !ok {
-		s.routes.refresh(ctx)
+		s.routes.doubt()
 		return nil, kafka.LeaderNotAvailable
 	}
 	p, err := FetchRequest{
@@ -143,7 +143,7 @@ func (s *Source) fetchFrom(
 		Isolation: isolation,
 	}.FetchOne(ctx, s.client)
 	if Code(err) != 0 {
-		s.routes.refresh(ctx)
+		s.routes.doubt()
 	}
 	return p, err
 }

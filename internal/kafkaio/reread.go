@@ -27,7 +27,7 @@ func (c *claim) Reread(ctx context.Context, offsets []int64) (recs []pipeline.Re
 			continue
 		case err != nil:
 			c.s.metrics.fetchErrors.Inc()
-			c.s.routes.refresh(ctx)
+			c.s.routes.doubt()
 			Sleep(ctx, wait)
 			wait = min(2*wait, time.Second)
 			continue

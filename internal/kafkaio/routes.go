@@ -10,15 +10,17 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol/metadata"
 )
 
 // routes knows which broker leads which partition, and how many partitions the
-// topics have. kafka-go's transport asks the brokers once a second (metadataTTL)
-// and answers our requests for metadata from what it remembers. So refresh sends
-// nothing, and after trouble it may be a second before it brings anything new.
+// topics have. kafka-go's transport asks the brokers every few seconds (metadataTTL)
+// and answers our requests for metadata from what it remembers: refresh sends nothing.
+// Who has trouble says so by doubt, and the brokers are asked at once.
 type routes struct {
 	source  *Source
 	topics  []string
+	doubts  chan struct{} // has something in it when what is known may be wrong
 	changed chan struct{} // has something in it when the member should look at the number of partitions
 
 	mu     sync.RWMutex
@@ -30,9 +32,12 @@ type routes struct {
 
 const routesEvery = 500 * time.Millisecond
 
-// watchEvery is how often to look at what the transport has learned, without trouble:
-// as often as it asks.
-const watchEvery = metadataTTL
+// How often to look at what the transport has learned: without trouble as often as it
+// asks, with trouble not more often than doubtPause.
+const (
+	watchEvery = metadataTTL
+	doubtPause = 200 * time.Millisecond
+)
 
 // awaitTopics waits until all topics exist, and says once in a while what is
 // missing. It returns an error only when ctx ends.
@@ -53,6 +58,7 @@ func (r *routes) awaitTopics(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		r.ask(ctx)
 		r.source.member.noteTrouble(err)
 		if time.Since(said) > 10*time.Second && !told(err) {
 			said = time.Now()
@@ -82,10 +88,47 @@ func (r *routes) isDenied(topic string) bool {
 	return r.denied[topic]
 }
 
+// watch takes up what the transport learns.
 func (r *routes) watch(ctx context.Context) {
-	for Sleep(ctx, watchEvery) {
-		r.refresh(ctx) // the old layout stays good until there is a new one
+	t := time.NewTimer(watchEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.doubts:
+			r.ask(ctx)
+			r.refresh(ctx)
+			if !Sleep(ctx, doubtPause) {
+				return
+			}
+		case <-t.C:
+			r.refresh(ctx) // the old layout stays good until there is a new one
+		}
+		t.Reset(watchEvery)
 	}
+}
+
+// doubt says that a request went wrong in a way that new metadata may mend. It does not
+// wait for them.
+func (r *routes) doubt() {
+	select {
+	case r.doubts <- struct{}{}:
+	default:
+	}
+}
+
+// nameless is no name of a topic: no broker makes one of it.
+const nameless = "paylink: what has changed?"
+
+// ask has the transport ask the brokers now. It has no method for that, but asks anew
+// after any answer about a topic that it does not know and that may be created
+// (connPool.roundTrip in kafka-go's transport.go). So that is what is asked for, with a
+// name that no topic can have; that request itself brings nothing.
+func (r *routes) ask(ctx context.Context) {
+	_, _ = call(ctx, metadataTTL, func(ctx context.Context) (kafka.Response, error) {
+		return r.source.tr.RoundTrip(ctx, r.source.addr, &metadata.Request{TopicNames: []string{nameless}, AllowAutoTopicCreation: true})
+	})
 }
 
 // refresh reads the transport's newest metadata.

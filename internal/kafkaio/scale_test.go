@@ -193,7 +193,8 @@ func TestTheNeedsOfAFleet(t *testing.T) {
 	row("commits a second, at most", fmt.Sprint(commits), fmt.Sprint(commits*f.replicas))
 	beat := usualPace().heartbeat
 	row("heartbeats a second", fmt.Sprintf("%.1f", 1/beat.Seconds()), fmt.Sprintf("%.0f", float64(f.replicas)/beat.Seconds()))
-	metadata := float64(f.partitions*metadataEach) * (3/metadataTTL.Seconds() + 2/idsEvery.Seconds())
+	// kafka-go waits from 0 to the TTL between two: half of it, on average.
+	metadata := float64(f.partitions*metadataEach) * (3*2/metadataTTL.Seconds() + 2/idsEvery.Seconds())
 	row("metadata a second", mib(metadata), mib(metadata*float64(f.replicas)))
 	row("notes of lending a second, if every intent borrows", fmt.Sprintf("%.0f", notesEach*perSecond/float64(f.replicas)), fmt.Sprintf("%.0f", notesEach*perSecond))
 	row("fences at a rolling restart", fmt.Sprint(each), fmt.Sprint(f.partitions))

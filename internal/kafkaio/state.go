@@ -146,6 +146,7 @@ func (m *member) noteTrouble(err error) {
 	if err == nil {
 		return
 	}
+	m.s.routes.doubt()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.membership.Trouble, m.membership.TroubleAt = err, time.Now()
