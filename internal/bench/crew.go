@@ -20,6 +20,7 @@ type trial struct {
 	partitions int           // of each topic
 	interval   time.Duration // between two calls of a merchant, at its rate; 0: none that is felt
 	gateway    gatewaysim.Latency
+	folder     string // in which ledgers are kept; empty: none
 }
 
 // trial is the usual one of a loop: one replica, one merchant, no rate.
@@ -38,7 +39,7 @@ type crew struct {
 func (o *Options) start(ctx context.Context, s Streams, b *bed, t trial) (*crew, usage, error) {
 	l := subject{
 		Plain: t.loop == plainLoop, Brokers: b.kafka.Brokers, Name: b.name, Gateway: b.gateway, InFlight: o.InFlight,
-		Merchants: t.merchants, Interval: t.interval, Format: outcomeFormat(t.loop), Registry: b.registry,
+		Merchants: t.merchants, Interval: t.interval, Format: outcomeFormat(t.loop), Registry: b.registry, Folder: t.folder,
 	}
 	c := &crew{ended: make(chan struct{})}
 	var first sync.Once

@@ -42,7 +42,7 @@ func (o *Options) idle(ctx context.Context, s Streams, t trial) (m measurement, 
 	a := newAudience(measuredPrefix, t.partitions)
 	stop := b.watch(ctx, a)
 	defer stop()
-	if err := o.oneEach(ctx, b, t); err != nil {
+	if err := o.oneEach(ctx, b, t, measuredPrefix); err != nil {
 		return m, err
 	}
 	start := time.Now()
@@ -85,10 +85,10 @@ func (o *Options) idle(ctx context.Context, s Streams, t trial) (m measurement, 
 }
 
 // oneEach publishes an intent to each partition.
-func (o *Options) oneEach(ctx context.Context, b *bed, t trial) error {
+func (o *Options) oneEach(ctx context.Context, b *bed, t trial, prefix string) error {
 	writers, err := b.writers(ctx, t.loop)
 	if err != nil {
 		return err
 	}
-	return b.kafka.Spread(ctx, b.intents(), t.partitions, t.partitions, o.intents(measuredPrefix, t.merchants, writers))
+	return b.kafka.Spread(ctx, b.intents(), t.partitions, t.partitions, o.intents(prefix, t.merchants, writers))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"os"
 	"time"
 
 	"paylink/internal/event"
@@ -13,31 +14,45 @@ import (
 // rawLoop is no loop: it fetches the outcome topic and throws away what comes.
 const rawLoop = "raw fetch"
 
+// againName is the column of a loop that has its ledgers in a folder.
+const againName = "with its folder"
+
 // pastPrefix is that of intents that were answered before a loop starts.
 const pastPrefix = "p-"
 
 // ledgerPart measures what the past costs: memory of each answered intent, and the
 // time until a loop that has them all to read serves every partition. Beside it
-// stands the fetch of the same bytes by a process that does nothing else.
+// stand a loop that has kept them in a folder and is started again, and the fetch of
+// the same bytes by a process that does nothing else.
 func (o *Options) ledgerPart(s Streams) part {
+	again := o.trial(paylinkLoop)
+	again.name = againName
 	return part{"ledger", fmt.Sprintf("%d outcomes in %d partitions, and an intent in each", o.Ledger, o.TopicPartitions),
-		[]trial{o.trial(paylinkLoop), o.trial(rawLoop)},
-		func(ctx context.Context, t trial) (measurement, error) {
-			if t.loop == rawLoop {
+		[]trial{o.trial(paylinkLoop), again, o.trial(rawLoop)},
+		func(ctx context.Context, t trial) (m measurement, err error) {
+			switch {
+			case t.loop == rawLoop:
 				return o.rawFetch(ctx, s, t)
+			case t.name == againName:
+				if t.folder, err = os.MkdirTemp("", "paylink-bench-"); err != nil {
+					return m, err
+				}
+				defer os.RemoveAll(t.folder)
+				return o.takeOver(ctx, s, t, o.Ledger)
 			}
 			base, err := o.takeOver(ctx, s, t, 0)
 			if err != nil {
 				return base, err
 			}
-			m, err := o.takeOver(ctx, s, t, o.Ledger)
+			m, err = o.takeOver(ctx, s, t, o.Ledger)
 			m.ReadyEmpty = base.Ready
 			m.BytesEach = (float64(m.held) - float64(base.held)) / float64(o.Ledger)
 			return m, err
 		}}
 }
 
-// takeOver starts a loop on outcomes of the past, and an intent in each partition.
+// takeOver starts a loop on outcomes of the past, and an intent in each partition; one
+// with a folder has read them before.
 func (o *Options) takeOver(ctx context.Context, s Streams, t trial, past int) (m measurement, err error) {
 	t.gateway.Draw = nil
 	b, err := o.prepare(ctx, s, t)
@@ -48,7 +63,12 @@ func (o *Options) takeOver(ctx context.Context, s Streams, t trial, past int) (m
 	if err := o.fillPast(ctx, b, past); err != nil {
 		return m, err
 	}
-	if err := o.oneEach(ctx, b, t); err != nil {
+	if t.folder != "" {
+		if err := o.keep(ctx, s, b, t); err != nil {
+			return m, fmt.Errorf("the loop before: %w", err)
+		}
+	}
+	if err := o.oneEach(ctx, b, t, measuredPrefix); err != nil {
 		return m, err
 	}
 	a := newAudience(measuredPrefix, t.partitions)
@@ -71,6 +91,21 @@ func (o *Options) takeOver(ctx context.Context, s Streams, t trial, past int) (m
 	after, err := p.usage(collectWord)
 	m.held = after.Held
 	return m, err
+}
+
+// keep has a loop read the past, keep it in its folder, and end.
+func (o *Options) keep(ctx context.Context, s Streams, b *bed, t trial) error {
+	if err := o.oneEach(ctx, b, t, warmUpPrefix); err != nil {
+		return err
+	}
+	a := newAudience(warmUpPrefix, t.partitions)
+	stop := b.watch(ctx, a)
+	defer stop()
+	p, _, err := o.start(ctx, s, b, t)
+	if err != nil {
+		return err
+	}
+	return first(a.wait(ctx, p), p.end())
 }
 
 // rawFetch fetches outcomes of the past by a process that does nothing else.

@@ -26,6 +26,7 @@ type subject struct {
 	Interval  time.Duration // between two calls of each, at its rate; 0: one that nobody feels
 	Format    string        // of outcomes
 	Registry  string        // empty: none
+	Folder    string        // in which ledgers are kept; empty: none
 
 	CPUProfile string // file; empty: none
 }
@@ -147,6 +148,7 @@ func (c *subject) settings() (config.Run, error) {
 	}
 	cfg.Flow.Concurrency = c.InFlight
 	cfg.Events.RegistryURL, cfg.Events.Format, cfg.Events.Register = c.Registry, c.Format, true
+	cfg.Flow.LedgerDir = c.Folder
 	cfg.Admin.Addr = "127.0.0.1:0"
 	cfg.Log.Format, cfg.Log.Level = "text", "warn"
 	if c.Merchants > 1 {
