@@ -28,7 +28,7 @@ const (
 	simStorm  simKind = iota // everything goes wrong
 	simOdd                   // one strange order, and otherwise peace: L2
 	simCrowd                 // more than the rate allows, and otherwise peace: L3
-	simSparse                // less than the rate allows, for members that lend each other turns
+	simSparse                // around a merchant's rate, for members that lend each other turns
 )
 
 type simWorld struct {
@@ -260,7 +260,7 @@ func (d simDraw) lend() {
 	d.world.notes = simNotes{quickest, quickest + pick(d, 10*time.Millisecond, 100*time.Millisecond, time.Second), pick(d, 0, 0, 10, 50), pick(d, 0, 20)}
 }
 
-// sparse is a merchant that uses a part of its rate, of members that come and go.
+// sparse is a merchant that uses a part of its rate, or more than that, of members that come and go.
 func (d simDraw) sparse() {
 	d.kind = simSparse
 	d.peace()
@@ -270,11 +270,15 @@ func (d simDraw) sparse() {
 	interval := w.merchants[0].rate.Interval()
 	n := 20 + d.IntN(80)
 	horizon := time.Duration(n) * interval * time.Duration(pick(d, 1, 2, 3))
+	begin, kinds, longest := time.Duration(0), []simFaultKind{simKill, simLeave, simCut, simFreeze}, 2*w.session
+	if d.chance(30) { // its rate is used up, when there are zombies
+		begin, horizon, kinds, longest = w.session, time.Duration(n)*interval/2, []simFaultKind{simCut}, 6*w.session
+	}
 	for i := range n {
-		d.emits = append(d.emits, simEmit{at: time.Duration(d.Float64() * float64(horizon)), part: d.IntN(w.partitions), id: i})
+		d.emits = append(d.emits, simEmit{at: begin + time.Duration(d.Float64()*float64(horizon)), part: d.IntN(w.partitions), id: i})
 	}
 	for range d.IntN(6) {
-		f := simFault{kind: pick(d, simKill, simLeave, simCut, simFreeze), at: d.span(0, horizon), lasts: d.span(0, 2*w.session), who: d.IntN(w.members)}
+		f := simFault{kind: pick(d, kinds...), at: d.span(0, horizon), lasts: d.span(0, longest), who: d.IntN(w.members)}
 		d.faults = append(d.faults, f)
 	}
 	d.lend()
