@@ -14,7 +14,8 @@
 // published on a fixed schedule that waits for nobody, and each latency counts from
 // the scheduled time: a loop that stalls cannot hide it by delaying the load (no
 // coordinated omission). The others ask what grows with the number of merchants,
-// replicas, idle partitions and answered intents, and what it costs to be observed.
+// replicas, idle partitions and answered intents. The part of observation compares the
+// service with itself, as all other parts have it.
 package bench
 
 import (
