@@ -63,7 +63,7 @@ var rooms = map[string][]string{
 
 	"gatewaysim": {"payment", "freedompay"},
 	"devstack":   {"payment", "event", "freedompay", "gatewaysim"},
-	"bench":      {"service", "config", "kafkaio", "kafkawire", "registry", "gatewaysim", "devstack", "freedompay", "event", "payment", "schemas"},
+	"bench":      {"service", "config", "telemetry", "kafkaio", "kafkawire", "registry", "gatewaysim", "devstack", "freedompay", "event", "payment", "schemas"},
 	"realkafka":  {},
 	"schemagen":  {"payment"},
 	"history":    {"devstack", "event", "payment"}, // all by records below it; history itself judges and enters nothing

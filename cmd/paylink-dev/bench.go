@@ -22,7 +22,7 @@ type benchCmd struct {
 	Runs       int                `default:"1" help:"Measure so often, the loops in turn, and tell medians (default ${default})."`
 	Strict     bool               `help:"Use the gateway simulator, which checks every rule, and not the quick one that only answers."`
 	Brokers    []string           `placeholder:"HOST:PORT" help:"A real cluster. Topics of its own are made and deleted. Default: the embedded broker."`
-	CPUProfile string             `name:"cpu-profile" placeholder:"PREFIX" help:"Write the CPU profile of each loop to PREFIX-LOOP.pprof; of several measurements the last."`
+	CPUProfile string             `name:"cpu-profile" placeholder:"PREFIX" help:"Write the CPU profile of each column to PREFIX-COLUMN.pprof; of several measurements the last."`
 	JSON       bool               `help:"Print all measurements as JSON."`
 	HTML       string             `name:"html" placeholder:"FILE" help:"Write a page with charts as well: one file that needs nothing else."`
 
@@ -31,6 +31,7 @@ type benchCmd struct {
 	Merchants       int  `placeholder:"N" help:"Instead: the backlog of N merchants beside that of one, and the plain loop."`
 	Replicas        int  `placeholder:"N" help:"Instead: the backlog worked off by N processes, by one, and by N plain loops."`
 	Sparse          bool `help:"With --replicas: how long merchants that use less than half of their rate wait for a turn."`
+	Telemetry       bool `help:"Instead: the backlog with the log at info and a scrape every second; with spans of a tenth of the intents as well; with those of all; beside none of it."`
 	Partitions      int  `placeholder:"N" help:"Instead: N partitions in which nothing happens: CPU, memory, and time to start, beside the plain loop."`
 	Ledger          int  `placeholder:"N" help:"Instead: N answered intents: memory of each, and time until all partitions are served, beside a fetch of the same bytes."`
 	Figures         bool `help:"All of these in the sizes that the figures of README.md have; those that are given count."`
@@ -45,7 +46,7 @@ func (c *benchCmd) options() bench.Options {
 		Baseline: c.Baseline, Formats: c.Formats, Runs: c.Runs, Strict: c.Strict, Brokers: c.Brokers,
 		CPUProfile: c.CPUProfile, JSON: c.JSON, HTML: c.HTML, Child: []string{benchChild},
 		TopicPartitions: c.TopicPartitions, OpenLoop: c.Latency, Merchants: c.Merchants, Replicas: c.Replicas, Sparse: c.Sparse,
-		Partitions: c.Partitions, Ledger: c.Ledger, Figures: c.Figures,
+		Partitions: c.Partitions, Ledger: c.Ledger, Telemetry: c.Telemetry, Figures: c.Figures,
 	}
 }
 

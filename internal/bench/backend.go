@@ -12,24 +12,26 @@ import (
 	"paylink/internal/payment"
 )
 
-// A backend is the child that holds broker, gateway and registry.
+// A backend is the child that holds broker, gateway, registry and collector.
 type backend struct {
 	Broker     bool
 	Registry   bool
 	Partitions int
 	Strict     bool
+	Collector  bool // of traces
 	Latency    gatewaysim.Latency
 	Interval   time.Duration // between two calls of a merchant; 0: nobody looks
 }
 
 // A backendHello says where they are.
 type backendHello struct {
-	Brokers  []string `json:"brokers"`
-	Gateway  string   `json:"gateway"`
-	Registry string   `json:"registry"`
+	Brokers   []string `json:"brokers"`
+	Gateway   string   `json:"gateway"`
+	Registry  string   `json:"registry"`
+	Collector string   `json:"collector"`
 }
 
-// A backendCount is what the gateway has seen.
+// A backendCount is what gateway and collector have seen.
 type backendCount struct {
 	Calls    int `json:"calls"`
 	Repeated int `json:"repeated"` // with a known idempotency key
@@ -37,6 +39,8 @@ type backendCount struct {
 	// Ahead is by how many calls a merchant was ahead of its rate, at most: one
 	// call alone is one.
 	Ahead float64 `json:"ahead"`
+
+	Spans int `json:"spans"`
 }
 
 // run serves until standard input ends.
@@ -59,8 +63,17 @@ func (b *backend) run(ctx context.Context, s Streams) error {
 		defer r.Close()
 		hello.Registry = r.URL
 	}
+	var spans *collector
+	if b.Collector {
+		var err error
+		if spans, err = startCollector(ctx); err != nil {
+			return err
+		}
+		defer spans.server.Close()
+		hello.Collector = spans.server.URL
+	}
 	if b.Strict {
-		return b.serveStrict(ctx, s, hello)
+		return b.serveStrict(ctx, s, hello, spans)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -70,12 +83,16 @@ func (b *backend) run(ctx context.Context, s Streams) error {
 	served := make(chan error, 1)
 	go func() { served <- q.serve(ln) }()
 	hello.Gateway = "http://" + ln.Addr().String()
-	err = answerParent(s, hello, func(string) any { return q.count() })
+	err = answerParent(s, hello, func(string) any {
+		n := q.count()
+		n.Spans = spans.count()
+		return n
+	})
 	ln.Close()
 	return errors.Join(err, <-served)
 }
 
-func (b *backend) serveStrict(ctx context.Context, s Streams, hello backendHello) error {
+func (b *backend) serveStrict(ctx context.Context, s Streams, hello backendHello, spans *collector) error {
 	g, err := devstack.StartGateway(ctx, devstack.GatewayOptions{Config: gatewaysim.Config{
 		Merchants: map[string]payment.Secret{merchant: secret},
 		Latency:   b.Latency.Draw,
@@ -88,7 +105,7 @@ func (b *backend) serveStrict(ctx context.Context, s Streams, hello backendHello
 	hello.Gateway = g.URL
 	return answerParent(s, hello, func(string) any {
 		n := g.Sim.Counts()
-		return backendCount{Calls: n.Calls, Repeated: n.Repeated}
+		return backendCount{Calls: n.Calls, Repeated: n.Repeated, Spans: spans.count()}
 	})
 }
 

@@ -14,7 +14,8 @@
 // published on a fixed schedule that waits for nobody, and each latency counts from
 // the scheduled time: a loop that stalls cannot hide it by delaying the load (no
 // coordinated omission). The others ask what grows with the number of merchants,
-// replicas, idle partitions and answered intents.
+// replicas, idle partitions and answered intents. The part of observation compares the
+// service with itself, as all other parts have it.
 package bench
 
 import (
@@ -56,6 +57,7 @@ type Options struct {
 	Sparse     bool // of Replicas: how long merchants below their rate wait for a turn
 	Partitions int  // so many, in which nothing happens
 	Ledger     int  // so many answered intents
+	Telemetry  bool // what it costs to be observed
 	OpenLoop   bool // the latency part at two usual rates, or at Rate
 	Figures    bool // all parts that README's figures come from, in their usual sizes
 
@@ -132,6 +134,9 @@ type measurement struct {
 	BytesEach  float64       `json:"bytes_each,omitempty"`                  // of heap and stacks, by idle partition or answered intent
 	Outcomes   int           `json:"outcomes_of_the_past,omitempty"`
 	Fetched    int64         `json:"bytes_fetched,omitempty"`
+	Lines      float64       `json:"log_lines_per_intent,omitempty"`
+	Spans      float64       `json:"spans_per_intent,omitempty"`
+	Scrapes    int           `json:"scrapes,omitempty"`
 
 	held uint64 // bytes that are reachable
 }

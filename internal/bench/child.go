@@ -20,6 +20,16 @@ type job struct {
 	Fetch   *fetcher `json:",omitempty"`
 }
 
+// env is what the environment of a child holds beside that of its parent: libraries
+// read it by themselves.
+func (j job) env() []string {
+	if j.Loop == nil || j.Loop.Traces == "" {
+		return nil
+	}
+	return []string{"OTEL_TRACES_EXPORTER=otlp", "OTEL_TRACES_SAMPLER=traceidratio", fmt.Sprint("OTEL_TRACES_SAMPLER_ARG=", j.Loop.Traced),
+		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT=" + j.Loop.Traces}
+}
+
 // Child is the life of a child: what the command of Options.Child does with its
 // last argument.
 func Child(ctx context.Context, text string, s Streams) error {
@@ -63,6 +73,7 @@ func (o *Options) spawn(ctx context.Context, s Streams, hello any, j job) (*chil
 	cmd := exec.CommandContext(ctx, exe, append(slices.Clone(o.Child), string(text))...)
 	cmd.Args[0] = os.Args[0] // a test binary knows by it which program it plays
 	cmd.Stderr = s.Err
+	cmd.Env = append(os.Environ(), j.env()...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +21,9 @@ type trial struct {
 	partitions int           // of each topic
 	interval   time.Duration // between two calls of a merchant, at its rate; 0: none that is felt
 	gateway    gatewaysim.Latency
-	folder     string // in which ledgers are kept; empty: none
+	folder     string  // in which ledgers are kept; empty: none
+	observed   bool    // its log is read, its metrics are scraped; one replica only
+	traced     float64 // the share of traces that goes to a collector
 }
 
 // trial is the usual one of a loop: one replica, one merchant, no rate.
@@ -32,6 +35,8 @@ func (o *Options) trial(loop string) trial {
 type crew struct {
 	all   []*child
 	ended chan struct{} // closed when the first of them has ended
+
+	observer *observer // nil: none
 }
 
 // start starts the replicas of a trial one after the other, and returns what they
@@ -40,15 +45,21 @@ func (o *Options) start(ctx context.Context, s Streams, b *bed, t trial) (*crew,
 	l := subject{
 		Plain: t.loop == plainLoop, Brokers: b.kafka.Brokers, Name: b.name, Gateway: b.gateway, InFlight: o.InFlight,
 		Merchants: t.merchants, Interval: t.interval, Format: outcomeFormat(t.loop), Registry: b.registry, Folder: t.folder,
+		Observed: t.observed, Traces: b.traces, Traced: t.traced,
 	}
 	c := &crew{ended: make(chan struct{})}
 	var first sync.Once
 	var before usage
+	if t.observed {
+		c.observer = &observer{others: s.Err}
+		s.Err = c.observer
+	}
 	for i := range t.replicas {
 		if o.CPUProfile != "" {
-			l.CPUProfile = fmt.Sprintf("%s-%s.pprof", o.CPUProfile, t.loop)
+			column := strings.ReplaceAll(t.name, " ", "-")
+			l.CPUProfile = fmt.Sprintf("%s-%s.pprof", o.CPUProfile, column)
 			if i > 0 {
-				l.CPUProfile = fmt.Sprintf("%s-%s-%d.pprof", o.CPUProfile, t.loop, i+1)
+				l.CPUProfile = fmt.Sprintf("%s-%s-%d.pprof", o.CPUProfile, column, i+1)
 			}
 		}
 		var used usage
@@ -62,6 +73,13 @@ func (o *Options) start(ctx context.Context, s Streams, b *bed, t trial) (*crew,
 			<-p.exited
 			first.Do(func() { close(c.ended) })
 		}()
+	}
+	if t.observed {
+		var admin string
+		if err := c.all[0].ask(adminWord, &admin); err != nil {
+			return nil, before, errors.Join(fmt.Errorf("ask for the admin address: %w", err), c.end())
+		}
+		c.observer.scrape(ctx, admin)
 	}
 	return c, before, nil
 }
@@ -88,6 +106,10 @@ func (u *usage) add(other usage) {
 
 // end lets them finish and waits for them.
 func (c *crew) end() (err error) {
+	if w := c.observer; w != nil && w.stop != nil {
+		w.stop()
+		<-w.ceased
+	}
 	for _, p := range c.all {
 		p.in.Close()
 	}

@@ -50,6 +50,7 @@ type bed struct {
 	backend  *child
 	gateway  string
 	registry string // empty: none is needed
+	traces   string // where the collector is; empty: none is needed
 	made     bool   // topics are ours to delete
 }
 
@@ -57,12 +58,12 @@ func (o *Options) prepare(ctx context.Context, s Streams, t trial) (*bed, error)
 	var hello backendHello
 	backend, err := o.spawn(ctx, s, &hello, job{Backend: &backend{
 		Broker: len(o.Brokers) == 0, Registry: o.Formats, Partitions: t.partitions, Strict: o.Strict, Latency: t.gateway,
-		Interval: t.interval,
+		Interval: t.interval, Collector: t.traced > 0,
 	}})
 	if err != nil {
 		return nil, err
 	}
-	b := &bed{kafka: devstack.Kafka{Brokers: hello.Brokers}, name: "bench", backend: backend, gateway: hello.Gateway, registry: hello.Registry}
+	b := &bed{kafka: devstack.Kafka{Brokers: hello.Brokers}, name: "bench", backend: backend, gateway: hello.Gateway, registry: hello.Registry, traces: hello.Collector}
 	if len(o.Brokers) > 0 {
 		b.kafka.Brokers, b.made = o.Brokers, true
 		b.name = fmt.Sprintf("paylink-bench-%d", time.Now().UnixNano())

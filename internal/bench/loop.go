@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -12,6 +13,7 @@ import (
 
 	"paylink/internal/config"
 	"paylink/internal/service"
+	"paylink/internal/telemetry"
 )
 
 // A subject is the child that holds nothing but the loop under measurement.
@@ -27,6 +29,10 @@ type subject struct {
 	Format    string        // of outcomes
 	Registry  string        // empty: none
 	Folder    string        // in which ledgers are kept; empty: none
+
+	Observed bool    // its log is that of a team, and its admin address is told
+	Traces   string  // where the collector is; empty: no traces
+	Traced   float64 // the share of them that goes there
 
 	CPUProfile string // file; empty: none
 }
@@ -44,6 +50,7 @@ type usage struct {
 const (
 	collectWord = "collect" // collect garbage before
 	idleWord    = "idle"    // the CPU profile is to be of what comes after
+	adminWord   = "admin"   // say where the admin address is, instead
 )
 
 func ownUsage(word string) usage {
@@ -69,7 +76,11 @@ func (c *subject) run(ctx context.Context, s Streams) error {
 		return err
 	}
 	defer func() { endProfile() }()
+	admin := make(chan string, 1)
 	answer := func(word string) any {
+		if word == adminWord {
+			return <-admin // if there will be none, the process ends
+		}
 		used := ownUsage(word)
 		if word == idleWord && c.CPUProfile != "" {
 			endProfile()
@@ -83,7 +94,7 @@ func (c *subject) run(ctx context.Context, s Streams) error {
 	}
 	before := ownUsage("")
 	looped, asked := make(chan error, 1), make(chan error, 1)
-	go func() { looped <- c.loop(ctx, s) }()
+	go func() { looped <- c.loop(ctx, s, func(a net.Addr) { admin <- a.String() }) }()
 	go func() { asked <- answerParent(s, before, answer) }()
 	select {
 	case err := <-looped:
@@ -113,7 +124,7 @@ func profile(file string) (end func(), err error) {
 	}, nil
 }
 
-func (c *subject) loop(ctx context.Context, s Streams) error {
+func (c *subject) loop(ctx context.Context, s Streams, onAdmin func(net.Addr)) error {
 	if c.Plain {
 		return runPlain(ctx, plainOptions{
 			brokers: c.Brokers, group: c.Name, intents: c.Name + "-intents", outcomes: c.Name + "-outcomes",
@@ -124,11 +135,21 @@ func (c *subject) loop(ctx context.Context, s Streams) error {
 	if err != nil {
 		return err
 	}
-	logger, err := service.Logger(cfg, s.Err)
+	out := s.Err
+	if c.Observed { // as cmd/paylink has it
+		lines := telemetry.NewQueue(s.Err, telemetry.QueueBytes)
+		defer lines.Close(time.Second)
+		out = lines
+	}
+	logger, err := service.Logger(cfg, out)
 	if err != nil {
 		return err
 	}
-	return service.Run(ctx, cfg, service.Deps{Log: logger, Version: "dev"})
+	deps := service.Deps{Log: logger, Version: "dev", OnAdmin: onAdmin}
+	if c.Traces != "" {
+		deps.Getenv = os.Getenv
+	}
+	return service.Run(ctx, cfg, deps)
 }
 
 // settings are the service's defaults, but for the pace, which would hide
@@ -151,6 +172,9 @@ func (c *subject) settings() (config.Run, error) {
 	cfg.Flow.LedgerDir = c.Folder
 	cfg.Admin.Addr = "127.0.0.1:0"
 	cfg.Log.Format, cfg.Log.Level = "text", "warn"
+	if c.Observed {
+		cfg.Log.Format, cfg.Log.Level = "json", "info"
+	}
 	if c.Merchants > 1 {
 		file, err := writeMerchants(c.Merchants)
 		if err != nil {

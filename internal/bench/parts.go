@@ -46,6 +46,9 @@ func (o *Options) parts(s Streams) []part {
 	} else if o.Replicas > 0 {
 		add(o.replicasPart(s))
 	}
+	if o.Telemetry || o.Figures {
+		add(o.telemetryPart(s))
+	}
 	if o.Partitions > 0 {
 		add(o.idlePart(s))
 	}
@@ -57,7 +60,7 @@ func (o *Options) parts(s Streams) []part {
 
 // special reports whether something else than the usual two parts is asked for.
 func (o *Options) special() bool {
-	return o.OpenLoop || o.Merchants > 0 || o.Replicas > 0 || o.Partitions > 0 || o.Ledger > 0
+	return o.OpenLoop || o.Merchants > 0 || o.Replicas > 0 || o.Partitions > 0 || o.Ledger > 0 || o.Telemetry
 }
 
 // loops are the usual trials.
@@ -152,7 +155,7 @@ func (o *Options) backlog(ctx context.Context, s Streams, t trial) (m measuremen
 	}
 	err = m.fill(b, p, before, a)
 	m.StartUp = a.first.Sub(start)
-	return m, err
+	return m, first(err, m.observed(b, p))
 }
 
 // schedule measures how long outcomes take while intents come at a fixed rate.

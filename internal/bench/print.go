@@ -50,6 +50,14 @@ var figures = []figure{
 	{"sparse", "maximum above the gateway's time", above(func(m measurement) time.Duration { return m.Max }), millis},
 	{"sparse", "calls ahead of the rate, at most", func(m measurement) float64 { return m.Ahead }, tenths},
 
+	{"telemetry", "CPU per intent", cpuEach, micros},
+	{"telemetry", "outcomes/s", perSecond, whole},
+	{"telemetry", "allocations per intent", func(m measurement) float64 { return m.Allocs }, whole},
+	{"telemetry", "peak memory", peak, mebibytes},
+	{"telemetry", "log lines per intent", given(func(m measurement) float64 { return m.Lines }), hundredths},
+	{"telemetry", "scrapes", given(func(m measurement) float64 { return float64(m.Scrapes) }), whole},
+	{"telemetry", "spans per intent", given(func(m measurement) float64 { return m.Spans }), hundredths},
+
 	{"partitions", "CPU while idle, of a core", func(m measurement) float64 { return m.IdleCPU }, percent},
 	{"partitions", "start to all partitions", given(func(m measurement) float64 { return float64(m.Ready) }), millis},
 	{"partitions", "CPU until then", func(m measurement) float64 { return float64(m.CPUReady) }, millis},
@@ -95,13 +103,14 @@ func figuresOf(part string) (all []figure) {
 	return all
 }
 
-func whole(v float64) string     { return fmt.Sprintf("%.0f", v) }
-func tenths(v float64) string    { return fmt.Sprintf("%.1f", v) }
-func percent(v float64) string   { return fmt.Sprintf("%.2f %%", 100*v) }
-func kibibytes(v float64) string { return fmt.Sprintf("%.1f KiB", v/(1<<10)) }
-func micros(v float64) string    { return fmt.Sprintf("%.1f µs", v/1e3) }
-func millis(v float64) string    { return fmt.Sprintf("%.1f ms", v/1e6) }
-func mebibytes(v float64) string { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
+func whole(v float64) string      { return fmt.Sprintf("%.0f", v) }
+func tenths(v float64) string     { return fmt.Sprintf("%.1f", v) }
+func hundredths(v float64) string { return fmt.Sprintf("%.2f", v) }
+func percent(v float64) string    { return fmt.Sprintf("%.2f %%", 100*v) }
+func kibibytes(v float64) string  { return fmt.Sprintf("%.1f KiB", v/(1<<10)) }
+func micros(v float64) string     { return fmt.Sprintf("%.1f µs", v/1e3) }
+func millis(v float64) string     { return fmt.Sprintf("%.1f ms", v/1e6) }
+func mebibytes(v float64) string  { return fmt.Sprintf("%.1f MiB", v/(1<<20)) }
 
 // titleWidth is that of the first column.
 const titleWidth = 42
@@ -171,7 +180,7 @@ func row(f figure, loops []string, all []measurement) string {
 			continue
 		}
 		text := f.text(median(values))
-		if len(loops) > 2 && i > 0 {
+		if len(loops) > 2 && i > 0 && len(valuesOf(f, loops[0], all)) > 0 {
 			text += fmt.Sprintf(" %.2f", ratio(f, loop, loops[0], all))
 		}
 		s += fmt.Sprintf("%*s", width(loops), text)

@@ -23,10 +23,11 @@ func traced(ctx context.Context, req *http.Request) (context.Context, func(reply
 		return ctx, untold
 	}
 	ctx, span := caller.TracerProvider().Tracer("paylink/internal/freedompay").Start(ctx, req.Method+" "+req.URL.Path,
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-			semconv.HTTPRequestMethodKey.String(req.Method), serverPort(req.URL), semconv.ServerAddress(req.URL.Hostname()),
-			semconv.URLFull((&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}).String()),
-		))
+		trace.WithSpanKind(trace.SpanKindClient))
+	span.SetAttributes(
+		semconv.HTTPRequestMethodKey.String(req.Method), serverPort(req.URL), semconv.ServerAddress(req.URL.Hostname()),
+		semconv.URLFull((&url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}).String()),
+	)
 	return ctx, func(r reply, ge *payment.GatewayError) {
 		defer span.End()
 		status := r.status

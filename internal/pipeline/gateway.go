@@ -91,6 +91,6 @@ func (e *Engine) ask(t *task) (a answer) {
 		a.link, a.err = e.cfg.Gateway.Open(ctx, in)
 	}
 	told(a)
-	e.metrics.called(a, time.Since(began), t.trail.seen())
+	e.metrics.called(a, time.Since(began), t.trail)
 	return a
 }

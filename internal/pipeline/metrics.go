@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"math/bits"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +30,8 @@ type metrics struct {
 	took     *prometheus.HistogramVec
 	stages   *prometheus.HistogramVec
 	callTook *prometheus.HistogramVec
+
+	ofIntents, ofInits, ofLookUps exemplars
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -72,10 +76,10 @@ func (m *metrics) lending(t schedule.Turns) {
 	m.turns.add(t.Lost, "lost")
 }
 
-func (m *metrics) called(a answer, took time.Duration, seen prometheus.Labels) {
-	kind, result := "init", "ok"
+func (m *metrics) called(a answer, took time.Duration, trail *trail) {
+	kind, result, shown := "init", "ok", &m.ofInits
 	if a.lookUp {
-		kind = "status"
+		kind, shown = "status", &m.ofLookUps
 	}
 	switch {
 	case isNotFound(a.err):
@@ -84,24 +88,33 @@ func (m *metrics) called(a answer, took time.Duration, seen prometheus.Labels) {
 		result = payment.AsGatewayError(a.err).Cause
 	}
 	m.calls.inc(kind, result)
-	observe(m.callTook.WithLabelValues(kind), took, seen)
+	shown.observe(m.callTook.WithLabelValues(kind), took, trail)
 }
 
 // settled counts an outcome that is durable: took is how long it was since the
 // intent's record, of which calls and the outcome's publication were a part.
-func (m *metrics) settled(outcome, reason string, took, calls, publish time.Duration, seen prometheus.Labels) {
+func (m *metrics) settled(outcome, reason string, took, calls, publish time.Duration, trail *trail) {
 	m.intents.inc(outcome, reason)
-	observe(m.took.WithLabelValues(), took, seen)
+	m.ofIntents.observe(m.took.WithLabelValues(), took, trail)
 	m.stages.WithLabelValues("wait").Observe(max(0, took-calls-publish).Seconds())
 	m.stages.WithLabelValues("call").Observe(calls.Seconds())
 	m.stages.WithLabelValues("publish").Observe(publish.Seconds())
 }
 
-// observe observes a time, with the trace that shows where it went, if there is one.
-func observe(o prometheus.Observer, took time.Duration, seen prometheus.Labels) {
-	if x, ok := o.(prometheus.ExemplarObserver); ok && seen != nil {
-		x.ObserveWithExemplar(took.Seconds(), seen)
+// exemplars are when a histogram last got an exemplar, in Unix seconds, for each
+// doubling of its times. One in a second is enough: a scraper sees a bucket's last.
+type exemplars [65]atomic.Int64
+
+// observe observes a time, with the trace that shows where it went, if there is one
+// and if it is due.
+func (e *exemplars) observe(o prometheus.Observer, took time.Duration, trail *trail) {
+	if x, ok := o.(prometheus.ExemplarObserver); ok && trail.isSeen() && e.due(took, time.Now()) {
+		x.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": trail.traceID()})
 		return
 	}
 	o.Observe(took.Seconds())
+}
+
+func (e *exemplars) due(took time.Duration, now time.Time) bool {
+	return e[bits.Len64(uint64(took))].Swap(now.Unix()) != now.Unix()
 }

@@ -156,7 +156,7 @@ func (e *Engine) tellOutcome(p publication) {
 	t, now := p.task, time.Now()
 	took := max(0, now.Sub(t.work.At)) // zero if the emitter's clock is ahead
 	end := endOf(p.outcome)
-	e.metrics.settled(end.outcome, end.reason, took, t.spent[calling], t.spent[publishing]+now.Sub(t.since), t.trail.seen())
+	e.metrics.settled(end.outcome, end.reason, took, t.spent[calling], t.spent[publishing]+now.Sub(t.since), t.trail)
 	if end.mayExist {
 		e.mayExist.Add(1)
 	}

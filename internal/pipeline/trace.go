@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -39,8 +38,9 @@ const (
 // and for what is published. Spans hold nothing personal, and no link.
 //
 // The span over all begins, back in time, with the first that is done: a record that
-// only waits has none. A trail belongs to whoever does for its task what the core has
-// decided, which is one at a time. The methods of a nil trail do nothing.
+// only waits has none. Of a trace that is not sampled only the id is kept, for the log.
+// A trail belongs to whoever does for its task what the core has decided, which is one
+// at a time. The methods of a nil trail do nothing.
 type trail struct {
 	engine *Engine
 	task   *task
@@ -51,6 +51,7 @@ type trail struct {
 
 	ctx     context.Context // with the span over all; nil: it has not begun
 	all     trace.Span
+	on      bool       // the trace will be seen
 	sending trace.Span // of what is being published
 }
 
@@ -70,35 +71,54 @@ func (s *trail) read() {
 	}
 }
 
-// begin begins the span over all, if it has not begun, and returns a context with it.
-func (s *trail) begin() context.Context {
+// begin begins the span over all, if it has not begun, and reports whether the trace
+// will be seen. The span is a child of the emitter's, if the record names one.
+func (s *trail) begin() bool {
 	if s.ctx != nil {
-		return s.ctx
+		return s.on
 	}
-	cfg, claim := &s.engine.cfg, s.task.worker.claim
-	s.ctx, s.all = s.start(s.parent(), "process "+cfg.Topic, s.began, trace.SpanKindConsumer,
-		semconv.MessagingSystemKafka, semconv.MessagingOperationName("process"), semconv.MessagingOperationTypeProcess,
-		semconv.MessagingConsumerGroupName(cfg.Group), semconv.MessagingDestinationName(cfg.Topic),
-		semconv.MessagingDestinationPartitionID(strconv.Itoa(int(claim.Partition()))), semconv.MessagingKafkaOffset(int(s.task.rec.Offset)))
-	if in := s.task.dec.Intent; in.ID != "" && s.all.IsRecording() {
-		s.all.SetAttributes(attrIntent.String(string(in.ID)), attrOrder.String(in.OrderID), attrMerchant.String(string(in.Merchant)))
+	emitter := propagation.TraceContext{}.Extract(context.Background(), (*carrier)(&s.task.dec.Trace))
+	_, s.all = s.tracer().Start(emitter, "process "+s.engine.cfg.Topic, trace.WithTimestamp(s.began), asConsumer)
+	s.ctx = trace.ContextWithSpan(s.task.worker.ctx, s.all)
+	if s.on = s.all.SpanContext().IsSampled(); s.on {
+		_, decode := s.tracer().Start(s.ctx, "decode", trace.WithTimestamp(s.began))
+		decode.End(trace.WithTimestamp(s.decoded))
 	}
-	_, decode := s.start(s.ctx, "decode", s.began, trace.SpanKindInternal)
-	decode.End(trace.WithTimestamp(s.decoded))
-	return s.ctx
+	return s.on
 }
 
-func (s *trail) start(ctx context.Context, name string, at time.Time, kind trace.SpanKind, attrs ...attribute.KeyValue) (context.Context, trace.Span) {
-	return s.engine.cfg.Tracing.Tracer.Start(ctx, name, trace.WithTimestamp(at), trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
+func (s *trail) tracer() trace.Tracer { return s.engine.cfg.Tracing.Tracer }
+
+// The kinds of spans; all others are internal.
+var (
+	asConsumer = trace.WithSpanKind(trace.SpanKindConsumer)
+	asProducer = trace.WithSpanKind(trace.SpanKindProducer)
+)
+
+// A carrier is headers, as what reads and writes those of a trace wants them.
+type carrier []event.Header
+
+// Get implements propagation.TextMapCarrier.
+func (c *carrier) Get(key string) string {
+	for _, h := range *c {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
 }
 
-// parent returns the worker's context, with the emitter's span if the record names one.
-func (s *trail) parent() context.Context {
-	headers := propagation.MapCarrier{}
-	for _, h := range s.task.dec.Trace {
-		headers[h.Key] = string(h.Value)
+// Set implements propagation.TextMapCarrier. Nothing is set twice.
+func (c *carrier) Set(key, value string) {
+	*c = append(*c, event.Header{Key: key, Value: []byte(value)})
+}
+
+// Keys implements propagation.TextMapCarrier.
+func (c *carrier) Keys() (keys []string) {
+	for _, h := range *c {
+		keys = append(keys, h.Key)
 	}
-	return propagation.TraceContext{}.Extract(s.task.worker.ctx, headers)
+	return keys
 }
 
 // shortWait is what is no wait: a span would tell nothing.
@@ -107,7 +127,7 @@ const shortWait = time.Millisecond
 // waited tells of the wait that ends now.
 func (s *trail) waited(now time.Time) {
 	if now.Sub(s.idle) >= shortWait {
-		_, wait := s.start(s.ctx, "wait", s.idle, trace.SpanKindInternal)
+		_, wait := s.tracer().Start(s.ctx, "wait", trace.WithTimestamp(s.idle))
 		wait.End(trace.WithTimestamp(now))
 	}
 }
@@ -122,10 +142,13 @@ func (s *trail) call(t *task, lookUp bool) (ctx context.Context, told func(answe
 	if lookUp {
 		name, attempts = "status", t.try.Calls
 	}
-	s.begin()
+	if !s.begin() {
+		return s.ctx, untold
+	}
 	now := time.Now()
 	s.waited(now)
-	ctx, span := s.start(s.ctx, name, now, trace.SpanKindInternal, attrAttempts.Int(attempts))
+	ctx, span := s.tracer().Start(s.ctx, name, trace.WithTimestamp(now))
+	span.SetAttributes(attrAttempts.Int(attempts))
 	return ctx, func(a answer) {
 		if a.err != nil && !isNotFound(a.err) {
 			ge := payment.AsGatewayError(a.err)
@@ -141,33 +164,29 @@ func untold(answer) {}
 
 // sends begins the span of what is published to a topic.
 func (s *trail) sends(topic string) {
-	if s == nil {
+	if s == nil || !s.begin() {
 		return
 	}
-	s.begin()
 	now := time.Now()
 	s.waited(now)
-	_, s.sending = s.start(s.ctx, "send "+topic, now, trace.SpanKindProducer,
-		semconv.MessagingSystemKafka, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend, semconv.MessagingDestinationName(topic))
+	_, s.sending = s.tracer().Start(s.ctx, "send "+topic, trace.WithTimestamp(now), asProducer)
+	s.sending.SetAttributes(semconv.MessagingSystemKafka, semconv.MessagingOperationName("send"), semconv.MessagingOperationTypeSend,
+		semconv.MessagingDestinationName(topic))
 }
 
 // carry has an outcome name the span that sends it, if that one will be seen: without
 // it the emitter's is carried on.
 func (s *trail) carry(d *event.Decoded) {
-	if s == nil || !s.sending.SpanContext().IsSampled() {
+	if !s.isSeen() {
 		return
 	}
-	headers := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(trace.ContextWithSpan(context.Background(), s.sending), headers)
 	d.Trace = nil
-	for _, key := range headers.Keys() {
-		d.Trace = append(d.Trace, event.Header{Key: key, Value: []byte(headers[key])})
-	}
+	propagation.TraceContext{}.Inject(trace.ContextWithSpan(context.Background(), s.sending), (*carrier)(&d.Trace))
 }
 
 // sent ends the span of what was published.
 func (s *trail) sent(err error) {
-	if s == nil {
+	if !s.isSeen() {
 		return
 	}
 	s.idle = time.Now()
@@ -180,29 +199,40 @@ func (s *trail) sent(err error) {
 
 // end ends the span over all, and says what came of the record.
 func (s *trail) end(outcome, reason string, attempts int) {
-	if s == nil {
+	if s == nil || !s.begin() {
 		return
 	}
-	s.begin()
-	s.all.SetAttributes(attrOutcome.String(outcome), attrAttempts.Int(attempts))
-	if reason != "" {
-		s.all.SetAttributes(attrReason.String(reason))
-	}
+	s.all.SetAttributes(s.about(outcome, reason, attempts)...)
 	s.all.End()
 }
 
-// seen is the trace as the exemplar of a histogram, if it will be seen.
-func (s *trail) seen() prometheus.Labels {
-	if s == nil || s.ctx == nil || !s.all.SpanContext().IsSampled() {
-		return nil
+// about is what the span over all says.
+func (s *trail) about(outcome, reason string, attempts int) []attribute.KeyValue {
+	cfg := &s.engine.cfg
+	all := append(make([]attribute.KeyValue, 0, 13),
+		semconv.MessagingSystemKafka, semconv.MessagingOperationName("process"), semconv.MessagingOperationTypeProcess,
+		semconv.MessagingConsumerGroupName(cfg.Group), semconv.MessagingDestinationName(cfg.Topic),
+		semconv.MessagingDestinationPartitionID(strconv.Itoa(int(s.task.worker.claim.Partition()))), semconv.MessagingKafkaOffset(int(s.task.rec.Offset)),
+		attrOutcome.String(outcome), attrAttempts.Int(attempts))
+	if reason != "" {
+		all = append(all, attrReason.String(reason))
 	}
-	return prometheus.Labels{"trace_id": s.all.SpanContext().TraceID().String()}
+	if in := s.task.dec.Intent; in.ID != "" {
+		all = append(all, attrIntent.String(string(in.ID)), attrOrder.String(in.OrderID), attrMerchant.String(string(in.Merchant)))
+	}
+	return all
 }
+
+// isSeen reports whether the trace will be seen.
+func (s *trail) isSeen() bool { return s != nil && s.on }
+
+// traceID is the trace, once it has begun.
+func (s *trail) traceID() string { return s.all.SpanContext().TraceID().String() }
 
 // traceID is the trace of a task: ours, else the emitter's, else "".
 func (t *task) traceID() string {
 	if s := t.trail; s != nil && s.ctx != nil {
-		return s.all.SpanContext().TraceID().String()
+		return s.traceID()
 	}
 	return event.TraceID(t.dec.Trace)
 }
