@@ -31,7 +31,7 @@ type benchCmd struct {
 	Merchants       int  `placeholder:"N" help:"Instead: the backlog of N merchants beside that of one, and the plain loop."`
 	Replicas        int  `placeholder:"N" help:"Instead: the backlog worked off by N processes, by one, and by N plain loops."`
 	Sparse          bool `help:"With --replicas: how long merchants that use less than half of their rate wait for a turn."`
-	Telemetry       bool `help:"Instead: the backlog with the log at info and a scrape every second; with spans of a tenth of the intents as well; with those of all; beside none of it."`
+	Telemetry       bool `help:"Instead: the backlog with the log at info and a scrape every second; with traces as well, as the service samples them; with every trace; beside none of it."`
 	Partitions      int  `placeholder:"N" help:"Instead: N partitions in which nothing happens: CPU, memory, and time to start, beside the plain loop."`
 	Ledger          int  `placeholder:"N" help:"Instead: N answered intents: memory of each, and time until all partitions are served, beside a fetch of the same bytes."`
 	Figures         bool `help:"All of these in the sizes that the figures of README.md have; those that are given count."`

@@ -26,7 +26,7 @@ func (j job) env() []string {
 	if j.Loop == nil || j.Loop.Traces == "" {
 		return nil
 	}
-	return []string{"OTEL_TRACES_EXPORTER=otlp", "OTEL_TRACES_SAMPLER=traceidratio", fmt.Sprint("OTEL_TRACES_SAMPLER_ARG=", j.Loop.Traced),
+	return []string{"OTEL_TRACES_EXPORTER=otlp", "OTEL_TRACES_SAMPLER=" + j.Loop.Sampler,
 		"OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT=" + j.Loop.Traces}
 }
 

@@ -21,9 +21,10 @@ type trial struct {
 	partitions int           // of each topic
 	interval   time.Duration // between two calls of a merchant, at its rate; 0: none that is felt
 	gateway    gatewaysim.Latency
-	folder     string  // in which ledgers are kept; empty: none
-	observed   bool    // its log is read, its metrics are scraped; one replica only
-	traced     float64 // the share of traces that goes to a collector
+	folder     string // in which ledgers are kept; empty: none
+	observed   bool   // its log is read, its metrics are scraped; one replica only
+	traced     bool   // a collector gets its traces
+	sampler    string // that decides which; empty: the service's own
 }
 
 // trial is the usual one of a loop: one replica, one merchant, no rate.
@@ -45,7 +46,7 @@ func (o *Options) start(ctx context.Context, s Streams, b *bed, t trial) (*crew,
 	l := subject{
 		Plain: t.loop == plainLoop, Brokers: b.kafka.Brokers, Name: b.name, Gateway: b.gateway, InFlight: o.InFlight,
 		Merchants: t.merchants, Interval: t.interval, Format: outcomeFormat(t.loop), Registry: b.registry, Folder: t.folder,
-		Observed: t.observed, Traces: b.traces, Traced: t.traced,
+		Observed: t.observed, Traces: b.traces, Sampler: t.sampler,
 	}
 	c := &crew{ended: make(chan struct{})}
 	var first sync.Once

@@ -58,7 +58,7 @@ func (o *Options) prepare(ctx context.Context, s Streams, t trial) (*bed, error)
 	var hello backendHello
 	backend, err := o.spawn(ctx, s, &hello, job{Backend: &backend{
 		Broker: len(o.Brokers) == 0, Registry: o.Formats, Partitions: t.partitions, Strict: o.Strict, Latency: t.gateway,
-		Interval: t.interval, Collector: t.traced > 0,
+		Interval: t.interval, Collector: t.traced,
 	}})
 	if err != nil {
 		return nil, err

@@ -30,9 +30,9 @@ type subject struct {
 	Registry  string        // empty: none
 	Folder    string        // in which ledgers are kept; empty: none
 
-	Observed bool    // its log is that of a team, and its admin address is told
-	Traces   string  // where the collector is; empty: no traces
-	Traced   float64 // the share of them that goes there
+	Observed bool   // its log is that of a team, and its admin address is told
+	Traces   string // where the collector is; empty: no traces
+	Sampler  string // that decides which of them go there; empty: the service's own
 
 	CPUProfile string // file; empty: none
 }

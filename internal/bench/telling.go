@@ -20,9 +20,9 @@ import (
 // as everywhere.
 func (o *Options) telemetryPart(s Streams) part {
 	quiet, usual, some, all := o.trial(paylinkLoop), o.trial(paylinkLoop), o.trial(paylinkLoop), o.trial(paylinkLoop)
-	quiet.name, usual.name, some.name, all.name = "quiet", "logs and metrics", "a tenth traced", "all traced"
+	quiet.name, usual.name, some.name, all.name = "quiet", "logs and metrics", "traces as well", "every trace"
 	usual.observed, some.observed, all.observed = true, true, true
-	some.traced, all.traced = 0.1, 1
+	some.traced, all.traced, all.sampler = true, true, "always_on"
 	return part{"telemetry", fmt.Sprintf("%d intents worked off at once; each of the columns adds to the one before", o.Intents),
 		[]trial{quiet, usual, some, all}, func(ctx context.Context, t trial) (measurement, error) { return o.backlog(ctx, s, t) }}
 }

@@ -35,7 +35,10 @@ func TestACollectorCountsWhatTheServiceExports(t *testing.T) {
 	}
 	defer c.server.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.server.URL)
-	env := func(name string) string { return map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}[name] }
+	env := func(name string) string {
+		return map[string]string{"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "always_on"}[name]
+	}
+	t.Setenv("OTEL_TRACES_SAMPLER", "always_on") // the library reads it by itself
 	traces, err := telemetry.NewTraces(t.Context(), "dev", env, logrus.New())
 	if err != nil {
 		t.Fatal(err)

@@ -44,8 +44,7 @@ const (
 
 // Client returns a client with the settings and more options.
 func (k Kafka) Client(opts ...kgo.Opt) (*kgo.Client, error) {
-	all := []kgo.Opt{kgo.SeedBrokers(k.Brokers...), kgo.ClientID("paylink-dev"),
-		kgo.UnknownTopicRetries(30)} // it may have been made a moment ago
+	all := []kgo.Opt{kgo.SeedBrokers(k.Brokers...), kgo.ClientID("paylink-dev")}
 	if k.Dial != nil {
 		all = append(all, kgo.Dialer(k.Dial))
 	}

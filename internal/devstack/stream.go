@@ -78,7 +78,8 @@ func (p *Publisher) Publish(ctx context.Context, s Stream) (int, error) {
 // Spread publishes n records of next to the partitions of a topic in turn, as fast as
 // possible and in large batches.
 func (k Kafka) Spread(ctx context.Context, topic string, partitions, n int, next func() (event.Message, error)) error {
-	client, err := k.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(5*time.Millisecond))
+	client, err := k.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(5*time.Millisecond),
+		kgo.UnknownTopicRetries(30)) // the topic may have been made a moment ago
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,8 @@ func NewTraces(ctx context.Context, version string, getenv func(string) string, 
 		return nil, fmt.Errorf("traces: OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
 	told := telling{exporter, log, burst.New(1)}
-	return &Traces{sdktrace.NewTracerProvider(sdktrace.WithBatcher(told, sizes(getenv)...), sdktrace.WithResource(about)), told}, nil
+	options := append(sampler(getenv), sdktrace.WithBatcher(told, sizes(getenv)...), sdktrace.WithResource(about))
+	return &Traces{sdktrace.NewTracerProvider(options...), told}, nil
 }
 
 // The queue of spans, and how many of them are sent at a time: about a megabyte. With

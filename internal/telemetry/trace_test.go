@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/sirupsen/logrus"
+	"go.opentelemetry.io/otel/trace"
 
 	"paylink/internal/telemetry"
 )
@@ -39,6 +40,7 @@ func TestTheQueueOfSpansTakesABurst(t *testing.T) {
 			defer collector.Close()
 			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
 			t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", tt.queue)
+			t.Setenv("OTEL_TRACES_SAMPLER", "always_on")
 			log := logrus.New()
 			log.SetOutput(io.Discard)
 			traces, err := telemetry.NewTraces(t.Context(), "dev", os.Getenv, log)
@@ -53,6 +55,49 @@ func TestTheQueueOfSpansTakesABurst(t *testing.T) {
 			traces.Close()
 			if got := spans.Load(); !tt.want(got) {
 				t.Errorf("%d of %d spans have come", got, burst)
+			}
+		})
+	}
+}
+
+// TestAnEmittersTraceIsKept, and of others so many that traces cost little; unless the
+// variable says otherwise.
+func TestAnEmittersTraceIsKept(t *testing.T) {
+	emitters := func(flags trace.TraceFlags) context.Context {
+		return trace.ContextWithRemoteSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
+			TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: flags, Remote: true,
+		}))
+	}
+	for _, tt := range []struct {
+		name, sampler string
+		ctx           context.Context
+		least, most   int
+	}{
+		{"kept by its emitter", "", emitters(trace.FlagsSampled), 5000, 5000},
+		{"not kept by its emitter", "", emitters(0), 0, 0},
+		{"without an emitter's", "", context.Background(), 500, 4999},
+		{"all of them", "always_on", context.Background(), 5000, 5000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+			t.Setenv("OTEL_TRACES_SAMPLER", tt.sampler)
+			log := logrus.New()
+			log.SetOutput(io.Discard)
+			traces, err := telemetry.NewTraces(t.Context(), "dev", os.Getenv, log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer traces.Close()
+			kept := 0
+			for range 5000 {
+				_, span := traces.Tracer().Start(tt.ctx, "process")
+				if span.SpanContext().IsSampled() {
+					kept++
+				}
+				span.End()
+			}
+			if kept < tt.least || kept > tt.most {
+				t.Errorf("%d of 5000 traces are kept, want %d to %d", kept, tt.least, tt.most)
 			}
 		})
 	}
