@@ -8,7 +8,7 @@ import (
 
 // tracesPerSecond is how many traces begin here in a second, at most. All of an ordinary
 // day are below it; at full speed all would cost half of an intent's CPU.
-const tracesPerSecond = 500
+const tracesPerSecond = 200
 
 // sampler is ours, unless a variable names one: the emitter decides; of intents without
 // its trace so many a second are kept.
