@@ -237,6 +237,41 @@ func TestATopicFullOfOthersRecordsStopsNothing(t *testing.T) {
 	})
 }
 
+// TestATopicThatIsADayLateStopsNothing: a mirror brings yesterday's notes, asks and loans
+// to this very member among them. Nobody takes them, and new ones come through between
+// them.
+func TestATopicThatIsADayLateStopsNothing(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		a, b := lenders(l)
+		from, to := a.source.Turns().Name(), b.source.Turns().Name()
+		const rounds, each = 10, 100
+		for i := range uint64(rounds) {
+			yesterday := time.Now().Add(-24 * time.Hour)
+			var old []*kgo.Record
+			for n := range each {
+				kind, whom := "ask", ""
+				if n%2 == 0 {
+					kind, whom = "loan", to
+				}
+				old = append(old, &kgo.Record{Timestamp: yesterday, Value: fmt.Appendf(nil, `{"g":"paylink","k":%q,"m":"540001","s":%d,"f":%q,"t":%q,"n":%d,"u":%d}`,
+					kind, n, from, whom, n, yesterday.Add(time.Second).UnixMicro())})
+			}
+			l.others(kgo.NoCompression(), old...)
+			through(t, a, b, i)
+			time.Sleep(time.Second)
+		}
+		for result, want := range map[string]float64{"late": rounds * each, "taken": rounds} {
+			if n := b.notes(t, "heard", result); n != want {
+				t.Errorf("%v notes are %s, want %v", n, result, want)
+			}
+		}
+		b.unlent(t, "")
+		l.emit(0, 50)
+		l.judge(50)
+		leaveAll(t, a, b)
+	})
+}
+
 // TestWithoutTheTopicNoTurnsAreLentAndNothingStops: it is said once, and noticed when
 // the topic is there; the same when it goes.
 func TestWithoutTheTopicNoTurnsAreLentAndNothingStops(t *testing.T) {
