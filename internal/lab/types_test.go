@@ -17,20 +17,25 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // A checker sees whether changed packages compile, as far as types tell. What they
 // import comes out of the build's cache, so it is much faster than compiling them.
 type checker struct {
-	packages map[string]goPackage // by folder
-	exports  map[string]string    // files of what packages export, by import path
+	packages map[string]*goPackage // by folder
+	exports  map[string]string     // files of what packages export, by import path
 }
 
 // A goPackage is what the go command says of one.
 type goPackage struct {
 	Dir, ImportPath, Export string
 	GoFiles                 []string
+
+	mu      sync.Mutex // held while a version of it is checked
+	fset    *token.FileSet
+	imports types.Importer // remembers what it has read
 }
 
 // newChecker knows the packages of files below this room's parent, and package time.
@@ -47,14 +52,16 @@ func newChecker(files []string) (*checker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("go list: %w\n%s", err, stderr.String())
 	}
-	c := &checker{map[string]goPackage{}, map[string]string{}}
+	c := &checker{map[string]*goPackage{}, map[string]string{}}
+	exported := func(path string) (io.ReadCloser, error) { return os.Open(c.exports[path]) }
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p goPackage
-		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+		p := &goPackage{fset: token.NewFileSet()}
+		if err := d.Decode(p); errors.Is(err, io.EOF) {
 			return c, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("go list: %w", err)
 		}
+		p.imports = importer.ForCompiler(p.fset, "gc", exported)
 		c.packages[p.Dir], c.exports[p.ImportPath] = p, p.Export
 	}
 }
@@ -72,15 +79,16 @@ func (c *checker) check(root string, edits []edit) error {
 			continue
 		}
 		done[dir] = true
-		if err := c.checkPackage(c.packages[dir], changed); err != nil {
+		if err := c.packages[dir].check(changed); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *checker) checkPackage(p goPackage, changed map[string]string) error {
-	fset := token.NewFileSet()
+func (p *goPackage) check(changed map[string]string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var files []*ast.File
 	for _, name := range p.GoFiles {
 		name = filepath.Join(p.Dir, name)
@@ -88,15 +96,14 @@ func (c *checker) checkPackage(p goPackage, changed map[string]string) error {
 		if t, ok := changed[name]; ok {
 			text = t
 		}
-		f, err := parser.ParseFile(fset, name, text, parser.SkipObjectResolution)
+		f, err := parser.ParseFile(p.fset, name, text, parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
 		files = append(files, f)
 	}
-	exported := func(path string) (io.ReadCloser, error) { return os.Open(c.exports[path]) }
-	conf := types.Config{Importer: importer.ForCompiler(fset, "gc", exported), Sizes: types.SizesFor("gc", runtime.GOARCH)}
-	_, err := conf.Check(p.ImportPath, fset, files, nil)
+	conf := types.Config{Importer: p.imports, Sizes: types.SizesFor("gc", runtime.GOARCH)}
+	_, err := conf.Check(p.ImportPath, p.fset, files, nil)
 	return err
 }
 
