@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -124,5 +125,22 @@ func TestQuantile(t *testing.T) {
 		if got := quantile(tt.values, tt.q); got != tt.want {
 			t.Errorf("quantile(%v, %v) = %d, want %d", tt.values, tt.q, got, tt.want)
 		}
+	}
+}
+
+// TestALoopFindsItsTopics: also that of lent turns, without which it would go on, and be
+// slower.
+func TestALoopFindsItsTopics(t *testing.T) {
+	cfg, err := (&subject{Brokers: []string{"127.0.0.1:9"}, Name: "bench", Gateway: "http://127.0.0.1:9", InFlight: 1, Format: "json"}).settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	for _, topic := range benchTopics("bench", 1) {
+		made = append(made, topic.Name)
+	}
+	want := []string{cfg.Topics.Intents, cfg.Topics.Outcomes, cfg.Topics.DeadLetters, cfg.Turns.Name()}
+	if !slices.Equal(made, want) {
+		t.Errorf("topics %v are made, the loop needs %v", made, want)
 	}
 }

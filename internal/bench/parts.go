@@ -192,7 +192,7 @@ func (o *Options) schedule(ctx context.Context, s Streams, t trial, rate float64
 	if err := warm.wait(ctx, p); err != nil {
 		return m, fmt.Errorf("warm up: %w", err)
 	}
-	if t.interval > 0 && !devstack.SleepUntil(ctx, time.Now().Add(o.settleTime())) { // turns that were taken are over
+	if t.interval > 0 && !devstack.SleepUntil(ctx, time.Now().Add(min(o.Duration, t.round()))) {
 		return m, ctx.Err()
 	}
 	before, err := p.usage("")
@@ -224,6 +224,11 @@ func (t trial) warmUp() int {
 	}
 	return max(100, 10*t.partitions)
 }
+
+// round is how long it takes until each replica has had a slot of each merchant, and
+// so a turn to use or to lend, since it has its partitions: these count after an
+// interval.
+func (t trial) round() time.Duration { return time.Duration(t.replicas+1) * t.interval }
 
 // settleTime is how long a loop is left alone after what came before.
 func (o *Options) settleTime() time.Duration { return min(o.Duration, 2*time.Second) }

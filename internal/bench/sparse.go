@@ -27,7 +27,8 @@ func (o *Options) sparsePart(s Streams) part {
 		trials[i].interval = sparseInterval
 	}
 	return part{
-		"sparse", fmt.Sprintf("an intent every %s of each of %d merchants, rate 1/%s, for %s", sparseEvery, sparseMerchants, sparseInterval, o.Duration),
+		"sparse", fmt.Sprintf("an intent every %s of each of %d merchants, rate 1/%s, for %s; it allows one call ahead for each replica",
+			sparseEvery, sparseMerchants, sparseInterval, o.Duration),
 		trials, func(ctx context.Context, t trial) (measurement, error) {
 			return o.schedule(ctx, s, t, sparseMerchants/sparseEvery.Seconds())
 		},

@@ -238,6 +238,29 @@ func TestManyGatewaysAreAFew(t *testing.T) {
 	}
 }
 
+// TestLendingIsShownWithTheMerchants: which lane asks, how much is lent, or why nothing is.
+func TestLendingIsShownWithTheMerchants(t *testing.T) {
+	for want, s := range map[string]console.State{
+		`<p id="lending" class="dim">Turns: in the last 5m this replica asked others for 7, borrowed 5 and lent 3.</p>`:                                        well(),
+		`<p id="lending" class="dim"><span class="tag wait">No turns are lent, so replicas wait for their own slots: no such topic</span> (for 5 min 0 s)</p>`: unwell(),
+	} {
+		body := serve(t, s, false, "/").Body.String()
+		lanes, _, _ := strings.Cut(body[strings.Index(body, `<section id="lanes"`):], "</section>")
+		for _, want := range []string{want, `<span class="tag good">paced</span>, asks for a turn</td>`} {
+			if strings.Count(lanes, want) != 1 {
+				t.Errorf("the merchants do not say once %s:\n%s", want, lanes)
+			}
+		}
+	}
+	const asks = `<span class="tag wait">paced</span>, asks for a turn`
+	if body := serve(t, well(), false, "/intents?q=asks").Body.String(); !strings.Contains(body, asks) {
+		t.Errorf("the page of an intent does not say %s", asks)
+	}
+	if body := serve(t, console.State{}, false, "/").Body.String(); strings.Contains(body, `id="lending"`) {
+		t.Error("lending is told of, though nothing is known of it")
+	}
+}
+
 func TestLanesAreSummedUpTheWorstFirst(t *testing.T) {
 	var all []console.Lane
 	add := func(n int, state string, backlog int) {

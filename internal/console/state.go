@@ -15,6 +15,7 @@ type State struct {
 	Charts []Chart `json:"-"`      // of the last hour
 
 	Lanes        LaneSummary `json:"lanes"`
+	Lending      Lending     `json:"lending"`
 	Gateways     []Gateway   `json:"gateways"`
 	MoreGateways int         `json:"more_gateways,omitempty"` // that are not among them
 	Partitions   []Partition `json:"partitions"`              // those in our hands
@@ -93,6 +94,7 @@ type Lane struct {
 	Attempts   int       `json:"attempts,omitempty"`
 	LastError  string    `json:"last_error,omitempty"`
 	Blind      bool      `json:"look_ups_refused,omitempty"`
+	Asks       bool      `json:"asks_for_a_turn,omitempty"` // other replicas, while it is paced
 }
 
 // Waiting is how many intents wait in the lane.
@@ -103,6 +105,13 @@ type LaneSummary struct {
 	Total  int         `json:"total"`
 	States []LaneState `json:"states"` // by what they wait for
 	Worst  []Lane      `json:"-"`      // some of those that wait
+}
+
+// Lending is how replicas lend each other turns of their merchants' rates.
+type Lending struct {
+	Level Level     `json:"level"` // Wait: they cannot, so that intents wait longer than they need
+	Text  string    `json:"text"`  // a sentence
+	Since time.Time `json:"since,omitzero"`
 }
 
 // A LaneState counts the lanes that wait for the same thing.
@@ -198,6 +207,7 @@ type Record struct {
 	Partition int32     `json:"partition"`
 	Offset    int64     `json:"offset"`
 	State     string    `json:"state"`
+	Asks      bool      `json:"asks_for_a_turn,omitempty"` // its merchant asks other replicas
 	Since     time.Time `json:"since,omitzero"`
 	Until     time.Time `json:"until,omitzero"`
 	Attempts  int       `json:"attempts,omitempty"`

@@ -34,7 +34,8 @@ func well() console.State {
 		},
 		Charts: hour(console.Steps, false),
 		Lanes: console.LaneSummary{Total: 3, States: []console.LaneState{{State: "paced", N: 1}, {State: "free", N: 2}},
-			Worst: []console.Lane{{Merchant: "540001", Gateway: "api.freedompay.kz", Queued: 3, Rate: "1/1500ms", State: "paced", Since: noon.Add(-time.Second), Until: noon.Add(time.Second)}}},
+			Worst: []console.Lane{{Merchant: "540001", Gateway: "api.freedompay.kz", Queued: 3, Rate: "1/1500ms", State: "paced", Asks: true, Since: noon.Add(-time.Second), Until: noon.Add(time.Second)}}},
+		Lending:    console.Lending{Level: console.Good, Text: "Turns: in the last 5m this replica asked others for 7, borrowed 5 and lent 3."},
 		Gateways:   []console.Gateway{{Name: "api.freedompay.kz", Merchants: 3}},
 		Partitions: []console.Partition{{Number: 0, State: "running", Healthy: true, Watermark: 1234567, Lag: 12, Unfinished: 3}},
 		Group: console.Group{Partitions: 3, State: "Stable", At: noon.Add(-9 * time.Second), Members: []console.Member{
@@ -75,6 +76,7 @@ func unwell() console.State {
 		{Merchant: "540002", Gateway: "api.freedompay.kz", Queued: 41, State: "held", Since: noon.Add(-90 * time.Second), Until: noon.Add(21 * time.Second), LastError: "misconfigured: 9998", Blind: true},
 		{Merchant: "540003", Gateway: "api.freedompay.kz", Backlog: 21410, State: "breaker open", Since: noon.Add(-9 * time.Minute), Until: noon.Add(time.Second), LastError: "in doubt: http_502"},
 	}, s.Lanes.Worst...)
+	s.Lending = console.Lending{Level: console.Wait, Text: "No turns are lent, so replicas wait for their own slots: no such topic", Since: noon.Add(-5 * time.Minute)}
 	s.Gateways = []console.Gateway{{Name: "api.freedompay.kz", Merchants: 3, Down: true, Since: noon.Add(-9 * time.Minute), LastError: "in doubt: http_502"}}
 	s.Partitions = append(s.Partitions, console.Partition{Number: 1, State: "draining", Lag: -1})
 	s.Outcomes = append([]console.Outcome{
@@ -155,6 +157,8 @@ func story(_ context.Context, id string) console.Story {
 	case "waits", "order-1":
 		return console.Story{ID: id, State: "waiting", Records: []console.Record{{IntentID: "waits", OrderID: "order-1", Merchant: "540001", Partition: 2, Offset: 17,
 			State: "backing off", Since: noon.Add(-time.Minute), Until: noon.Add(time.Minute), Attempts: 2, LastError: "in doubt: timeout"}}}
+	case "asks":
+		return console.Story{ID: id, State: "waiting", Records: []console.Record{{IntentID: id, Merchant: "540001", State: "paced", Asks: true}}}
 	case "done":
 		return console.Story{ID: id, State: "created", Events: []console.Event{{At: noon.Add(-time.Minute), Event: "created", Topic: "payment-intents", Partition: 1, Offset: 9, Text: "The link was published."}}}
 	}

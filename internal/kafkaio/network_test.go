@@ -26,6 +26,7 @@ type treatment struct {
 	refuse bool          // the connection breaks instead
 	mute   bool          // it arrives; the connection breaks before the answer
 	late   time.Duration // it arrives so much later, also if its sender has hung up
+	slow   time.Duration // so long it takes on its way, and what comes behind it waits
 }
 
 func (n *network) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -97,6 +98,7 @@ func (c *tap) Write(p []byte) (int, error) {
 			c.now = c.net.treat(kmsg.Key(binary.BigEndian.Uint16(p[4:])))
 		}
 		c.net.mu.Unlock()
+		time.Sleep(c.now.slow)
 	}
 	c.left -= len(p)
 	switch {

@@ -15,6 +15,11 @@ type State struct {
 	// Missing names the rights that the brokers do not grant us and something waits
 	// for, each in one sentence.
 	Missing []string
+
+	// Unlent is why no turns are lent though there should be a topic for them, and
+	// since when; empty: they are.
+	Unlent      string
+	UnlentSince time.Time
 }
 
 // A Membership is how we stand with the group.
@@ -87,7 +92,8 @@ func (s *Source) State() State {
 	if r := s.logins.refusal(); r.err != nil { // what else is said is its consequence
 		membership.Trouble, membership.TroubleAt, membership.Refused = r.err, r.at, r.err
 	}
-	return State{Membership: membership, Partitions: partitions, Missing: s.rights.list(), Troubles: s.troubles.list(), Counters: Counters{
+	turns := s.turns.state()
+	return State{Membership: membership, Partitions: partitions, Missing: s.rights.list(), Troubles: s.troubles.list(), Unlent: turns.why, UnlentSince: turns.since, Counters: Counters{
 		CorruptBatches: m.corrupt.n.Load(), LostRecords: m.lostRecords.n.Load(),
 		NewProducerIDs: m.newProducers.n.Load(), BrokenFences: m.refences.n.Load(),
 		RecordsAppended: m.appended.n.Load(), AppendRetries: m.retries.n.Load(), FetchErrors: m.fetchErrors.n.Load(),

@@ -45,9 +45,16 @@ type turns struct {
 	heard  chan pace.Note
 	notes  *prometheus.CounterVec
 
-	mu     sync.Mutex
-	snags  map[side]*snag
-	isDown bool // it was said that no turns are lent
+	mu    sync.Mutex
+	snags map[side]*snag
+	unlent
+}
+
+// An unlent is why no turns are lent, as it was told; empty: they are, or it is too
+// early to tell.
+type unlent struct {
+	why   string
+	since time.Time
 }
 
 // A side is one of the two directions of notes.
@@ -366,12 +373,19 @@ func (t *turns) hinders(ctx context.Context, of side, err error) time.Duration {
 	}
 	s.fails++
 	shut := errors.Is(err, errNoTurnsTopic) || told(err)
-	tell := !t.isDown && (shut || time.Since(s.since) >= snagQuiet)
-	t.isDown = t.isDown || tell
+	lasts := t.why != "" || shut || time.Since(s.since) >= snagQuiet
+	tell := lasts && t.why == ""
+	if tell {
+		t.unlent.since = s.since
+	}
+	if lasts {
+		t.why = strings.TrimSuffix(whyNot(err), ".")
+	}
+	why := t.why
 	wait := pace.Backoff{Base: 100 * time.Millisecond, Max: 5 * time.Second}.Delay(s.fails-1, 1)
 	t.mu.Unlock()
 	if tell {
-		t.s.log.WithField("topic", t.topic).Warn("no turns are lent, so replicas wait for their own slots: " + strings.TrimSuffix(whyNot(err), "."))
+		t.s.log.WithField("topic", t.topic).Warn("no turns are lent, so replicas wait for their own slots: " + why)
 	} else {
 		t.s.log.WithError(err).WithField("topic", t.topic).Debug("turns are not " + string(of))
 	}
@@ -390,12 +404,24 @@ func whyNot(err error) string {
 	return fmt.Sprint(err)
 }
 
+// state is why no turns are lent, and since when.
+func (t *turns) state() unlent {
+	if t == nil {
+		return unlent{}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unlent
+}
+
 // goesOn notes that a side works, and tells it if it was told that it does not.
 func (t *turns) goesOn(of side) {
 	t.mu.Lock()
 	delete(t.snags, of)
-	tell := t.isDown && len(t.snags) == 0
-	t.isDown = t.isDown && !tell
+	tell := t.why != "" && len(t.snags) == 0
+	if tell {
+		t.unlent = unlent{}
+	}
 	t.mu.Unlock()
 	if tell {
 		t.s.log.WithField("topic", t.topic).Info("turns can be lent")

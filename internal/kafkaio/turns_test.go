@@ -68,6 +68,15 @@ func (m *life) notes(t *testing.T, direction, result string) float64 {
 	return 0
 }
 
+// unlent checks what a member says of itself: why no turns are lent. Empty: they are.
+func (m *life) unlent(t *testing.T, want string) {
+	t.Helper()
+	s := m.source.State()
+	if !strings.HasPrefix(s.Unlent, want) || (want == "") != (s.Unlent == "") || (want == "") != s.UnlentSince.IsZero() {
+		t.Errorf("its state is %q since %s, want %q", s.Unlent, s.UnlentSince, want)
+	}
+}
+
 // through checks that a note gets from one member to another.
 func through(t *testing.T, from, to *life, number uint64) {
 	t.Helper()
@@ -228,6 +237,41 @@ func TestATopicFullOfOthersRecordsStopsNothing(t *testing.T) {
 	})
 }
 
+// TestATopicThatIsADayLateStopsNothing: a mirror brings yesterday's notes, asks and loans
+// to this very member among them. Nobody takes them, and new ones come through between
+// them.
+func TestATopicThatIsADayLateStopsNothing(t *testing.T) {
+	inLab(t, 2, func(l *lab) {
+		a, b := lenders(l)
+		from, to := a.source.Turns().Name(), b.source.Turns().Name()
+		const rounds, each = 10, 100
+		for i := range uint64(rounds) {
+			yesterday := time.Now().Add(-24 * time.Hour)
+			var old []*kgo.Record
+			for n := range each {
+				kind, whom := "ask", ""
+				if n%2 == 0 {
+					kind, whom = "loan", to
+				}
+				old = append(old, &kgo.Record{Timestamp: yesterday, Value: fmt.Appendf(nil, `{"g":"paylink","k":%q,"m":"540001","s":%d,"f":%q,"t":%q,"n":%d,"u":%d}`,
+					kind, n, from, whom, n, yesterday.Add(time.Second).UnixMicro())})
+			}
+			l.others(kgo.NoCompression(), old...)
+			through(t, a, b, i)
+			time.Sleep(time.Second)
+		}
+		for result, want := range map[string]float64{"late": rounds * each, "taken": rounds} {
+			if n := b.notes(t, "heard", result); n != want {
+				t.Errorf("%v notes are %s, want %v", n, result, want)
+			}
+		}
+		b.unlent(t, "")
+		l.emit(0, 50)
+		l.judge(50)
+		leaveAll(t, a, b)
+	})
+}
+
 // TestWithoutTheTopicNoTurnsAreLentAndNothingStops: it is said once, and noticed when
 // the topic is there; the same when it goes.
 func TestWithoutTheTopicNoTurnsAreLentAndNothingStops(t *testing.T) {
@@ -242,6 +286,10 @@ func TestWithoutTheTopicNoTurnsAreLentAndNothingStops(t *testing.T) {
 			if n := m.said.times("no turns are lent, so replicas wait for their own slots: no such topic"); n != 1 {
 				t.Errorf("said %d times that there is no topic, want once", n)
 			}
+			m.unlent(t, "no such topic")
+			if since := m.source.State().UnlentSince; time.Since(since) < 10*time.Minute {
+				t.Errorf("none are lent since %s, want from the start on", since)
+			}
 		}
 		admin := kadm.NewClient(l.client)
 		if _, err := admin.CreateTopic(context.Background(), 1, 1, nil, devstack.Turns); err != nil {
@@ -249,6 +297,7 @@ func TestWithoutTheTopicNoTurnsAreLentAndNothingStops(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		through(t, a, b, 2)
+		b.unlent(t, "")
 		if n := b.said.times("turns can be lent"); n != 1 {
 			t.Errorf("said %d times that turns can be lent, want once", n)
 		}
@@ -289,6 +338,7 @@ func TestWithoutRightsNoTurnsAreLentAndNothingStops(t *testing.T) {
 				if n := a.said.times("no turns are lent, so replicas wait for their own slots: a right is missing: " + right.says + devstack.Turns); n != 1 {
 					t.Errorf("said %d times, want once", n)
 				}
+				a.unlent(t, "a right is missing: "+right.says+devstack.Turns)
 				if n := shut.Hits(); n > 2*25*2 {
 					t.Errorf("two members tried %d times in 20 minutes, want once a minute", n)
 				}
@@ -296,6 +346,7 @@ func TestWithoutRightsNoTurnsAreLentAndNothingStops(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				b.hears(time.Second)
 				through(t, a, b, 2)
+				a.unlent(t, "")
 				l.emit(0, 50)
 				l.judge(50)
 				leaveAll(t, a, b)

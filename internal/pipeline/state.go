@@ -33,6 +33,7 @@ type Counts struct {
 	Skipped  []Count // by kind
 	Dead     []Count // dead letters, by reason
 	Calls    []Count // of the gateway, by kind and result
+	Turns    []Count // that members lend each other, by event
 	Repeats  uint64
 	Second   uint64 // payments beside the one whose link is published
 	Shared   uint64 // answers with a payment that another intent's link has
@@ -140,7 +141,7 @@ func (e *Engine) State() State {
 func (e *Engine) Counts() Counts {
 	m := e.metrics
 	return Counts{
-		Settled: m.intents.counts(), Skipped: m.skipped.counts(), Dead: m.dead.counts(), Calls: m.calls.counts(),
+		Settled: m.intents.counts(), Skipped: m.skipped.counts(), Dead: m.dead.counts(), Calls: m.calls.counts(), Turns: m.turns.counts(),
 		Repeats: m.repeats.total(), Second: m.second.total(), Shared: m.shared.total(), Vanished: m.vanished.total(),
 		MayExist: e.mayExist.Load(),
 	}
@@ -290,7 +291,7 @@ func (c *core) wait(t *task, now time.Time) Wait {
 		w.State = "handed over"
 	case t.stage == queued:
 		v := c.view(t.work.Lane(), now)
-		w.State, w.Until = v.Wait.State, v.Wait.Until
+		w.State, w.Until, w.Asks = v.Wait.State, v.Wait.Until, v.Wait.Asks
 		if w.LastError == "" {
 			w.LastError = v.Wait.LastError
 		}

@@ -11,10 +11,12 @@ import (
 
 // oneOfFour begins the story of a member, "me", that has had one partition of four for
 // long, and merchant "1" with a slot in 1.5 s.
-func oneOfFour(t *testing.T) *story {
+func oneOfFour(t *testing.T) *story { return oneOf(t, 4) }
+
+func oneOf(t *testing.T, partitions int) *story {
 	st := &story{T: t, now: noon, works: map[string]*schedule.Work{}}
 	st.s = schedule.New(schedule.Config{Concurrency: 10, GiveUpAfter: giveUp, Window: 1000, Name: "me"})
-	st.s.Share([]int32{0}, 4, 1, noon)
+	st.s.Share([]int32{0}, partitions, 1, noon)
 	st.s.Bind("1", schedule.Terms{Rate: pace.Rate{Events: 1, Per: 1500 * time.Millisecond}, Endpoint: "gateway"}, false, noon)
 	st.pass(time.Minute)
 	return st
@@ -50,6 +52,28 @@ func (st *story) saysNothing(when string) {
 
 func answer(ask pace.Note, k pace.NoteKind, by string) pace.Note {
 	return pace.Note{Kind: k, Merchant: ask.Merchant, Slot: ask.Slot, From: by, To: ask.From, Number: ask.Number, Until: ask.Until}
+}
+
+// TestALaneSaysThatItAsks, as long as it lacks a turn, and only if there is somebody to
+// ask.
+func TestALaneSaysThatItAsks(t *testing.T) {
+	asks := func(st *story) bool {
+		v := st.s.View(st.lane("1"), func(*schedule.Work) time.Time { return noon }, st.now)
+		if v.Wait.State != "paced" {
+			t.Errorf("at %v the lane is %q", st.clock(), v.Wait.State)
+		}
+		return v.Wait.Asks
+	}
+	st := lacking(t)
+	if !asks(st) {
+		t.Error("a lane without a turn does not say that it asks")
+	}
+	alone := oneOf(t, 1)
+	alone.call("1", "first", answered)
+	alone.queue("1", "second")
+	if asks(alone) {
+		t.Error("a lane says that it asks, and there is nobody")
+	}
 }
 
 // TestALoanIsUsedAtOnceAndOnce.

@@ -17,6 +17,9 @@ type Wait struct {
 
 	Since time.Time `json:"since,omitzero"`
 
+	// Asks says that meanwhile other members are asked for a turn.
+	Asks bool `json:"asks_for_a_turn,omitempty"`
+
 	// Until is when it goes on, or when that is tried, if it is known. Of what is in
 	// the backlog it is reckoned by the merchant's pace.
 	Until time.Time `json:"until,omitzero"`
@@ -120,6 +123,7 @@ func (s *Scheduler) laneWait(l *Lane, next *Work, since func(*Work) time.Time, n
 		w.State, w.Since = "paced", since(next)
 	case at.After(now):
 		w.State, w.Since, w.Until = "paced", later(l.called, since(next)), at
+		_, w.Asks = l.mayAsk(now)
 	case !l.blockedAt.IsZero():
 		w.State, w.Since = "busy", l.blockedAt
 	case !s.busySince.IsZero():

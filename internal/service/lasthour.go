@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,9 @@ const (
 
 	// soonGivenUp is what the console calls near to being given up.
 	soonGivenUp = 10 * time.Minute
+
+	// newly is the time of which it is told how many turns were lent.
+	newly = 5 * time.Minute
 
 	// slowToPublish is how long an answer may wait until Kafka has taken it, before that
 	// is worth a line.
@@ -134,6 +138,7 @@ func (s *service) groupNow(now time.Time) console.Group {
 func (s sample) since(before sample) hourCounts {
 	return hourCounts{settled: rise(s.counts.Settled, before.counts.Settled), dead: rise(s.counts.Dead, before.counts.Dead),
 		skipped: rise(s.counts.Skipped, before.counts.Skipped), calls: rise(s.counts.Calls, before.counts.Calls),
+		turns:   rise(s.counts.Turns, before.counts.Turns),
 		repeats: s.counts.Repeats - before.counts.Repeats, mayExist: s.counts.MayExist - before.counts.MayExist,
 		second: s.counts.Second - before.counts.Second, shared: s.counts.Shared - before.counts.Shared,
 		appended: s.kafka.RecordsAppended - before.kafka.RecordsAppended, appendRetries: s.kafka.AppendRetries - before.kafka.AppendRetries,
@@ -142,7 +147,7 @@ func (s sample) since(before sample) hourCounts {
 
 // hourCounts are the counts of the last hour, or of as much of it as there was.
 type hourCounts struct {
-	settled, dead, skipped, calls                      map[[2]string]uint64
+	settled, dead, skipped, calls, turns               map[[2]string]uint64
 	repeats, mayExist, second, shared                  uint64
 	appended, appendRetries, fetchErrors, brokenFences uint64
 }
@@ -218,6 +223,12 @@ func quantile(part float64, was, is pipeline.Spread) float64 {
 		lower, below = upper, in(i)
 	}
 	return lower // longer than the last bucket tells
+}
+
+// from is the first sample at or after a moment; none: nothing was counted before.
+func from(all []sample, at time.Time) sample {
+	i := slices.IndexFunc(all, func(s sample) bool { return !s.at.Before(at) })
+	return first(all[max(0, i):])
 }
 
 // first is the oldest sample; none: nothing was counted before.

@@ -41,10 +41,20 @@ func TestTheLastHourForgetsWhatIsOlder(t *testing.T) {
 	}
 }
 
+func TestTheLastMinutesBeginWithinThem(t *testing.T) {
+	now := time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
+	old, young := sample{at: now.Add(-6 * time.Minute), lag: 6}, sample{at: now.Add(-4 * time.Minute), lag: 4}
+	for want, all := range map[int64][]sample{4: {old, young}, 6: {old}, 0: nil} {
+		if got := from(all, now.Add(-newly)).lag; got != want {
+			t.Errorf("of %d samples that from %d min ago, want %d", len(all), got, want)
+		}
+	}
+}
+
 func TestAYoungServiceCountsFromItsStart(t *testing.T) {
-	is := sample{counts: pipeline.Counts{Dead: []pipeline.Count{counted(3, "conflict")}, MayExist: 2, Repeats: 5}, kafka: kafkaio.Counters{BrokenFences: 1}}
+	is := sample{counts: pipeline.Counts{Dead: []pipeline.Count{counted(3, "conflict")}, Turns: []pipeline.Count{counted(4, "lent")}, MayExist: 2, Repeats: 5}, kafka: kafkaio.Counters{BrokenFences: 1}}
 	got := is.since(first(nil))
-	if sum(got.dead, "") != 3 || got.mayExist != 2 || got.repeats != 5 || got.brokenFences != 1 {
+	if sum(got.dead, "") != 3 || sum(got.turns, "lent") != 4 || got.mayExist != 2 || got.repeats != 5 || got.brokenFences != 1 {
 		t.Errorf("since the start: %+v", got)
 	}
 }
@@ -136,7 +146,7 @@ func TestStoriesOfIntents(t *testing.T) {
 		{At: at, Intent: "lost", Order: "o-2", Merchant: "540001", Outcome: payment.Failed{Reason: payment.GaveUp, PaymentMayExist: true, Attempts: 9}},
 	}
 	dead := []pipeline.RecentDead{{At: at.Add(-time.Minute), Intent: "made", Reason: "conflict", Offset: 18}, {At: at, Intent: "bad", Reason: "too_old"}, {At: at, Reason: "not_json"}}
-	waits := []pipeline.IntentWait{{ID: "waits", Order: "o-3", Merchant: "540001", Partition: 1, Offset: 5, Wait: pipeline.Wait{State: "paced"}}}
+	waits := []pipeline.IntentWait{{ID: "waits", Order: "o-3", Merchant: "540001", Partition: 1, Offset: 5, Wait: pipeline.Wait{State: "paced", Asks: true}}}
 	known := []kafkaio.Settled{{TopicPartition: kafkaio.TopicPartition{Topic: "out", Partition: 3}, Offset: 9, Message: event.Message{Time: at, Headers: []event.Header{{Key: "ce_type", Value: []byte(event.CETypeCreated)}}}}}
 	for _, c := range []struct {
 		id      string
@@ -160,6 +170,9 @@ func TestStoriesOfIntents(t *testing.T) {
 		text := ""
 		for _, e := range got.Events {
 			events, text = append(events, e.Event), text+e.Text
+		}
+		if len(got.Records) > 0 && !got.Records[0].Asks {
+			t.Errorf("%q: it does not say that its merchant asks for a turn", c.id)
 		}
 		if is := fmt.Sprint(got.State, " ", events, " ", len(got.Records)); is != c.want || !strings.Contains(text, c.says) || strings.Contains(text, "https") {
 			t.Errorf("%q: %s, %q, want %s, %q", c.id, is, text, c.want, c.says)

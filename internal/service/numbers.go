@@ -112,6 +112,7 @@ func counters(e pipeline.State, k kafkaio.Counters, hour hourCounts) []console.C
 		{"Skipped", e.Counts.Skipped, hour.skipped, nil},
 		{"Dead letters", e.Counts.Dead, hour.dead, func(string) bool { return true }},
 		{"Gateway calls", e.Counts.Calls, hour.calls, nil},
+		{"Turns lent", e.Counts.Turns, hour.turns, nil},
 	} {
 		for _, c := range f.counts {
 			name := strings.TrimSpace(c.Labels[0] + " " + c.Labels[1])

@@ -27,6 +27,7 @@ func (s *service) addChecks() {
 	s.health.Add("append", func() string { return blocked(s.source.State()) })
 	s.health.Add("ledger", func() string { return loading(s.source.State()) })
 	s.health.Note(func() string { return held(s.engine.Held()) })
+	s.health.Note(func() string { return unlent(s.source.State()) })
 }
 
 // refused says why a broker does not let us in, as long as it does not. What is
@@ -116,13 +117,14 @@ func (s *service) state() console.State {
 	ready, checks := s.health.Look()
 	now := time.Now()
 	samples := s.hour.list(now)
-	hour := sample{counts: e.Counts, kafka: k.Counters}.since(first(samples))
+	is := sample{counts: e.Counts, kafka: k.Counters}
+	hour := is.since(first(samples))
 	st := console.State{
 		Now: now, Started: s.started, Ready: ready, Service: s.about(),
 		Alarms: slices.Concat(logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles),
 			rises(e.Counts, k.Counters)),
 		Risks: risks(risk, hour, s.cfg.Flow.GiveUpAfter, now), Charts: charts(samples),
-		Lanes: console.Sum(lanesOf(e.Lanes)), Gateways: gateways(e), Partitions: partitions(k, e), Group: s.groupNow(now),
+		Lanes: console.Sum(lanesOf(e.Lanes)), Lending: lending(turnsTopic(s.cfg) != "", k, is.since(from(samples, now.Add(-newly))).turns), Gateways: gateways(e), Partitions: partitions(k, e), Group: s.groupNow(now),
 		Counters: counters(e, k.Counters, hour), Outcomes: outcomes(e), DeadLetters: deadLetters(e),
 	}
 	for _, c := range checks {

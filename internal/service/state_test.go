@@ -147,9 +147,9 @@ func TestCountersNameWhatTheyCount(t *testing.T) {
 	}
 	got := counters(pipeline.State{InFlight: 5, BackingOff: 1, Counts: pipeline.Counts{
 		Settled: []pipeline.Count{count(7, "created", ""), count(2, "failed", "gave_up")},
-		Dead:    []pipeline.Count{count(1, "conflict")}, Repeats: 3,
+		Dead:    []pipeline.Count{count(1, "conflict")}, Turns: []pipeline.Count{count(6, "borrowed")}, Repeats: 3,
 	}}, kafkaio.Counters{RecordsAppended: 9, BrokenFences: 1}, hourCounts{
-		settled: map[[2]string]uint64{{"created"}: 4}, dead: map[[2]string]uint64{{"conflict"}: 1}, repeats: 2, brokenFences: 1,
+		settled: map[[2]string]uint64{{"created"}: 4}, dead: map[[2]string]uint64{{"conflict"}: 1}, turns: map[[2]string]uint64{{"borrowed"}: 5}, repeats: 2, brokenFences: 1,
 	})
 	want := []console.Counter{
 		{Group: "Now", Name: "calls in flight", Value: 5, Now: true},
@@ -157,6 +157,7 @@ func TestCountersNameWhatTheyCount(t *testing.T) {
 		{Group: "Intents settled", Name: "created", Value: 7, Hour: 4},
 		{Group: "Intents settled", Name: "failed gave_up", Value: 2, Bad: true},
 		{Group: "Dead letters", Name: "conflict", Value: 1, Hour: 1, Bad: true},
+		{Group: "Turns lent", Name: "borrowed", Value: 6, Hour: 5},
 		{Group: "Gateway calls", Name: "to be repeated", Value: 3, Hour: 2},
 		{Group: "Kafka", Name: "records appended", Value: 9},
 		{Group: "Kafka", Name: "appends repeated"},
@@ -165,6 +166,32 @@ func TestCountersNameWhatTheyCount(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestLendingIsToldInOneLine: that it works, and how often; that it does not, and why.
+func TestLendingIsToldInOneLine(t *testing.T) {
+	since := time.Unix(5, 0)
+	down := kafkaio.State{Unlent: "no such topic", UnlentSince: since}
+	lent := map[[2]string]uint64{{"asked"}: 7, {"borrowed"}: 5, {"lost"}: 1, {"lent"}: 3, {"declined"}: 2}
+	for _, tt := range []struct {
+		name   string
+		on     bool
+		k      kafkaio.State
+		lately map[[2]string]uint64
+		want   console.Lending
+	}{
+		{"off", false, kafkaio.State{}, nil, console.Lending{Level: console.Good, Text: "No turns are lent, as the settings ask: replicas wait for their own slots."}},
+		{"quiet", true, kafkaio.State{}, nil, console.Lending{Level: console.Good, Text: "Turns: none was asked of other replicas in the last 5m, nor lent to them."}},
+		{"busy", true, kafkaio.State{}, lent, console.Lending{Level: console.Good, Text: "Turns: in the last 5m this replica asked others for 7, borrowed 5 and lent 3."}},
+		{"down", true, down, lent, console.Lending{Level: console.Wait, Text: "No turns are lent, so replicas wait for their own slots: no such topic", Since: since}},
+	} {
+		if diff := cmp.Diff(tt.want, lending(tt.on, tt.k, tt.lately)); diff != "" {
+			t.Errorf("%s: %s", tt.name, diff)
+		}
+	}
+	if !laneOf(pipeline.Lane{Wait: pipeline.Wait{Asks: true}}).Asks {
+		t.Error("a lane does not say that it asks")
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *service) tell(id string, waits []pipeline.IntentWait, recent []pipeline
 		t.State = "waiting"
 		t.Records = append(t.Records, console.Record{
 			IntentID: string(w.ID), OrderID: w.Order, Merchant: string(w.Merchant), Partition: w.Partition, Offset: w.Offset,
-			State: w.State, Since: w.Since, Until: w.Until, Attempts: w.Attempts, LastError: w.LastError,
+			State: w.State, Asks: w.Asks, Since: w.Since, Until: w.Until, Attempts: w.Attempts, LastError: w.LastError,
 		})
 	}
 	for _, is := range settled {

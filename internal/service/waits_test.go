@@ -237,3 +237,25 @@ func TestConsoleSaysThatAGatewayIsDown(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingLentIsSaid, and why: on the console, beside readiness, and nowhere as an
+// alarm.
+func TestNothingLentIsSaid(t *testing.T) {
+	_, cfg := world(t)
+	cfg.Turns.Topic = "nowhere"
+	admin := make(chan net.Addr, 1)
+	w := &waiting{t: t, out: &buffer{}}
+	startReloading(t, cfg, w.out, func(d *service.Deps) { d.OnAdmin = func(a net.Addr) { admin <- a } })
+	w.url = "http://" + (<-admin).String()
+	const want = "No turns are lent, so replicas wait for their own slots: no such topic"
+	var is struct {
+		Lending struct{ Level, Text string }
+		Alarms  []any
+	}
+	w.get("/api/v1/state", http.StatusOK, &is, func() bool { return is.Lending.Level == "wait" && strings.HasPrefix(is.Lending.Text, want) })
+	if len(is.Alarms) > 0 {
+		t.Errorf("alarms %v, want none: nothing depends on it", is.Alarms)
+	}
+	var ready struct{ Notes []string }
+	w.get("/readyz", http.StatusOK, &ready, func() bool { return len(ready.Notes) == 1 && strings.HasPrefix(ready.Notes[0], want) })
+}
