@@ -106,7 +106,7 @@ func TestANormalStateGoesWhereItsLikeGo(t *testing.T) {
 	}
 	for _, v := range []Lending{{}, {Owing: true}, {Burst: 2}, {Ahead: 1}} {
 		steps := 0
-		walks(t, v, func(*Moment) bool { steps++; return steps%200 > 0 })
+		walks(t, v, func(*Moment) bool { steps++; return steps%80 > 0 })
 	}
 }
 

@@ -135,3 +135,59 @@ func TestTheModelPacesAsTheLimitDoes(t *testing.T) {
 		t.Errorf("only %d turns taken and %d lent", took, lent)
 	}
 }
+
+// TestWindowsAreCountedAsTheBoundSays: calls by chance break S5 if, and when, a count of
+// all windows does.
+func TestWindowsAreCountedAsTheBoundSays(t *testing.T) {
+	chance, late := rand.New(rand.NewPCG(1, 2)), 0
+	for range 5000 {
+		v := Lending{Burst: uint8(1 + chance.IntN(2)), Ahead: uint8(chance.IntN(2))}
+		at := []Moment{v.start()} // one for each window that is open, and one for those to come
+		var calls [][2]int        // when, and whose turn
+		want, got := false, false
+		for now := 0; now < 30 && !want && !got; now++ {
+			for range chance.IntN(3) * chance.IntN(2) {
+				life := chance.IntN(3)
+				calls = append(calls, [2]int{now, life})
+				want = want || v.tooMany(calls)
+				var next []Moment
+				for _, s := range at {
+					x := lending{v, s, func(_ Step, s Moment) { next = append(next, s) }}
+					x.call(0, Step{}, uint8(life), func(*Moment, *sharer) {})
+				}
+				at = next
+				got = got || slices.ContainsFunc(at, func(s Moment) bool { return s.over > 0 })
+			}
+			for i := range at {
+				if x := (&lending{Lending: v}); at[i].window {
+					x.pass(&at[i])
+				}
+			}
+			slices.SortFunc(at, func(a, b Moment) int { return slices.Compare(a.counts(), b.counts()) })
+			at = slices.Compact(at)
+		}
+		if want != got {
+			t.Fatalf("%+v, calls %v: broken %t, want %t", v, calls, got, want)
+		}
+		if want && calls[len(calls)-1][0] > 4 {
+			late++
+		}
+	}
+	if late < 500 {
+		t.Errorf("only %d histories break S5 later than at once", late)
+	}
+}
+
+func (s *Moment) counts() []int { return []int{int(s.counted), int(s.turns), int(s.over)} }
+
+// tooMany reports whether a window that ends with the last call holds too many.
+func (v Lending) tooMany(calls [][2]int) bool {
+	last, whose := calls[len(calls)-1][0], map[int]bool{}
+	for i, c := range slices.Backward(calls) {
+		whose[c[1]] = true
+		if n := len(calls) - i; n > (last-c[0]+int(v.Ahead))/slotTicks+max(int(v.burst()), len(whose)) {
+			return true
+		}
+	}
+	return false
+}

@@ -215,6 +215,6 @@ func (v Lending) tell(step Step, from, to *Moment) string {
 	if to.window && !from.window {
 		window = ": the window begins"
 	}
-	return strings.NewReplacer("{who}", name(step.who), "{whom}", whom, "{slot}", fmt.Sprint(step.slot), "{ago}", fmt.Sprint(step.ago),
-		"{begins}", begins, "{window}", window).Replace(string(step.Action))
+	return strings.NewReplacer("{who}", name(step.who), "{whom}", whom, "{slot}", fmt.Sprint(step.slot),
+		"{ago}", fmt.Sprint(step.ago), "{begins}", begins, "{window}", window).Replace(string(step.Action))
 }
