@@ -103,9 +103,10 @@
 // As it is built S5 holds while nobody lends (209,912 states). With loans there are two
 // ways past it, by one call. TestTurnsAreLentWithinTheBound keeps both until they are shut:
 //
-//   - A zombie forfeits a slot that is another's by then. What it owes for a late turn,
-//     or for a loan, is paid for by nobody. With three slots in a round it needs no loan.
-//     If whoever loses a slot owes its next one (Owing), S5 holds: 332,716 states.
+//   - A zombie forfeits a slot that is another's by then, for a late turn or for a loan.
+//     The other uses that slot, so that in truth nothing is forfeited. With three slots
+//     in a round this needs no loan. If whoever loses a slot forfeits its next one
+//     (Owing), S5 holds: 332,716 states.
 //   - With a burst, the store of a member that gains slots grows when it begins to use
 //     them, an interval after the lender lost them. But the lender's turn may be called
 //     for up to then. If a gained slot is left alone for as long as a loan lasts besides
