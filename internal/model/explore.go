@@ -5,15 +5,6 @@ import "slices"
 // A Property is what the protocol promises.
 type Property string
 
-// The properties. L1 is looked at only where no other but Once is broken.
-const (
-	S1     Property = "S1: at most one outcome per intent is visible"
-	S2     Property = "S2: no offset is committed before the outcomes below it are durable"
-	Onward Property = "a commit never moves the offset back"
-	Once   Property = "an intent that the caller's ledger knows as answered is not called"
-	L1     Property = "L1: without further faults every intent is answered and committed, whatever the order of steps"
-)
-
 // A Result is what an exploration found.
 type Result struct {
 	States int                // that can be reached
@@ -22,11 +13,22 @@ type Result struct {
 	Broken map[Property]Trace // by a shortest way
 }
 
-// An explorer searches the states of a protocol breadth first.
-type explorer struct {
-	p      Protocol
-	number map[State]int32
-	states []State
+// A machine is what is explored. Its states are values that can be compared.
+type machine[S comparable] interface {
+	start() S
+	normal(S) S                                // the one state that stands for all its like
+	steps(S, func(Step, S))                    // all that a state allows, and what they lead to
+	broken(from *S, step Step, to *S) Property // which a step breaks, if any
+	done(*S) bool                              // the end that all goes on to, whatever the order of steps
+	onward() Property                          // that it does
+	tell(step Step, from, to *S) string
+}
+
+// An explorer searches the states of a machine breadth first.
+type explorer[S comparable] struct {
+	m      machine[S]
+	number map[S]int32
+	states []S
 	parent []int32
 	fair   [][]int32 // where the steps lead that are no faults
 	result Result
@@ -34,9 +36,13 @@ type explorer struct {
 
 // Explore looks at every state that the protocol can reach, or at as many as it
 // takes to break S1, S2 or the order of commits.
-func Explore(p Protocol) Result {
-	x := &explorer{p: p, number: map[State]int32{}, result: Result{Fired: map[Action]int{}, Broken: map[Property]Trace{}}}
-	x.add(p.normal(State{}), -1)
+func Explore(p Protocol) Result { return explore(p) }
+
+// explore looks at every state that a machine can reach, or at as many as it takes
+// to break what is safe.
+func explore[S comparable](m machine[S]) Result {
+	x := &explorer[S]{m: m, number: map[S]int32{}, result: Result{Fired: map[Action]int{}, Broken: map[Property]Trace{}}}
+	x.add(m.normal(m.start()), -1)
 	unsafe := false
 	for at := int32(0); int(at) < len(x.states) && !unsafe; at++ {
 		unsafe = x.expand(at)
@@ -49,7 +55,7 @@ func Explore(p Protocol) Result {
 }
 
 // add returns the number of a state, a new one if it was not seen before.
-func (x *explorer) add(s State, from int32) int32 {
+func (x *explorer[S]) add(s S, from int32) int32 {
 	n, seen := x.number[s]
 	if !seen {
 		n = int32(len(x.states))
@@ -60,17 +66,17 @@ func (x *explorer) add(s State, from int32) int32 {
 }
 
 // expand takes every step from a state. It reports whether one breaks safety.
-func (x *explorer) expand(at int32) (unsafe bool) {
+func (x *explorer[S]) expand(at int32) (unsafe bool) {
 	s := x.states[at]
 	var fair []int32
-	x.p.steps(s, func(step Step, next State) {
-		to := x.add(x.p.normal(next), at)
+	x.m.steps(s, func(step Step, next S) {
+		to := x.add(x.m.normal(next), at)
 		x.result.Steps++
 		x.result.Fired[step.Action]++
 		if !step.fault && to != at {
 			fair = append(fair, to)
 		}
-		if bad := broken(&s, step, &next); bad != "" {
+		if bad := x.m.broken(&s, step, &next); bad != "" {
 			unsafe = unsafe || bad != Once
 			if _, known := x.result.Broken[bad]; !known {
 				x.result.Broken[bad] = x.trace(bad, at, to)
@@ -81,31 +87,15 @@ func (x *explorer) expand(at int32) (unsafe bool) {
 	return unsafe
 }
 
-// broken says which property a step breaks, if any.
-func broken(s *State, step Step, next *State) Property {
-	switch below := uint8(1)<<next.committed - 1; {
-	case next.twice != 0:
-		return S1
-	case below&^next.once != 0:
-		return S2
-	case next.committed < s.committed:
-		return Onward
-	case step.again:
-		return Once
-	}
-	return ""
-}
-
 // live looks for a state from which steps that are no faults need not lead to
 // done: they end elsewhere, or can go round in circles.
-func (x *explorer) live() {
+func (x *explorer[S]) live() {
 	sure := make([]bool, len(x.states))
 	unsure := func(i int32) bool { return !sure[i] }
 	for more := true; more; {
 		more = false
 		for i, fair := range slices.Backward(x.fair) {
-			done := x.states[i].once == 1<<intents-1 && x.states[i].committed == intents
-			if !sure[i] && (done || len(fair) > 0 && !slices.ContainsFunc(fair, unsure)) {
+			if !sure[i] && (x.m.done(&x.states[i]) || len(fair) > 0 && !slices.ContainsFunc(fair, unsure)) {
 				sure[i], more = true, true
 			}
 		}
@@ -118,6 +108,6 @@ func (x *explorer) live() {
 		}
 	}
 	if bad >= 0 {
-		x.result.Broken[L1] = x.trace(L1, x.parent[bad], int32(bad))
+		x.result.Broken[x.m.onward()] = x.trace(x.m.onward(), x.parent[bad], int32(bad))
 	}
 }

@@ -101,33 +101,42 @@ func TestTheModelIsNoEmptyShell(t *testing.T) {
 // What may follow a state must be what may follow the one that stands for it, or
 // the search would leave something out.
 func TestANormalStateGoesWhereItsLikeGo(t *testing.T) {
-	chance := rand.New(rand.NewPCG(1, 2))
 	for _, p := range []Protocol{{}, {Leases: true}} {
-		for range 200 {
-			for s := (State{}); s.coord < maxEpochs-2; {
-				got, _ := p.follows(p.normal(s))
-				want, next := p.follows(s)
-				if !maps.Equal(got, want) {
-					t.Fatalf("%+v:\n%+v\nleads to %v, and what stands for it to\n%v", p, s, want, got)
-				}
-				s = next[chance.IntN(len(next))]
+		walks(t, p, func(s *State) bool { return s.coord < maxEpochs-2 })
+	}
+	for _, v := range []Lending{{}, {Owing: true}, {Burst: 2}, {Ahead: 1}} {
+		steps := 0
+		walks(t, v, func(*Moment) bool { steps++; return steps%80 > 0 })
+	}
+}
+
+// walks goes from state to state by chance, as long as goOn says.
+func walks[S comparable](t *testing.T, m machine[S], goOn func(*S) bool) {
+	chance := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		for s := m.start(); goOn(&s); {
+			got, _ := follows(m, m.normal(s))
+			want, next := follows(m, s)
+			if !maps.Equal(got, want) {
+				t.Fatalf("%+v:\n%+v\nleads to %v, and what stands for it to\n%v", m, s, want, got)
 			}
+			s = next[chance.IntN(len(next))]
 		}
 	}
 }
 
 // A look is what an observer sees of a step.
-type look struct {
-	to     State
+type look[S comparable] struct {
+	to     S
 	broken Property
 }
 
 // follows returns what an observer sees of the steps from a state, and where
 // they lead, more often by those that are no faults.
-func (p Protocol) follows(s State) (seen map[look]bool, next []State) {
-	seen = map[look]bool{}
-	p.steps(s, func(step Step, to State) {
-		if l := (look{p.normal(to), broken(&s, step, &to)}); l.to != p.normal(s) || l.broken != "" {
+func follows[S comparable](m machine[S], s S) (seen map[look[S]]bool, next []S) {
+	seen = map[look[S]]bool{}
+	m.steps(s, func(step Step, to S) {
+		if l := (look[S]{m.normal(to), m.broken(&s, step, &to)}); l.to != m.normal(s) || l.broken != "" {
 			seen[l] = true
 		}
 		next = append(next, to)

@@ -131,3 +131,31 @@ func (s *State) renumber() {
 		m.fence, m.writer = to[m.fence], to[m.writer]
 	}
 }
+
+// The properties. L1 is looked at only where no other but Once is broken.
+const (
+	S1     Property = "S1: at most one outcome per intent is visible"
+	S2     Property = "S2: no offset is committed before the outcomes below it are durable"
+	Onward Property = "a commit never moves the offset back"
+	Once   Property = "an intent that the caller's ledger knows as answered is not called"
+	L1     Property = "L1: without further faults every intent is answered and committed, whatever the order of steps"
+)
+
+// broken says which property a step breaks, if any.
+func (Protocol) broken(s *State, step Step, next *State) Property {
+	switch below := uint8(1)<<next.committed - 1; {
+	case next.twice != 0:
+		return S1
+	case below&^next.once != 0:
+		return S2
+	case next.committed < s.committed:
+		return Onward
+	case step.again:
+		return Once
+	}
+	return ""
+}
+
+func (Protocol) start() State       { return State{} }
+func (Protocol) onward() Property   { return L1 }
+func (Protocol) done(s *State) bool { return s.once == 1<<intents-1 && s.committed == intents }

@@ -16,10 +16,11 @@ type Protocol struct {
 	NoSequence   bool // the leader does not know a batch that it has already
 }
 
-// A Step is an action, of a member and about an intent where it has those.
+// A Step is an action, of a member and about an intent or a slot where it has those.
 type Step struct {
 	Action             Action
 	who, intent, epoch uint8
+	whom, slot, ago    uint8
 	fault              bool // fairness may not rely on it
 	again              bool // a call for an intent that the caller's ledger knows as answered
 }

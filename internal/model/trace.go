@@ -51,7 +51,7 @@ func (t Trace) String() string {
 
 // trace tells the way to a state, over another one. It goes the way once more,
 // with the names and numbers that normal gives up.
-func (x *explorer) trace(bad Property, over, to int32) Trace {
+func (x *explorer[S]) trace(bad Property, over, to int32) Trace {
 	if to == 0 {
 		return Trace{Property: bad} // at the beginning already
 	}
@@ -59,13 +59,13 @@ func (x *explorer) trace(bad Property, over, to int32) Trace {
 	for ; over > 0; over = x.parent[over] {
 		way = append(way, over)
 	}
-	t, now := Trace{Property: bad}, State{}
+	t, now := Trace{Property: bad}, x.m.start()
 	for i, to := range slices.Backward(way) {
-		var next *State
-		x.p.steps(now, func(step Step, s State) {
-			if next == nil && x.p.normal(s) == x.states[to] && (i > 0 || bad == L1 || broken(&now, step, &s) == bad) {
+		var next *S
+		x.m.steps(now, func(step Step, s S) {
+			if next == nil && x.m.normal(s) == x.states[to] && (i > 0 || bad == x.m.onward() || x.m.broken(&now, step, &s) == bad) {
 				next = &s
-				t.Steps = append(t.Steps, tell(step, &now, next))
+				t.Steps = append(t.Steps, x.m.tell(step, &now, next))
 			}
 		})
 		if next == nil {
@@ -77,7 +77,7 @@ func (x *explorer) trace(bad Property, over, to int32) Trace {
 }
 
 // tell says what a step does.
-func tell(step Step, before, after *State) string {
+func (Protocol) tell(step Step, before, after *State) string {
 	was, who := before.member[step.who], string(rune('A'+step.who))
 	if was.phase != idle && !was.current && step.Action != HandOver {
 		who = "zombie " + who
