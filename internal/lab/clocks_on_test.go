@@ -30,7 +30,9 @@ func init() {
 // run runs a process under its own wall clock.
 func (l *life) run(ctx context.Context, cfg config.Run, deps service.Deps) (err error) {
 	pprof.Do(ctx, pprof.Labels("process", l.name), func(ctx context.Context) {
-		lives.Store(time.GoroutineLabel(), l)
+		label := time.GoroutineLabel()
+		lives.Store(label, l)
+		defer lives.Delete(label) // or it, and all it knows, stays in memory
 		err = service.Run(ctx, cfg, deps)
 	})
 	return err

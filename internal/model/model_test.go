@@ -104,7 +104,7 @@ func TestANormalStateGoesWhereItsLikeGo(t *testing.T) {
 	for _, p := range []Protocol{{}, {Leases: true}} {
 		walks(t, p, func(s *State) bool { return s.coord < maxEpochs-2 })
 	}
-	for _, v := range []Lending{{}, {Owing: true}, {Burst: 2}, {Ahead: 1}} {
+	for _, v := range []Lending{{}, {NoDebt: true}, {Burst: 2}, {Ahead: 1}} {
 		steps := 0
 		walks(t, v, func(*Moment) bool { steps++; return steps%80 > 0 })
 	}

@@ -21,10 +21,9 @@ type Lending struct {
 	Ahead   uint8 // by how many ticks the second member's clock is ahead
 	NoLoans bool  // nobody lends
 
-	// What is not built.
-	Owing  bool // whoever loses a slot forfeits its next
-	Longer bool // a gained slot is left alone for an interval after the last loan of the one that lost it
-
+	// What is left out, or is otherwise.
+	NoDebt      bool // whoever loses a slot forfeits nothing
+	Shorter     bool // a gained slot is left alone for no longer with a burst
 	NoGuard     bool // a gained slot is used at once
 	LateUse     bool // a loan is used after its end
 	DoubleUse   bool // a loan that comes twice is used twice
@@ -174,7 +173,7 @@ func (v Lending) gain(m *sharer, slot uint8) {
 	case v.NoGuard:
 		m.has[slot] = 1
 		v.reshape(m, wasAlone)
-	case v.Longer:
+	case v.burst() > 1 && !v.Shorter:
 		m.has[slot] = guard + loanTicks + 1
 	default:
 		m.has[slot] = guard + 1
@@ -183,7 +182,7 @@ func (v Lending) gain(m *sharer, slot uint8) {
 
 func (v Lending) lose(m *sharer, slot uint8) {
 	wasAlone := v.alone(m)
-	if v.Owing && m.has[slot] != 0 {
+	if !v.NoDebt && m.has[slot] != 0 {
 		m.owes = true
 	}
 	m.has[slot] = 0

@@ -80,7 +80,7 @@ func (x *lending) group(i uint8) {
 	if owns {
 		x.by(i, Step{Action: Expel}, func(_ *Moment, me *sharer) {
 			me.zombie = true
-			if x.Owing && !x.ZombieLends {
+			if !x.NoDebt && !x.ZombieLends {
 				x.rejoin(me) // to hear of it later makes no difference: what it does until then is undone
 			}
 		})

@@ -53,12 +53,20 @@ func (g *grid) start(slot int64) int64 { return g.offset + slot*g.step }
 // firstFrom returns the first slot that does not start before t.
 func (g *grid) firstFrom(t int64) int64 { return (t - g.offset + g.step - 1) / g.step }
 
-// guard is how long a gained slot is left alone.
-func (g *grid) guard() int64 {
+// interval is how long a member that lost a slot may still count on it.
+func (g *grid) interval() int64 {
 	if g.step == 0 {
 		return 0
 	}
 	return max(g.step, int64(leastGuard))
+}
+
+// guard is how long a gained slot is left alone.
+func (g *grid) guard() int64 {
+	if g.burst > 1 {
+		return g.interval() + g.loanFor()
+	}
+	return g.interval()
 }
 
 // leeway is how far a member's own calls may run ahead of an even pace.

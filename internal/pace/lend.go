@@ -22,7 +22,7 @@ type loan struct {
 // loanFor is for how long a loan lasts: not longer than a gained slot is left alone, so
 // that who gains a partition uses no slot of it before all loans of the one that lost
 // it are over.
-func (g *grid) loanFor() int64 { return min(int64(LoanFor), g.guard()) }
+func (g *grid) loanFor() int64 { return min(int64(LoanFor), g.interval()) }
 
 // Lend uses up the right to call for the member that asked, as Take does. It reports
 // false, and changes nothing, if there is none to lend.

@@ -79,7 +79,8 @@ const (
 //
 // A loan is not longer than a gained slot is left alone (guard). So when a lender
 // loses its share, or dies, its loans are over before the first slot that another
-// uses in its place; until then its store counts in Σc. Who owns everything, or soon
+// uses in its place; until then its store counts in Σc. With a burst the gainer's store
+// grows in that moment, so that the gained slot is left alone for a loan longer. Who owns everything, or soon
 // will, lends nothing: the gap rule alone would have to know when the call came.
 //
 // A clock that is set forward or back while calls are made is beyond the bound
@@ -170,13 +171,18 @@ func (l *Limit) spend(t int64) {
 }
 
 // Own says what this member owns from now on. What it lost is lost at once;
-// what it gained counts after one interval.
+// what it gained counts after one interval, and with a burst when the loans of the one
+// that lost it are over besides. Who lost something forfeits its next slot: it may have
+// lost it a while ago, and what it forfeited meanwhile was another's.
 func (l *Limit) Own(s *Share, now time.Time) {
 	t := l.settle(now)
 	alone := l.alone()
 	if l.scope == Partition {
 		l.ownAll(s)
 	} else {
+		if !l.stages[len(l.stages)-1].share.within(s) {
+			l.owes = true
+		}
 		l.ownSome(s, t+l.grid.guard())
 	}
 	l.reshape(alone)
