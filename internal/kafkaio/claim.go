@@ -252,6 +252,9 @@ func (c *claim) fenceAndRead(ctx context.Context) (kafkawire.Producer, error) {
 			c.log.WithError(err).Warn("fenced by somebody else while fencing: asking the group whose the partition is")
 			c.s.member.heartbeat(ctx) // not ours: ends ctx
 			continue
+		case errors.Is(err, errMarkerGone):
+			c.log.WithError(err).Warn("fencing again")
+			continue
 		case err != nil:
 			return p, err
 		case p.ID == waited || !c.isNew(p):
@@ -314,6 +317,7 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 			return kafkawire.Producer{}, err
 		}
 	}
+	starts := c.ledger.starts.Load()
 	p, err := c.fence(ctx)
 	// The fence is counted also if it failed half-way, because it has used up an
 	// epoch. Whose it is we note when the ledger was read: a producer id that was
@@ -324,7 +328,7 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 	}
 	c.setStage(Loading)
 	c.ledger.own(p)
-	return p, c.ledger.read(ctx, p)
+	return p, c.ledger.read(ctx, p, starts)
 }
 
 // keepFence renews the fence in time, and makes a new one when the appender found

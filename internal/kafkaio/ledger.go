@@ -42,6 +42,7 @@ type ledger struct {
 	mine   map[kafkawire.Producer]bool // the fences of this process: what it wrote itself
 	loaded int64                       // records read, for the log
 
+	starts atomic.Int64 // how often where it begins was fixed anew
 	saved  atomic.Int64 // up to which offset it is on the shelf; -1: it is not
 	tip    atomic.Int64 // the offset behind the last outcome that is known
 	failed atomic.Bool  // it could not be saved when that was tried last
@@ -173,6 +174,9 @@ func (l *ledger) beginLocked(ctx context.Context) error {
 			Error("the outcome topic does not hold any more what was read of it (retention shorter than the ledger window, or " +
 				"the topic was made again): reading it from its beginning")
 	}
+	if l.next >= 0 && l.next < has.first {
+		has.since = has.first // what was deleted may have been younger than what is there: see oldest
+	}
 	lost := gap || has.first == has.last && has.first > 0
 	l.beginAt(has, since, lost)
 	if lost {
@@ -191,6 +195,7 @@ func (l *ledger) beginAt(has offsetRange, since time.Time, lost bool) {
 	// are looking at it. Markers do not: epochs may have begun again.
 	l.next, l.loaded, l.marked, l.last = has.since, 0, map[int64]int16{}, batchMark{}
 	l.begun = ledgerStart{has: has, since: since}
+	l.starts.Add(1)
 	l.saved.Store(-1)
 	l.first = has.since == has.first && has.first > 0 && has.first < has.last
 	l.reach, l.empty, l.short = time.Time{}, time.Time{}, lost || l.first
@@ -260,11 +265,21 @@ const maxLedgerFetch = 1 << 20
 // errLargeBusy says that an answer was too large to be held beside another one.
 var errLargeBusy = errors.New("a large answer has to wait for another one")
 
-// read reads on until the marker of the producer's epoch has come by.
-func (l *ledger) read(ctx context.Context, p kafkawire.Producer) error {
-	return l.readUntil(ctx, func(int64) bool {
+// errMarkerGone says that the marker of a fence does not come: the log begins behind it.
+var errMarkerGone = errors.New("what was to be read of the outcome partition is deleted, and the marker of the fence with it")
+
+// read reads on until the marker of the producer's epoch has come by. starts is how
+// often the ledger had begun before that fence was made.
+func (l *ledger) read(ctx context.Context, p kafkawire.Producer, starts int64) error {
+	return l.readUntil(ctx, func(high int64) (bool, error) {
 		e, ok := l.epoch(p.ID)
-		return ok && e >= p.Epoch
+		switch {
+		case ok && e >= p.Epoch:
+			return true, nil
+		case l.next >= high && l.starts.Load() != starts:
+			return false, errMarkerGone
+		}
+		return false, nil
 	})
 }
 
@@ -272,12 +287,12 @@ func (l *ledger) read(ctx context.Context, p kafkawire.Producer) error {
 // owns the partition has written itself: so that a fence that is renewed, and
 // stops the appender meanwhile, has little left to read.
 func (l *ledger) catchUp(ctx context.Context) error {
-	return l.readUntil(ctx, func(high int64) bool { return l.next >= high })
+	return l.readUntil(ctx, func(high int64) (bool, error) { return l.next >= high, nil })
 }
 
 // readUntil reads on until done says so of where the partition ended at the last
-// fetch.
-func (l *ledger) readUntil(ctx context.Context, done func(high int64) bool) error {
+// fetch, or fails.
+func (l *ledger) readUntil(ctx context.Context, done func(high int64) (bool, error)) error {
 	if err := l.lock(ctx); err != nil {
 		return err
 	}
@@ -285,7 +300,9 @@ func (l *ledger) readUntil(ctx context.Context, done func(high int64) bool) erro
 	l.beginLoad()
 	began, said := time.Now(), time.Now()
 	for high := int64(math.MaxInt64); ; {
-		if done(high) {
+		if all, err := done(high); err != nil {
+			return err
+		} else if all {
 			l.done(began)
 			return nil
 		}
@@ -297,7 +314,7 @@ func (l *ledger) readUntil(ctx context.Context, done func(high int64) bool) erro
 			high = end
 		}
 		if err != nil && errors.Is(err, kafka.OffsetOutOfRange) {
-			err = l.beginLocked(ctx)
+			high, err = math.MaxInt64, l.beginLocked(ctx)
 		}
 		if time.Since(said) > 2*time.Second {
 			said = time.Now()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -390,6 +391,40 @@ func TestNothingIsCalledThatAnEmptiedPartitionMayHaveAnswered(t *testing.T) {
 				m.leave(t)
 			})
 		})
+	}
+}
+
+// Nor that one may have answered that is emptied while it is taken over, whatever the
+// new owner has asked for by then.
+func TestNothingIsCalledThatAPartitionMayHaveAnsweredThatIsEmptiedMeanwhile(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.ListOffsets, kmsg.InitProducerID, kmsg.EndTxn, kmsg.Fetch} {
+		for nth := 1; nth <= 8; nth++ {
+			t.Run(fmt.Sprint(key.Name(), " ", nth), func(t *testing.T) {
+				inLab(t, 1, func(l *lab) {
+					l.emit(0, 20)
+					l.serveOnce(20)
+					l.forgetOffsets()
+					time.Sleep(time.Minute)
+					m := l.start("b")
+					var seen atomic.Int64
+					m.net.set(func(k kmsg.Key) treatment {
+						if k != key || seen.Add(1) != int64(nth) {
+							return treatment{}
+						}
+						end := l.broker.PartitionInfo(devstack.Outcomes, 0).HighWatermark
+						if err := l.broker.DeleteRecords(devstack.Outcomes, 0, end); err != nil {
+							t.Error(err)
+						}
+						return treatment{}
+					})
+					time.Sleep(time.Minute)
+					l.emit(20, 5)
+					time.Sleep(time.Minute)
+					l.calls(25, 1)
+					m.leave(t)
+				})
+			})
+		}
 	}
 }
 

@@ -12,12 +12,13 @@ import (
 // before last, and those from since on are younger than the time asked for.
 type offsetRange struct{ first, since, last int64 }
 
-// offsetRange asks for the offsets of a partition, the end first: "nothing
-// younger" means since = last, and what is appended between the two requests is
-// then behind it. In one request kafka-go would ask both at once, in no order.
+// offsetRange asks for the offsets of a partition, in this order: the end first, as
+// "nothing younger" means since = last, and what is appended meanwhile is then behind
+// it; the beginning last, as what is deleted meanwhile would else be taken to be there,
+// and to be older. In one request kafka-go would ask all at once, in no order.
 func (s *Source) offsetRange(ctx context.Context, at TopicPartition, t time.Time) (offsetRange, error) {
 	p := int(at.Partition)
-	ends, err := s.offsets(ctx, at.Topic, kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p))
+	end, err := s.offsets(ctx, at.Topic, kafka.LastOffsetOf(p))
 	if err != nil {
 		return offsetRange{}, err
 	}
@@ -25,8 +26,13 @@ func (s *Source) offsetRange(ctx context.Context, at TopicPartition, t time.Time
 	if err != nil {
 		return offsetRange{}, err
 	}
-	since := min(OffsetOfTime(younger, ends.LastOffset), ends.LastOffset)
-	return offsetRange{first: ends.FirstOffset, since: since, last: ends.LastOffset}, nil
+	begin, err := s.offsets(ctx, at.Topic, kafka.FirstOffsetOf(p))
+	if err != nil {
+		return offsetRange{}, err
+	}
+	first := begin.FirstOffset
+	last := max(end.LastOffset, first)
+	return offsetRange{first: first, since: max(min(OffsetOfTime(younger, last), last), first), last: last}, nil
 }
 
 // offsets asks for offsets of one partition.
