@@ -69,6 +69,17 @@ func good() Run {
 	return r
 }
 
+// buriedAndFailed is a history in which i-1, whose payment exists, has a dead letter, and
+// its second record an outcome by which none does.
+func buriedAndFailed() Run {
+	r := good()
+	unanswered(&r, "too_large")
+	r.Intents = append(r.Intents, Intent{At: Place{1, 3}, ID: "i-1", Key: "key-1", Content: "i-1"})
+	r.Outcomes = append(r.Outcomes, Outcome{At: Place{1, 3}, Time: at(800), Key: "key-1", Intent: "i-1", Source: Place{1, 3}, Reason: "expired"})
+	r.Committed, r.Ends[1], r.Commits[2].Next.Offset = slices.Clone(r.Outcomes), 4, 4
+	return r
+}
+
 func TestAGoodHistoryBreaksNoRule(t *testing.T) {
 	v := Judge(good())
 	if s := v.String(); s != "" {
@@ -117,6 +128,9 @@ func TestMistakesMayBeHealed(t *testing.T) {
 	for i := range passed.Intents {
 		passed.Intents[i].Passed = true
 	}
+	passed.Intents[4].Key, passed.Outcomes[4].Key = "key-0", "key-0" // as i-0's, which is answered after it
+	passed.Outcomes[0].At, passed.Outcomes[4].At = passed.Outcomes[4].At, passed.Outcomes[0].At
+	passed.Committed = slices.Clone(passed.Outcomes)
 	for name, r := range map[string]Run{"buried": buried, "passed": passed} {
 		v := Judge(r)
 		if s := v.String(); s != "" {
@@ -139,7 +153,9 @@ func TestADeadLetterMayEndAnIntent(t *testing.T) {
 	unanswered(&deleted, "")
 	deleted.DeadLetters = deleted.DeadLetters[:2]
 	deleted.Intents[1].Deleted = true
-	for name, r := range map[string]Run{"too large": large, "too old": old, "deleted": deleted} {
+	again := buriedAndFailed()
+	again.Tight = []Span{{at(100), at(140)}}
+	for name, r := range map[string]Run{"too large": large, "too old": old, "deleted": deleted, "too large, and failed when it came again": again} {
 		if s := Judge(r).String(); s != "" {
 			t.Errorf("%s is no violation, got\n%s", name, s)
 		}
@@ -208,6 +224,10 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"a link that no answer gave", S6, "which no signed answer gave", func(r *Run) { r.Calls[1].Link = 0 }},
 		{"a link of somebody else", S6, "which the gateway did not make for it", func(r *Run) { r.Outcomes[1].Link = "https://pay/102" }},
 		{"a denied payment", S6, "says that no payment exists; payment 105 does", func(r *Run) { r.Payments = append(r.Payments, Payment{ID: 105, Intent: "i-5"}) }},
+		{"a denied payment of another record, whose outcome the topic would have taken", S6, "says that no payment exists; payment 101 does", func(r *Run) {
+			*r = buriedAndFailed()
+			r.Tight = []Span{{at(400), at(500)}}
+		}},
 		{"an aborted record called", S7, "h-1 was never committed, and was called", func(r *Run) {
 			r.Calls = append(r.Calls, Call{At: at(900), Intent: "h-1", Key: "k"})
 		}},

@@ -245,22 +245,27 @@ func TestTimesThatAreNone(t *testing.T) {
 	})
 }
 
-// TestGivingUpSaysFromWhenItCounts: where the record's time says nothing.
+// TestGivingUpSaysFromWhenItCounts: where the record's time says nothing, or is to come.
 func TestGivingUpSaysFromWhenItCounts(t *testing.T) {
-	inLab(t, 1, func(l *lab) {
-		l.gate.otherwise = func(payment.Intent, bool) answer { return lost }
-		m := l.start(func(c *pipeline.Config) { c.GiveUpAfter = 10 * time.Minute })
-		m.source.take(0)
-		p := l.topic.parts[0]
-		p.emitAt(time.UnixMilli(-1), "", intent("i"))
-		after(9 * time.Minute)
-		same(t, "outcomes", len(p.order()), 0)
-		l.settles(5 * time.Minute)
-		f, _ := p.views()["i"].Outcome.(payment.Failed)
-		if f.Reason != payment.GaveUp || f.ErrorDescription != "age counts from when the record was first seen: its timestamp is no time" {
-			t.Errorf("%+v, want given up, and from when on its age counted", f)
-		}
-	})
+	for why, at := range map[string]func() time.Time{
+		"its timestamp is no time": func() time.Time { return time.UnixMilli(-1) },
+		"its timestamp is later":   func() time.Time { return time.Now().Add(30 * time.Minute) },
+	} {
+		inLab(t, 1, func(l *lab) {
+			l.gate.otherwise = func(payment.Intent, bool) answer { return lost }
+			m := l.start(func(c *pipeline.Config) { c.GiveUpAfter = 10 * time.Minute })
+			m.source.take(0)
+			p := l.topic.parts[0]
+			p.emitAt(at(), "", intent("i"))
+			after(9 * time.Minute)
+			same(t, "outcomes", len(p.order()), 0)
+			l.settles(5 * time.Minute)
+			f, _ := p.views()["i"].Outcome.(payment.Failed)
+			if f.Reason != payment.GaveUp || f.ErrorDescription != "age counts from when the record was first seen: "+why {
+				t.Errorf("%+v, want given up, and from when on its age counted", f)
+			}
+		})
+	}
 }
 
 // TestNotFoundTooEarlyClearsNothing: right after a hand-over, a call of the former

@@ -230,10 +230,13 @@ func (e *Engine) tellWithheld(p publication) {
 // was not the record's time.
 func (t *task) explained(o payment.Outcome) payment.Outcome {
 	f, ok := o.(payment.Failed)
-	if !ok || f.Reason != payment.GaveUp || !t.timeless {
+	if !ok || f.Reason != payment.GaveUp || !t.timeless && !t.ahead {
 		return o
 	}
-	const why = "age counts from when the record was first seen: its timestamp is no time"
+	why := "age counts from when the record was first seen: its timestamp is no time"
+	if t.ahead {
+		why = "age counts from when the record was first seen: its timestamp is later"
+	}
 	if f.ErrorDescription != "" {
 		f.ErrorDescription += "; "
 	}

@@ -26,6 +26,7 @@ type task struct {
 	looking  bool // counted in its backlog as waiting for its last look
 	again    bool // an operator's verb has put it here: see event.HeaderReplayedAt
 	timeless bool // its record's time says nothing: age counts from when it was first seen
+	ahead    bool // its record's time was to come when it was first seen: age counts from then
 	slimmed  bool // msg has neither value nor headers any more
 	trail    *trail
 
@@ -140,7 +141,7 @@ const (
 )
 
 // takeTime sets from when on the task's age counts: its record's time, if that is
-// one, else now, when it is first seen.
+// one and not to come, else now, when it is first seen.
 func (t *task) takeTime(now time.Time) {
 	at := t.msg.Time
 	if t.timeless = at.Before(now.Add(-mostBehind)) || at.After(now.Add(mostAhead)); t.timeless {
@@ -148,6 +149,9 @@ func (t *task) takeTime(now time.Time) {
 		return
 	}
 	t.work.At = at
+	if t.ahead = at.After(now); t.ahead {
+		t.work.At = now
+	}
 	if at.After(t.worker.newest) {
 		t.worker.newest = at
 	}
