@@ -91,7 +91,7 @@ type Intent struct {
 
 	Merchant string
 	Seen     time.Time // when it could be read; zero: not known
-	Time     time.Time // the record's, if that is one; zero: its age counts from when it is seen
+	Time     time.Time // the record's, if that is one and not to come; zero: its age counts from when it is seen
 	Strange  string    // why it need not get its link, such as what the gateway says of this order only; empty: ordinary
 }
 

@@ -219,7 +219,7 @@ func intentsOf(all, visible []devstack.Record) (out []history.Intent) {
 		in.Merchant, in.Strange = string(r.Header(headerMerchant)), string(r.Header(headerStrange))
 		in.Beyond = slices.Contains([]bomb{wide, crowded}, bomb(r.Header(headerBomb)))
 		in.Seen, _ = time.Parse(time.RFC3339Nano, string(r.Header(headerSeen)))
-		if r.Time.After(in.Seen.AddDate(-1, 0, 0)) && r.Time.Before(in.Seen.Add(time.Hour)) {
+		if r.Time.After(in.Seen.AddDate(-1, 0, 0)) && !r.Time.After(in.Seen) {
 			in.Time = r.Time
 		}
 		in.Expires, _ = time.Parse(time.RFC3339Nano, string(r.Header(headerExpires))) // none: never
