@@ -227,6 +227,9 @@ func TestDecodeMerchants(t *testing.T) {
 			if diff := cmp.Diff(want, out.Violations); diff != "" || out.Intent.Merchant != tt.want {
 				t.Errorf("merchant %q, want %q; violations (-want +got):\n%s", out.Intent.Merchant, tt.want, diff)
 			}
+			if named := tt.member == `"merchant_id":"540002"` || tt.member == `"merchant_id":540002` || tt.member == `"merchant_id":"9"`; out.OfDefault == named {
+				t.Errorf("OfDefault is %v, and that the record names a merchant is %v", out.OfDefault, named)
+			}
 		})
 	}
 }

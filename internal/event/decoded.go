@@ -17,6 +17,10 @@ type Decoded struct {
 	// perhaps kept by the settings of before.
 	BySettings bool
 
+	// OfDefault says that the record names no merchant. The intent's is the default
+	// one of today, which was perhaps another when the record was settled.
+	OfDefault bool
+
 	// Digest is DigestOf the intent. With violations it is the same function of
 	// the fields as they were written, broken ones included: so a re-emission of
 	// a broken intent is a repeat, whatever its created_at, its white space or

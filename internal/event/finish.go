@@ -19,7 +19,7 @@ func (d *Decoder) finish(dr *draft) (Decoded, error) {
 		return Decoded{}, err
 	}
 	vs, bySettings := d.judge(dr, text)
-	out := Decoded{Intent: d.intent(dr, text, false), Violations: vs, BySettings: bySettings}
+	out := Decoded{Intent: d.intent(dr, text, false), Violations: vs, BySettings: bySettings, OfDefault: !dr.said[merchantField].given}
 	if len(vs) == 0 {
 		out.Digest = DigestOf(out.Intent) // of what the emitter said: settings may change
 		d.addDefaults(&out.Intent)

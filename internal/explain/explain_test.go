@@ -10,9 +10,12 @@ import (
 	"testing/quick"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"paylink/internal/devstack"
 	"paylink/internal/event"
 	"paylink/internal/facts"
+	"paylink/internal/payment"
 )
 
 // TestPartitionIsKafkas compares with the vectors of apache/kafka's UtilsTest, and
@@ -133,6 +136,32 @@ func TestStoriesAreToldInTheOrderOfTime(t *testing.T) {
 		}
 		if (s.Pending() != nil) != (s.State() == Waiting) {
 			t.Errorf("%s: state %s, pending %v", tt.name, s.State(), s.Pending())
+		}
+	}
+}
+
+// TestTheRecordSaysWhoIsAsked: merchant and order are those of the record that was
+// answered, whatever its outcome says, unless it does not say so itself any more.
+func TestTheRecordSaysWhoIsAsked(t *testing.T) {
+	in := facts.Fact{Kind: facts.Emitted, At: event.Place{Topic: "in", Offset: 1}, Intent: "i", Merchant: "540002", OrderID: "b", Amount: "1"}
+	out := facts.Fact{Kind: facts.Failed, Source: in.At, Intent: "i", Merchant: "540001", OrderID: "a", Amount: "2"}
+	ofDefault, broken := in, in
+	ofDefault.OfDefault = true
+	broken.Merchant, broken.OrderID = "", ""
+	for _, tt := range []struct {
+		name  string
+		facts []facts.Fact
+		want  payment.Intent
+	}{
+		{"another than the outcome's", []facts.Fact{in, out}, payment.Intent{ID: "i", Merchant: "540002", OrderID: "b", Amount: "2"}},
+		{"the default merchant was another one", []facts.Fact{ofDefault, out}, payment.Intent{ID: "i", Merchant: "540001", OrderID: "b", Amount: "2"}},
+		{"they break their rules", []facts.Fact{broken, out}, payment.Intent{ID: "i", Merchant: "540001", OrderID: "a", Amount: "2"}},
+		{"the record is gone", []facts.Fact{out}, payment.Intent{ID: "i", Merchant: "540001", OrderID: "a", Amount: "2"}},
+		{"no outcome", []facts.Fact{ofDefault}, payment.Intent{ID: "i", Merchant: "540002", OrderID: "b", Amount: "1"}},
+	} {
+		s := Story{Intent: "i", facts: tt.facts}
+		if diff := cmp.Diff(tt.want, s.Asked()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
 }

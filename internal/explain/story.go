@@ -85,8 +85,20 @@ func (s *Story) Summary() Summary {
 	return Summary{Kind: "summary", Intent: s.Intent, Merchant: head.Merchant, OrderID: head.OrderID, State: s.State()}
 }
 
-// Head is the record that names merchant, order and amount best.
+// Head is the record that names merchant, order and amount best. Whose order an outcome
+// is of, the record says that it answers: a payment that was made for it is there. But the
+// default merchant of today was perhaps another one then.
 func (s *Story) Head() facts.Fact {
+	if o, in := s.outcome(), s.original(); o != nil && in != nil {
+		head := *o
+		if in.Merchant != "" && !in.OfDefault {
+			head.Merchant = in.Merchant
+		}
+		if in.OrderID != "" {
+			head.OrderID = in.OrderID
+		}
+		return head
+	}
 	for _, f := range []*facts.Fact{s.outcome(), s.original(), s.first(func(f *facts.Fact) bool { return f.Intent != "" })} {
 		if f != nil {
 			return *f

@@ -42,6 +42,7 @@ type Fact struct {
 	Currency string       // empty: the merchant's own
 	Digest   event.Digest // of what the gateway would be told
 
+	OfDefault  bool                // emitted: it names no merchant, and Merchant is the default of today
 	Violations []payment.Violation // of the contract's rules; of outcomes also those about headers
 	Expires    time.Time           // emitted: expires_at; zero: none
 
@@ -95,7 +96,7 @@ func (r *Reader) emitted(ctx context.Context, at event.Place, m event.Message) (
 func ofIntent(d event.Decoded, f Fact) Fact {
 	in := d.Intent
 	f.Intent, f.Merchant, f.OrderID, f.Amount, f.Currency = in.ID, in.Merchant, in.OrderID, in.Amount, in.Currency
-	f.Digest, f.Violations, f.Expires = d.Digest, d.Violations, in.ExpiresAt
+	f.Digest, f.OfDefault, f.Violations, f.Expires = d.Digest, d.OfDefault, d.Violations, in.ExpiresAt
 	return f
 }
 

@@ -38,7 +38,7 @@ func of(t *testing.T, topic string, m event.Message) (facts.Fact, *event.Unreada
 func TestOneFactPerRecord(t *testing.T) {
 	in := event.Message{Value: []byte(`{"intent_id":"a","amount":"1.50","currency":"KZT","description":"d","user_phone":"` + private + `"}`), Time: noon}
 	emitted, un := of(t, "in", in)
-	if un != nil || emitted.Kind != facts.Emitted || emitted.Intent != "a" || emitted.OrderID != "a" || emitted.Merchant != "540001" || emitted.Amount != "1.50" || emitted.Digest == (event.Digest{}) {
+	if un != nil || emitted.Kind != facts.Emitted || emitted.Intent != "a" || emitted.OrderID != "a" || emitted.Merchant != "540001" || emitted.Amount != "1.50" || emitted.Digest == (event.Digest{}) || !emitted.OfDefault {
 		t.Errorf("emitted: %+v, %v", emitted, un)
 	}
 	d, err := reader.Intents.Decode(t.Context(), in)

@@ -52,7 +52,9 @@ func (t *tampering) anyOutcome(like func(history.Outcome) bool) (o history.Outco
 	return all[t.plan.seed%uint64(len(all))], true
 }
 
-// secondOutcome publishes another outcome of an intent.
+// secondOutcome publishes another outcome of an intent, in the first merchant's name.
+// If the first outcome was deleted it is the only one, and reconcile must find what the
+// gateway has for the merchant that the intent names.
 func (t *tampering) secondOutcome() error {
 	o, ok := t.anyOutcome(func(history.Outcome) bool { return true })
 	if !ok {

@@ -43,11 +43,12 @@ type entry struct {
 
 // The flags.
 const (
-	isCreated  = 1 << iota
-	isGarbled  // an outcome that cannot be understood
-	inRange    // the source is of the range
-	isNameless // no intent id can be read
-	sourceless // a dead letter that is not ours
+	isCreated   = 1 << iota
+	isGarbled   // an outcome that cannot be understood
+	inRange     // the source is of the range
+	isNameless  // no intent id can be read
+	sourceless  // a dead letter that is not ours
+	isOfDefault // emitted: the merchant is the default of today
 )
 
 func (e *entry) is(flag uint8) bool { return e.flags&flag != 0 }
@@ -219,6 +220,9 @@ func (j *join) entryOf(f *facts.Fact, unreadable *event.Unreadable) (e entry, us
 	switch f.Kind {
 	case facts.Emitted:
 		e.sort, e.broken = emitted, ""
+		if f.OfDefault {
+			e.flags |= isOfDefault
+		}
 		if unreadable != nil {
 			e.word = string(unreadable.Reason)
 		}

@@ -125,12 +125,16 @@ func (g *Group) answer() *entry {
 }
 
 // speaker chooses whose fields to show: the outcome's, else those of the first
-// record. The time is the intent's, if it is there.
+// record. Whose order it is, the record says that was answered. The time is the
+// intent's, if it is there.
 func (g *Group) speaker() entry {
 	var head entry
 	switch o := g.answer(); {
 	case o != nil:
 		head = *o
+		if in := g.recordAt(o.source); in != nil {
+			head.askAs(in)
+		}
 	case len(g.emitted) > 0:
 		head = g.emitted[0]
 	case len(g.dead) > 0:
@@ -152,6 +156,18 @@ func (g *Group) speaker() entry {
 		}
 	}
 	return head
+}
+
+// askAs takes merchant and order from the record that an outcome answers: a payment that
+// was made for it is there, whatever the outcome says. The default merchant of today was
+// perhaps another one then: the outcome knows better.
+func (e *entry) askAs(in *entry) {
+	if in.merchant != "" && !in.is(isOfDefault) {
+		e.merchant = in.merchant
+	}
+	if in.order != "" {
+		e.order = in.order
+	}
 }
 
 func (g *Group) age(moment time.Time) time.Duration {

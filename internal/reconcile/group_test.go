@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"paylink/internal/event"
+	"paylink/internal/facts"
 	"paylink/internal/kafkaops"
 	"paylink/internal/payment"
 )
@@ -115,6 +116,52 @@ func TestWhatIsLost(t *testing.T) {
 				t.Errorf("lost %v, waiting %v, %d orphans; want %v, %v, %d", lost, g.waiting, len(g.orphans), tt.lost, tt.waiting, tt.orphans)
 			}
 		})
+	}
+}
+
+// TestTheRecordSaysWhoIsAsked: merchant and order are those of the record that was
+// answered, whatever its outcome says, unless it does not say so itself any more.
+func TestTheRecordSaysWhoIsAsked(t *testing.T) {
+	in := func(offset int64, merchant, order string) facts.Fact {
+		return facts.Fact{Kind: facts.Emitted, At: event.Place{Topic: "in", Offset: offset}, Intent: "a", Merchant: payment.MerchantID(merchant), OrderID: order, Amount: "1"}
+	}
+	ofDefault := in(1, "540002", "a")
+	ofDefault.OfDefault = true
+	out := facts.Fact{Kind: facts.Failed, Source: event.Place{Topic: "in", Offset: 1}, Intent: "a", Merchant: "540001", OrderID: "a", Amount: "2", Reason: "refused"}
+	ofGone := out
+	ofGone.Source.Offset = -1
+	for _, tt := range []struct {
+		name            string
+		facts           []facts.Fact
+		merchant, order string
+	}{
+		{"as the outcome says", []facts.Fact{out, in(1, "540001", "a")}, "540001", "a"},
+		{"another merchant than the outcome's", []facts.Fact{out, in(1, "540002", "a")}, "540002", "a"},
+		{"another order than the outcome's", []facts.Fact{out, in(1, "540001", "b")}, "540001", "b"},
+		{"the default merchant was another one", []facts.Fact{out, ofDefault}, "540001", "a"},
+		{"merchant and order break their rules", []facts.Fact{out, in(1, "", "")}, "540001", "a"},
+		{"a conflict came first", []facts.Fact{out, in(0, "540003", "c"), in(1, "540002", "b")}, "540002", "b"},
+		{"the record is gone", []facts.Fact{ofGone, in(2, "540002", "b")}, "540001", "a"},
+		{"no outcome", []facts.Fact{ofDefault}, "540002", "a"},
+	} {
+		j := &join{archive: &Archive{}, spans: placesOf([]kafkaops.Span{{Topic: "in", To: 10}}), buried: map[int32][]int64{}}
+		var g Group
+		g.restart("a")
+		for _, f := range tt.facts {
+			e, ok := j.entryOf(&f, nil)
+			if !ok {
+				t.Fatalf("%s: %+v is of no use", tt.name, f)
+			}
+			g.add(readEntry(string(e.append(nil))))
+		}
+		g.settle(j)
+		m, ok := (&Reconciler{archive: &Archive{Facts: &facts.Reader{}}}).matterOf(&g)
+		if !ok || !m.ask || m.entry.merchant != tt.merchant || m.entry.order != tt.order {
+			t.Errorf("%s: asked is %s for %s (%v); want %s for %s", tt.name, m.entry.merchant, m.entry.order, m.ask, tt.merchant, tt.order)
+		}
+		if out := g.answer(); out != nil && m.entry.amount != "2" {
+			t.Errorf("%s: amount %s, want the outcome's", tt.name, m.entry.amount)
+		}
 	}
 }
 
