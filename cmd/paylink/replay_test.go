@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -165,5 +166,27 @@ func TestReplayUnansweredAndOutcomes(t *testing.T) {
 	}
 	if copied, err := k.Read(t.Context(), "copy", devstack.ReadCommitted); err != nil || len(copied) != 1 {
 		t.Errorf("%d records were copied, %v", len(copied), err)
+	}
+}
+
+// TestReplayUnansweredSaysWhatItWaitsFor: brokers end the open transaction after seven
+// seconds, and until then the verb cannot know what stands behind it.
+func TestReplayUnansweredSaysWhatItWaitsFor(t *testing.T) {
+	k, do := operator(t)
+	put(t, k, devstack.Intents, anIntent("a"))
+	do("replay", "intents", "--to-latest", "--execute")
+	c, err := k.Client(kgo.TransactionalID("left open"), kgo.TransactionTimeout(7*time.Second), kgo.DefaultProduceTopic(devstack.Intents))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := errors.Join(c.BeginTransaction(), c.ProduceSync(t.Context(), kgo.StringRecord("left open")).FirstErr()); err != nil {
+		t.Fatal(err)
+	}
+	put(t, k, devstack.Intents, anIntent("a"))
+	got := do("replay", "unanswered", "--execute")
+	const waits = "paylink: payment-intents/0: a transaction that began at offset 1 is open"
+	if got.code != exitOK || !strings.Contains(got.out, "emitted 0 intents again") || !strings.Contains(got.err, waits) {
+		t.Errorf("exit %d, %s%s, want %q, and nothing emitted", got.code, got.out, got.err, waits)
 	}
 }

@@ -80,6 +80,15 @@ func Scan(ctx context.Context, c kafkaio.Connection, r Range, yield func(event.P
 // Spans fixes a range in offsets, as of now: one span per partition, in order.
 // It ends at the last stable offset: what is behind it may still be aborted.
 func (r *Reader) Spans(ctx context.Context, want Range) ([]Span, error) {
+	return r.fix(ctx, want, func(ctx context.Context, at kafkaio.TopicPartition) (from, to int64, err error) {
+		return r.bounds(ctx, at, want)
+	})
+}
+
+// fix asks for the bounds of each partition of a range.
+func (r *Reader) fix(
+	ctx context.Context, want Range, bounds func(context.Context, kafkaio.TopicPartition) (from, to int64, err error),
+) ([]Span, error) {
 	partitions, err := r.partitions(ctx, want)
 	if err != nil {
 		return nil, err
@@ -89,7 +98,7 @@ func (r *Reader) Spans(ctx context.Context, want Range) ([]Span, error) {
 	g.SetLimit(16)
 	for i, p := range partitions {
 		g.Go(func() error {
-			from, to, err := r.bounds(ctx, kafkaio.TopicPartition{Topic: want.Topic, Partition: p}, want)
+			from, to, err := bounds(ctx, kafkaio.TopicPartition{Topic: want.Topic, Partition: p})
 			if err != nil {
 				return fmt.Errorf("read %s/%d: %w", want.Topic, p, err)
 			}
@@ -358,15 +367,21 @@ func (r *Reader) offsets(ctx context.Context, at kafkaio.TopicPartition, t *time
 	if t != nil {
 		want = append(want, kafka.TimeOffsetOf(p, *t))
 	}
-	for range maxScanFails { // leaders move, and the client hears of it late
-		var got kafka.PartitionOffsets
-		got, err = kafkaio.ListOffsets(ctx, r.admin.client, kafka.ReadCommitted, at.Topic, want)
-		first, last = got.FirstOffset, kafkaio.OffsetOfTime(got, got.LastOffset)
+	got, err := r.ask(ctx, at, kafka.ReadCommitted, want...)
+	return got.FirstOffset, kafkaio.OffsetOfTime(got, got.LastOffset), err
+}
+
+// ask asks for offsets of a partition. Leaders move, and the client hears of it late.
+func (r *Reader) ask(
+	ctx context.Context, at kafkaio.TopicPartition, level kafka.IsolationLevel, want ...kafka.OffsetRequest,
+) (got kafka.PartitionOffsets, err error) {
+	for range maxScanFails {
+		got, err = kafkaio.ListOffsets(ctx, r.admin.client, level, at.Topic, want)
 		if err == nil || !kafkaio.Code(err).Temporary() || !kafkaio.Sleep(ctx, retryAfter) {
 			break
 		}
 	}
-	return first, last, err
+	return got, err
 }
 
 // fetch asks the partition's leader, who is looked up anew after an error.

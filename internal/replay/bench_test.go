@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -37,7 +38,23 @@ type bench struct {
 
 func newBench(t *testing.T, partitions int32) *bench {
 	t.Helper()
-	broker, err := devstack.StartBroker(devstack.BrokerOptions{Topics: append(devstack.DefaultTopics(partitions), devstack.Topic{Name: "copy", Partitions: partitions + 1})})
+	return newBenchWith(t, devstack.BrokerOptions{Topics: append(devstack.DefaultTopics(partitions), devstack.Topic{Name: "copy", Partitions: partitions + 1})})
+}
+
+// newBenchInBubble is newBench of one partition for tests that wait. Brokers let a
+// transaction stand open for up to an hour.
+func newBenchInBubble(t *testing.T) *bench {
+	t.Helper()
+	vn := &kfake.VirtualNetwork{}
+	t.Cleanup(func() { time.Sleep(time.Minute) }) // idle connections notice that it is over
+	return newBenchWith(t, devstack.BrokerOptions{
+		Topics: devstack.DefaultTopics(1), Listen: vn.Listen, Dial: vn.DialContext, Configs: map[string]string{"transaction.max.timeout.ms": "3600000"},
+	})
+}
+
+func newBenchWith(t *testing.T, options devstack.BrokerOptions) *bench {
+	t.Helper()
+	broker, err := devstack.StartBroker(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +72,9 @@ func newBench(t *testing.T, partitions int32) *bench {
 	return b
 }
 
-func (b *bench) connection() kafkaio.Connection { return kafkaio.Connection{Brokers: b.kafka.Brokers} }
+func (b *bench) connection() kafkaio.Connection {
+	return kafkaio.Connection{Brokers: b.kafka.Brokers, Dial: b.kafka.Dial}
+}
 
 func (b *bench) must(err error) {
 	b.Helper()

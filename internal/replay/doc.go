@@ -7,7 +7,8 @@
 // answered where nobody can look any more is left alone: emitting it again could
 // make a second payment link (S1). And what was put on the intent topic is never
 // put there twice, however a run ends: Redrive notes it in the transaction that
-// writes it, Unanswered finds it on the topic itself.
+// writes it, Unanswered finds it on the topic itself, and waits until nothing there
+// is hidden from it.
 package replay
 
 import (
@@ -37,6 +38,9 @@ type Archive struct {
 	// Progress is told how many records were read or written. It may be called
 	// concurrently. Nil: nobody is.
 	Progress func(n int64)
+
+	// Waits is told what a run waits for if that takes long. Nil: nobody is.
+	Waits func(what string)
 }
 
 func (a *Archive) wants(f facts.Fact) bool { return a.Wants == nil || a.Wants(f) }
@@ -50,6 +54,16 @@ func (a *Archive) progress(n int64) {
 // all is all records of a topic as of now.
 func (a *Archive) all(ctx context.Context, topic string) ([]kafkaops.Span, error) {
 	return a.Kafka.Spans(ctx, kafkaops.Range{Topic: topic, Partition: -1})
+}
+
+// whole is all records of a topic as of now, also those that an open transaction hides
+// as yet: its end is waited for.
+func (a *Archive) whole(ctx context.Context, topic string) ([]kafkaops.Span, error) {
+	return a.Kafka.Whole(ctx, topic, func(what string) {
+		if a.Waits != nil {
+			a.Waits(what)
+		}
+	})
 }
 
 // An idKey stands for an intent id in sets of millions.

@@ -18,7 +18,9 @@ import (
 //
 // It needs no note of what it did. An intent that was emitted again stands at or
 // above the committed offset, so that the next run takes it for one that waits; and
-// an Emitter of the same id ends what an older run had open.
+// an Emitter of the same id ends what an older run had open. That, and answers, may be
+// hidden behind an open transaction of somebody else: its end is waited for, and if it
+// does not come, the run ends, and nothing is emitted.
 type Unanswered struct {
 	Archive
 	Group string
@@ -154,7 +156,7 @@ func (u *Unanswered) collect(ctx context.Context, below []kafkaops.Span, sums *U
 
 // waiting marks those that stand at or above the committed offset too.
 func (u *Unanswered) waiting(ctx context.Context, committed map[int32]int64, ids map[idKey]standing) error {
-	spans, err := u.all(ctx, u.Facts.Topics.Intents)
+	spans, err := u.whole(ctx, u.Facts.Topics.Intents)
 	if err != nil {
 		return err
 	}
@@ -173,7 +175,7 @@ func (u *Unanswered) waiting(ctx context.Context, committed map[int32]int64, ids
 // answered marks those with an outcome. It returns from when on each outcome
 // partition holds all outcomes; zero: it holds every one that there ever was.
 func (u *Unanswered) answered(ctx context.Context, ids map[idKey]standing) ([]time.Time, error) {
-	spans, err := u.all(ctx, u.Facts.Topics.Outcomes)
+	spans, err := u.whole(ctx, u.Facts.Topics.Outcomes)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +204,7 @@ func (u *Unanswered) answered(ctx context.Context, ids map[idKey]standing) ([]ti
 
 // buried lists which records have dead letters.
 func (u *Unanswered) buried(ctx context.Context) (map[event.Place]bool, error) {
-	spans, err := u.all(ctx, u.Facts.Topics.DeadLetters)
+	spans, err := u.whole(ctx, u.Facts.Topics.DeadLetters)
 	if err != nil {
 		return nil, err
 	}
