@@ -106,7 +106,7 @@ func (c *core) pump(now time.Time) {
 // may not lend either: its slots may be another's by now.
 func (c *core) hear(n pace.Note, now time.Time) {
 	if n.Kind == pace.Ask {
-		if !slices.ContainsFunc(c.workers, func(w *worker) bool { return w.claim.Live() }) {
+		if len(c.workers) == 0 || slices.ContainsFunc(c.workers, func(w *worker) bool { return !w.claim.Live() }) {
 			return
 		}
 		if c.sched.Lane(n.Merchant) == nil && c.cfg.terms(n.Merchant) != (Terms{}) {

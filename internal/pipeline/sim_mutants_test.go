@@ -43,7 +43,7 @@ var simMutants = []simMutant{
 	{"a loan is used when it is over", "schedule/turns.go", "return took <= loan && wall <= loan && wall >= 0", "return took <= 10*loan && wall <= 10*loan"},
 	{"a loan that comes twice is used twice", "schedule/turns.go", "l.asks = append(l.asks[:i], l.asks[i+1:]...)", "_ = i"},
 	{"a loan is kept for later", "schedule/turns.go", "\t\t\tl.lent = nil\n", ""},
-	{"who may not call lends", "pipeline/core.go", "return w.claim.Live() }) {\n\t\t\treturn", "return true }) {\n\t\t\treturn"},
+	{"who may not call lends", "pipeline/core.go", "return !w.claim.Live() }) {\n\t\t\treturn", "return false }) {\n\t\t\treturn"},
 	{"share of the rate kept when it is revoked", "pace/limit.go", "l.stages[i].share = l.stages[i].share.and(s)", "_ = i"},
 	{"who waits for an endpoint is forgotten", "schedule/endpoint.go", "if s.reschedule(l, now); !l.next.After(now) {", "if !l.next.After(now) {"},
 	{"calls in flight not bounded", "schedule/scheduler.go", "return s.inFlight < s.cfg.Concurrency && s.inFlight+s.unsettled < 2*s.cfg.Concurrency", "return true"},
