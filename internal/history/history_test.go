@@ -123,6 +123,10 @@ func TestMistakesMayBeHealed(t *testing.T) {
 	buried, passed := good(), good()
 	buried.DeadLetters = append(buried.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 0}, Reason: unknownSchema, Time: at(120)})
 	buried.Misled = []Span{{at(100), at(140)}}
+	overtaken := good()
+	overtaken.Intents[4].Key, overtaken.Outcomes[4].Key, overtaken.Committed[4].Key = "key-0", "key-0", "key-0"
+	overtaken.Calls[6].At, overtaken.Calls[6].Until, overtaken.Faults[0].At = at(40), at(50), at(30)
+	overtaken.Misled = []Span{{at(0), at(45)}}
 	passed.Commits[1].Outcomes, passed.Commits[1].DeadLetters = map[int32]int64{0: 0, 1: 0}, map[int32]int64{0: 0}
 	passed.DeadLetters = passed.DeadLetters[:1]
 	for i := range passed.Intents {
@@ -131,7 +135,7 @@ func TestMistakesMayBeHealed(t *testing.T) {
 	passed.Intents[4].Key, passed.Outcomes[4].Key = "key-0", "key-0" // as i-0's, which is answered after it
 	passed.Outcomes[0].At, passed.Outcomes[4].At = passed.Outcomes[4].At, passed.Outcomes[0].At
 	passed.Committed = slices.Clone(passed.Outcomes)
-	for name, r := range map[string]Run{"buried": buried, "passed": passed} {
+	for name, r := range map[string]Run{"buried": buried, "passed": passed, "overtaken while it was to be buried": overtaken} {
 		v := Judge(r)
 		if s := v.String(); s != "" {
 			t.Errorf("%s is no violation, got\n%s", name, s)

@@ -96,7 +96,8 @@ func (j *judge) order() {
 		if in.Hidden || in.ID == "" || in.Key == "" || in.At != j.intents[in.ID][0].At {
 			continue
 		}
-		if calls, made := j.inits(in.ID), j.first[ahead[at]]; len(calls) > 0 && ahead[at] != "" && calls[0].At.Before(made) {
+		calls, made := j.inits(in.ID), j.first[ahead[at]]
+		if len(calls) > 0 && ahead[at] != "" && calls[0].At.Before(made) && !within(j.run.Misled, calls[0].At) { // the one ahead was none, then
 			j.breaks(S3, in.ID, "key %q: %s was called before %s, which is ahead of it, had its outcome at %s", in.Key, in.ID, ahead[at], made.Format(clock))
 		}
 		if ahead[at] = in.ID; in.Deleted || in.Passed || len(j.dead[in.At]) > 0 {

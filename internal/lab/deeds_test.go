@@ -108,7 +108,7 @@ func (s *scene) blame(member string, f fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	until := f.at + f.lasts
-	if !slices.Contains([]what{kill, freeze, stall, cutKafka, cutPay}, f.what) {
+	if !slices.Contains([]what{kill, freeze, stall, cutKafka, cutPay, unregister}, f.what) {
 		until = s.plan.end()
 	}
 	blamed := history.Fault{At: time.Now(), Until: s.began.Add(until), Member: member, What: string(f.what)}
@@ -179,8 +179,14 @@ func (s *scene) settleMood() {
 	s.misbehave("", false)
 }
 
-// closeRegistry has the registry answer nothing that is its own.
+// closeRegistry has the registry answer nothing that is its own. Who has an answer then
+// can publish no outcome, and leaves the intent to the next owner when it has to go.
 func (s *scene) closeRegistry(f fault) {
+	for _, x := range s.all() {
+		if l := x.now(); l != nil {
+			s.blame(l.name, f)
+		}
+	}
 	switch g := s.farGate(registryName); f.arg {
 	case "cut":
 		g.cut()
