@@ -27,7 +27,7 @@ var mutants = []mutant{
 		"rec: wireRecord(o.Message), done: func(error) {}})\n\tgo done(nil)"}}},
 	{"no fence", []edit{
 		{"kafkaio/fence.go", "\tvar p kafkawire.Producer\n", "\tvar p kafkawire.Producer\n\tif err := f.patiently(ctx, \"\", func(ctx context.Context) (err error) { p, err = initProducer(ctx, c, \"\"); return err }); err != nil || p.ID >= 0 {\n\t\treturn p, err\n\t}\n"},
-		{"kafkaio/ledger.go", "return l.readUntil(ctx, func(int64) bool {\n\t\te, ok", "return l.readUntil(ctx, func(high int64) bool {\n\t\tif l.next >= high {\n\t\t\treturn true\n\t\t}\n\t\te, ok"},
+		{"kafkaio/ledger.go", "case l.next >= high && l.starts.Load() != starts:\n\t\t\treturn false, errMarkerGone", "case l.next >= high:\n\t\t\treturn true, nil"},
 		{"kafkaio/claim.go", "return p.ID != c.note.producer", "return false"}}},
 	{"ledger not read to the marker", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok || e == 0"}}},
 	{"any marker of ours will do", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok && e >= 0"}}},

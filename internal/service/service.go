@@ -89,6 +89,7 @@ type service struct {
 	nameless  payment.MerchantID // whose the intents are that name no merchant; empty: nobody's
 	registry  *prometheus.Registry
 	source    *kafkaio.Source
+	lends     bool // turns: there is to be a topic for them
 	gateway   *freedompay.Client
 	encoder   *event.Encoder
 	schemas   *schemaregistry.Registry // nil: none
@@ -143,10 +144,11 @@ func (s *service) trace(ctx context.Context) (err error) {
 func (s *service) build() error {
 	s.merchants.replace(s.cfg.Merchants)
 	s.registry = telemetry.NewRegistry(s.deps.Version)
-	var err error
-	if s.source, err = kafkaio.New(s.sourceConfig()); err != nil {
+	source, err := kafkaio.New(s.sourceConfig())
+	if err != nil {
 		return err
 	}
+	s.source, s.lends = source, turnsTopic(s.cfg) != ""
 	s.gateway = freedompay.New(freedompay.Config{
 		Merchant: s.merchants.merchant, Timeout: s.cfg.Gateway.Timeout, Concurrency: s.cfg.Flow.Concurrency,
 		MayWrite: s.source.Live, Dial: s.deps.GatewayDial, Proxy: s.deps.Proxy,

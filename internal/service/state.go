@@ -124,7 +124,7 @@ func (s *service) state() console.State {
 		Alarms: slices.Concat(logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles),
 			rises(e.Counts, k.Counters)),
 		Risks: risks(risk, hour, s.cfg.Flow.GiveUpAfter, now), Charts: charts(samples),
-		Lanes: console.Sum(lanesOf(e.Lanes)), Lending: lending(turnsTopic(s.cfg) != "", k, is.since(from(samples, now.Add(-newly))).turns), Gateways: gateways(e), Partitions: partitions(k, e), Group: s.groupNow(now),
+		Lanes: console.Sum(lanesOf(e.Lanes)), Lending: lending(s.lends, k, is.since(from(samples, now.Add(-newly))).turns), Gateways: gateways(e), Partitions: partitions(k, e), Group: s.groupNow(now),
 		Counters: counters(e, k.Counters, hour), Outcomes: outcomes(e), DeadLetters: deadLetters(e),
 	}
 	for _, c := range checks {
