@@ -142,7 +142,7 @@ func (m mutant) hunt(t *testing.T, within string) (seed, rules string) {
 	if err := build(dir, bin, m.edits); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, "-test.run=^TestLab$", "-test.failfast")
 	cmd.Env = append(os.Environ(), "LAB_MUTANT=1", "LAB_MUTANTS=", "LAB_SEED=", "LAB_MINUTES=", "LAB_SEEDS="+within, "GOMAXPROCS=1")
