@@ -185,7 +185,7 @@ func (c *claim) fetchCommitted(ctx context.Context) (int64, fenceNote, error) {
 	if err != nil {
 		return 0, fenceNote{}, err
 	}
-	has, err := c.s.offsetRange(ctx, TopicPartition{topic, c.partition}, time.Now())
+	has, err := c.s.ends(ctx, TopicPartition{topic, c.partition})
 	if err != nil {
 		return 0, fenceNote{}, err
 	}

@@ -402,7 +402,7 @@ func (c *claim) unreadable(err error) time.Duration {
 // outOfRange goes on where the log holds no record to read on from. What is in
 // flight is finished in any case: those intents are called already.
 func (f *fetcher) outOfRange(ctx context.Context, c *claim, from int64) {
-	has, err := f.s.offsetRange(ctx, TopicPartition{f.s.cfg.IntentTopic, c.partition}, time.Now())
+	has, err := f.s.ends(ctx, TopicPartition{f.s.cfg.IntentTopic, c.partition})
 	l := c.log.WithField("offset", from).WithField("first", has.first).WithField("last", has.last)
 	switch {
 	case err != nil || from >= has.first && from <= has.last: // as of now it does

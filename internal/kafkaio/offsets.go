@@ -12,6 +12,13 @@ import (
 // before last, and those from since on are younger than the time asked for.
 type offsetRange struct{ first, since, last int64 }
 
+// ends asks where the records of a partition begin and end, whatever their times.
+func (s *Source) ends(ctx context.Context, at TopicPartition) (offsetRange, error) {
+	p := int(at.Partition)
+	got, err := s.offsets(ctx, at.Topic, kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p))
+	return offsetRange{first: got.FirstOffset, since: got.LastOffset, last: got.LastOffset}, err
+}
+
 // offsetRange asks for the offsets of a partition, in this order: the end first, as
 // "nothing younger" means since = last, and what is appended meanwhile is then behind
 // it; the beginning last, as what is deleted meanwhile would else be taken to be there,

@@ -63,7 +63,7 @@ func (c *claim) fetchOnce(ctx context.Context, offsets []int64) (recs []pipeline
 	at, from := TopicPartition{c.s.cfg.IntentTopic, c.partition}, offsets[0]
 	p, err := c.s.fetchFrom(ctx, at, from, maxRereadBytes, kafkawire.ReadCommitted)
 	if Code(err) == kafka.OffsetOutOfRange {
-		has, herr := c.s.offsetRange(ctx, at, time.Now())
+		has, herr := c.s.ends(ctx, at)
 		if herr == nil && has.first > from {
 			return nil, has.first, false, nil
 		}
