@@ -30,18 +30,14 @@ func TestAFullDiskStopsNobody(t *testing.T) {
 		l.emit(0, 1500)
 		l.judge(1500)
 		time.Sleep(5 * time.Minute)
-		if n := m.said.times("cannot be written to PAYLINK_LEDGER_DIR"); n != 1 {
-			t.Errorf("said %d times that it cannot be written, want once", n)
-		}
+		m.saidOnce(t, "cannot be written to PAYLINK_LEDGER_DIR")
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=1m"); err != nil {
 			t.Fatal(err)
 		}
 		l.emit(1500, 10)
 		l.judge(1510)
 		time.Sleep(2 * time.Minute)
-		if n := m.said.times("can be written to PAYLINK_LEDGER_DIR again"); n != 1 {
-			t.Errorf("said %d times that it is over, want once", n)
-		}
+		m.saidOnce(t, "can be written to PAYLINK_LEDGER_DIR again")
 		m.leave(t)
 		l.calls(1510, 1)
 	})
@@ -78,9 +74,7 @@ func TestAReadOnlyDiskStopsNobody(t *testing.T) {
 					l.judge(20 + 20*i)
 					time.Sleep(2 * time.Minute)
 				}
-				if n := m.said.times(c.says); n != 1 {
-					t.Errorf("said %d times, want once", n)
-				}
+				m.saidOnce(t, c.says)
 				m.leave(t)
 				l.calls(80, 1)
 			})

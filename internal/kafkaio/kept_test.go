@@ -31,6 +31,14 @@ func inKept(t *testing.T, parts int32, f func(l *lab, dir string)) {
 // read is how many outcomes a member has read since it began.
 func (m *life) read(t *testing.T) int { return int(m.metric(t, "ledger_outcomes_read_total")) }
 
+// saidOnce checks that a member has said something, and not again.
+func (m *life) saidOnce(t *testing.T, what string) {
+	t.Helper()
+	if n := m.said.times(what); n != 1 {
+		t.Errorf("%q said %d times, want once", what, n)
+	}
+}
+
 const notBelieved = "is not believed"
 
 func TestARestartWithTheFolderReadsTheTail(t *testing.T) {
@@ -191,9 +199,7 @@ func TestAFolderThatCannotBeUsedStopsNobody(t *testing.T) {
 				l.judge(20)
 				time.Sleep(5 * time.Minute)
 				m.leave(t)
-				if n := m.said.times("PAYLINK_LEDGER_DIR cannot be used"); n != 1 {
-					t.Errorf("said %d times, want once", n)
-				}
+				m.saidOnce(t, "PAYLINK_LEDGER_DIR cannot be used")
 				l.calls(20, 1)
 			})
 		})
@@ -216,18 +222,14 @@ func TestAFolderThatTakesNothingMoreStopsNobody(t *testing.T) {
 			l.judge(20 + 20*i)
 			time.Sleep(2 * time.Minute)
 		}
-		if n := m.said.times("cannot be written to PAYLINK_LEDGER_DIR"); n != 1 {
-			t.Errorf("said %d times, want once", n)
-		}
+		m.saidOnce(t, "cannot be written to PAYLINK_LEDGER_DIR")
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		l.emit(0, 100)
 		l.judge(100)
 		time.Sleep(2 * time.Minute)
-		if n := m.said.times("can be written to PAYLINK_LEDGER_DIR again"); n != 1 {
-			t.Errorf("said %d times that it is over, want once", n)
-		}
+		m.saidOnce(t, "can be written to PAYLINK_LEDGER_DIR again")
 		m.leave(t)
 		l.calls(100, 1)
 	})
