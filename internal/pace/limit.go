@@ -80,8 +80,9 @@ const (
 // A loan is not longer than a gained slot is left alone (guard). So when a lender
 // loses its share, or dies, its loans are over before the first slot that another
 // uses in its place; until then its store counts in Σc. With a burst the gainer's store
-// grows in that moment, so that the gained slot is left alone for a loan longer. Who owns everything, or soon
-// will, lends nothing: the gap rule alone would have to know when the call came.
+// grows in that moment, so that the gained slot is left alone for a loan longer. Who
+// owns everything, or soon will, lends nothing: the gap rule alone would have to know
+// when the call came.
 //
 // A clock that is set forward or back while calls are made is beyond the bound
 // for the moment of the jump; going on later is not: a clock set back by more

@@ -11,19 +11,25 @@ import (
 	"paylink/internal/event"
 )
 
+// told says of an intent all that is to be traced. It returns what its call is made with.
+func told(e *Engine, t *task, dec *event.Decoded) context.Context {
+	t.trail = e.trail(t)
+	t.trail.read()
+	ctx, answered := t.trail.call(t, false)
+	answered(answer{})
+	t.trail.sends("payment-outcomes")
+	t.trail.carry(dec)
+	t.trail.sent(nil)
+	t.trail.end("created", "", 1)
+	return ctx
+}
+
 // untraced is all that is said of an intent that nobody traces.
 func untraced() (say func()) {
 	e, task, dec := &Engine{}, &task{worker: &worker{}}, event.Decoded{}
 	c := core{todo: &todo{}}
 	return func() {
-		task.trail = e.trail(task)
-		task.trail.read()
-		_, told := task.trail.call(task, false)
-		told(answer{})
-		task.trail.sends("payment-outcomes")
-		task.trail.carry(&dec)
-		task.trail.sent(nil)
-		task.trail.end("created", "", 1)
+		told(e, task, &dec)
 		c.ends(task, handedOver)
 		if task.trail.isSeen() || task.traceID() != "" {
 			panic("there is a trace")
@@ -51,14 +57,7 @@ func (c *countingTracer) Start(ctx context.Context, name string, opts ...trace.S
 func TestOfATraceThatIsNotSampledOnlyTheIDIsMade(t *testing.T) {
 	tracer := &countingTracer{Tracer: sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())).Tracer("")}
 	e, task, dec := &Engine{cfg: Config{Tracing: Tracing{Tracer: tracer}}}, &task{worker: &worker{ctx: t.Context()}}, event.Decoded{}
-	task.trail = e.trail(task)
-	task.trail.read()
-	ctx, told := task.trail.call(task, false)
-	told(answer{})
-	task.trail.sends("payment-outcomes")
-	task.trail.carry(&dec)
-	task.trail.sent(nil)
-	task.trail.end("created", "", 1)
+	ctx := told(e, task, &dec)
 	if tracer.n != 1 || task.trail.isSeen() || dec.Trace != nil {
 		t.Errorf("%d spans, carried on %v; want one that nobody sees", tracer.n, dec.Trace)
 	}
