@@ -308,6 +308,7 @@ func (c *core) known(t *task, now time.Time) bool {
 func (c *core) queue(t *task, now time.Time) {
 	c.enter(t, queued, now)
 	c.looks(t, t.class() == schedule.Last)
+	t.work.LooksUp = t.try.IsLookUp()
 	c.sched.Queue(&t.work, t.class(), now)
 	if t.work.Lane().IsPaced() { // it must not fill the window, or others would not be read
 		c.yield(t)
@@ -318,6 +319,7 @@ func (c *core) queue(t *task, now time.Time) {
 // from those that could go.
 func (c *core) backOff(t *task, wait time.Duration, now time.Time) {
 	c.enter(t, backingOff, now)
+	t.work.LooksUp = t.try.IsLookUp()
 	c.sched.BackOff(&t.work, t.class(), wait, now)
 	if t.backlog != nil {
 		c.yield(t)

@@ -90,13 +90,14 @@ type simEmit struct {
 	strange   bool          // the gateway speaks of our credentials, for this order only
 }
 
-// A simFault goes wrong, and is mended after a while.
+// A simFault goes wrong, and is mended after a while, or never.
 type simFault struct {
 	kind  simFaultKind
 	at    time.Duration
 	lasts time.Duration
 	who   int // member, partition or merchant
 	by    time.Duration
+	ever  bool // it is never mended
 }
 
 type simFaultKind int
@@ -125,6 +126,9 @@ var simFaultNames = [...]string{
 }
 
 func (f simFault) String() string {
+	if f.ever {
+		return fmt.Sprintf("%8.3f s: %s %d for ever", f.at.Seconds(), simFaultNames[f.kind], f.who)
+	}
 	return fmt.Sprintf("%8.3f s: %s %d for %v (%v)", f.at.Seconds(), simFaultNames[f.kind], f.who, f.lasts, f.by)
 }
 
@@ -346,6 +350,10 @@ func (d simDraw) fault(horizon time.Duration) {
 	case simClock:
 		f.who, f.by = d.IntN(w.members), pick(d, time.Duration(1), -1)*pick(d, 50*time.Millisecond, 2*time.Second, time.Minute, 2*time.Hour)
 		w.clocks = true
+	case simBlind:
+		if f.who, f.ever = d.IntN(len(w.merchants)), d.chance(50); f.ever { // and a hold, which the last that could end it may leave
+			d.faults = append(d.faults, simFault{kind: pick(d, simDeny, simDenyUnsigned), at: d.span(0, horizon), lasts: d.span(0, time.Minute), who: f.who})
+		}
 	default:
 		f.who = d.IntN(len(w.merchants))
 	}

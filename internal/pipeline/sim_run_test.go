@@ -143,8 +143,11 @@ func simulate(p *simPlan) *simHistory {
 		s.after(0, m.start)
 	}
 	for i, f := range p.faults {
-		s.mended = max(s.mended, f.at+f.lasts)
 		s.after(f.at, func() { s.fault(i, f, 1) })
+		if f.ever {
+			continue
+		}
+		s.mended = max(s.mended, f.at+f.lasts)
 		s.after(f.at+f.lasts, func() { s.fault(i, f, -1) })
 	}
 	s.run()

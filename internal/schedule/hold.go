@@ -14,7 +14,8 @@ import (
 // calls have shown before that the credentials work, it takes two refusals to begin.
 //
 // Time on hold does not count towards giving up, but for one that alone was refused
-// and that nobody follows. Only Init ends a hold.
+// and that nobody follows, and for those that only look up while nobody else is there.
+// Only Init ends a hold: what looks up makes way for it.
 type hold struct {
 	on       bool
 	believed bool      // different intents were refused
@@ -47,10 +48,14 @@ func (h *hold) heldSince(then, now time.Time) (held time.Duration) {
 
 // held is for how long work has been on hold, which does not count towards giving up.
 // For one that alone was refused, with nobody there to show whether it is the merchant,
-// the time counts from when we saw it refused: it is not to wait for ever.
+// the time counts from when we saw it refused: it is not to wait for ever. The same goes
+// for those that are left when nobody is who could end the hold: they only look up.
 func (l *Lane) held(w *Work, now time.Time) time.Duration {
-	if l.isAlone(w) {
+	switch {
+	case l.isAlone(w):
 		now = earlier(now, l.hold.began)
+	case l.hold.on && l.opening == 0:
+		now = earlier(now, later(l.hold.began, l.opened))
 	}
 	return l.hold.heldSince(w.At, now)
 }
@@ -76,8 +81,23 @@ func (h *hold) probe(now time.Time) {
 // probe takes the turn of the one call that may try again, for work.
 func (l *Lane) probe(w *Work, now time.Time) {
 	l.hold.probe(now)
-	l.hold.other = l.hold.other || w.ID != l.suspect
+	l.hold.other = l.hold.other || w.ID != l.suspect && w.mayEndHold()
 	l.mayTellApart(now)
+}
+
+// prober is the work that is next to probe a hold, by Init; nil: there is no hold, or
+// no such work that may go.
+func (l *Lane) prober(now time.Time) (next *Work) {
+	if !l.hold.on || l.opening == 0 {
+		return nil
+	}
+	mayRepeat := !l.mayRepeat(now).After(now)
+	for w := range l.Queued() {
+		if w.mayEndHold() && (w.class == First || mayRepeat) && (next == nil || comesBefore(w, next)) {
+			next = w
+		}
+	}
+	return next
 }
 
 // mayTellApart lets a probe go at once if one that is not the suspect's could go,
@@ -86,8 +106,8 @@ func (l *Lane) mayTellApart(now time.Time) {
 	if !l.hold.on || l.hold.believed || l.hold.other || !l.hold.probeAt.After(now) {
 		return
 	}
-	for _, c := range []Class{First, Again} {
-		if q := l.queues[c]; q.Len() > 1 || q.Len() == 1 && q.Peek().ID != l.suspect {
+	for w := range l.Queued() {
+		if w.mayEndHold() && w.ID != l.suspect {
 			l.hold.probeAt = now
 			return
 		}

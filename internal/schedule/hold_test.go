@@ -283,6 +283,55 @@ func TestOneThatAloneWasRefusedIsGivenUp(t *testing.T) {
 	}
 }
 
+// TestWhatLooksUpMakesWayForProbes: it is due sooner, and its look-ups are refused for
+// ever. Without others the turn is its own.
+func TestWhatLooksUpMakesWayForProbes(t *testing.T) {
+	st := begin(t, 10)
+	st.hold("1")
+	looks := st.make("1", "looks")
+	looks.At, looks.LooksUp = noon.Add(-time.Minute), true
+	st.s.Queue(looks, schedule.First, st.now)
+	st.wantPlay(10*time.Second, "10s start looks")
+	st.end("looks", deniedLookUp)
+	st.s.BackOff(looks, schedule.Again, time.Second, st.now)
+	st.queue("1", "next")
+	st.wantPlay(20*time.Second, "30s start next")
+	st.end("next", answered)
+	st.wantPlay(time.Second, "30s start looks")
+}
+
+// TestThoseThatOnlyLookUpAreGivenUp, when nobody is left who could end the hold: time
+// counts again from when the last such one had left.
+func TestThoseThatOnlyLookUpAreGivenUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		inits time.Duration // how long one is there whose next call is an Init
+		lasts time.Duration
+		want  []string
+	}{
+		"nobody else":                   {0, 24 * time.Hour, []string{"1h0m0s gave_up looks"}},
+		"one that leaves":               {10 * time.Minute, 24 * time.Hour, []string{"1h10m0s gave_up looks"}},
+		"one that leaves much later":    {5 * time.Hour, 24 * time.Hour, []string{"6h0m0s gave_up looks"}},
+		"one that stays: no age counts": {24 * time.Hour, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := begin(t, 10)
+			st.hold("1")
+			looks := st.make("1", "looks")
+			looks.LooksUp = true
+			st.s.BackOff(looks, schedule.Again, 48*time.Hour, st.now)
+			other := st.make("1", "other")
+			other.Endless = true
+			st.s.BackOff(other, schedule.Again, 48*time.Hour, st.now)
+			log := st.play(tt.inits)
+			st.s.Remove(other, st.now)
+			log = append(log, st.play(tt.lasts)...)
+			if fmt.Sprint(log) != fmt.Sprint(tt.want) {
+				t.Errorf("%q, want %q", log, tt.want)
+			}
+		})
+	}
+}
+
 // TestTimeOnHoldCountsOnce, also where one hold follows another before any call has
 // shown that the credentials work.
 func TestTimeOnHoldCountsOnce(t *testing.T) {

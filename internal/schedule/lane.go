@@ -14,8 +14,10 @@ type Lane struct {
 	merchant payment.MerchantID
 	endpoint *Endpoint
 	queues   [classes]*pq.Heap[*Work]
-	count    uint64 // work ever queued
-	waiting  int    // work that backs off
+	count    uint64    // work ever queued
+	waiting  int       // work that backs off
+	opening  int       // work that may end a hold, wherever it stands, in flight included
+	opened   time.Time // when the last of it left
 	next     time.Time
 	index    int // in Scheduler.ready; -1: not there
 
@@ -99,6 +101,23 @@ func (l *Lane) push(w *Work, c Class, giveUp time.Duration) {
 	w.order, w.class, w.stage = l.count, c, queued
 	w.due(giveUp)
 	l.queues[c].Push(w)
+	l.enter(w)
+}
+
+// enter counts work that may end a hold.
+func (l *Lane) enter(w *Work) {
+	if w.opens = w.mayEndHold(); w.opens {
+		l.opening++
+	}
+}
+
+// leave does not count it any more.
+func (l *Lane) leave(w *Work, now time.Time) {
+	if !w.opens {
+		return
+	}
+	w.opens, l.opened = false, now
+	l.opening--
 }
 
 // head is the work that is next: what must be settled soonest, but no repeat
@@ -111,6 +130,9 @@ func (l *Lane) head(now time.Time) *Work {
 		if !ok || calls.After(now) && !l.mayLook(now).After(now) {
 			return last.Peek()
 		}
+	}
+	if w := l.prober(now); w != nil {
+		return w
 	}
 	switch {
 	case first.Len() == 0 && again.Len() == 0:

@@ -126,16 +126,16 @@ func (s *Scheduler) nextWaiting(now time.Time) Step {
 	for n := s.waiting.Len(); n > 0 && !s.waiting.Peek().look.After(now); n-- {
 		w := s.waiting.Peek()
 		if w.lane == nil {
-			s.stopWaiting(w)
+			s.stopWaiting(w, now)
 			return Step{Kind: Resume, Work: w}
 		}
 		if !w.until.After(now) {
-			s.stopWaiting(w)
+			s.stopWaiting(w, now)
 			s.Queue(w, w.class, now)
 			continue
 		}
 		if why, over := s.timeUp(w, now); over {
-			s.stopWaiting(w)
+			s.stopWaiting(w, now)
 			return Step{Kind: Overdue, Work: w, Why: why}
 		}
 		w.look = earlier(w.until, later(moment(w.by, now), now.Add(time.Millisecond)))
@@ -277,15 +277,17 @@ func (s *Scheduler) startWaiting(w *Work) {
 	w.stage = waiting
 	if w.lane != nil {
 		w.lane.waiting++
+		w.lane.enter(w)
 	}
 	s.waiting.Push(w)
 }
 
-func (s *Scheduler) stopWaiting(w *Work) {
+func (s *Scheduler) stopWaiting(w *Work, now time.Time) {
 	s.waiting.Remove(w.index)
 	w.stage = idle
 	if w.lane != nil {
 		w.lane.waiting--
+		w.lane.leave(w, now)
 	}
 }
 
@@ -295,7 +297,7 @@ func (s *Scheduler) Remove(w *Work, now time.Time) {
 	case queued:
 		s.takeOut(w, now)
 	case waiting:
-		s.stopWaiting(w)
+		s.stopWaiting(w, now)
 	}
 }
 
@@ -303,6 +305,7 @@ func (s *Scheduler) Remove(w *Work, now time.Time) {
 func (s *Scheduler) takeOut(w *Work, now time.Time) {
 	l := w.lane
 	l.queues[w.class].Remove(w.index)
+	l.leave(w, now)
 	w.stage, w.until = idle, time.Time{}
 	if l.len() == 0 && l.index >= 0 {
 		s.ready.Remove(l.index)
@@ -323,6 +326,7 @@ func (s *Scheduler) reschedule(l *Lane, now time.Time) {
 func (s *Scheduler) Begin(w *Work, now time.Time) {
 	l := w.lane
 	lentBy := l.take(now)
+	l.enter(w)
 	switch w.class {
 	case Again:
 		l.budget.Take(now)
@@ -368,6 +372,7 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	// The endpoint is that of when the call began: the lane may have moved since.
 	c, l := w.call, w.lane
 	w.call = call{}
+	l.leave(w, now)
 	s.inFlight--
 	c.endpoint.inFlight--
 	c.endpoint.judge(c.began, now, r.How)

@@ -14,6 +14,7 @@ type Work struct {
 	At        time.Time // the record's, or when it was first seen
 	ExpiresAt time.Time // no link is made after it; zero: never
 	Endless   bool      // its outcome is published: its time is never up
+	LooksUp   bool      // its next call is a look-up, which ends no hold
 	Owner     any
 
 	lane  *Lane // once it has been given to the scheduler; nil: work that is never called for
@@ -26,6 +27,7 @@ type Work struct {
 	until time.Time // when a wait ends
 	look  time.Time // when it has to be looked at: its wait ends, or its time is up
 
+	opens  bool   // it is counted in its lane's opening
 	call   call   // while one is made for it
 	denied uint64 // its lane's proofs when it was refused first for our credentials, and 1; 0: it was not
 }
@@ -89,17 +91,22 @@ func (w *Work) IsWaiting() bool { return w.stage == waiting }
 // IsQueued reports whether it stands in its merchant's lane.
 func (w *Work) IsQueued() bool { return w.stage == queued }
 
+// mayEndHold reports whether its next call, or the one in flight, can end a hold.
+func (w *Work) mayEndHold() bool { return !w.LooksUp && w.class != Last }
+
 // Until is when its wait ends.
 func (w *Work) Until() time.Time { return w.until }
 
 // newLaneQueue orders by deadline, then first come.
 func newLaneQueue() *pq.Heap[*Work] {
-	return pq.New(func(a, b *Work) bool {
-		if !a.by.Equal(b.by) {
-			return a.by.Before(b.by)
-		}
-		return a.order < b.order
-	}, func(w *Work, i int) { w.index = i })
+	return pq.New(comesBefore, func(w *Work, i int) { w.index = i })
+}
+
+func comesBefore(a, b *Work) bool {
+	if !a.by.Equal(b.by) {
+		return a.by.Before(b.by)
+	}
+	return a.order < b.order
 }
 
 // newWaitQueue orders by when work has to be looked at.
