@@ -33,7 +33,7 @@ func build(dir, bin string, mistakes []edit) error {
 		return err
 	}
 	maps.Copy(files, ours)
-	args := []string{"test", "-c", "-tags=jumping", "-o", bin}
+	args := []string{"test", "-c", "-vet=off", "-ldflags=-w", "-tags=jumping", "-o", bin}
 	return compile(files, dir, append(args, raceFlag()...))
 }
 

@@ -59,6 +59,7 @@ func TestSimMutants(t *testing.T) {
 	}
 	for _, m := range simMutants {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			began := time.Now()
 			seed, rule := m.hunt(t, within)
 			t.Logf("//	%-44s %5s  %-8s %3.0f s", m.name, seed, rule, time.Since(began).Seconds())
@@ -68,31 +69,44 @@ func TestSimMutants(t *testing.T) {
 
 var simFound = regexp.MustCompile(`seed (\d+): found by (\S+)`)
 
-// hunt compiles the simulator around the mutant, and runs seeds until one finds it.
-func (m simMutant) hunt(t *testing.T, within string) (seed, rule string) {
-	dir := t.TempDir()
+// TestSimMutantsFit: each changes a text that is there, once.
+func TestSimMutantsFit(t *testing.T) {
+	for _, m := range simMutants {
+		t.Run(m.name, func(t *testing.T) { m.text(t) })
+	}
+}
+
+// text is the file that the mutant changes.
+func (m simMutant) text(t *testing.T) (name, text string) {
 	name, err := filepath.Abs(filepath.Join("..", m.file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(name)
+	b, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(text), m.old); n != 1 {
+	if n := strings.Count(string(b), m.old); n != 1 {
 		t.Fatalf("%s holds %q %d times, want once", m.file, m.old, n)
 	}
+	return name, string(b)
+}
+
+// hunt compiles the simulator around the mutant, and runs seeds until one finds it.
+func (m simMutant) hunt(t *testing.T, within string) (seed, rule string) {
+	dir := t.TempDir()
+	name, text := m.text(t)
 	mutated, overlay, bin := filepath.Join(dir, "mutated.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "sim.test")
 	replace, err := json.Marshal(map[string]map[string]string{"Replace": {name: mutated}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for file, b := range map[string][]byte{mutated: []byte(strings.Replace(string(text), m.old, m.new, 1)), overlay: replace} {
+	for file, b := range map[string][]byte{mutated: []byte(strings.Replace(text, m.old, m.new, 1)), overlay: replace} {
 		if err := os.WriteFile(file, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bin, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-w", "-overlay", overlay, "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	cmd := exec.Command(bin, "-test.run=^TestSim$", "-test.timeout=3m")
