@@ -102,6 +102,8 @@
 //     real Kafka show.
 //   - kfake never misses a member whose connection breaks while the coordinator
 //     has its answer to a join or sync: the network keeps that end open (sever).
+//   - kfake begins to count a rebalance timeout anew with each join: the network keeps
+//     joins back once it is over, so that the rebalance ends (awaitGathered).
 //   - kfake rebalances for a static member that comes back with other metadata, a
 //     real coordinator does not: the network makes up for it (asRealCoordinator).
 //   - L2 and L3 say nothing of times where clocks jump. L3 does not see how replicas

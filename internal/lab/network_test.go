@@ -112,7 +112,7 @@ type network struct {
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	far     func(addr string) *gate // of the other end; nil: none
 	kafka   bool                    // requests are told apart; otherwise bytes
-	rewrite func([]byte) []byte     // of a request, when it arrives
+	rewrite func([]byte) []byte     // of a request, when it arrives; it may keep it back
 	hears   func([]byte)            // is told of each request that is sent; nil: nobody
 	jitter  time.Duration           // by how much more a frame may take
 
@@ -317,10 +317,10 @@ func (l *link) up() {
 		if t.more > 0 {
 			go l.deliver(bytes.Clone(frame), due.Add(t.more))
 		}
-		l.awaits(frame)
 		if l.net.rewrite != nil {
 			frame = l.net.rewrite(frame)
 		}
+		l.awaits(frame)
 		if _, err := l.far.Write(frame); err != nil {
 			return
 		}

@@ -52,6 +52,7 @@ type scene struct {
 	halted   bool // no member may start
 	moods    []string
 	joins    map[string][]kmsg.JoinGroupRequestProtocol // of static members, as the coordinator has them
+	gathers  gathering                                  // the newest that a join came to
 	refusals []*kfake.FaultHandle                       // of the brokers, some of which are still to come
 	faults   []history.Fault
 	silences []history.Silence

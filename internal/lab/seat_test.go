@@ -179,7 +179,7 @@ func (x *seat) settings(l *life) config.Run {
 	if w.static {
 		cfg.Kafka.InstanceID = fmt.Sprintf("seat-%d", x.n)
 	}
-	cfg.Kafka.SessionTimeout, cfg.Kafka.RebalanceTimeout = w.session, 15*time.Second
+	cfg.Kafka.SessionTimeout, cfg.Kafka.RebalanceTimeout = w.session, rebalanceTimeout
 	cfg.Gateway.Timeout, cfg.Flow.DrainTimeout = gatewayTimeout, drainTimeout
 	cfg.Flow.Concurrency, cfg.Flow.GiveUpAfter = w.concurrency, w.giveUp
 	cfg.Gateway.URL, cfg.Gateway.MerchantID, cfg.Gateway.Secret = "http://"+name+".lab", merchantID(0), "unused"
@@ -202,8 +202,9 @@ func (x *seat) settings(l *life) config.Run {
 
 // Times of the members.
 const (
-	gatewayTimeout = 2 * time.Second
-	drainTimeout   = 3 * time.Second
+	gatewayTimeout   = 2 * time.Second
+	drainTimeout     = 3 * time.Second
+	rebalanceTimeout = 15 * time.Second
 )
 
 // logger is a process's. Unheard, it costs nothing.

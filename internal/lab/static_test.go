@@ -16,11 +16,13 @@ import (
 // asRealCoordinator makes kfake treat a static member that comes back as Apache
 // Kafka does. In a stable group a real coordinator gives it the assignment it had,
 // without a rebalance, whatever its new metadata says (KIP-345); kfake only does
-// so if the metadata is what it was. So it is told what it was.
+// so if the metadata is what it was. So it is told what it was. And
+// nobody's join prolongs a rebalance whose time is up.
 func (s *scene) asRealCoordinator(frame []byte) []byte {
 	if len(frame) < 14 || kmsg.Key(binary.BigEndian.Uint16(frame[4:])) != kmsg.JoinGroup {
 		return frame
 	}
+	s.awaitGathered()
 	r := kbin.Reader{Src: frame[4:]}
 	req := kmsg.NewPtrJoinGroupRequest()
 	r.Int16()
