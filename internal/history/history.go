@@ -88,6 +88,7 @@ type Intent struct {
 	Deleted bool      // from its topic, and nobody knows whether anybody had read it
 	Passed  bool      // an operator set the offsets beyond it
 	Beyond  bool      // it is larger, unpacked, than anything that may be held
+	Schema  bool      // it names a schema of the registry, and cannot be read without
 
 	Merchant string
 	Seen     time.Time // when it could be read; zero: not known

@@ -123,10 +123,6 @@ func TestMistakesMayBeHealed(t *testing.T) {
 	buried, passed := good(), good()
 	buried.DeadLetters = append(buried.DeadLetters, DeadLetter{At: Place{0, 2}, Source: Place{1, 0}, Reason: unknownSchema, Time: at(120)})
 	buried.Misled = []Span{{at(100), at(140)}}
-	overtaken := good()
-	overtaken.Intents[4].Key, overtaken.Outcomes[4].Key, overtaken.Committed[4].Key = "key-0", "key-0", "key-0"
-	overtaken.Calls[6].At, overtaken.Calls[6].Until, overtaken.Faults[0].At = at(40), at(50), at(30)
-	overtaken.Misled = []Span{{at(0), at(45)}}
 	passed.Commits[1].Outcomes, passed.Commits[1].DeadLetters = map[int32]int64{0: 0, 1: 0}, map[int32]int64{0: 0}
 	passed.DeadLetters = passed.DeadLetters[:1]
 	for i := range passed.Intents {
@@ -135,13 +131,72 @@ func TestMistakesMayBeHealed(t *testing.T) {
 	passed.Intents[4].Key, passed.Outcomes[4].Key = "key-0", "key-0" // as i-0's, which is answered after it
 	passed.Outcomes[0].At, passed.Outcomes[4].At = passed.Outcomes[4].At, passed.Outcomes[0].At
 	passed.Committed = slices.Clone(passed.Outcomes)
-	for name, r := range map[string]Run{"buried": buried, "passed": passed, "overtaken while it was to be buried": overtaken} {
+	for name, r := range map[string]Run{"buried": buried, "passed": passed} {
 		v := Judge(r)
 		if s := v.String(); s != "" {
 			t.Errorf("%s is no violation, got\n%s", name, s)
 		}
 		if name == "passed" && !v.Lost[Place{0, 5}] {
 			t.Errorf("lost are %v, want the garbage at 0@5 among them", v.Lost)
+		}
+	}
+}
+
+// overtaken is a history in which the registry denied the schema of i-0 to the owner a,
+// which served i-2 of the same key. The dead letter did not land, and b could read it.
+func overtaken() Run {
+	r := good()
+	r.Intents[0].Schema, r.Intents[2].Key, r.Outcomes[2].Key = true, "key-0", "key-0"
+	r.Outcomes[0].At, r.Outcomes[2].At = r.Outcomes[2].At, r.Outcomes[0].At
+	r.Outcomes[0].Time = at(290)
+	r.Calls[0].At, r.Calls[0].Until, r.Calls[0].Member = at(270), at(280), "b"
+	slices.SortStableFunc(r.Calls, func(a, b Call) int { return a.At.Compare(b.At) })
+	r.Committed, r.Misled = slices.Clone(r.Outcomes), []Span{{at(-20), at(220)}}
+	r.Rates = nil // counted by arrival, one call came later
+	return r
+}
+
+// TestWhatCouldNotBeReadHoldsNobody: nor its key, if its dead letter did not land and a
+// later owner can read it.
+func TestWhatCouldNotBeReadHoldsNobody(t *testing.T) {
+	const behind, before = "the outcome of the intent at 0@0 stands behind that of the one at 0@1", "i-2 was called before i-0"
+	byA := func(r *Run) {
+		i := slices.IndexFunc(r.Calls, func(c Call) bool { return c.Intent == "i-0" })
+		r.Calls[i].Member = "a"
+	}
+	for name, c := range map[string]struct {
+		spoil func(*Run)
+		says  []string // none: nothing is broken
+	}{
+		"another owner reads it": {func(*Run) {}, nil},
+		"so does the same, later": {func(r *Run) {
+			byA(r)
+			r.Faults = append(r.Faults, Fault{At: at(230), Until: at(260), Member: "a", What: "cut off from Kafka"})
+		}, nil},
+		"the other one expired uncalled": {func(r *Run) {
+			r.fails(2, "expired", at(250))
+			r.Calls = slices.DeleteFunc(r.Calls, func(c Call) bool { return c.Intent == "i-2" })
+			r.Payments = slices.DeleteFunc(r.Payments, func(p Payment) bool { return p.Intent == "i-2" })
+			r.Intents[2].Expires, r.Committed = at(240), slices.Clone(r.Outcomes)
+		}, nil},
+		"its owner could read it":         {byA, []string{behind, before}},
+		"it names no schema":              {func(r *Run) { r.Intents[0].Schema = false }, []string{behind, before}},
+		"the registry denied nothing yet": {func(r *Run) { r.Misled[0].From = at(210) }, []string{behind, before}},
+		"one behind it is overtaken too": {func(r *Run) {
+			r.Intents[4].Key, r.Outcomes[4].Key = "key-0", "key-0"
+			r.Outcomes[2].At, r.Outcomes[0].At, r.Outcomes[4].At = Place{0, 2}, Place{0, 1}, Place{0, 0}
+		}, []string{"the outcome of the intent at 0@1 stands behind that of the one at 0@2"}},
+	} {
+		r := overtaken()
+		c.spoil(&r)
+		v := Judge(r)
+		if len(c.says) == 0 && len(v.Violations) > 0 {
+			t.Errorf("%s: no violation, got\n%s", name, v)
+		}
+		for _, says := range c.says {
+			if !slices.ContainsFunc(v.Broken(S3), func(x Violation) bool { return strings.Contains(x.Story, says) }) {
+				t.Errorf("%s: not found broken with %q, only:\n%s", name, says, v)
+			}
 		}
 	}
 }

@@ -69,9 +69,9 @@ func (j *judge) order() {
 		partition int32
 		key       string
 	}
-	passed := map[Place]bool{}
+	sources := map[Place]Intent{}
 	for _, in := range j.run.Intents {
-		passed[in.At] = in.Passed
+		sources[in.At] = in
 	}
 	last := map[lane]Outcome{}
 	outcomes := slices.Clone(j.run.Outcomes)
@@ -80,30 +80,60 @@ func (j *judge) order() {
 		if n := j.run.OutcomePartitions; n > 0 && o.At.Partition != o.Source.Partition%n {
 			j.breaks(S3, o.Intent, "the outcome at %s of the intent at %s belongs into partition %d", o.At, o.Source, o.Source.Partition%n)
 		}
-		if len(j.dead[o.Source]) > 0 || passed[o.Source] {
+		if len(j.dead[o.Source]) > 0 || sources[o.Source].Passed {
 			continue // its end was the dead letter, or it was passed over; who answers it all the same, comes later
 		}
 		at := lane{o.Source.Partition, o.Key}
 		before, ok := last[at]
 		if ok && o.Key != "" && o.Source.Offset < before.Source.Offset {
+			if j.misread(sources[o.Source], before.Intent) {
+				continue // those behind it are still held against the one before
+			}
 			j.breaks(S3, o.Intent, "key %q: the outcome of the intent at %s stands behind that of the one at %s", o.Key, o.Source, before.Source)
 		}
 		last[at] = o
 	}
-	ahead := map[lane]string{}
+	ahead := map[lane]Intent{}
 	for _, in := range j.run.Intents {
 		at := lane{in.At.Partition, in.Key}
 		if in.Hidden || in.ID == "" || in.Key == "" || in.At != j.intents[in.ID][0].At {
 			continue
 		}
-		calls, made := j.inits(in.ID), j.first[ahead[at]]
-		if len(calls) > 0 && ahead[at] != "" && calls[0].At.Before(made) && !within(j.run.Misled, calls[0].At) { // the one ahead was none, then
-			j.breaks(S3, in.ID, "key %q: %s was called before %s, which is ahead of it, had its outcome at %s", in.Key, in.ID, ahead[at], made.Format(clock))
+		calls, first := j.inits(in.ID), ahead[at]
+		made := j.first[first.ID]
+		if len(calls) > 0 && first.ID != "" && calls[0].At.Before(made) && !j.misread(first, in.ID) {
+			j.breaks(S3, in.ID, "key %q: %s was called before %s, which is ahead of it, had its outcome at %s", in.Key, in.ID, first.ID, made.Format(clock))
 		}
-		if ahead[at] = in.ID; in.Deleted || in.Passed || len(j.dead[in.At]) > 0 {
-			ahead[at] = "" // it ended without an outcome; what comes again has its own end
+		if ahead[at] = in; in.Deleted || in.Passed || len(j.dead[in.At]) > 0 {
+			ahead[at] = Intent{} // it ended without an outcome; what comes again has its own end
 		}
 	}
+}
+
+// misread reports whether an owner may have taken an intent for none when it served
+// another one of its key: the registry denied the schema, the dead letter did not land
+// before the owner lost its partition, and a later owner could read the record. What
+// cannot be read holds nobody. So whoever made the first call for the other one has made
+// none for this one.
+func (j *judge) misread(in Intent, other string) bool {
+	if !in.Schema {
+		return false
+	}
+	calls := j.calls[other]
+	if len(calls) == 0 { // who served it is not seen
+		return within(j.run.Misled, j.first[other])
+	}
+	return within(j.run.Misled, calls[0].At) &&
+		!slices.ContainsFunc(j.calls[in.ID], func(c Call) bool { return j.ofOneOwner(c, calls[0]) })
+}
+
+// ofOneOwner reports whether one member made two calls, and nothing took its partitions
+// in between.
+func (j *judge) ofOneOwner(a, b Call) bool {
+	if b.At.Before(a.At) {
+		a, b = b, a
+	}
+	return a.Member == b.Member && !j.takenFrom(a, b.At)
 }
 
 // sameCalls is S4.
@@ -307,7 +337,8 @@ func (j *judge) wasMisled(in Intent) bool {
 	return slices.ContainsFunc(j.dead[in.At], func(d DeadLetter) bool { return d.Reason == unknownSchema })
 }
 
-// within reports whether a dead letter may be of one of these times.
+// within reports whether a dead letter, or what went ahead of it, may be of one of these
+// times.
 func within(spans []Span, t time.Time) bool {
 	return slices.ContainsFunc(spans, func(s Span) bool {
 		return t.IsZero() || !t.Before(s.From) && t.Before(s.To.Add(whileRefused))

@@ -218,6 +218,7 @@ func intentsOf(all, visible []devstack.Record) (out []history.Intent) {
 		in := history.Intent{At: records.Place(r), ID: string(r.Header(headerID)), Key: string(r.Key), Content: string(r.Header(headerContent)), Hidden: !seen[records.Place(r)]}
 		in.Merchant, in.Strange = string(r.Header(headerMerchant)), string(r.Header(headerStrange))
 		in.Beyond = slices.Contains([]bomb{wide, crowded}, bomb(r.Header(headerBomb)))
+		in.Schema = len(r.Value) > 0 && r.Value[0] == 0 // Confluent's wire format
 		in.Seen, _ = time.Parse(time.RFC3339Nano, string(r.Header(headerSeen)))
 		if r.Time.After(in.Seen.AddDate(-1, 0, 0)) && !r.Time.After(in.Seen) {
 			in.Time = r.Time

@@ -80,7 +80,8 @@ func (t *task) release() {
 }
 
 // unreadable takes in that the record is no intent. Nothing will be published for
-// it: it need not wait for its key.
+// it: it need not wait for its key. Nor does its key wait for it: its dead letter may
+// never be taken.
 func (t *task) unreadable(why *event.Unreadable) {
 	t.dead, t.rec.Key = why, 0
 }
