@@ -94,18 +94,34 @@ func (d *Decoder) read(ctx context.Context, k *scratch, m Message) (envelope, er
 	if !framed || f.head && d.cfg.Schemas == nil && m.Value[0] == '{' { // JSON needs no schema to be read
 		return d.readJSON(k, m)
 	}
-	r, err := d.readers.of(ctx, f.schemaName)
-	if err != nil {
+	format, err := d.readForeign(ctx, k, &f)
+	if err != nil || format != schemas.JSONSchema {
 		return envelope{}, err
-	}
-	switch r.format {
-	case schemas.Avro:
-		return envelope{}, readAvro(k, r.avro, f.schemaName, f.body)
-	case schemas.Protobuf:
-		return envelope{}, r.proto.read(k, &f)
 	}
 	m.Value = f.body
 	return d.readJSON(k, m)
+}
+
+// readForeign reads a value by the schema that it was written with, unless that is a
+// JSON Schema. Schemas and bytes are others', and so are the libraries that read them:
+// where they panic, only this record is lost.
+func (d *Decoder) readForeign(ctx context.Context, k *scratch, f *frame) (format schemas.Format, err error) {
+	defer func() {
+		if recover() != nil {
+			err = &Unreadable{UnknownSchema, f.String() + " or the value breaks what reads it, which is a mistake of this service: report it, and emit plain JSON until then"}
+		}
+	}()
+	r, err := d.readers.of(ctx, f.schemaName)
+	if err != nil {
+		return 0, err
+	}
+	switch r.format {
+	case schemas.Avro:
+		err = readAvro(k, r.avro, f.schemaName, f.body)
+	case schemas.Protobuf:
+		err = r.proto.read(k, f)
+	}
+	return r.format, err
 }
 
 // An intentReader is what reads the intents of one writer's schema.

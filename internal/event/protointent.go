@@ -23,7 +23,7 @@ type protoIntents map[string]protoMessage
 // names, with the numbers and types that the writer gave them.
 type protoMessage struct {
 	bad    *Unreadable // why it is no intent
-	ours   bool        // fields, numbers and types are as in our schema
+	ours   bool        // fields, numbers and types are as in our schema, and no field has a default
 	desc   protoreflect.MessageDescriptor
 	fields map[protowire.Number]int // index in payment.Fields
 }
@@ -54,6 +54,7 @@ func protoMessageOf(m protoreflect.MessageDescriptor) protoMessage {
 		f := m.Fields().Get(i)
 		if j := fieldIndex(string(f.Name())); j >= 0 {
 			p.fields[f.Number()] = j
+			p.ours = p.ours && !f.HasDefault()
 		}
 	}
 	return p
@@ -106,7 +107,7 @@ func (p *protoMessage) read(dr *draft, body []byte) error {
 	var currency string
 	for number, i := range p.fields {
 		fd := p.desc.Fields().ByNumber(number)
-		if fd.HasPresence() && !m.Has(fd) {
+		if fd.HasPresence() && !m.Has(fd) && !fd.HasDefault() { // proto2 has defaults
 			continue
 		}
 		v := ofProto(fd, m.Get(fd))
@@ -241,45 +242,70 @@ func ofEnum(e protoreflect.EnumDescriptor, n protoreflect.EnumNumber) any {
 // ofMessage unwraps the messages that everybody knows; of another one its fields
 // are taken, by name.
 func ofMessage(m protoreflect.Message) any {
+	name := m.Descriptor().FullName()
+	if !isWellKnown(m.Descriptor()) {
+		name = ""
+	}
 	field := func(name protoreflect.Name) protoreflect.Value { return m.Get(m.Descriptor().Fields().ByName(name)) }
-	switch name := m.Descriptor().FullName(); name {
+	switch name {
 	case "google.protobuf.Timestamp":
 		return time.Unix(field("seconds").Int(), field("nanos").Int()).UTC()
 	case "google.protobuf.Duration":
 		return nanosText(field("seconds").Int(), field("nanos").Int())
 	case "google.type.Money":
-		return moneyOf{nanosText(field("units").Int(), field("nanos").Int()), field("currency_code").String()}
+		amount := nanosText(field("units").Int(), field("nanos").Int())
+		if text, ok := amount.(plainDecimal); ok {
+			return moneyOf{text, field("currency_code").String()}
+		}
+		return amount
 	case "google.type.Decimal":
 		return field("value").String()
 	case "confluent.type.Decimal":
 		return confluentDecimal(field("value").Bytes(), int(field("scale").Int()))
 	case "google.type.Date":
 		return oddity("a date without a time of day")
-	case "google.protobuf.Struct":
-		fd := m.Descriptor().Fields().ByName("fields")
-		return ofProto(fd, m.Get(fd))
-	case "google.protobuf.Value":
-		fd := m.WhichOneof(m.Descriptor().Oneofs().ByName("kind"))
-		if fd == nil || fd.Name() == "null_value" {
-			return nil
-		}
-		return ofProto(fd, m.Get(fd))
-	default:
-		if name.Parent() == "google.protobuf" && strings.HasSuffix(string(name), "Value") { // a wrapper
-			fd := m.Descriptor().Fields().ByName("value")
-			return ofProto(fd, m.Get(fd))
-		}
 	}
 	all := map[string]any{}
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		all[string(fd.Name())] = ofProto(fd, v)
 		return true
 	})
+	fields := m.Descriptor().Fields()
+	switch {
+	case name == "google.protobuf.Value": // of its kinds there is one at most
+		delete(all, "null_value")
+		for _, v := range all {
+			return v
+		}
+		return nil
+	case name.Parent() == "google.protobuf" && fields.Len() == 1: // a wrapper, Struct or ListValue
+		return ofProto(fields.Get(0), m.Get(fields.Get(0)))
+	}
 	return all
 }
 
-// nanosText is a number of billionths as an exact decimal.
-func nanosText(units, nanos int64) plainDecimal {
+// isWellKnown reports whether a message is what everybody takes it for by its name. A
+// writer's file may mean something else.
+func isWellKnown(m protoreflect.MessageDescriptor) bool {
+	known := wellKnownMessages()[m.FullName()]
+	if known == nil || m.Fields().Len() != known.Fields().Len() {
+		return false
+	}
+	for i := range known.Fields().Len() {
+		want := known.Fields().Get(i)
+		if got := m.Fields().ByNumber(want.Number()); got == nil || got.Name() != want.Name() || !sameWire(want, got) {
+			return false
+		}
+	}
+	return true
+}
+
+// nanosText is a number of billionths as an exact decimal. Whole and part must have
+// the same sign, or what was meant cannot be known.
+func nanosText(units, nanos int64) any {
+	if nanos <= -1e9 || nanos >= 1e9 || units > 0 && nanos < 0 || units < 0 && nanos > 0 {
+		return oddity("a whole part and nanos that make no number: they need the same sign, and nanos at most nine digits")
+	}
 	r := new(big.Rat).SetFrac64(nanos, 1e9)
 	return decimalText(r.Add(r, new(big.Rat).SetInt64(units)), 9)
 }
