@@ -86,7 +86,11 @@ func (rs *readers[T]) fetch(ctx context.Context, name schemaName) (text WriterSc
 		text, err = rs.schemas.ByID(ctx, name.id)
 	}
 	if errors.Is(err, ErrUnknownSchema) {
-		return text, &Unreadable{UnknownSchema, "the schema registry does not know " + name.String() + ": register the schema there, then redrive"}
+		mend := ": register the schema there, then redrive"
+		if name.guid != "" {
+			mend += "; if it is there, the registry does not look up GUIDs: let the serializer write its id before the value"
+		}
+		return text, &Unreadable{UnknownSchema, "the schema registry does not know " + name.String() + mend}
 	}
 	if err != nil {
 		return text, fmt.Errorf("look up %s: %w", name, err)

@@ -77,13 +77,16 @@ func (r *Registry) fetch(ctx context.Context, ask func(context.Context) (sr.Sche
 		return event.WriterSchema{Unusable: why}, nil
 	}
 	if err != nil {
-		return event.WriterSchema{}, unknownOr(err)
+		return event.WriterSchema{}, r.lacksOr(ctx, unknownOr(err))
 	}
 	f, err := formatOf(s.Type)
 	if err != nil {
 		return event.WriterSchema{}, err
 	}
 	w := event.WriterSchema{Format: f, Text: s.Schema}
+	if f == schemas.JSONSchema { // JSON is read without it
+		return w, nil
+	}
 	err = r.addReferences(ctx, &w, s.References, map[string]bool{})
 	if why := unusable(err); why != "" {
 		return event.WriterSchema{Unusable: why}, nil
@@ -102,10 +105,17 @@ func unusable(err error) string {
 		return ""
 	case errors.Is(err, errManyReferences):
 		return errManyReferences.Error()
+	case isEndless(err):
+		return fmt.Sprintf("is larger than %d bytes", maxAnswer)
 	case strings.Contains(err.Error(), "unknown schema type"): // sr has no other word for it; without this one we only ask again
 		return "is of a type that this service cannot read: neither Avro, Protobuf nor JSON Schema"
 	}
 	return ""
+}
+
+func isEndless(err error) bool {
+	_, ok := errors.AsType[*http.MaxBytesError](err)
+	return ok
 }
 
 // addReferences adds what a schema refers to, each after its own references.
@@ -138,6 +148,21 @@ func unknownOr(err error) error {
 		return event.ErrUnknownSchema
 	}
 	return err
+}
+
+// lacksOr tells a registry that has nothing under the path of an id, or of a GUID, from
+// one that is not there: many do not look up GUIDs, and no registry has an id that is no
+// number of Java's. Both say 404 without a code of their own, as a wrong address does;
+// but there nobody says which types of schemas there are.
+func (r *Registry) lacksOr(ctx context.Context, err error) error {
+	re, ok := errors.AsType[*sr.ResponseError](err)
+	if !ok || re.StatusCode != http.StatusNotFound {
+		return err
+	}
+	if types, not := r.cl.SupportedTypes(ctx); not != nil || len(types) == 0 {
+		return err
+	}
+	return event.ErrUnknownSchema
 }
 
 func formatOf(t sr.SchemaType) (schemas.Format, error) {
