@@ -16,7 +16,7 @@ import (
 )
 
 // protoIntents reads the intents of one writer: what each message of the
-// writer's file means, by its index.
+// writer's file means, by its index; of those at the top also by a dot and the name.
 type protoIntents map[string]protoMessage
 
 // A protoMessage is one type that a record can be. Its fields are known by their
@@ -38,7 +38,12 @@ func compileProtoIntents(w WriterSchema) (protoIntents, *Unreadable) {
 		return nil, bad
 	}
 	all := protoIntents{}
-	eachMessage(file, func(key string, m protoreflect.MessageDescriptor) { all[key] = protoMessageOf(m) })
+	eachMessage(file, func(key string, m protoreflect.MessageDescriptor) {
+		all[key] = protoMessageOf(m)
+		if m.Parent() == m.ParentFile() {
+			all["."+string(m.Name())] = all[key]
+		}
+	})
 	return all, nil
 }
 
@@ -62,16 +67,10 @@ func protoMessageOf(m protoreflect.MessageDescriptor) protoMessage {
 
 // read reads a frame's message into the draft.
 func (all protoIntents) read(k *scratch, f *frame) error {
-	index, body, err := f.split()
-	if err != nil {
-		return &Unreadable{NotJSON, "the message index of the Protobuf framing is broken"}
-	}
-	p, ok := all[indexKey(index)]
+	p, body, err := all.message(f)
 	switch {
-	case f.alone && all.several():
-		return &Unreadable{UnknownSchema, fmt.Sprintf("%s has more than one message, and the record's headers do not say which it is", f.schemaName)}
-	case !ok:
-		return noSuchMessage(f)
+	case err != nil:
+		return err
 	case p.bad != nil:
 		return p.bad.of(f.schemaName)
 	case p.ours:
@@ -80,11 +79,34 @@ func (all protoIntents) read(k *scratch, f *frame) error {
 	return p.read(&k.draft, body)
 }
 
-// several reports whether there is a second message at the top of the file.
-func (all protoIntents) several() bool {
-	_, ok := all[indexKey([]int{1})]
+// message returns which message a frame holds, and its body.
+func (all protoIntents) message(f *frame) (p protoMessage, body []byte, err error) {
+	key, body := "."+f.kind, f.body
+	if name, rest := apicurioRef(f.body); name != "" && !f.head && all.has("."+name) {
+		key, body = "."+name, rest
+	} else if f.kind == "" {
+		var index []int
+		if index, body, err = f.split(); err != nil {
+			return p, nil, &Unreadable{NotJSON, "the message index of the Protobuf framing is broken"}
+		}
+		key = indexKey(index)
+	}
+	switch {
+	case f.alone && f.kind == "" && all.several():
+		return p, nil, &Unreadable{UnknownSchema, fmt.Sprintf("%s has more than one message, and the record's headers do not say which it is", f.schemaName)}
+	case !all.has(key):
+		return p, nil, noSuchMessage(f)
+	}
+	return all[key], body, nil
+}
+
+func (all protoIntents) has(key string) bool {
+	_, ok := all[key]
 	return ok
 }
+
+// several reports whether there is a second message at the top of the file.
+func (all protoIntents) several() bool { return all.has(indexKey([]int{1})) }
 
 // mostKnown bounds the bytes of the fields that we know: an empty message of two
 // bytes takes 500 once it is read, and no intent that keeps the rules has nearly as
