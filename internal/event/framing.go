@@ -79,7 +79,7 @@ func frameOf(m *Message) (frame, bool, error) {
 	if text := foreignFrame(m); text != "" {
 		return frame{}, false, &Unreadable{UnknownSchema, text}
 	}
-	if len(m.Value) < idSize || m.Value[0] != magicID {
+	if len(m.Value) < idSize || m.Value[0] != magicID || bytes.HasPrefix(m.Value, []byte("\x00{\x00")) { // the last is UTF-16
 		return frame{}, false, nil
 	}
 	var f frame
