@@ -391,3 +391,22 @@ func TestWritersAreForgottenInTheEnd(t *testing.T) {
 		t.Errorf("%d writers are remembered, want at most %d", n, maxReaders)
 	}
 }
+
+// Schemas that are read take many times the memory of their texts.
+func TestLargeWritersAreForgottenSooner(t *testing.T) {
+	s := shelf{}
+	for id := range 100 {
+		s[1+id] = WriterSchema{Format: schemas.JSONSchema, Text: strings.Repeat("x", MaxSchema/2), References: []SchemaReference{{"r", strings.Repeat("x", MaxSchema/2)}}}
+	}
+	d := NewDecoder(DecoderConfig{DefaultMerchant: "540001", Schemas: s})
+	for range 2 {
+		for id := range 100 {
+			if _, err := d.Decode(t.Context(), Message{Value: framed(1+id, "{"+least+"}")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := len(d.readers.known); n != maxRead/MaxSchema || d.readers.size != maxRead {
+		t.Errorf("%d writers of %d bytes are remembered, want %d of %d", n, d.readers.size, maxRead/MaxSchema, maxRead)
+	}
+}

@@ -95,6 +95,18 @@ func TestMemoryIsBounded(t *testing.T) {
 	if len(m.known) > maxKnown || len(m.unknown) > maxKnown {
 		t.Errorf("%d known, %d unknown; want at most %d each", len(m.known), len(m.unknown), maxKnown)
 	}
+	large := event.WriterSchema{Text: strings.Repeat("x", event.MaxSchema)}
+	for i := range 100 {
+		m.keep(fmt.Sprint("large ", i%50), large, nil, time.Now())
+		m.keep(fmt.Sprint("large ", i%50), large, nil, time.Now())
+	}
+	total := 0
+	for _, w := range m.known {
+		total += w.Size()
+	}
+	if total > maxText || total != m.size || len(m.known) == 0 {
+		t.Errorf("%d bytes of %d schemas, reckoned as %d; want at most %d", total, len(m.known), m.size, maxText)
+	}
 }
 
 // TestOnlyTheRegistrysWordSaysUnknown holds for answers that must not bury a
@@ -152,6 +164,8 @@ func TestSchemasThatCannotBeUsedAreSaidSo(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ body, want string }{
 		"a type of later":     {`{"schemaType":"THRIFT","schema":"x"}`, "is of a type that this service cannot read"},
+		"a large text":        {`{"schema":"` + strings.Repeat("x", event.MaxSchema+1) + `"}`, "is larger than 262144 bytes, with what it refers to"},
+		"large references":    {`{"schema":"` + strings.Repeat("x", event.MaxSchema) + `","references":[{"name":"r","subject":"s","version":1}]}`, "is larger than 262144 bytes, with what it refers to"},
 		"too many references": {`{"schema":"x","references":` + refs(0) + `}`, "refers to more than 32 other schemas"},
 	} {
 		var asked atomic.Int64
@@ -253,13 +267,14 @@ func TestWhatARegistryCannotLookUpIsUnknown(t *testing.T) {
 	}
 }
 
-// TestJSONNeedsNoReferences: what a JSON Schema refers to is not asked for.
+// TestJSONNeedsNoReferences: what a JSON Schema refers to is not asked for, and its
+// text may have any size.
 func TestJSONNeedsNoReferences(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if strings.HasPrefix(req.URL.Path, "/subjects") {
 			t.Error("asked for a reference")
 		}
-		_, _ = w.Write([]byte(`{"schemaType":"JSON","schema":"{}","references":[{"name":"a","subject":"a","version":1}]}`))
+		_, _ = w.Write([]byte(`{"schemaType":"JSON","schema":"` + strings.Repeat("x", 2*event.MaxSchema) + `","references":[{"name":"a","subject":"a","version":1}]}`))
 	}))
 	defer srv.Close()
 	d := event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001", Schemas: newRegistry(t, Config{URL: srv.URL})})
