@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/twmb/avro"
 
@@ -17,12 +19,12 @@ func parseAvro(w WriterSchema, opts ...avro.SchemaOpt) (*avro.Schema, *Unreadabl
 	var cache avro.SchemaCache
 	for _, ref := range w.References {
 		if _, err := cache.Parse(meaningOf(ref.Text), opts...); err != nil {
-			return nil, &Unreadable{UnknownSchema, "refers to an Avro schema that cannot be read"}
+			return nil, &Unreadable{UnknownSchema, "refers to an Avro schema that cannot be read" + because(err)}
 		}
 	}
 	written, err := cache.Parse(meaningOf(w.Text), opts...)
 	if err != nil {
-		return nil, &Unreadable{UnknownSchema, "is no Avro schema that can be read"}
+		return nil, &Unreadable{UnknownSchema, "is no Avro schema that can be read" + because(err)}
 	}
 	return written, nil
 }
@@ -170,14 +172,22 @@ func logical(n *avro.SchemaNode) string {
 	return ""
 }
 
-// cut bounds what a registry's text adds to a sentence.
+// cut bounds what a registry's text adds to a sentence, and keeps it in one line.
 func cut(s string) string {
 	const most = 120
 	if len(s) > most {
 		s = s[:most]
 	}
-	return s
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s)
 }
+
+// because is the end of a sentence that says why a library does not read a schema.
+func because(err error) string { return ": " + cut(err.Error()) }
 
 // putText is put for a format whose fields come once each, as text.
 func (dr *draft) putText(field int, value string) {

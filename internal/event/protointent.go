@@ -1,10 +1,12 @@
 package event
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/twmb/avro"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -124,7 +126,7 @@ func (p *protoMessage) read(dr *draft, body []byte) error {
 		err = proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true, RecursionLimit: maxDepth}.Unmarshal(known, m)
 	}
 	if err != nil {
-		return errNoMessage
+		return p.broken(known)
 	}
 	var currency string
 	for number, i := range p.fields {
@@ -185,6 +187,21 @@ func (p *protoMessage) known(body []byte) ([]byte, error) {
 		rest = rest[size+value:]
 	}
 	return known, nil
+}
+
+// broken says why the fields of an intent are no message: a text that is none, if one is.
+func (p *protoMessage) broken(known []byte) error {
+	err := eachProto(known, func(number protowire.Number, kind protowire.Type, _ uint64, text []byte) error {
+		fd := p.desc.Fields().ByNumber(number)
+		if kind == protowire.BytesType && fd.Kind() == protoreflect.StringKind && !utf8.Valid(text) {
+			return notText(p.fields[number])
+		}
+		return nil
+	})
+	if err == nil || errors.Is(err, errProto) {
+		return errNoMessage
+	}
+	return err
 }
 
 // A moneyOf is a google.type.Money: an amount with its currency.

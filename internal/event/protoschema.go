@@ -96,7 +96,11 @@ func compileProtobuf(w WriterSchema) (protoreflect.FileDescriptor, *Unreadable) 
 	c := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&src)}
 	files, err := c.Compile(context.Background(), name)
 	if err != nil {
-		return nil, &Unreadable{UnknownSchema, "is no Protobuf schema that can be read" + src.lacks()}
+		why := src.lacks()
+		if why == "" {
+			why = because(err)
+		}
+		return nil, &Unreadable{UnknownSchema, "is no Protobuf schema that can be read" + why}
 	}
 	return files[0], nil
 }
