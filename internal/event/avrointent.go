@@ -18,6 +18,7 @@ import (
 type avroWriter struct {
 	plan     avroPlan // of a writer that has our fields; nil: none
 	union    bool     // the topic holds several types; the branch stands before the record
+	light    int      // bytes up to which reading a record takes little memory
 	branches []avroBranch
 }
 
@@ -43,23 +44,33 @@ func compileAvro(w WriterSchema) (*avroWriter, *Unreadable) {
 	if bad != nil {
 		return nil, bad
 	}
-	aw := &avroWriter{}
+	aw := &avroWriter{light: mostMemory}
 	root := written.Root()
 	types := typesOf(root)
 	if root = types.find(root); root.Type != "union" {
 		aw.plan = planAvro(root, ourAvro.Root())
-		aw.branches = []avroBranch{branchOf(root, types)}
+		aw.add(branchOf(root, types))
 		return aw, aw.branches[0].bad
 	}
 	aw.union = true
 	for i := range root.Branches {
-		aw.branches = append(aw.branches, branchOf(types.find(&root.Branches[i]), types))
+		aw.add(branchOf(types.find(&root.Branches[i]), types))
 	}
 	if !slices.ContainsFunc(aw.branches, func(b avroBranch) bool { return b.bad == nil }) {
 		return nil, &Unreadable{UnknownSchema, "is an Avro union in which no record has a field intent_id"}
 	}
 	return aw, nil
 }
+
+func (w *avroWriter) add(b avroBranch) {
+	w.branches = append(w.branches, b)
+	if b.bad == nil {
+		w.light = min(w.light, b.most/mostHeavier)
+	}
+}
+
+// isHeavy reports whether reading a body may take much more memory than it has bytes.
+func (w *avroWriter) isHeavy(body []byte) bool { return len(body) > w.light }
 
 // branchOf makes the reader of a record: of its fields those that we know, the
 // others are skipped and never stored.

@@ -16,6 +16,8 @@ import (
 const (
 	mostMemory = 112 << 20
 	mostWork   = 64 * mostMemory
+
+	mostHeavier = 16 // a record that may take more than this part of mostMemory is read alone
 )
 
 // What values take in memory, about.

@@ -42,6 +42,7 @@ type Decoder struct {
 	idField   int            // index of intent_id
 	scratches sync.Pool      // of *scratch
 	readers   readers[intentReader]
+	heavy     chan struct{} // a token while a record is read that may take much memory
 }
 
 // A scratch is what one Decode works on; reused, because most of it is buffers.
@@ -52,7 +53,7 @@ type scratch struct {
 
 // NewDecoder returns a Decoder.
 func NewDecoder(cfg DecoderConfig) *Decoder {
-	d := &Decoder{cfg: cfg, names: make(map[string]int, len(payment.Fields))}
+	d := &Decoder{cfg: cfg, names: make(map[string]int, len(payment.Fields)), heavy: make(chan struct{}, 1)}
 	for i, f := range payment.Fields {
 		d.names[f.Name] = i
 		d.quick, d.param = append(d.quick, quickOf(&f)), append(d.param, isParam(&f))
@@ -117,6 +118,14 @@ func (d *Decoder) readForeign(ctx context.Context, k *scratch, f *frame) (format
 	}
 	switch r.format {
 	case schemas.Avro:
+		if r.avro.isHeavy(f.body) {
+			select {
+			case d.heavy <- struct{}{}:
+				defer func() { <-d.heavy }()
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		}
 		err = readAvro(k, r.avro, f.schemaName, f.body)
 	case schemas.Protobuf:
 		err = r.proto.read(k, f)

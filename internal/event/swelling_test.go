@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"testing/synctest"
 
 	"paylink/schemas"
 )
@@ -128,8 +129,50 @@ func TestListsOfUsualSizeAreRead(t *testing.T) {
 		w := WriterSchema{Format: schemas.Avro, Text: `{"type":"record","name":"I","fields":[{"name":"intent_id","type":"string"},` + rest + `,{"name":"metadata","type":` + tt.kind + `}]}`}
 		size := binary.AppendVarint(nil, int64(tt.cart))
 		out, err := one(t, w, "\x02a\x0410\x02d"+string(size)+string(make([]byte, tt.cart))+tt.metadata)
+		aw, bad := compileAvro(w)
+		if bad != nil {
+			t.Fatal(bad)
+		}
+		if !aw.isHeavy(make([]byte, tt.cart)) || aw.isHeavy(make([]byte, 8<<10)) {
+			t.Errorf("%s: a record of %d bytes is to be heavy, and one of 8 KB is not; light up to %d", tt.kind, tt.cart, aw.light)
+		}
 		if err != nil || out.Intent.Metadata["cart"] != "42" {
 			t.Errorf("%s beside %d bytes: %v, %v", tt.kind, tt.cart, out.Intent.Metadata, err)
 		}
 	}
+}
+
+// TestHeavyRecordsAreReadOneByOne holds that many partitions do not take the memory of
+// such a record each.
+func TestHeavyRecordsAreReadOneByOne(t *testing.T) {
+	const entries = `{"type":"array","items":{"type":"record","name":"E","fields":[{"name":"key","type":"string"},{"name":"value","type":"string"}]}}`
+	s := shelf{1: {Format: schemas.Avro, Text: `{"type":"record","name":"I","fields":[{"name":"intent_id","type":"string"},{"name":"metadata","type":` + entries + `},{"name":"cart","type":"bytes"}]}`}}
+	of := func(size int) Message {
+		return Message{Value: framed(1, "\x02a\x00"+string(binary.AppendVarint(nil, int64(size)))+string(make([]byte, size)))}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDecoder(DecoderConfig{Schemas: s})
+		d.heavy <- struct{}{} // another one is being read
+		done := make(chan error, 1)
+		go func() {
+			_, err := d.Decode(t.Context(), of(64<<10))
+			done <- err
+		}()
+		synctest.Wait()
+		if len(done) > 0 {
+			t.Fatal("a heavy record is read beside another one")
+		}
+		if _, err := d.Decode(t.Context(), of(1<<10)); err != nil {
+			t.Errorf("a light one beside it: %v", err)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := d.Decode(gone, of(64<<10)); !errors.Is(err, context.Canceled) {
+			t.Errorf("who is gone: %v, want %v", err, context.Canceled)
+		}
+		<-d.heavy
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
