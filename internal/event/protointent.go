@@ -123,7 +123,7 @@ func (p *protoMessage) read(dr *draft, body []byte) error {
 	}
 	m := dynamicpb.NewMessage(p.desc)
 	if err == nil {
-		err = proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true, RecursionLimit: maxDepth}.Unmarshal(known, m)
+		err = unmarshal(known, m)
 	}
 	if err != nil {
 		return p.broken(known)
@@ -187,6 +187,17 @@ func (p *protoMessage) known(body []byte) ([]byte, error) {
 		rest = rest[size+value:]
 	}
 	return known, nil
+}
+
+// unmarshal reads a message. The library panics at an entry of a map whose key comes
+// twice, the second time in another wire type.
+func unmarshal(body []byte, m proto.Message) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errProto
+		}
+	}()
+	return proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true, RecursionLimit: maxDepth}.Unmarshal(body, m)
 }
 
 // broken says why the fields of an intent are no message: a text that is none, if one is.

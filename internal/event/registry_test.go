@@ -271,12 +271,13 @@ func TestDecodeNamesWhatIsNoText(t *testing.T) {
 	s[20] = WriterSchema{Format: schemas.Protobuf, Text: protoFile("", "map<string, string> metadata = 9;")}
 	d := NewDecoder(DecoderConfig{Schemas: s})
 	for value, want := range map[string]string{
-		string(framed(9, "\x00\x0a\x01a\x32\x01\xff")):             "field description of the Protobuf message holds text that is not UTF-8",
-		string(framed(9, "\x00\x0a\x01\xff")):                      "field intent_id of the Protobuf message holds text that is not UTF-8",
-		string(framed(20, "\x00\x0a\x01a\x12\x02\xc3\x28")):        "field amount of the Protobuf message holds text that is not UTF-8",
-		string(framed(20, "\x00\x0a\x01a\x4a\x03\x0a\x01\xff")):    "the body is no Protobuf message, or holds text that is not UTF-8",
-		string(framed(20, "\x00\x0a\x01a\x4a\x03\x0a\x05\x01")):    "the body is no Protobuf message, or holds text that is not UTF-8",
-		string(framed(9, "\x00\x0a\x01a\xff\xff\xff\xff\xff\xff")): "the body is no Protobuf message, or holds text that is not UTF-8",
+		string(framed(9, "\x00\x0a\x01a\x32\x01\xff")):               "field description of the Protobuf message holds text that is not UTF-8",
+		string(framed(9, "\x00\x0a\x01\xff")):                        "field intent_id of the Protobuf message holds text that is not UTF-8",
+		string(framed(20, "\x00\x0a\x01a\x12\x02\xc3\x28")):          "field amount of the Protobuf message holds text that is not UTF-8",
+		string(framed(20, "\x00\x0a\x01a\x4a\x03\x0a\x01\xff")):      "the body is no Protobuf message, or holds text that is not UTF-8",
+		string(framed(20, "\x00\x0a\x01a\x4a\x05\x0a\x01k\x08\x01")): "the body is no Protobuf message, or holds text that is not UTF-8", // a map's key, again as a number
+		string(framed(20, "\x00\x0a\x01a\x4a\x03\x0a\x05\x01")):      "the body is no Protobuf message, or holds text that is not UTF-8",
+		string(framed(9, "\x00\x0a\x01a\xff\xff\xff\xff\xff\xff")):   "the body is no Protobuf message, or holds text that is not UTF-8",
 	} {
 		_, err := d.Decode(t.Context(), Message{Value: []byte(value)})
 		var un *Unreadable
