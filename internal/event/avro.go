@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/twmb/avro"
 
@@ -15,15 +18,67 @@ func parseAvro(w WriterSchema, opts ...avro.SchemaOpt) (*avro.Schema, *Unreadabl
 	opts = append(opts, avro.WithLaxNames(nil)) // others allow hyphens; to read, a name is a name
 	var cache avro.SchemaCache
 	for _, ref := range w.References {
-		if _, err := cache.Parse(ref.Text, opts...); err != nil {
-			return nil, &Unreadable{UnknownSchema, "refers to an Avro schema that cannot be read"}
+		if _, err := cache.Parse(meaningOf(ref.Text), opts...); err != nil {
+			return nil, &Unreadable{UnknownSchema, "refers to an Avro schema that cannot be read" + because(err)}
 		}
 	}
-	written, err := cache.Parse(w.Text, opts...)
+	written, err := cache.Parse(meaningOf(w.Text), opts...)
 	if err != nil {
-		return nil, &Unreadable{UnknownSchema, "is no Avro schema that can be read"}
+		return nil, &Unreadable{UnknownSchema, "is no Avro schema that can be read" + because(err)}
 	}
 	return written, nil
+}
+
+// meaningful are the attributes of an Avro schema that say something about bytes.
+var meaningful = map[string]bool{"type": true, "name": true, "namespace": true, "fields": true, "symbols": true, "items": true,
+	"values": true, "size": true, "logicalType": true, "precision": true, "scale": true}
+
+// meaningOf is a writer's schema without what says nothing about bytes, defaults and
+// aliases among it. Registries and libraries differ in what they let pass there, and
+// no record is worse for it.
+func meaningOf(text string) string {
+	var schema any
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&schema); err != nil {
+		return text
+	}
+	b, err := json.Marshal(bare(schema))
+	if err != nil {
+		return text
+	}
+	return string(b)
+}
+
+func bare(schema any) any {
+	switch s := schema.(type) {
+	case []any:
+		for i := range s {
+			s[i] = bare(s[i])
+		}
+	case map[string]any:
+		for key, v := range s {
+			if s[key] = bare(v); !meaningful[key] {
+				delete(s, key)
+			}
+		}
+		if s["logicalType"] == "decimal" && !isDecimal(s) { // as Avro has it, it is none, then
+			delete(s, "logicalType")
+		}
+	}
+	return schema
+}
+
+// isDecimal reports whether a type is one, if it says so.
+func isDecimal(s map[string]any) bool {
+	if s["type"] != "bytes" && s["type"] != "fixed" {
+		return true
+	}
+	b, err := json.Marshal(s)
+	if err == nil {
+		_, err = avro.Parse(string(b), avro.WithLaxNames(nil))
+	}
+	return err == nil
 }
 
 // resolveAvro returns a schema that reads what a writer's schema wrote as a
@@ -117,14 +172,22 @@ func logical(n *avro.SchemaNode) string {
 	return ""
 }
 
-// cut bounds what a registry's text adds to a sentence.
+// cut bounds what a registry's text adds to a sentence, and keeps it in one line.
 func cut(s string) string {
 	const most = 120
 	if len(s) > most {
 		s = s[:most]
 	}
-	return s
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, s)
 }
+
+// because is the end of a sentence that says why a library does not read a schema.
+func because(err error) string { return ": " + cut(err.Error()) }
 
 // putText is put for a format whose fields come once each, as text.
 func (dr *draft) putText(field int, value string) {

@@ -18,6 +18,7 @@ import (
 type avroWriter struct {
 	plan     avroPlan // of a writer that has our fields; nil: none
 	union    bool     // the topic holds several types; the branch stands before the record
+	light    int      // bytes up to which reading a record takes little memory
 	branches []avroBranch
 }
 
@@ -25,6 +26,7 @@ type avroWriter struct {
 type avroBranch struct {
 	schema *avro.Schema // gives the fields that we know, by name
 	fields []avroField
+	most   int         // bytes of a record that is read
 	bad    *Unreadable // or why it is no intent
 }
 
@@ -42,15 +44,17 @@ func compileAvro(w WriterSchema) (*avroWriter, *Unreadable) {
 	if bad != nil {
 		return nil, bad
 	}
-	aw := &avroWriter{}
-	root := written.Root().ExpandReferences()
-	if aw.union = root.Type == "union"; !aw.union {
+	aw := &avroWriter{light: mostMemory}
+	root := written.Root()
+	types := typesOf(root)
+	if root = types.find(root); root.Type != "union" {
 		aw.plan = planAvro(root, ourAvro.Root())
-		aw.branches = []avroBranch{branchOf(root)}
+		aw.add(branchOf(root, types))
 		return aw, aw.branches[0].bad
 	}
+	aw.union = true
 	for i := range root.Branches {
-		aw.branches = append(aw.branches, branchOf(&root.Branches[i]))
+		aw.add(branchOf(types.find(&root.Branches[i]), types))
 	}
 	if !slices.ContainsFunc(aw.branches, func(b avroBranch) bool { return b.bad == nil }) {
 		return nil, &Unreadable{UnknownSchema, "is an Avro union in which no record has a field intent_id"}
@@ -58,9 +62,19 @@ func compileAvro(w WriterSchema) (*avroWriter, *Unreadable) {
 	return aw, nil
 }
 
+func (w *avroWriter) add(b avroBranch) {
+	w.branches = append(w.branches, b)
+	if b.bad == nil {
+		w.light = min(w.light, b.most/mostHeavier)
+	}
+}
+
+// isHeavy reports whether reading a body may take much more memory than it has bytes.
+func (w *avroWriter) isHeavy(body []byte) bool { return len(body) > w.light }
+
 // branchOf makes the reader of a record: of its fields those that we know, the
 // others are skipped and never stored.
-func branchOf(n *avro.SchemaNode) (b avroBranch) {
+func branchOf(n *avro.SchemaNode, types *avroTypes) (b avroBranch) {
 	if n.Type == "null" {
 		return avroBranch{bad: &Unreadable{Empty, "the record is the null of its Avro union; emit an intent"}}
 	}
@@ -85,54 +99,17 @@ func branchOf(n *avro.SchemaNode) (b avroBranch) {
 	if !slices.ContainsFunc(b.fields, func(f avroField) bool { return f.name == "intent_id" }) {
 		return avroBranch{bad: &Unreadable{UnknownSchema, fmt.Sprintf("is record %s, which has no field intent_id", cut(fullName(n)))}}
 	}
-	if bad := swelling(n); bad != nil {
-		return avroBranch{bad: bad}
-	}
+	kept := known.Fields
 	if b.schema, err = known.Schema(avroMeanings...); err == nil {
 		b.schema, err = avro.Resolve(written, b.schema)
 	}
 	if err != nil {
-		b.schema = written // then all of it is read
+		b.schema, kept = written, n.Fields // then all of it is read
+	}
+	if b.most = types.mostBytes(n, kept); b.most == 0 {
+		b.bad = &Unreadable{UnknownSchema, fmt.Sprintf("is record %s, whose types hold each other so often that no value can be read", cut(fullName(n)))}
 	}
 	return b
-}
-
-// swelling says that a few bytes of a record could become very many: the library
-// takes arrays of items that take no bytes for up to 4096 each, and there could be
-// one for every three bytes. To skip them takes no memory, but seconds.
-func swelling(record *avro.SchemaNode) *Unreadable {
-	for _, f := range record.Fields {
-		if swells(&f.Type, false) {
-			return &Unreadable{UnknownSchema, fmt.Sprintf("has in field %s arrays of items that take no bytes", cut(f.Name))}
-		}
-	}
-	return nil
-}
-
-// swells reports whether there is an array of items without bytes anywhere within a
-// type; within says that the type stands in another one.
-func swells(n *avro.SchemaNode, within bool) bool {
-	switch n.Type {
-	case "array":
-		return n.Items != nil && (within && isEmpty(n.Items) || swells(n.Items, true))
-	case "map":
-		return n.Values != nil && swells(n.Values, true)
-	}
-	return slices.ContainsFunc(n.Fields, func(f avro.SchemaField) bool { return swells(&f.Type, true) }) ||
-		slices.ContainsFunc(n.Branches, func(b avro.SchemaNode) bool { return swells(&b, within) })
-}
-
-// isEmpty reports whether a type's values take no bytes.
-func isEmpty(n *avro.SchemaNode) bool {
-	switch n.Type {
-	case "null":
-		return true
-	case "fixed":
-		return n.Size == 0
-	case "record":
-		return !slices.ContainsFunc(n.Fields, func(f avro.SchemaField) bool { return !isEmpty(&f.Type) })
-	}
-	return false
 }
 
 // avroMeanings are options of a schema: decimals keep their scale, and what Go
@@ -170,6 +147,9 @@ func readAvro(k *scratch, w *avroWriter, name schemaName, body []byte) error {
 	}
 	if b.bad != nil {
 		return b.bad.of(name)
+	}
+	if len(body) > b.most {
+		return &Unreadable{TooLarge, fmt.Sprintf("the record has %d bytes, at most %d are read by its Avro schema, in whose lists few bytes can become very many: emit it again with fields as the contract has them", len(body), b.most)}
 	}
 	var v any
 	rest, err := b.schema.Decode(body, &v)

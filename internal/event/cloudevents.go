@@ -56,15 +56,33 @@ func contentTypeIs(m Message, kind string) bool {
 	return false
 }
 
-// noEnvelope names a value that is a CloudEvent, but none in JSON.
-func noEnvelope(m Message) error {
-	switch first := bytes.TrimLeft(m.Value, " \t\r\n"); {
-	case len(first) == 0 || first[0] == '{' || !contentTypeIs(m, typeEvent):
+// otherTypes are content types of values that only their schemas can read, and
+// nothing else of the record has named one.
+var otherTypes = []struct{ prefix, is string }{
+	{"application/avro", "Avro"},
+	{"application/vnd.apache.avro", "Avro"},
+	{"avro/binary", "Avro"},
+	{"application/protobuf", "Protobuf"},
+	{"application/x-protobuf", "Protobuf"},
+	{"application/vnd.google.protobuf", "Protobuf"},
+}
+
+// otherThanJSON names a value that is none in JSON by its content type.
+func otherThanJSON(m Message) error {
+	first := bytes.TrimLeft(m.Value, " \t\r\n")
+	if len(first) == 0 || first[0] == '{' {
 		return nil
+	}
+	switch {
 	case contentTypeIs(m, typeBatch):
 		return &Unreadable{NotJSON, "the value is a batch of CloudEvents; emit every event as a record of its own"}
-	case !declaresEnvelope(m):
+	case contentTypeIs(m, typeEvent) && !declaresEnvelope(m):
 		return &Unreadable{NotJSON, "the value is a CloudEvent in another format than JSON; emit application/cloudevents+json"}
+	}
+	for _, t := range otherTypes {
+		if contentTypeIs(m, t.prefix) {
+			return &Unreadable{NotJSON, "the value is " + t.is + " by its content type, and names no schema of the registry; use a serializer of Confluent's format, or emit JSON"}
+		}
 	}
 	return nil
 }
@@ -98,11 +116,10 @@ func (e *envelope) note(name []byte, kind jsontext.Kind, raw []byte) {
 	}
 }
 
-// holdsIntent reports whether the intent is inside: the content type says so,
+// holdsIntent reports whether the intent must be inside: the content type says so,
 // or the object looks like an envelope and names no intent itself.
 func (e *envelope) holdsIntent(named bool) bool {
-	looks := e.attrs == required && (e.kind == '{' || e.base64 != nil)
-	return e.declared || looks && !named
+	return e.declared || e.attrs == required && !named
 }
 
 // intent returns the JSON of the intent inside.

@@ -70,6 +70,8 @@ func TestDecodeBadCloudEvents(t *testing.T) {
 		{"intent without envelope", "{" + least + "}", []Header{structured}, NoIntentID},
 		{"null data", envelope1(`"data":null`), []Header{structured}, NoIntentID},
 		{"data is a string", envelope1(`"data":"{}"`), []Header{structured}, NotJSON},
+		{"data is a string, though no content type", envelope1(`"data":"{}"`), nil, NotJSON},
+		{"data is an array, though no content type", envelope1(`"data":[]`), nil, NotJSON},
 		{"data is an array", envelope1(`"data":[]`), []Header{structured}, NotJSON},
 		{"data without intent id", envelope1(`"data":{}`), nil, NoIntentID},
 		{"an envelope within", envelope1(`"data":` + envelope1(`"data":{`+least+`}`)), nil, NoIntentID},

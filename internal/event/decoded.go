@@ -61,5 +61,5 @@ const (
 	UnknownSchema DeadReason = "unknown_schema" // a schema id that the registry does not know
 	Conflict      DeadReason = "conflict"       // an intent id seen before with other content
 	TooOld        DeadReason = "too_old"        // older than the ledger reaches
-	TooLarge      DeadReason = "too_large"      // the outcome does not fit into a record
+	TooLarge      DeadReason = "too_large"      // the record takes too much to be read, or its outcome does not fit into one
 )

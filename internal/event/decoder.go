@@ -42,6 +42,7 @@ type Decoder struct {
 	idField   int            // index of intent_id
 	scratches sync.Pool      // of *scratch
 	readers   readers[intentReader]
+	heavy     chan struct{} // a token while a record is read that may take much memory
 }
 
 // A scratch is what one Decode works on; reused, because most of it is buffers.
@@ -52,7 +53,7 @@ type scratch struct {
 
 // NewDecoder returns a Decoder.
 func NewDecoder(cfg DecoderConfig) *Decoder {
-	d := &Decoder{cfg: cfg, names: make(map[string]int, len(payment.Fields))}
+	d := &Decoder{cfg: cfg, names: make(map[string]int, len(payment.Fields)), heavy: make(chan struct{}, 1)}
 	for i, f := range payment.Fields {
 		d.names[f.Name] = i
 		d.quick, d.param = append(d.quick, quickOf(&f)), append(d.param, isParam(&f))
@@ -94,18 +95,42 @@ func (d *Decoder) read(ctx context.Context, k *scratch, m Message) (envelope, er
 	if !framed || f.head && d.cfg.Schemas == nil && m.Value[0] == '{' { // JSON needs no schema to be read
 		return d.readJSON(k, m)
 	}
-	r, err := d.readers.of(ctx, f.schemaName)
-	if err != nil {
+	format, err := d.readForeign(ctx, k, &f)
+	if err != nil || format != schemas.JSONSchema {
 		return envelope{}, err
-	}
-	switch r.format {
-	case schemas.Avro:
-		return envelope{}, readAvro(k, r.avro, f.schemaName, f.body)
-	case schemas.Protobuf:
-		return envelope{}, r.proto.read(k, &f)
 	}
 	m.Value = f.body
 	return d.readJSON(k, m)
+}
+
+// readForeign reads a value by the schema that it was written with, unless that is a
+// JSON Schema. Schemas and bytes are others', and so are the libraries that read them:
+// where they panic, only this record is lost.
+func (d *Decoder) readForeign(ctx context.Context, k *scratch, f *frame) (format schemas.Format, err error) {
+	defer func() {
+		if recover() != nil {
+			err = &Unreadable{UnknownSchema, f.String() + " or the value breaks what reads it, which is a mistake of this service: report it, and emit plain JSON until then"}
+		}
+	}()
+	r, err := d.readers.of(ctx, f.schemaName)
+	if err != nil {
+		return 0, err
+	}
+	switch r.format {
+	case schemas.Avro:
+		if r.avro.isHeavy(f.body) {
+			select {
+			case d.heavy <- struct{}{}:
+				defer func() { <-d.heavy }()
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		}
+		err = readAvro(k, r.avro, f.schemaName, f.body)
+	case schemas.Protobuf:
+		err = r.proto.read(k, f)
+	}
+	return r.format, err
 }
 
 // An intentReader is what reads the intents of one writer's schema.

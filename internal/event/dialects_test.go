@@ -200,6 +200,29 @@ func cmpMap(m map[string]string) string {
 	return text + "]"
 }
 
+// What a schema says of other things than bytes does not stand in the way of a
+// record: registries and libraries let different things pass there.
+func TestAvroSchemasOfOthers(t *testing.T) {
+	const decimalRule = "! must be a number or a string, is bytes, which do not say what number they are; give them the logical type decimal"
+	const enum = `{"type":"enum","name":"L","symbols":["kz","ru"]`
+	for _, tt := range []struct{ name, amount, other, body, field, want string }{
+		{"a default of another type", `"string"`, `{"name":"lifetime","type":"int","default":"x"}`, "\x0410\xb0\x09", "lifetime", "600"},
+		{"a null that stands second, as the default", `"string"`, `{"name":"currency","type":["string","null"],"default":null}`, "\x0410\x00\x06KZT", "currency", "KZT"},
+		{"an enum with a default that is none of it", `"string"`, `{"name":"language","type":` + enum + `,"default":"xx"},"default":"yy"}`, "\x0410\x02", "language", "ru"},
+		{"aliases, order and doc of any kind", `"string"`, `{"name":"language","type":"string","doc":null,"order":"none","aliases":["amount",7]}`, "\x0410\x04ru", "language", "ru"},
+		{"a decimal without precision", `{"type":"bytes","logicalType":"decimal"}`, `{"name":"x","type":"null"}`, "\x04\x05\xdc", "amount", decimalRule},
+		{"a decimal whose scale is beyond its precision", `{"type":"bytes","logicalType":"decimal","precision":2,"scale":4}`, `{"name":"x","type":"null"}`, "\x04\x05\xdc", "amount", decimalRule},
+		{"one that is none, of a field that we do not know", `{"type":"bytes","logicalType":"decimal","precision":8,"scale":2}`, `{"name":"x","type":{"type":"bytes","logicalType":"decimal","precision":"4"}}`, "\x04\x05\xdc\x02z", "amount", "15.00"},
+		{"a type that a field we do not know defines", `"string"`, `{"name":"x","type":` + enum + `}},{"name":"language","type":["null","L"]}`, "\x0410\x00\x02\x02", "language", "ru"},
+	} {
+		w := WriterSchema{Format: schemas.Avro, Text: `{"type":"record","name":"I","fields":[{"name":"intent_id","type":"string"},{"name":"description","type":"string"},{"name":"amount","type":` + tt.amount + `},` + tt.other + `]}`}
+		out, err := one(t, w, "\x02a\x02d"+tt.body)
+		if err != nil || saysOf(out, tt.field) != tt.want {
+			t.Errorf("%s: %s = %q, %v; want %q", tt.name, tt.field, saysOf(out, tt.field), err, tt.want)
+		}
+	}
+}
+
 // A topic with several types has a union of records as its schema.
 func TestAvroUnionOfTypes(t *testing.T) {
 	record := func(name, fields string) string {
@@ -222,6 +245,10 @@ func TestAvroUnionOfTypes(t *testing.T) {
 		if !errors.As(err, &un) || un.Error() != "unknown_schema: schema id 20 is record shop.Other, which has no field intent_id" {
 			t.Errorf("%s: the other type = %v", name, err)
 		}
+	}
+	inside := WriterSchema{Format: schemas.Avro, Text: `[{"type":"record","name":"Batch","namespace":"shop","fields":[{"name":"first","type":` + intent + `}]},"shop.Intent"]`}
+	if got, err := one(t, inside, "\x02"+body); err != nil || got.Intent.ID != "ord-1" {
+		t.Errorf("a type that another one defines: %+v, %v", got, err)
 	}
 	root := WriterSchema{Format: schemas.Avro, Text: `"shop.Intent"`, References: []SchemaReference{{"shop.Intent", intent}}}
 	if got, err := one(t, root, body); err != nil || got.Intent.ID != "ord-1" {

@@ -3,9 +3,8 @@
 // fields, headers, CloudEvents, event ids — and no Kafka client. Outcomes are
 // read back by package outcomes below it.
 //
-// The rules of an intent are payment.Fields and nothing else. Control characters
-// in texts pass, therefore, as the gateway's page does not forbid them; JSON that
-// is not valid UTF-8, or nested deeper than 64 levels, is no JSON to us.
+// The rules of an intent are payment.Fields and nothing else. JSON that is not valid
+// UTF-8, or nested deeper than 64 levels, is no JSON to us.
 package event
 
 import (

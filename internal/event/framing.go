@@ -3,6 +3,7 @@ package event
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 	"strconv"
@@ -37,6 +38,7 @@ const (
 	headerGlobalID    = "apicurio.value.globalId"
 	headerContentHash = "apicurio.value.contentHash"
 	headerArtifactID  = "apicurio.value.artifactId"
+	headerMessageType = "apicurio.protobuf.type"
 )
 
 // Beginnings of values that other registries' serializers write.
@@ -45,6 +47,7 @@ const (
 	glueSize   = 1 + 1 + 16
 	longIDSize = 1 + 8 // Apicurio's ids of 8 bytes
 	azureType  = "avro/binary+"
+	azureSize  = 4 + 32 // Azure's older ones: zeros, and a UUID in hex digits
 )
 
 // A schemaName names a schema as a record does.
@@ -57,8 +60,9 @@ type schemaName struct {
 type frame struct {
 	schemaName
 	head  bool   // named in the header: index is there, too
-	alone bool   // in a header that has no index: the file must have one message
+	alone bool   // in a header that has no index: the file must have one message, or a header says which
 	index []byte // what follows the name in the header
+	kind  string // with alone: the message's name, if a header says it
 	body  []byte // the value; with its message index, unless that is in the header
 }
 
@@ -75,7 +79,7 @@ func frameOf(m *Message) (frame, bool, error) {
 	if text := foreignFrame(m); text != "" {
 		return frame{}, false, &Unreadable{UnknownSchema, text}
 	}
-	if len(m.Value) < idSize || m.Value[0] != magicID {
+	if len(m.Value) < idSize || m.Value[0] != magicID || bytes.HasPrefix(m.Value, []byte("\x00{\x00")) { // the last is UTF-16
 		return frame{}, false, nil
 	}
 	var f frame
@@ -92,7 +96,7 @@ func frameOfApicurio(m *Message) (frame, bool, error) {
 	}
 	if h := m.Header(headerContentID); len(h) == 8 {
 		if id := binary.BigEndian.Uint64(h); id <= math.MaxInt32 {
-			return frame{schemaName: schemaName{id: int(id)}, head: true, alone: true, body: m.Value}, true, nil
+			return frame{schemaName: schemaName{id: int(id)}, head: true, alone: true, kind: string(m.Header(headerMessageType)), body: m.Value}, true, nil
 		}
 	}
 	for _, name := range []string{headerContentID, headerGlobalID, headerContentHash, headerArtifactID} {
@@ -114,8 +118,15 @@ func foreignFrame(m *Message) string {
 		return "the value starts with a schema id of 8 bytes, as some of Apicurio's serializers write; let them write 4 bytes of the content id (Default4ByteIdHandler and apicurio.registry.use-id=contentId)"
 	case v[0] != '{' && contentTypeIs(*m, azureType):
 		return "content type " + azureType + "… names a schema of Azure's registry, which this service cannot look up; use a serializer of Confluent's format"
+	case len(v) >= azureSize && bytes.Equal(v[:4], make([]byte, 4)) && isHex(v[4:azureSize]):
+		return "the value has the framing of Azure's registry (schema " + string(v[4:azureSize]) + "), which this service cannot look up; use a serializer of Confluent's format"
 	}
 	return ""
+}
+
+func isHex(b []byte) bool {
+	_, err := hex.Decode(make([]byte, hex.DecodedLen(len(b))), b)
+	return err == nil
 }
 
 func frameOfHeader(h []byte) (frame, error) {
@@ -141,6 +152,17 @@ func (f *frame) split() (index []int, body []byte, err error) {
 		return index, f.body, err
 	}
 	return (*sr.ConfluentHeader)(nil).DecodeIndex(f.body, maxIndex)
+}
+
+// apicurioRef takes apart what Apicurio's serializers write where Confluent's write the
+// message index: the length of a message whose one field is the name. "": it is none.
+func apicurioRef(body []byte) (name string, rest []byte) {
+	const head = 3 // length, tag of field 1, length of the name
+	if len(body) < head || body[0] >= 0x80 || body[1] != 0x0a || body[0] != body[2]+2 || len(body) < head+int(body[2]) {
+		return "", nil
+	}
+	end := head + int(body[2])
+	return string(body[head:end]), body[end:]
 }
 
 // String is what a schema is called in sentences.

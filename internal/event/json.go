@@ -36,7 +36,7 @@ func (r *jsonReader) release() { r.start(nil) }
 // readJSON reads a record's value: the intent itself, or a CloudEvents envelope
 // that holds it. The envelope is returned, zero if there is none.
 func (d *Decoder) readJSON(k *scratch, m Message) (envelope, error) {
-	if err := noEnvelope(m); err != nil {
+	if err := otherThanJSON(m); err != nil {
 		return envelope{}, err
 	}
 	env := envelope{declared: declaresEnvelope(m)}
@@ -59,7 +59,7 @@ func (d *Decoder) readJSON(k *scratch, m Message) (envelope, error) {
 func (d *Decoder) readObject(k *scratch, src []byte, env *envelope) error {
 	r := &k.json
 	r.start(src)
-	if r.dec.PeekKind() != '{' {
+	if r.dec.PeekKind() != '{' || bytes.HasPrefix(src, []byte("{\x00")) {
 		return r.notObject()
 	}
 	if _, err := r.dec.ReadToken(); err != nil {
@@ -230,10 +230,17 @@ var beginnings = []struct{ prefix, is string }{
 	{"\xef\xbb\xbf", "the value starts with a byte order mark; emit UTF-8 without it"},
 	{"\xff\xfe", "the value is UTF-16; emit JSON in UTF-8"},
 	{"\xfe\xff", "the value is UTF-16; emit JSON in UTF-8"},
+	{"\x00{\x00", "the value is UTF-16; emit JSON in UTF-8"},
+	{"{\x00", "the value is UTF-16; emit JSON in UTF-8"},
 	{"\x00", "the value starts with a zero byte, as the framing of a schema registry does; emit plain JSON"},
 	{"\xc3\x01", "the value is in Avro's single-object encoding, which names no schema of the registry; use a serializer of Confluent's format, or emit plain JSON"},
 	{"Obj\x01", "the value is an Avro file; use a serializer of Confluent's format, or emit plain JSON"},
 	{"\x1f\x8b", "the value is compressed with gzip; emit plain JSON, and let the producer's compression.type compress"},
+	{"\x28\xb5\x2f\xfd", "the value is compressed with zstd; emit plain JSON, and let the producer's compression.type compress"},
+	{"\x04\x22\x4d\x18", "the value is compressed with lz4; emit plain JSON, and let the producer's compression.type compress"},
+	{"\x82SNAPPY", "the value is compressed with snappy; emit plain JSON, and let the producer's compression.type compress"},
+	{"\xff\x06\x00\x00sNaPpY", "the value is compressed with snappy; emit plain JSON, and let the producer's compression.type compress"},
+	{"\xac\xed\x00\x05", "the value is a serialized Java object; emit JSON"},
 	{"<", "the value is XML or HTML; emit JSON"},
 }
 

@@ -117,5 +117,5 @@ func (pw protoWriter) bodyOf(f *frame) ([]byte, error) {
 }
 
 func noSuchMessage(f *frame) *Unreadable {
-	return &Unreadable{UnknownSchema, fmt.Sprintf("%s has no message with the index that the record names", f.schemaName)}
+	return &Unreadable{UnknownSchema, fmt.Sprintf("%s has no message with the index, or name, that the record gives", f.schemaName)}
 }

@@ -50,6 +50,8 @@ const (
 	wrappers  = "google/protobuf/wrappers.proto"
 	moment    = "google/protobuf/timestamp.proto"
 	moneyFile = "google/type/money.proto"
+	structs   = "google/protobuf/struct.proto"
+	noPair    = "! must be a number or a string, is a whole part and nanos that make no number: they need the same sign, and nanos at most nine digits"
 )
 
 func TestProtobufDialects(t *testing.T) {
@@ -105,6 +107,14 @@ func TestProtobufDialects(t *testing.T) {
 		{"metadata", "", "message Meta { string cart = 1; } Meta metadata = 9;", `metadata { cart: "42" }`, "map[cart:42]"},
 		{"metadata", "", "message E { string key = 1; string value = 2; } repeated E metadata = 9;", `metadata { key: "cart" value: "42" }`, "map[cart:42]"},
 		{"metadata", "google/protobuf/struct.proto", "google.protobuf.Struct metadata = 9;", `metadata { fields { key: "cart" value { string_value: "42" } } fields { key: "no" value { null_value: NULL_VALUE } } }`, "map[cart:42]"},
+		{"metadata", structs, "google.protobuf.Struct metadata = 9;", `metadata { fields { key: "cart" value { list_value { values { number_value: 1 } } } } }`, "! must be an object of strings, holds something else"},
+		{"metadata", structs, "google.protobuf.ListValue metadata = 9;", `metadata { values { string_value: "x" } }`, "! must be an object of strings, is an array"},
+		{"amount", structs, "google.protobuf.Value amount = 9;", `amount { number_value: 15.5 }`, "15.5"},
+		{"amount", structs, "google.protobuf.Value amount = 9;", `amount { number_value: 0 }`, "! must be between 0.01 and 99999999"},
+		{"amount", structs, "google.protobuf.Value amount = 9;", `amount { null_value: NULL_VALUE }`, "! is required"},
+		{"param1", "google/protobuf/type.proto", "google.protobuf.EnumValue param1 = 9;", `param1 { name: "x" }`, "! must be a string, is an object"},
+		{"amount", moneyFile, "google.type.Money amount = 9;", `amount { units: 5 nanos: -500000000 }`, noPair},
+		{"amount", moneyFile, "google.type.Money amount = 9;", `amount { units: 5 nanos: 1000000000 }`, noPair},
 		{"cart", "google/type/latlng.proto", "message Cart { google.type.LatLng at = 1; repeated Cart next = 2; } Cart cart = 9;", "cart { next { at { latitude: 1 } } }", ""},
 	} {
 		t.Run(tt.field+" "+tt.fields, func(t *testing.T) {
@@ -156,6 +166,47 @@ func TestProtobufImports(t *testing.T) {
 	const want = `unknown_schema: schema id 20 is no Protobuf schema that can be read: it imports "shop/money.proto", which the registry gives no reference for`
 	if err == nil || err.Error() != want {
 		t.Errorf("Decode = %v, want %s", err, want)
+	}
+}
+
+// A writer's file may mean something else by the names that everybody knows, and by
+// names of ours; and it may have what says nothing about bytes.
+func TestProtobufFilesOfOthers(t *testing.T) {
+	const rest = " string intent_id = 1; string description = 3; "
+	const body = "\x0a\x01a\x1a\x01d"
+	object := "! must be a number or a string, is an object"
+	for _, tt := range []struct{ name, file, body, field, want string }{
+		{"another Money", `syntax = "proto3"; package google.type; message Intent {` + rest + `Money amount = 2; } message Money { string amount = 1; }`, body + "\x12\x04\x0a\x0210", "amount", object},
+		{"another Decimal", `syntax = "proto3"; package confluent.type; message Intent {` + rest + `Decimal amount = 2; } message Decimal { string value = 1; uint32 precision = 2; int32 scale = 3; }`, body + "\x12\x04\x0a\x0210", "amount", object},
+		{"a wrapper of nobody's", `syntax = "proto3"; package google.protobuf; message Intent {` + rest + `FooValue amount = 2; } message FooValue { string x = 1; }`, body + "\x12\x04\x0a\x0210", "amount", object},
+		{"a reference with the name of ours", `syntax = "proto3"; import "writer.proto"; message Intent {` + rest + `Who amount = 2; }`, body + "\x12\x04\x0a\x0210", "amount", object},
+		{"a service of types that are missing", `syntax = "proto3"; import "shop/call.proto"; message Intent {` + rest + `string amount = 2; } service S { rpc Do(shop.Call) returns (Intent); }`, body + "\x12\x0210", "amount", "10"},
+		{"defaults of proto2", `syntax = "proto2"; message Intent { required string intent_id = 1; optional string amount = 2; optional string description = 3; optional string currency = 4 [default = "KZT"]; }`, body + "\x12\x0210", "currency", "KZT"},
+		{"defaults of proto2, our numbers", `syntax = "proto2"; message Intent { required string intent_id = 1; optional string amount = 4; optional string description = 6; optional string currency = 5 [default = "KZT"]; }`, "\x0a\x01a\x22\x0210\x32\x01d", "currency", "KZT"},
+		{"a field without default in proto2", `syntax = "proto2"; message Intent { required string intent_id = 1; optional string amount = 2; optional string description = 3; optional string currency = 4; }`, body + "\x12\x0210", "currency", ""},
+		{"an edition", `edition = "2023"; import "google/protobuf/cpp_features.proto"; option features.(pb.cpp).string_type = VIEW; message Intent {` + rest + `string amount = 2; message M { string cart = 1; } M metadata = 4 [features.message_encoding = DELIMITED]; }`, body + "\x12\x0210\x23\x0a\x0242\x24", "amount", "10"},
+	} {
+		w := WriterSchema{Format: schemas.Protobuf, Text: tt.file, References: []SchemaReference{{"writer.proto", `syntax = "proto3"; message Who { string x = 1; }`}}}
+		out, err := one(t, w, "\x00"+tt.body)
+		if err != nil || saysOf(out, tt.field) != tt.want {
+			t.Errorf("%s: %s = %q, %v; want %q", tt.name, tt.field, saysOf(out, tt.field), err, tt.want)
+		}
+	}
+}
+
+// breaking is a registry, or a library, with a mistake in it.
+type breaking struct{ shelf }
+
+func (breaking) ByID(context.Context, int) (WriterSchema, error) { panic("a mistake") }
+
+// Where what reads a foreign schema panics, its record is a dead letter, and the next
+// one is read.
+func TestPanicConcernsItsRecordAlone(t *testing.T) {
+	d := NewDecoder(DecoderConfig{DefaultMerchant: "540001", Schemas: breaking{}})
+	_, err := d.Decode(t.Context(), Message{Value: framed(7, "x")})
+	wantReason(t, err, UnknownSchema)
+	if out, err := d.Decode(t.Context(), Message{Value: []byte("{" + least + "}")}); err != nil || out.Intent.ID != "ord-1" {
+		t.Errorf("the next one: %+v, %v", out.Intent, err)
 	}
 }
 

@@ -20,8 +20,10 @@ import (
 // unknown is skipped.
 func readProtobuf(k *scratch, body []byte) error {
 	r := protoReader{draft: &k.draft}
-	if err := r.read(body); err != nil {
+	if err := r.read(body); errors.Is(err, errProto) {
 		return errNoMessage
+	} else if err != nil {
+		return err
 	}
 	for i, field := range protoTimes {
 		if t := r.times[i]; t.given {
@@ -68,6 +70,11 @@ var (
 	errNoMessage = &Unreadable{NotJSON, "the body is no Protobuf message, or holds text that is not UTF-8"}
 )
 
+// notText says which field holds no text: Protobuf has no such messages.
+func notText(field int) error {
+	return &Unreadable{NotJSON, "field " + payment.Fields[field].Name + " of the Protobuf message holds text that is not UTF-8"}
+}
+
 // read reads the fields of an intent.
 func (r *protoReader) read(body []byte) error {
 	return eachProto(body, func(number protowire.Number, kind protowire.Type, n uint64, text []byte) error {
@@ -86,9 +93,9 @@ func (r *protoReader) read(body []byte) error {
 		case f.Kind == payment.Time:
 			return r.time(i, text)
 		case f.Kind == payment.Pairs:
-			return r.pair(text)
+			return r.pair(i, text)
 		case !utf8.Valid(text):
-			return errProto
+			return notText(i)
 		default:
 			r.draft.said[i].met = true
 			r.draft.put(i, text)
@@ -116,14 +123,14 @@ func (r *protoReader) time(field int, body []byte) error {
 	})
 }
 
-func (r *protoReader) pair(body []byte) error {
+func (r *protoReader) pair(field int, body []byte) error {
 	var parts [2]string // key and value
 	err := eachProto(body, func(number protowire.Number, kind protowire.Type, _ uint64, text []byte) error {
 		if kind != protowire.BytesType || number > 2 {
 			return nil
 		}
 		if !utf8.Valid(text) {
-			return errProto
+			return notText(field)
 		}
 		parts[number-1] = string(text)
 		return nil

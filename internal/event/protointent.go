@@ -1,10 +1,12 @@
 package event
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/twmb/avro"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -16,14 +18,14 @@ import (
 )
 
 // protoIntents reads the intents of one writer: what each message of the
-// writer's file means, by its index.
+// writer's file means, by its index; of those at the top also by a dot and the name.
 type protoIntents map[string]protoMessage
 
 // A protoMessage is one type that a record can be. Its fields are known by their
 // names, with the numbers and types that the writer gave them.
 type protoMessage struct {
 	bad    *Unreadable // why it is no intent
-	ours   bool        // fields, numbers and types are as in our schema
+	ours   bool        // fields, numbers and types are as in our schema, and no field has a default
 	desc   protoreflect.MessageDescriptor
 	fields map[protowire.Number]int // index in payment.Fields
 }
@@ -38,7 +40,12 @@ func compileProtoIntents(w WriterSchema) (protoIntents, *Unreadable) {
 		return nil, bad
 	}
 	all := protoIntents{}
-	eachMessage(file, func(key string, m protoreflect.MessageDescriptor) { all[key] = protoMessageOf(m) })
+	eachMessage(file, func(key string, m protoreflect.MessageDescriptor) {
+		all[key] = protoMessageOf(m)
+		if m.Parent() == m.ParentFile() {
+			all["."+string(m.Name())] = all[key]
+		}
+	})
 	return all, nil
 }
 
@@ -54,6 +61,7 @@ func protoMessageOf(m protoreflect.MessageDescriptor) protoMessage {
 		f := m.Fields().Get(i)
 		if j := fieldIndex(string(f.Name())); j >= 0 {
 			p.fields[f.Number()] = j
+			p.ours = p.ours && !f.HasDefault()
 		}
 	}
 	return p
@@ -61,16 +69,10 @@ func protoMessageOf(m protoreflect.MessageDescriptor) protoMessage {
 
 // read reads a frame's message into the draft.
 func (all protoIntents) read(k *scratch, f *frame) error {
-	index, body, err := f.split()
-	if err != nil {
-		return &Unreadable{NotJSON, "the message index of the Protobuf framing is broken"}
-	}
-	p, ok := all[indexKey(index)]
+	p, body, err := all.message(f)
 	switch {
-	case f.alone && all.several():
-		return &Unreadable{UnknownSchema, fmt.Sprintf("%s has more than one message, and the record's headers do not say which it is", f.schemaName)}
-	case !ok:
-		return noSuchMessage(f)
+	case err != nil:
+		return err
 	case p.bad != nil:
 		return p.bad.of(f.schemaName)
 	case p.ours:
@@ -79,11 +81,34 @@ func (all protoIntents) read(k *scratch, f *frame) error {
 	return p.read(&k.draft, body)
 }
 
-// several reports whether there is a second message at the top of the file.
-func (all protoIntents) several() bool {
-	_, ok := all[indexKey([]int{1})]
+// message returns which message a frame holds, and its body.
+func (all protoIntents) message(f *frame) (p protoMessage, body []byte, err error) {
+	key, body := "."+f.kind, f.body
+	if name, rest := apicurioRef(f.body); name != "" && !f.head && all.has("."+name) {
+		key, body = "."+name, rest
+	} else if f.kind == "" {
+		var index []int
+		if index, body, err = f.split(); err != nil {
+			return p, nil, &Unreadable{NotJSON, "the message index of the Protobuf framing is broken"}
+		}
+		key = indexKey(index)
+	}
+	switch {
+	case f.alone && f.kind == "" && all.several():
+		return p, nil, &Unreadable{UnknownSchema, fmt.Sprintf("%s has more than one message, and the record's headers do not say which it is", f.schemaName)}
+	case !all.has(key):
+		return p, nil, noSuchMessage(f)
+	}
+	return all[key], body, nil
+}
+
+func (all protoIntents) has(key string) bool {
+	_, ok := all[key]
 	return ok
 }
+
+// several reports whether there is a second message at the top of the file.
+func (all protoIntents) several() bool { return all.has(indexKey([]int{1})) }
 
 // mostKnown bounds the bytes of the fields that we know: an empty message of two
 // bytes takes 500 once it is read, and no intent that keeps the rules has nearly as
@@ -98,15 +123,15 @@ func (p *protoMessage) read(dr *draft, body []byte) error {
 	}
 	m := dynamicpb.NewMessage(p.desc)
 	if err == nil {
-		err = proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true, RecursionLimit: maxDepth}.Unmarshal(known, m)
+		err = unmarshal(known, m)
 	}
 	if err != nil {
-		return errNoMessage
+		return p.broken(known)
 	}
 	var currency string
 	for number, i := range p.fields {
 		fd := p.desc.Fields().ByNumber(number)
-		if fd.HasPresence() && !m.Has(fd) {
+		if fd.HasPresence() && !m.Has(fd) && !fd.HasDefault() { // proto2 has defaults
 			continue
 		}
 		v := ofProto(fd, m.Get(fd))
@@ -162,6 +187,32 @@ func (p *protoMessage) known(body []byte) ([]byte, error) {
 		rest = rest[size+value:]
 	}
 	return known, nil
+}
+
+// unmarshal reads a message. The library panics at an entry of a map whose key comes
+// twice, the second time in another wire type.
+func unmarshal(body []byte, m proto.Message) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errProto
+		}
+	}()
+	return proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true, RecursionLimit: maxDepth}.Unmarshal(body, m)
+}
+
+// broken says why the fields of an intent are no message: a text that is none, if one is.
+func (p *protoMessage) broken(known []byte) error {
+	err := eachProto(known, func(number protowire.Number, kind protowire.Type, _ uint64, text []byte) error {
+		fd := p.desc.Fields().ByNumber(number)
+		if kind == protowire.BytesType && fd.Kind() == protoreflect.StringKind && !utf8.Valid(text) {
+			return notText(p.fields[number])
+		}
+		return nil
+	})
+	if err == nil || errors.Is(err, errProto) {
+		return errNoMessage
+	}
+	return err
 }
 
 // A moneyOf is a google.type.Money: an amount with its currency.
@@ -241,45 +292,70 @@ func ofEnum(e protoreflect.EnumDescriptor, n protoreflect.EnumNumber) any {
 // ofMessage unwraps the messages that everybody knows; of another one its fields
 // are taken, by name.
 func ofMessage(m protoreflect.Message) any {
+	name := m.Descriptor().FullName()
+	if !isWellKnown(m.Descriptor()) {
+		name = ""
+	}
 	field := func(name protoreflect.Name) protoreflect.Value { return m.Get(m.Descriptor().Fields().ByName(name)) }
-	switch name := m.Descriptor().FullName(); name {
+	switch name {
 	case "google.protobuf.Timestamp":
 		return time.Unix(field("seconds").Int(), field("nanos").Int()).UTC()
 	case "google.protobuf.Duration":
 		return nanosText(field("seconds").Int(), field("nanos").Int())
 	case "google.type.Money":
-		return moneyOf{nanosText(field("units").Int(), field("nanos").Int()), field("currency_code").String()}
+		amount := nanosText(field("units").Int(), field("nanos").Int())
+		if text, ok := amount.(plainDecimal); ok {
+			return moneyOf{text, field("currency_code").String()}
+		}
+		return amount
 	case "google.type.Decimal":
 		return field("value").String()
 	case "confluent.type.Decimal":
 		return confluentDecimal(field("value").Bytes(), int(field("scale").Int()))
 	case "google.type.Date":
 		return oddity("a date without a time of day")
-	case "google.protobuf.Struct":
-		fd := m.Descriptor().Fields().ByName("fields")
-		return ofProto(fd, m.Get(fd))
-	case "google.protobuf.Value":
-		fd := m.WhichOneof(m.Descriptor().Oneofs().ByName("kind"))
-		if fd == nil || fd.Name() == "null_value" {
-			return nil
-		}
-		return ofProto(fd, m.Get(fd))
-	default:
-		if name.Parent() == "google.protobuf" && strings.HasSuffix(string(name), "Value") { // a wrapper
-			fd := m.Descriptor().Fields().ByName("value")
-			return ofProto(fd, m.Get(fd))
-		}
 	}
 	all := map[string]any{}
 	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		all[string(fd.Name())] = ofProto(fd, v)
 		return true
 	})
+	fields := m.Descriptor().Fields()
+	switch {
+	case name == "google.protobuf.Value": // of its kinds there is one at most
+		delete(all, "null_value")
+		for _, v := range all {
+			return v
+		}
+		return nil
+	case name.Parent() == "google.protobuf" && fields.Len() == 1: // a wrapper, Struct or ListValue
+		return ofProto(fields.Get(0), m.Get(fields.Get(0)))
+	}
 	return all
 }
 
-// nanosText is a number of billionths as an exact decimal.
-func nanosText(units, nanos int64) plainDecimal {
+// isWellKnown reports whether a message is what everybody takes it for by its name. A
+// writer's file may mean something else.
+func isWellKnown(m protoreflect.MessageDescriptor) bool {
+	known := wellKnownMessages()[m.FullName()]
+	if known == nil || m.Fields().Len() != known.Fields().Len() {
+		return false
+	}
+	for i := range known.Fields().Len() {
+		want := known.Fields().Get(i)
+		if got := m.Fields().ByNumber(want.Number()); got == nil || got.Name() != want.Name() || !sameWire(want, got) {
+			return false
+		}
+	}
+	return true
+}
+
+// nanosText is a number of billionths as an exact decimal. Whole and part must have
+// the same sign, or what was meant cannot be known.
+func nanosText(units, nanos int64) any {
+	if nanos <= -1e9 || nanos >= 1e9 || units > 0 && nanos < 0 || units < 0 && nanos > 0 {
+		return oddity("a whole part and nanos that make no number: they need the same sign, and nanos at most nine digits")
+	}
 	r := new(big.Rat).SetFrac64(nanos, 1e9)
 	return decimalText(r.Add(r, new(big.Rat).SetInt64(units)), 9)
 }

@@ -33,6 +33,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // Files that schema registries know by themselves: a schema may import them,
@@ -61,19 +65,42 @@ var (
 	}
 )
 
+// wellKnownMessages are the messages of those files that mean more than their fields.
+var wellKnownMessages = sync.OnceValue(func() map[protoreflect.FullName]protoreflect.MessageDescriptor {
+	files := []protoreflect.FileDescriptor{wrapperspb.File_google_protobuf_wrappers_proto, structpb.File_google_protobuf_struct_proto,
+		timestamppb.File_google_protobuf_timestamp_proto, durationpb.File_google_protobuf_duration_proto,
+		money.File_google_type_money_proto, decimal.File_google_type_decimal_proto, date.File_google_type_date_proto}
+	if f, bad := compileProtobuf(WriterSchema{Text: wellKnownTexts["confluent/type/decimal.proto"]}); bad == nil {
+		files = append(files, f)
+	}
+	m := map[protoreflect.FullName]protoreflect.MessageDescriptor{}
+	for _, f := range files {
+		for i := range f.Messages().Len() {
+			m[f.Messages().Get(i).FullName()] = f.Messages().Get(i)
+		}
+	}
+	return m
+})
+
 // compileProtobuf reads a writer's Protobuf file, with what it imports. Options
 // of others' invention say nothing about bytes and are left out, so that what
 // they need is not needed here.
 func compileProtobuf(w WriterSchema) (protoreflect.FileDescriptor, *Unreadable) {
-	const name = "writer.proto"
-	src := protoSources{texts: map[string]string{name: w.Text}}
+	src := protoSources{texts: map[string]string{}}
+	name := "writer.proto"
 	for _, ref := range w.References {
 		src.texts[ref.Name] = ref.Text
+		name += "_" // so that it is no reference's name, if one is called so
 	}
+	src.texts[name] = w.Text
 	c := protocompile.Compiler{Resolver: protocompile.WithStandardImports(&src)}
 	files, err := c.Compile(context.Background(), name)
 	if err != nil {
-		return nil, &Unreadable{UnknownSchema, "is no Protobuf schema that can be read" + src.lacks()}
+		why := src.lacks()
+		if why == "" {
+			why = because(err)
+		}
+		return nil, &Unreadable{UnknownSchema, "is no Protobuf schema that can be read" + why}
 	}
 	return files[0], nil
 }
@@ -99,6 +126,7 @@ func (s *protoSources) FindFileByPath(path string) (protocompile.SearchResult, e
 	if err != nil {
 		return protocompile.SearchResult{}, err
 	}
+	file.Service = nil // of no meaning for bytes, either
 	dropOptions(file.ProtoReflect())
 	s.dropMissing(file)
 	return protocompile.SearchResult{Proto: file}, nil

@@ -35,45 +35,81 @@ type WriterSchema struct {
 	Unusable string
 }
 
+// MaxSchema is how many bytes a schema may have, with what it refers to: read, it takes
+// fifty times as many for good, and five hundred while it is compiled.
+const MaxSchema = 256 << 10
+
+// Size is how many bytes a schema has, with what it refers to.
+func (w *WriterSchema) Size() int {
+	n := len(w.Text)
+	for _, r := range w.References {
+		n += len(r.Text)
+	}
+	return n
+}
+
 // A SchemaReference is a schema that another one refers to, by name.
 type SchemaReference struct{ Name, Text string }
 
-// maxReaders bounds how many writers' schemas are remembered. Emitters have
-// a handful; what names more is broken or hostile, and only costs time.
-const maxReaders = 256
+// maxReaders and maxRead bound how many writers' schemas are remembered, and of how
+// many bytes. Emitters have a handful; what names more is broken or hostile, and only
+// costs time.
+const (
+	maxReaders = 256
+	maxRead    = 4 * MaxSchema
+)
 
 // readers remember what reads the bodies that were written with each schema, also
 // that nothing can. A schema never changes under its id.
 type readers[T any] struct {
 	schemas Schemas                             // nil: there is no registry
 	compile func(WriterSchema) (T, *Unreadable) // a pure function
+	making  sync.Mutex                          // held while one is compiled, which takes memory: one at a time
 	mu      sync.RWMutex
 	known   map[schemaName]compiled[T]
+	size    int // bytes of the schemas of all that are known
 }
 
 // compiled is what was made of a schema.
 type compiled[T any] struct {
 	reader T
 	bad    *Unreadable // why nothing reads it; nil: reader does
+	size   int         // bytes of the schema
 }
 
 // of returns what reads the bodies that were written with a schema.
 func (rs *readers[T]) of(ctx context.Context, name schemaName) (T, error) {
-	rs.mu.RLock()
-	known, ok := rs.known[name]
-	rs.mu.RUnlock()
+	known, ok := rs.look(name)
 	if !ok {
 		text, err := rs.fetch(ctx, name)
 		if err != nil {
 			return known.reader, err
 		}
-		known = rs.make(text, name)
-		rs.remember(name, known)
+		known = rs.learn(text, name)
 	}
 	if known.bad != nil {
 		return known.reader, known.bad
 	}
 	return known.reader, nil
+}
+
+func (rs *readers[T]) look(name schemaName) (compiled[T], bool) {
+	rs.mu.RLock()
+	defer rs.mu.RUnlock()
+	known, ok := rs.known[name]
+	return known, ok
+}
+
+// learn compiles a schema, unless somebody else did meanwhile.
+func (rs *readers[T]) learn(text WriterSchema, name schemaName) compiled[T] {
+	rs.making.Lock()
+	defer rs.making.Unlock()
+	known, ok := rs.look(name)
+	if !ok {
+		known = rs.make(text, name)
+		rs.remember(name, known)
+	}
+	return known
 }
 
 func (rs *readers[T]) fetch(ctx context.Context, name schemaName) (text WriterSchema, err error) {
@@ -86,7 +122,11 @@ func (rs *readers[T]) fetch(ctx context.Context, name schemaName) (text WriterSc
 		text, err = rs.schemas.ByID(ctx, name.id)
 	}
 	if errors.Is(err, ErrUnknownSchema) {
-		return text, &Unreadable{UnknownSchema, "the schema registry does not know " + name.String() + ": register the schema there, then redrive"}
+		mend := ": register the schema there, then redrive"
+		if name.guid != "" {
+			mend += "; if it is there, the registry does not look up GUIDs: let the serializer write its id before the value"
+		}
+		return text, &Unreadable{UnknownSchema, "the schema registry does not know " + name.String() + mend}
 	}
 	if err != nil {
 		return text, fmt.Errorf("look up %s: %w", name, err)
@@ -95,6 +135,7 @@ func (rs *readers[T]) fetch(ctx context.Context, name schemaName) (text WriterSc
 }
 
 func (rs *readers[T]) make(text WriterSchema, name schemaName) (made compiled[T]) {
+	made.size = text.Size()
 	if text.Unusable != "" {
 		made.bad = &Unreadable{UnknownSchema, text.Unusable}
 	} else {
@@ -112,11 +153,13 @@ func (rs *readers[T]) remember(key schemaName, made compiled[T]) {
 	if rs.known == nil {
 		rs.known = map[schemaName]compiled[T]{}
 	}
-	for old := range rs.known { // any one goes: a full cache is nobody's normal day
-		if len(rs.known) < maxReaders {
+	for old, was := range rs.known { // any one goes: a full cache is nobody's normal day
+		if len(rs.known) < maxReaders && rs.size+made.size <= maxRead {
 			break
 		}
+		rs.size -= was.size
 		delete(rs.known, old)
 	}
 	rs.known[key] = made
+	rs.size += made.size
 }

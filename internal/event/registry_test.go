@@ -264,6 +264,29 @@ func wantReason(t *testing.T, err error, want DeadReason) {
 	}
 }
 
+// What is no text in a Protobuf message is called by its field, by our schema and by
+// another one.
+func TestDecodeNamesWhatIsNoText(t *testing.T) {
+	s := ours()
+	s[20] = WriterSchema{Format: schemas.Protobuf, Text: protoFile("", "map<string, string> metadata = 9;")}
+	d := NewDecoder(DecoderConfig{Schemas: s})
+	for value, want := range map[string]string{
+		string(framed(9, "\x00\x0a\x01a\x32\x01\xff")):               "field description of the Protobuf message holds text that is not UTF-8",
+		string(framed(9, "\x00\x0a\x01\xff")):                        "field intent_id of the Protobuf message holds text that is not UTF-8",
+		string(framed(20, "\x00\x0a\x01a\x12\x02\xc3\x28")):          "field amount of the Protobuf message holds text that is not UTF-8",
+		string(framed(20, "\x00\x0a\x01a\x4a\x03\x0a\x01\xff")):      "the body is no Protobuf message, or holds text that is not UTF-8",
+		string(framed(20, "\x00\x0a\x01a\x4a\x05\x0a\x01k\x08\x01")): "the body is no Protobuf message, or holds text that is not UTF-8", // a map's key, again as a number
+		string(framed(20, "\x00\x0a\x01a\x4a\x03\x0a\x05\x01")):      "the body is no Protobuf message, or holds text that is not UTF-8",
+		string(framed(9, "\x00\x0a\x01a\xff\xff\xff\xff\xff\xff")):   "the body is no Protobuf message, or holds text that is not UTF-8",
+	} {
+		_, err := d.Decode(t.Context(), Message{Value: []byte(value)})
+		var un *Unreadable
+		if !errors.As(err, &un) || un.Reason != NotJSON || un.Text != want {
+			t.Errorf("Decode(%q) = %v, want %s", value, err, want)
+		}
+	}
+}
+
 func TestDecodeUnreadableFrames(t *testing.T) {
 	avroOf := func(fields string) WriterSchema {
 		return WriterSchema{Format: schemas.Avro, Text: `{"type":"record","name":"PaymentIntent","fields":[` + fields + `]}`}
@@ -389,5 +412,24 @@ func TestWritersAreForgottenInTheEnd(t *testing.T) {
 	}
 	if n := len(d.readers.known); n > maxReaders {
 		t.Errorf("%d writers are remembered, want at most %d", n, maxReaders)
+	}
+}
+
+// Schemas that are read take many times the memory of their texts.
+func TestLargeWritersAreForgottenSooner(t *testing.T) {
+	s := shelf{}
+	for id := range 100 {
+		s[1+id] = WriterSchema{Format: schemas.JSONSchema, Text: strings.Repeat("x", MaxSchema/2), References: []SchemaReference{{"r", strings.Repeat("x", MaxSchema/2)}}}
+	}
+	d := NewDecoder(DecoderConfig{DefaultMerchant: "540001", Schemas: s})
+	for range 2 {
+		for id := range 100 {
+			if _, err := d.Decode(t.Context(), Message{Value: framed(1+id, "{"+least+"}")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := len(d.readers.known); n != maxRead/MaxSchema || d.readers.size != maxRead {
+		t.Errorf("%d writers of %d bytes are remembered, want %d of %d", n, d.readers.size, maxRead/MaxSchema, maxRead)
 	}
 }

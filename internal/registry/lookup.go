@@ -20,6 +20,7 @@ import (
 // Bounds of what is remembered, and of what one schema may refer to.
 const (
 	maxKnown      = 512
+	maxText       = 16 * event.MaxSchema // bytes of all schemas that are remembered
 	forgetUnknown = 10 * time.Second
 	maxReferences = 32
 )
@@ -29,6 +30,7 @@ type memory struct {
 	flight  singleflight.Group
 	mu      sync.Mutex
 	known   map[string]event.WriterSchema
+	size    int                  // bytes of all that are known
 	unknown map[string]time.Time // when it was said
 }
 
@@ -77,21 +79,39 @@ func (r *Registry) fetch(ctx context.Context, ask func(context.Context) (sr.Sche
 		return event.WriterSchema{Unusable: why}, nil
 	}
 	if err != nil {
-		return event.WriterSchema{}, unknownOr(err)
+		return event.WriterSchema{}, r.lacksOr(ctx, unknownOr(err))
 	}
 	f, err := formatOf(s.Type)
 	if err != nil {
 		return event.WriterSchema{}, err
 	}
 	w := event.WriterSchema{Format: f, Text: s.Schema}
-	err = r.addReferences(ctx, &w, s.References, map[string]bool{})
+	err = tooLarge(&w)
+	switch {
+	case f == schemas.JSONSchema && err != nil: // JSON is read without it
+		return event.WriterSchema{Format: f}, nil
+	case f == schemas.JSONSchema:
+		return w, nil
+	case err == nil:
+		err = r.addReferences(ctx, &w, s.References, map[string]bool{})
+	}
 	if why := unusable(err); why != "" {
 		return event.WriterSchema{Unusable: why}, nil
 	}
 	return w, err
 }
 
-var errManyReferences = fmt.Errorf("refers to more than %d other schemas", maxReferences)
+var (
+	errManyReferences = fmt.Errorf("refers to more than %d other schemas", maxReferences)
+	errLarge          = fmt.Errorf("is larger than %d bytes, with what it refers to", event.MaxSchema)
+)
+
+func tooLarge(w *event.WriterSchema) error {
+	if w.Size() > event.MaxSchema {
+		return errLarge
+	}
+	return nil
+}
 
 // unusable says why this version will never read a schema, although the registry
 // has it: asking again would hold its records, and all behind them, for ever. As
@@ -102,10 +122,17 @@ func unusable(err error) string {
 		return ""
 	case errors.Is(err, errManyReferences):
 		return errManyReferences.Error()
+	case errors.Is(err, errLarge) || isEndless(err):
+		return errLarge.Error()
 	case strings.Contains(err.Error(), "unknown schema type"): // sr has no other word for it; without this one we only ask again
 		return "is of a type that this service cannot read: neither Avro, Protobuf nor JSON Schema"
 	}
 	return ""
+}
+
+func isEndless(err error) bool {
+	_, ok := errors.AsType[*http.MaxBytesError](err)
+	return ok
 }
 
 // addReferences adds what a schema refers to, each after its own references.
@@ -125,6 +152,9 @@ func (r *Registry) addReferences(ctx context.Context, w *event.WriterSchema, ref
 			return err
 		}
 		w.References = append(w.References, event.SchemaReference{Name: ref.Name, Text: s.Schema.Schema})
+		if err := tooLarge(w); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -138,6 +168,21 @@ func unknownOr(err error) error {
 		return event.ErrUnknownSchema
 	}
 	return err
+}
+
+// lacksOr tells a registry that has nothing under the path of an id, or of a GUID, from
+// one that is not there: many do not look up GUIDs, and no registry has an id that is no
+// number of Java's. Both say 404 without a code of their own, as a wrong address does;
+// but there nobody says which types of schemas there are.
+func (r *Registry) lacksOr(ctx context.Context, err error) error {
+	re, ok := errors.AsType[*sr.ResponseError](err)
+	if !ok || re.StatusCode != http.StatusNotFound {
+		return err
+	}
+	if types, not := r.cl.SupportedTypes(ctx); not != nil || len(types) == 0 {
+		return err
+	}
+	return event.ErrUnknownSchema
 }
 
 func formatOf(t sr.SchemaType) (schemas.Format, error) {
@@ -182,21 +227,26 @@ func (m *memory) keep(key string, w event.WriterSchema, err error, now time.Time
 		m.known, m.unknown = map[string]event.WriterSchema{}, map[string]time.Time{}
 	}
 	if err != nil {
-		makeRoom(m.unknown)
+		for old := range m.unknown {
+			if len(m.unknown) < maxKnown {
+				break
+			}
+			delete(m.unknown, old)
+		}
 		m.unknown[key] = now
 		return
 	}
 	delete(m.unknown, key)
-	makeRoom(m.known)
-	m.known[key] = w
-}
-
-// makeRoom forgets any one entry of a full map.
-func makeRoom[V any](m map[string]V) {
-	for key := range m {
-		if len(m) < maxKnown {
-			return
+	before := m.known[key] // who asked at the same time has put it there
+	m.size -= before.Size()
+	delete(m.known, key)
+	for old, was := range m.known { // any one goes
+		if len(m.known) < maxKnown && m.size+w.Size() <= maxText {
+			break
 		}
-		delete(m, key)
+		m.size -= was.Size()
+		delete(m.known, old)
 	}
+	m.size += w.Size()
+	m.known[key] = w
 }

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -98,8 +99,15 @@ type bounded struct{ http.RoundTripper }
 
 func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := b.RoundTripper.RoundTrip(req)
-	if err == nil {
+	switch {
+	case err != nil:
+	case res.StatusCode == http.StatusOK:
 		res.Body = http.MaxBytesReader(nil, res.Body, maxAnswer)
+	default: // of what is no answer, the beginning is enough
+		res.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(res.Body, maxAnswer), res.Body}
 	}
 	return res, err
 }

@@ -95,6 +95,18 @@ func TestMemoryIsBounded(t *testing.T) {
 	if len(m.known) > maxKnown || len(m.unknown) > maxKnown {
 		t.Errorf("%d known, %d unknown; want at most %d each", len(m.known), len(m.unknown), maxKnown)
 	}
+	large := event.WriterSchema{Text: strings.Repeat("x", event.MaxSchema)}
+	for i := range 100 {
+		m.keep(fmt.Sprint("large ", i%50), large, nil, time.Now())
+		m.keep(fmt.Sprint("large ", i%50), large, nil, time.Now())
+	}
+	total := 0
+	for _, w := range m.known {
+		total += w.Size()
+	}
+	if total > maxText || total != m.size || len(m.known) == 0 {
+		t.Errorf("%d bytes of %d schemas, reckoned as %d; want at most %d", total, len(m.known), m.size, maxText)
+	}
 }
 
 // TestOnlyTheRegistrysWordSaysUnknown holds for answers that must not bury a
@@ -152,6 +164,8 @@ func TestSchemasThatCannotBeUsedAreSaidSo(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ body, want string }{
 		"a type of later":     {`{"schemaType":"THRIFT","schema":"x"}`, "is of a type that this service cannot read"},
+		"a large text":        {`{"schema":"` + strings.Repeat("x", event.MaxSchema+1) + `"}`, "is larger than 262144 bytes, with what it refers to"},
+		"large references":    {`{"schema":"` + strings.Repeat("x", event.MaxSchema) + `","references":[{"name":"r","subject":"s","version":1}]}`, "is larger than 262144 bytes, with what it refers to"},
 		"too many references": {`{"schema":"x","references":` + refs(0) + `}`, "refers to more than 32 other schemas"},
 	} {
 		var asked atomic.Int64
@@ -215,12 +229,58 @@ func TestRegistryThatIsDown(t *testing.T) {
 }
 
 func TestAnswersAreBounded(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"schema":"` + strings.Repeat("x", maxAnswer) + `"}`))
+	for status, unusable := range map[int]bool{200: true, 503: false} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(`{"schema":"` + strings.Repeat("x", maxAnswer) + `"}`))
+		}))
+		w, err := newRegistry(t, Config{URL: srv.URL}).ByID(t.Context(), 7)
+		if srv.Close(); (err == nil) != unusable || (w.Unusable != "") != unusable || len(w.Text) > 0 {
+			t.Errorf("status %d: ByID = %q, %v; is it unusable? want %t", status, w.Unusable, err, unusable)
+		}
+	}
+}
+
+// TestWhatARegistryCannotLookUpIsUnknown: a registry that is there, but has nothing
+// under such a path, will never have. Its record must not hold those behind it.
+func TestWhatARegistryCannotLookUpIsUnknown(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/schemas/types" {
+			_, _ = w.Write([]byte(`["JSON","PROTOBUF","AVRO"]`))
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"error_code":404,"message":"HTTP 404 Not Found"}`))
 	}))
 	defer srv.Close()
-	if _, err := newRegistry(t, Config{URL: srv.URL}).ByID(t.Context(), 7); err == nil {
-		t.Error("ByID: want an error for an endless answer")
+	d := event.NewDecoder(event.DecoderConfig{Schemas: newRegistry(t, Config{URL: srv.URL})})
+	for want, m := range map[string]event.Message{
+		"does not know schema id 4294967295": {Value: []byte("\x00\xff\xff\xff\xffx")},
+		"the registry does not look up GUIDs": {Value: []byte("x"), Headers: []event.Header{
+			{Key: "__value_schema_id", Value: []byte("\x010123456789abcdef")}}},
+	} {
+		_, err := d.Decode(t.Context(), m)
+		var un *event.Unreadable
+		if !errors.As(err, &un) || un.Reason != event.UnknownSchema || !strings.Contains(un.Text, want) {
+			t.Errorf("Decode = %v, want a dead letter that says %q", err, want)
+		}
+	}
+}
+
+// TestJSONNeedsNoReferences: what a JSON Schema refers to is not asked for, and its
+// text may have any size.
+func TestJSONNeedsNoReferences(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasPrefix(req.URL.Path, "/subjects") {
+			t.Error("asked for a reference")
+		}
+		_, _ = w.Write([]byte(`{"schemaType":"JSON","schema":"` + strings.Repeat("x", 2*event.MaxSchema) + `","references":[{"name":"a","subject":"a","version":1}]}`))
+	}))
+	defer srv.Close()
+	d := event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001", Schemas: newRegistry(t, Config{URL: srv.URL})})
+	out, err := d.Decode(t.Context(), event.Message{Value: []byte("\x00\x00\x00\x00\x07" + `{"intent_id":"a","amount":"1","description":"d"}`)})
+	if err != nil || out.Intent.ID != "a" {
+		t.Errorf("Decode = %+v, %v", out.Intent, err)
 	}
 }
 
