@@ -39,6 +39,7 @@ func openSet(from int64, res *kafkawire.FetchPartitionResponse) (set *fetchedSet
 	for {
 		b, err := set.raw.Next()
 		if err != nil || b == nil {
+			set.bytes += len(set.batches) * batchCost
 			return set, next, err
 		}
 		b.After(next)
@@ -48,6 +49,10 @@ func openSet(from int64, res *kafkawire.FetchPartitionResponse) (set *fetchedSet
 		next = max(next, b.Last+1)
 	}
 }
+
+// batchCost is what a batch takes in memory beside its bytes: of the smallest ones more
+// than those.
+const batchCost = 192
 
 // count counts the set's bytes. Without room for them it is dropped.
 func (s *fetchedSet) count(a *budget.Account) (ok bool) {

@@ -271,7 +271,8 @@ func (f *fields) bytes(n int64) []byte {
 	return out
 }
 
-// header keeps a header that is wanted.
+// header keeps a header that is wanted: of several that have one name the last, which is
+// the one that counts, so that a million of them take no more than one.
 func (f *fields) header(rec *Record) {
 	n := f.varint()
 	if n < 0 || n > maxName {
@@ -284,6 +285,7 @@ func (f *fields) header(rec *Record) {
 		f.skip(max(0, n))
 		return
 	}
+	rec.Headers = slices.DeleteFunc(rec.Headers, func(h Header) bool { return string(h.Key) == string(key) })
 	rec.Headers = append(rec.Headers, Header{Key: key, Value: f.bytes(n)})
 }
 
