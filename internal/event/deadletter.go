@@ -99,10 +99,14 @@ func DeadLetterByReference(m Message, from Place, group string, why *Unreadable,
 	return Message{Key: key, Headers: hs, Time: now}
 }
 
-// BeyondBudget says why a record was read past: it takes more memory than any may, or
-// is in an old format. The size is what Message.TooLarge says.
+// BeyondBudget says why a record was read past: it takes more memory than any may, is in
+// an old format, or cannot be read at all. The size is what Message.TooLarge says.
 func BeyondBudget(size int64) *Unreadable {
-	if size == OldFormat {
+	switch size {
+	case Undecodable:
+		return &Unreadable{Reason: UnknownSchema, Text: "the batch, though its checksum is right, holds nothing from this offset on that can be " +
+			"unpacked into records: this is a reference to all of it; mend what compresses or writes it, and emit again what it held"}
+	case OldFormat:
 		return &Unreadable{Reason: UnknownSchema, Text: "the record is in a message format of Kafka before 0.11, which is not read: " +
 			"this is a reference to it; emit the intent again with a newer client"}
 	}

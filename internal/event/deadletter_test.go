@@ -156,6 +156,8 @@ func TestARecordThatWasReadPastIsNamed(t *testing.T) {
 		5 << 20:   {"too_large", "takes 5242880 bytes", "5242880"},
 		-1:        {"too_large", "within the memory", ""},
 		OldFormat: {"unknown_schema", "before 0.11", ""},
+
+		Undecodable: {"unknown_schema", "its checksum is right", ""},
 	} {
 		why := BeyondBudget(size)
 		d := DeadLetterByReference(Message{TooLarge: size}, Place{Topic: "t"}, "g", why, time.Now())

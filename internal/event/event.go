@@ -27,8 +27,8 @@ type Message struct {
 
 	// TooLarge is set when the record was read past, without its value and headers, and
 	// without a key that is not small, because it fits no memory budget: it is how many
-	// bytes the record takes, or -1 where that could not be looked at. It is OldFormat
-	// where the record is one of those.
+	// bytes the record takes, or -1 where that could not be looked at. It is OldFormat or
+	// Undecodable where the record is one of those.
 	TooLarge int64
 
 	// BrokerTime says that Time was set by the broker (LogAppendTime), not by
@@ -39,6 +39,10 @@ type Message struct {
 // OldFormat is TooLarge of a record in a message format of Kafka before 0.11, which is
 // not read.
 const OldFormat = -2
+
+// Undecodable is TooLarge of what stands for records that nobody can read: their batch is
+// as it was written, and cannot be unpacked from there on.
+const Undecodable = -3
 
 // Size is about what the message takes in memory.
 func (m *Message) Size() int {

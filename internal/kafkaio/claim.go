@@ -60,6 +60,7 @@ type claim struct {
 	input    input
 	done     progress
 	hanging  hanging
+	failing  failing   // fetches
 	note     fenceNote // only the goroutine that fences writes it, so that one may read it without mu
 }
 

@@ -1,6 +1,7 @@
 package kafkaio
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -171,22 +172,25 @@ func (m *member) commit(ctx context.Context, claims []*claim) {
 	if err != nil {
 		m.s.metrics.commitErrors.Inc()
 		m.s.log.WithError(err).Debug("commit")
+		m.committed(err)
 		for _, c := range claims {
 			c.commitAgain(time.Now().Add(lateCommit))
 		}
 		return
 	}
+	var failed error
 	for _, p := range res.Topics[topic] {
 		if done := committed[p.Partition]; p.Error == nil && done != nil {
 			done()
 			continue
 		}
 		m.s.metrics.commitErrors.Inc()
-		m.s.lacks(m.s.readsIntents(), p.Error)
+		failed = cmp.Or(m.s.lacks(m.s.readsIntents(), p.Error), errNoVerdict)
 		m.s.log.WithError(p.Error).WithField("partition", p.Partition).Debug("commit")
 		switch Code(p.Error) {
 		case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.FencedInstanceID:
 			m.heartbeat(ctx) // who are we to the group?
 		}
 	}
+	m.committed(failed)
 }

@@ -166,6 +166,7 @@ func (c *claim) fence(ctx context.Context) (kafkawire.Producer, error) {
 		Partitions:      []TopicPartition{{c.s.cfg.OutcomeTopic, c.outcome}},
 		Trouble: func(step string, err error, lasts time.Duration) error {
 			err = c.s.lacks(c.s.writes(c.s.cfg.OutcomeTopic), err)
+			c.s.member.noteTrouble(err)
 			if lasts < said {
 				said = 0 // the next step
 			}

@@ -1,7 +1,9 @@
 package kafkaio
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -152,6 +154,7 @@ func (c *claim) unchanged(from int64, now time.Time) {
 	}
 	hangs, stable, end := !c.hanging.since.IsZero(), in.stable, in.end
 	c.mu.Unlock()
+	c.heard()
 	if hangs {
 		c.stable(stable, end, from)
 	}
@@ -208,7 +211,11 @@ func (f *fetcher) run(ctx context.Context) {
 		f.mu.Lock()
 		leads := f.s.routes.intentLeaders()
 		for c := range f.claims {
-			if broker, ok := leader(leads, c); ok && !f.loops[broker] {
+			broker, ok := leader(leads, c)
+			switch {
+			case !ok:
+				c.unread(kafka.LeaderNotAvailable)
+			case !f.loops[broker]:
 				f.loops[broker] = true
 				loops.Go(func() { f.loop(ctx, broker) })
 			}
@@ -323,11 +330,15 @@ func (f *fetcher) fetch(ctx context.Context, broker int32, session *fetchSession
 		if known && err == nil {
 			d.claim.unchanged(d.from, now)
 		} else {
+			d.claim.unread(cmp.Or(err, errNoRecords))
 			d.claim.fetched(d.from, nil, 0, 0)
 		}
 	}
 	return err
 }
+
+// errNoRecords says that an answer leaves a partition out.
+var errNoRecords = errors.New("the broker's answer says nothing of it")
 
 // take gives a claim what was fetched for it.
 func (f *fetcher) take(ctx context.Context, a claimFetch, res *kafkawire.FetchPartitionResponse) {
@@ -339,6 +350,7 @@ func (f *fetcher) take(ctx context.Context, a claimFetch, res *kafkawire.FetchPa
 		return
 	default: // not leader, unknown partition, …: the next metadata tells
 		f.s.metrics.fetchErrors.Inc()
+		c.unread(err)
 		if err == kafka.TopicAuthorizationFailed {
 			f.s.lacks(f.s.readsIntents(), err)
 			c.fetched(a.from, nil, 0, 2*time.Second)
@@ -349,6 +361,7 @@ func (f *fetcher) take(ctx context.Context, a claimFetch, res *kafkawire.FetchPa
 		c.fetched(a.from, nil, 0, 50*time.Millisecond)
 		return
 	}
+	c.heard()
 	if res.Records.Busy {
 		c.setLarge()
 		c.fetched(a.from, nil, 0, 100*time.Millisecond)

@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/consumer"
 	"github.com/segmentio/kafka-go/protocol/describegroups"
+	"github.com/segmentio/kafka-go/protocol/syncgroup"
 )
 
 // A GroupMember is one member of the group, as the coordinator describes it.
@@ -79,4 +82,32 @@ func (m *member) name() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.id.ID
+}
+
+// codeOfSync is what a coordinator says of a sync. kafka-go's client loses it: it takes
+// the assignment, which an answer with an error has not, for broken.
+type codeOfSync struct {
+	kafka.RoundTripper
+	code atomic.Int32
+}
+
+func (c *codeOfSync) listening(tr kafka.RoundTripper) *codeOfSync {
+	c.RoundTripper = tr
+	return c
+}
+
+// RoundTrip implements [kafka.RoundTripper].
+func (c *codeOfSync) RoundTrip(ctx context.Context, addr net.Addr, req kafka.Request) (kafka.Response, error) {
+	res, err := c.RoundTripper.RoundTrip(ctx, addr, req)
+	if said, ok := res.(*syncgroup.Response); ok {
+		c.code.Store(int32(said.ErrorCode))
+	}
+	return res, err
+}
+
+func (c *codeOfSync) err() error {
+	if code := c.code.Load(); code != 0 {
+		return kafka.Error(code)
+	}
+	return nil
 }

@@ -2,11 +2,14 @@ package kafkaio_test
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -153,13 +156,84 @@ func damaged(raw []byte) []byte {
 	return kafkaio.Seal(raw)
 }
 
-func TestACorruptBatchStopsItsPartitionOnly(t *testing.T) {
-	for name, spoil := range map[string]func([]byte) []byte{"checksum": damaged, "records": misfit} {
-		t.Run(name, func(t *testing.T) { stopsItsPartitionOnly(t, spoil) })
+// garbage is a batch that says that it holds two billion records, and holds none.
+func garbage(codec byte, body string) func([]byte) []byte {
+	return func(raw []byte) []byte {
+		raw = append(raw[:61], body...)
+		binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
+		raw[22] |= codec
+		binary.BigEndian.PutUint32(raw[23:], 1<<31-2)
+		binary.BigEndian.PutUint32(raw[57:], 1<<31-1)
+		return kafkaio.Seal(raw)
 	}
 }
 
-func stopsItsPartitionOnly(t *testing.T, spoil func([]byte) []byte) {
+// What an emitter has written that nobody can read gets one dead letter, and holds up
+// nobody: neither those behind it, nor their partition. It is in the time of the world,
+// as decoders of zstd outlive a bubble.
+func TestABatchThatNobodyCanReadHoldsUpNobody(t *testing.T) {
+	labWith(t, devstack.DefaultTopics(1), func(l *lab) {
+		var want []string
+		for i, c := range []struct {
+			spoil  func([]byte) []byte
+			reason string
+		}{
+			{misfit, "unknown_schema"},
+			{garbage(0, "x"), "unknown_schema"},
+			{garbage(1, "garbage"), "unknown_schema"},
+			{garbage(2, "garbage"), "unknown_schema"},
+			{garbage(3, ""), "unknown_schema"},
+			{garbage(4, "garbage"), "unknown_schema"},
+			{garbage(4, "\x28\xb5\x2f\xfd\x21\x07\x01\x09\x00\x00"), "unknown_schema"},                         // a dictionary
+			{garbage(4, "\x50\x2a\x4d\x18\x00\x00\x00\x00\x28\xb5\x2f\xfd\x00\xa8\x09\x00\x00x"), "too_large"}, // a window
+		} {
+			raw, err := kafkawire.AppendBatch(nil, kafkawire.Producer{ID: -1, Epoch: -1}, -1, 0, []kafkawire.Record{{Millis: 1, Value: []byte("value")}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, fmt.Sprintf("%d %s", l.broker.PartitionInfo(devstack.Intents, 0).HighWatermark, c.reason))
+			l.produceRaw(devstack.Intents, 0, c.spoil(raw[4:]))
+			l.emit(i, 1)
+		}
+		m := l.start("a")
+		l.judge(len(want))
+		var got []string
+		for _, d := range l.readAll(devstack.DeadLetters, len(want)) {
+			got = append(got, fmt.Sprintf("%s %s", header(d, event.HeaderSourceOffset), header(d, event.HeaderReason)))
+			if string(header(d, event.HeaderByReference)) != "true" {
+				t.Errorf("dead letter %v, want one by reference", d.Headers)
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("dead letters (-want +got):\n%s", d)
+		}
+		if m.said.times("records of a batch cannot be unpacked") == 0 || m.source.Held() != 0 {
+			t.Errorf("said nothing, or %d bytes are held after all is settled", m.source.Held())
+		}
+		m.leave(t)
+		l.calls(len(want), 1)
+	})
+}
+
+// readAll reads a topic's first records.
+func (l *lab) readAll(topic string, n int) (all []*kgo.Record) {
+	l.t.Helper()
+	c, err := kgo.NewClient(kgo.SeedBrokers(l.broker.Addrs()...), kgo.Dialer(l.vn.DialContext), kgo.ConsumeTopics(topic), kgo.FetchMaxWait(100*time.Millisecond))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for len(all) < n && ctx.Err() == nil {
+		all = append(all, c.PollFetches(ctx).Records()...)
+	}
+	return all
+}
+
+func TestACorruptBatchStopsItsPartitionOnly(t *testing.T) {
 	inLab(t, 2, func(l *lab) {
 		raw, err := kafkawire.AppendBatch(nil, kafkawire.Producer{ID: -1, Epoch: -1}, -1, 0, []kafkawire.Record{{Millis: 1, Value: []byte("value")}})
 		if err != nil {
@@ -174,7 +248,7 @@ func stopsItsPartitionOnly(t *testing.T, spoil func([]byte) []byte) {
 			}
 		}
 		to(0, 0, 5)
-		l.produceRaw(devstack.Intents, 0, spoil(raw[4:]))
+		l.produceRaw(devstack.Intents, 0, damaged(raw[4:]))
 		to(1, 5, 5)
 		to(0, 10, 5)
 		m := l.start("a")

@@ -144,6 +144,7 @@ type Source struct {
 	turns     *turns // nil: there is no topic for them
 	budget    *budget.Budget
 	unpacking chan struct{} // a token for each batch that is being unpacked
+	parked    chan struct{} // a token for each of those that wait for somebody to go on
 	reading   chan struct{} // a token for each answer of the ledger, or for records that are read again
 	takeOvers gate
 	refence   time.Duration // FenceRenewal, unless a test has no patience
@@ -165,7 +166,7 @@ func New(cfg Config) (*Source, error) {
 		metrics: newMetrics(cfg.Registerer),
 		lease:   lease{session: cfg.SessionTimeout, rebalance: cfg.RebalanceTimeout},
 		began:   time.Now(), refence: FenceRenewal, saveFrom: saveFrom, bursts: burst.New(1),
-		budget: budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking),
+		budget: budget.New(heldBytes, heldShare), unpacking: make(chan struct{}, mostUnpacking), parked: make(chan struct{}, mostParked),
 		reading: make(chan struct{}, mostReading), takeOvers: make(gate, mostTakeOvers),
 	}
 	logins.told = s.loginTold

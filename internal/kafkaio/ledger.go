@@ -239,6 +239,9 @@ func (l *ledger) held(ctx context.Context, last fenceNote) (fenceNote, error) {
 		found = time.Now()
 	case !another && last.since.After(l.since):
 		l.since = last.since
+		if most := time.Now().Add(clockSlack); l.since.After(most) {
+			l.since = most // it was noted by a clock that was wrong: nothing is lost before it is there
+		}
 	}
 	news := last.producer >= 0 && found.After(l.since)
 	if news {

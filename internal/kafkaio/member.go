@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/sirupsen/logrus"
 
 	"paylink/internal/kafkawire"
 	"paylink/internal/pipeline"
@@ -52,6 +53,7 @@ type member struct {
 	assigned   map[int32]bool   // what the group gave us last
 	claims     map[int32]*claim // every claim whose goroutine has not ended
 	membership Membership       // for State; Live is not kept here
+	commits    failing          // commits
 }
 
 // joinBackoff is the wait after a join that failed.
@@ -144,8 +146,10 @@ func (m *member) explainJoin(ctx context.Context, err error) {
 	l := m.s.log.WithError(err)
 	switch {
 	case errors.Is(err, kafka.InconsistentGroupProtocol):
-		l.Error("the group's other members are no paylink, or run with another number of outcome partitions: stop all " +
+		m.sayRefused(l, "the group's other members are no paylink, or run with another number of outcome partitions: stop all "+
 			"members, then start them again")
+	case errors.Is(err, kafka.GroupMaxSizeReached):
+		m.sayRefused(l, "the group has as many members as the brokers allow (group.max.size): run fewer replicas, or raise it")
 	case errors.Is(err, kafka.GroupAuthorizationFailed):
 		// the missing right was told
 	default:
@@ -153,6 +157,11 @@ func (m *member) explainJoin(ctx context.Context, err error) {
 			l.WithField("more", more).Info("goes on joining the group again")
 		})
 	}
+}
+
+// sayRefused tells, once per burst, why the group does not take us in.
+func (m *member) sayRefused(l logrus.FieldLogger, why string) {
+	m.s.bursts.Say("join", func() { l.Error(why) }, func(more int) { l.WithField("more", more).Error(why) })
 }
 
 // stay waits until there is a reason to join again, or ctx ends.
@@ -193,14 +202,13 @@ func (m *member) join(ctx context.Context) (a assignment, err error) {
 		sync.Assignments = m.assignments(res.Members)
 	}
 	sent := time.Now()
+	code := new(codeOfSync)
 	got, err := call(ctx, m.s.cfg.RebalanceTimeout+10*time.Second,
 		func(ctx context.Context) (*kafka.SyncGroupResponse, error) {
-			return m.s.client.SyncGroup(ctx, sync)
+			c := kafka.Client{Addr: m.s.client.Addr, Transport: code.listening(m.s.client.Transport)}
+			return c.SyncGroup(ctx, sync)
 		})
-	if err == nil {
-		err = got.Error
-	}
-	if err != nil {
+	if err = cmp.Or(code.err(), err); err != nil {
 		return a, m.failed("sync", err)
 	}
 	m.mu.Lock()
@@ -430,6 +438,7 @@ func (m *member) identity() (id kafkawire.Member, ok bool) {
 // first, so that no call or append begins while the claims learn of it.
 func (m *member) lose(why error) {
 	m.s.lease.end()
+	m.committed(nil) // there is nothing to commit any more
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.claims) > 0 {

@@ -28,5 +28,6 @@ const (
 	heldBytes     = 160 << 20
 	heldShare     = 2560 << 10 // an answer of the usual size, and the largest record
 	mostUnpacking = 4
+	mostParked    = 2 // of those, that wait for room in the middle of a batch
 	mostReading   = 8
 )

@@ -85,13 +85,11 @@ func (c *claim) fetchOnce(ctx context.Context, offsets []int64) (recs []pipeline
 	case <-ctx.Done():
 		return nil, 0, false, ctx.Err()
 	}
-	recs, full, rerr := set.read(c.account)
+	recs, full = set.read(c.account)
+	set.close()
 	<-c.s.unpacking
-	if rerr != nil || len(set.batches) > 0 {
+	if len(set.batches) > 0 {
 		next, err = set.next, nil
-	}
-	if len(recs) == 0 && rerr != nil {
-		return nil, next, false, rerr
 	}
 	return recs, next, full, err
 }

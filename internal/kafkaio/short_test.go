@@ -23,3 +23,13 @@ func TestALogThatBeginsWithinTheWindowIsShort(t *testing.T) {
 		}
 	}
 }
+
+// What a wrong clock has noted of a loss keeps nobody from being called for ever.
+func TestALossIsNotOfTheFuture(t *testing.T) {
+	l := &ledger{reading: make(chan struct{}, 1)}
+	note, err := l.held(t.Context(), fenceNote{producer: 1, since: time.Now().AddDate(100, 0, 0)})
+	latest := time.Now().Add(clockSlack)
+	if err != nil || note.since.After(latest) || l.reachTime().After(latest) || l.reachTime().Before(latest.Add(-clockSlack)) {
+		t.Errorf("lost until %v, known from %v on, %v; want about now", note.since, l.reachTime(), err)
+	}
+}

@@ -30,7 +30,8 @@ const (
 	Compacted     TroubleKind = "compacted"      // the outcome topic is compacted
 	AppendBlocked TroubleKind = "append_blocked" // Kafka takes no outcome or dead letter
 	LedgerFull    TroubleKind = "ledger_full"    // as many answered intents are remembered as may be, or nearly
-	InputBlocked  TroubleKind = "input_blocked"  // a transaction that hangs hides what comes after it
+	InputBlocked  TroubleKind = "input_blocked"  // an intent partition gives no records, or a transaction that hangs hides them
+	CommitBlocked TroubleKind = "commit_blocked" // the brokers take no offsets
 )
 
 // troubles are the troubles that stand. Each is logged when it comes and when it

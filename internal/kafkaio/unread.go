@@ -23,6 +23,11 @@ type fetchedSet struct {
 	wanted  []int64            // offsets of which records are wanted; nil: all
 	bytes   int
 	lease   budget.Lease
+
+	stream *kafkawire.Stream // of the first batch, as far as it is unpacked; nil: it is not
+	ahead  *kafkawire.Record // the newest of it, if it was not taken yet
+	parked func()            // gives back what a stream has that stays open between two reads; nil: none does
+	bad    error             // why what was read last cannot be unpacked
 }
 
 // openSet returns what a read-committed consumer may see of an answer, and the offset
@@ -34,6 +39,7 @@ func openSet(from int64, res *kafkawire.FetchPartitionResponse) (set *fetchedSet
 	for {
 		b, err := set.raw.Next()
 		if err != nil || b == nil {
+			set.bytes += len(set.batches) * batchCost
 			return set, next, err
 		}
 		b.After(next)
@@ -43,6 +49,10 @@ func openSet(from int64, res *kafkawire.FetchPartitionResponse) (set *fetchedSet
 		next = max(next, b.Last+1)
 	}
 }
+
+// batchCost is what a batch takes in memory beside its bytes: of the smallest ones more
+// than those.
+const batchCost = 192
 
 // count counts the set's bytes. Without room for them it is dropped.
 func (s *fetchedSet) count(a *budget.Account) (ok bool) {
@@ -60,9 +70,40 @@ func (s *fetchedSet) drop() {
 	if s == nil {
 		return
 	}
+	s.close()
 	s.raw.Release()
 	s.lease.Release()
 	s.batches = nil
+}
+
+// close ends the unpacking of the first batch. The next read begins it anew.
+func (s *fetchedSet) close() {
+	if s.stream != nil {
+		s.stream.Close()
+		s.stream, s.ahead = nil, nil
+	}
+	if s.parked != nil {
+		s.parked()
+		s.parked = nil
+	}
+}
+
+// peek returns the next record of the first batch, or nil after its last. Records that
+// cannot be unpacked, though their batch is as it was written, will never be read by
+// anybody: one reference stands for them.
+func (s *fetchedSet) peek() *kafkawire.Record {
+	if s.ahead != nil {
+		return s.ahead
+	}
+	if s.stream == nil {
+		s.stream = s.batches[0].Open()
+	}
+	r, err := s.stream.Next()
+	if err != nil {
+		r, s.bad = s.stream.Rest(), err
+	}
+	s.ahead = r
+	return r
 }
 
 // isLarge says that the set has taken the room of large ones, of which there is one.
@@ -72,41 +113,34 @@ func (s *fetchedSet) isLarge() bool { return s.raw.IsLarge() }
 const maxUnpacked = 4 << 20
 
 // read unpacks records until the set ends, there is no room for more, or there are
-// enough. full says that there was no room for the next one.
-func (s *fetchedSet) read(a *budget.Account) (recs []pipeline.Record, full bool, err error) {
-	for left := maxUnpacked; len(s.batches) > 0; s.batches = s.batches[1:] {
-		b := s.batches[0]
-		stream, err := b.Open()
-		if err != nil {
-			return recs, false, err
+// enough. full says that there was no room for the next one. The stream of a batch that
+// is not read to its end stays open: whoever goes on later would else unpack again all
+// that he has read.
+func (s *fetchedSet) read(a *budget.Account) (recs []pipeline.Record, full bool) {
+	for left := maxUnpacked; len(s.batches) > 0; {
+		r := s.peek()
+		if r == nil {
+			s.next = s.batches[0].Last + 1
+			s.stream.Close()
+			s.stream, s.batches = nil, s.batches[1:]
+			continue
 		}
-		for {
-			r, err := stream.Next()
-			if err != nil || r == nil {
-				stream.Close()
-				if err != nil {
-					return recs, false, err
-				}
-				break
-			}
-			if r.Offset < s.next || !s.wants(r.Offset) {
-				continue
-			}
-			cost := r.Cost()
-			lease, ok := a.Lease(cost)
-			if !ok || left < cost && len(recs) > 0 {
-				lease.Release()
-				stream.Close()
-				return recs, !ok, nil
-			}
-			left -= cost
-			recs = append(recs, record(r, b.LogTime))
-			recs[len(recs)-1].Lease = lease
-			s.next = r.Offset + 1
+		if r.Offset < s.next || !s.wants(r.Offset) {
+			s.ahead = nil
+			continue
 		}
-		s.next = b.Last + 1
+		cost := r.Cost()
+		lease, ok := a.Lease(cost)
+		if !ok || left < cost && len(recs) > 0 {
+			lease.Release()
+			return recs, !ok
+		}
+		left -= cost
+		recs = append(recs, record(r, s.batches[0].LogTime))
+		recs[len(recs)-1].Lease = lease
+		s.next, s.ahead = r.Offset+1, nil
 	}
-	return recs, false, nil
+	return recs, false
 }
 
 func (s *fetchedSet) wants(offset int64) bool {
@@ -122,17 +156,18 @@ func (s *fetchedSet) wants(offset int64) bool {
 // elsewhere.
 func (c *claim) unpack(ctx context.Context, set *fetchedSet) ([]pipeline.Record, int64) {
 	returned := c.s.budget.Returned()
-	select {
-	case c.s.unpacking <- struct{}{}:
-	case <-ctx.Done():
-		return nil, 0
+	if set.parked == nil {
+		select {
+		case c.s.unpacking <- struct{}{}:
+		case <-ctx.Done():
+			return nil, 0
+		}
 	}
-	recs, full, err := set.read(c.account)
-	<-c.s.unpacking
+	recs, full := set.read(c.account)
+	c.park(set)
+	c.sayUndecodable(set)
 	next := set.next
 	switch {
-	case err != nil:
-		c.restart(next, c.unreadable(err))
 	case len(set.batches) == 0:
 		c.pop(set)
 	case set.isLarge(): // others may be waiting for its room; it is fetched again
@@ -152,6 +187,40 @@ func (c *claim) unpack(ctx context.Context, set *fetchedSet) ([]pipeline.Record,
 		c.input.polled = next
 	}
 	return recs, next
+}
+
+// park keeps the stream of a set open that has more to read, with its token of
+// unpacking, as long as not too many are.
+func (c *claim) park(set *fetchedSet) {
+	switch {
+	case set.stream == nil && set.parked == nil:
+		<-c.s.unpacking
+	case set.stream == nil:
+		set.close()
+	case set.parked == nil:
+		set.parked = func() { <-c.s.unpacking }
+		select {
+		case c.s.parked <- struct{}{}:
+			set.parked = func() { <-c.s.unpacking; <-c.s.parked }
+		default:
+			set.close()
+		}
+	}
+}
+
+// sayUndecodable tells of a batch that is as it was written, and holds no records.
+func (c *claim) sayUndecodable(set *fetchedSet) {
+	if set.bad == nil {
+		return
+	}
+	err, at := set.bad, set.next
+	set.bad = nil
+	c.s.bursts.Say("undecodable"+label(c.partition), func() {
+		c.log.WithError(err).WithField("offset", at).Error("records of a batch cannot be unpacked, though it is as it was written: " +
+			"a dead letter stands for them; find their emitter, and have it emit again what they were")
+	}, func(more int) {
+		c.log.WithError(err).WithField("more", more).Error("more batches cannot be unpacked: a dead letter stands for each")
+	})
 }
 
 // pop takes the first set off the input, which is read to its end.
@@ -192,9 +261,9 @@ func Visible(from int64, res *kafkawire.FetchPartitionResponse) (recs []pipeline
 	}
 	set, next, err := openSet(from, res)
 	defer set.drop()
-	recs, _, rerr := set.read(nil)
-	if rerr != nil || len(set.batches) > 0 {
-		return recs, set.next, rerr
+	recs, _ = set.read(nil)
+	if len(set.batches) > 0 {
+		return recs, set.next, nil
 	}
 	return recs, next, err
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"paylink/internal/event"
 	"paylink/internal/kafkawire"
@@ -90,5 +91,21 @@ func TestOldRecordsArePassedOver(t *testing.T) {
 		if r.Offset != int64(7+i) || (r.TooLarge == event.OldFormat) != (i < 4) {
 			t.Errorf("record %d: offset %d, TooLarge %d", i, r.Offset, r.TooLarge)
 		}
+	}
+}
+
+// A thousand small batches take more than their bytes, and are counted so.
+func TestSmallBatchesAreCounted(t *testing.T) {
+	one := set(t, 0, 1)
+	var many []byte
+	for i := range 1000 {
+		one := slices.Clone(one)
+		binary.BigEndian.PutUint64(one, uint64(i))
+		many = append(many, one...)
+	}
+	got, _, err := openSet(0, &kafkawire.FetchPartitionResponse{Records: kafkawire.Raw{Bytes: many}})
+	least := cap(many) + 1000*int(unsafe.Sizeof(kafkawire.Batch{})+unsafe.Sizeof(&kafkawire.Batch{}))
+	if err != nil || len(got.batches) != 1000 || got.bytes < least {
+		t.Errorf("%d batches are counted as %d bytes, %v; want at least %d", len(got.batches), got.bytes, err, least)
 	}
 }

@@ -203,14 +203,14 @@ func (a *answer) release() { a.raw.Release() }
 func (a *answer) each(at kafkaio.TopicPartition, s Span, yield func(event.Place, event.Message) error) error {
 	var m event.Message
 	for _, b := range a.batches {
-		err := b.Records(func(rec *kafkawire.Record) error {
+		see := func(rec *kafkawire.Record) error {
 			if rec.Offset < a.from || rec.Offset >= s.To {
 				return nil
 			}
 			message(&m, rec, b.LogTime)
 			return yield(event.Place{Topic: at.Topic, Partition: at.Partition, Offset: rec.Offset}, m)
-		}, wanted...)
-		if err != nil {
+		}
+		if err := b.Readable(see, wanted...); err != nil {
 			return fmt.Errorf("read %s/%d@%d: %w", at.Topic, at.Partition, b.Base, err)
 		}
 	}

@@ -26,7 +26,7 @@ type Record struct {
 	// Beyond is set when the record was read past, because it is larger than MaxRecord:
 	// how many bytes it takes in its batch, or -1 where that could not be looked at; or
 	// because it is in an old format: OldFormat. Its value and headers are not here, and
-	// its key only if it is small.
+	// its key only if it is small. Undecodable: see Stream.Rest.
 	Beyond int64
 }
 

@@ -114,15 +114,20 @@ func batchLen(set []byte) (int, error) {
 // bytes and its headers are valid until yield returns; see Stream.Next. An error of
 // yield ends the walk and is returned.
 func (b *Batch) Records(yield func(*Record) error, want ...string) error {
-	s, err := b.Open(want...)
-	if err != nil {
-		return err
-	}
+	return b.Open(want...).each(yield)
+}
+
+// Readable is Records for who goes on where nobody can read: see Stream.Rest.
+func (b *Batch) Readable(yield func(*Record) error, want ...string) error {
+	s := b.Open(want...)
 	defer s.Close()
 	for {
 		rec, err := s.Next()
-		if err != nil || rec == nil {
-			return err
+		if err != nil {
+			rec = s.Rest()
+		}
+		if rec == nil {
+			return nil
 		}
 		if err := yield(rec); err != nil {
 			return err
@@ -133,12 +138,14 @@ func (b *Batch) Records(yield func(*Record) error, want ...string) error {
 // Headers is Records for who reads headers alone: a record's Key and Value are left
 // out, and of its headers all but the wanted ones.
 func (b *Batch) Headers(yield func(*Record) error, want ...string) error {
-	s, err := b.Open(want...)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
+	s := b.Open(want...)
 	s.headersOnly = true
+	return s.each(yield)
+}
+
+// each calls yield with what is left of the stream, and closes it.
+func (s *Stream) each(yield func(*Record) error) error {
+	defer s.Close()
 	for {
 		rec, err := s.Next()
 		if err != nil || rec == nil {

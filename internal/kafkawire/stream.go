@@ -43,6 +43,7 @@ type Stream struct {
 	left int   // records
 	next int64 // the lowest offset that the next record can have
 	lost bool  // the rest cannot be unpacked within our bounds
+	err  error // why nothing can be read; nil: it can
 	want []string
 	rec  Record
 
@@ -58,32 +59,30 @@ const streamBuffer = 64 << 10
 
 // Open begins to read the batch's records. The names are those of headers that are
 // wanted even of a record that is larger than MaxRecord.
-func (b *Batch) Open(want ...string) (*Stream, error) {
+func (b *Batch) Open(want ...string) *Stream {
 	s := &Stream{b: b, left: b.count, next: b.Base, want: want}
 	if b.old {
 		s.lost = true
-		return s, nil
+		return s
 	}
 	if b.codec == 0 || b.cut && b.codec != 0 {
 		s.buf, s.w = b.body, len(b.body)
 		s.lost = b.codec != 0
 		if !b.cut && b.count > len(b.body)/minRecord {
-			return nil, b.corrupt()
+			s.err = b.corrupt()
 		}
-		return s, nil
+		return s
 	}
 	if b.codec == compress.Snappy {
 		if s.body = snappyBody(b.body); s.body != nil {
 			s.buf, s.w = *s.body, len(*s.body)
-			return s, nil
+			return s
 		}
 	}
-	rd, err := unpacker(b)
-	if err != nil {
-		return nil, err
+	if s.rd, s.err = unpacker(b); s.err == nil {
+		s.own, s.buf = true, streamBuffers.Get().(*[streamBuffer]byte)[:]
 	}
-	s.rd, s.own, s.buf = rd, true, streamBuffers.Get().(*[streamBuffer]byte)[:]
-	return s, nil
+	return s
 }
 
 // Close gives back what the stream holds. The last record is not valid any more.
@@ -107,6 +106,9 @@ func (s *Stream) Next() (*Record, error) {
 	if s.left == 0 && !s.lost {
 		return nil, nil
 	}
+	if s.err != nil {
+		return nil, s.err
+	}
 	rec, err := s.read()
 	if err != nil && (errors.Is(err, errBeyond) || s.b.cut && errors.Is(err, io.ErrUnexpectedEOF)) {
 		s.lost, err = true, nil
@@ -122,6 +124,25 @@ func (s *Stream) Next() (*Record, error) {
 	return rec, nil
 }
 
+// Undecodable is Record.Beyond of what stands for records that nobody can read.
+const Undecodable = -3
+
+// Rest ends a stream of which Next returned an error. It returns one record that stands
+// for those that were not read, nil if there can be none: the batch's checksum is that
+// of who wrote it, so they will not become readable.
+func (s *Stream) Rest() *Record {
+	s.left, s.lost = 0, false
+	if s.next > s.b.Last {
+		return nil
+	}
+	s.rec = Record{Offset: s.next, Millis: s.b.timeOf(0), Beyond: Undecodable}
+	return &s.rec
+}
+
+// maxReferences bounds how many records of a batch are told one by one that cannot be
+// looked at: how many there are is only what the batch says. Of more, one stands for all.
+const maxReferences = 100_000
+
 // reference stands for a record that cannot be looked at.
 func (s *Stream) reference() *Record {
 	if s.next > s.b.Last {
@@ -132,7 +153,9 @@ func (s *Stream) reference() *Record {
 	if s.b.old {
 		s.rec.Beyond = OldFormat
 	}
-	s.next++
+	if s.next++; s.b.Last-s.next >= maxReferences {
+		s.next = s.b.Last + 1
+	}
 	return &s.rec
 }
 
@@ -248,7 +271,8 @@ func (f *fields) bytes(n int64) []byte {
 	return out
 }
 
-// header keeps a header that is wanted.
+// header keeps a header that is wanted: of several that have one name the last, which is
+// the one that counts, so that a million of them take no more than one.
 func (f *fields) header(rec *Record) {
 	n := f.varint()
 	if n < 0 || n > maxName {
@@ -261,6 +285,7 @@ func (f *fields) header(rec *Record) {
 		f.skip(max(0, n))
 		return
 	}
+	rec.Headers = slices.DeleteFunc(rec.Headers, func(h Header) bool { return string(h.Key) == string(key) })
 	rec.Headers = append(rec.Headers, Header{Key: key, Value: f.bytes(n)})
 }
 

@@ -205,6 +205,29 @@ func TestWantedHeadersOfALargeRecord(t *testing.T) {
 	}
 }
 
+// A name that is wanted is no way past the bounds.
+func TestManyWantedHeadersAreOne(t *testing.T) {
+	headers := make([]kafkawire.Header, 300_000)
+	for i := range headers {
+		headers[i] = kafkawire.Header{Key: []byte("wanted"), Value: fmt.Append(nil, i%10)}
+	}
+	b, _, err := kafkawire.NextBatch(packed(t, compress.Zstd, kafkawire.Record{Headers: headers}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	err = b.Records(func(r *kafkawire.Record) error {
+		seen++
+		if len(r.Headers) != 1 || string(r.Headers[0].Value) != "9" || cap(r.Headers) > 8 {
+			t.Errorf("%d headers with room for %d, want the last one", len(r.Headers), cap(r.Headers))
+		}
+		return nil
+	}, "wanted", "other")
+	if err != nil || seen != 1 {
+		t.Errorf("%d records, %v; want one", seen, err)
+	}
+}
+
 // BenchmarkRecords is the reading of an ordinary batch: 500 intents of 700 bytes.
 func BenchmarkRecords(b *testing.B) {
 	recs := make([]kafkawire.Record, 500)

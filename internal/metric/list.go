@@ -251,8 +251,8 @@ var All = []Metric{
 	},
 	{
 		Name: "paylink_kafka_input_blocked", Type: Gauge, Unit: "partitions", Start: one,
-		Meaning: "Intent partitions in which a hanging transaction hides what comes after it. Alarm if not zero.",
-		Do:      "`kafka-transactions.sh find-hanging`, then `abort`",
+		Meaning: "Intent partitions of which the brokers give no records, or in which a hanging transaction hides them. Alarm if not zero.",
+		Do:      "see the console; of a transaction: `kafka-transactions.sh find-hanging`, then `abort`",
 	},
 	{
 		Name: "paylink_kafka_append_blocked", Type: Gauge, Unit: "partitions", Labels: []string{"cause"}, Start: each("no_answer", "no_leader", "not_enough_replicas", "not_allowed", "invalid_timestamp", "invalid_record", "other"),

@@ -1,0 +1,95 @@
+package kafkaio_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"paylink/internal/devstack"
+	"paylink/internal/kafkaio"
+)
+
+// What brokers refuse for long is an alarm that names its cause, and ends with it.
+func TestWhatBrokersRefuseForLongIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault kfake.Fault
+		kind  kafkaio.TroubleKind
+		says  string
+	}{
+		{"records", kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: devstack.Intents, Partitions: []int32{1}, Err: kerr.KafkaStorageError}, kafkaio.InputBlocked, "Storage Error"},
+		{"whole answers", kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, TopLevel: true, Err: kerr.UnknownServerError}, kafkaio.InputBlocked, "unexpected server error"},
+		{"a leader", kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: devstack.Intents, Err: kerr.LeaderNotAvailable}, kafkaio.InputBlocked, "Leader Not Available"},
+		{"offsets", kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.OffsetMetadataTooLarge}, kafkaio.CommitBlocked, "Offset Metadata Too Large"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inLab(t, 2, func(l *lab) {
+				m := l.start("a")
+				l.emit(0, 10)
+				l.judge(10)
+				c.fault.Count = -1
+				h := l.broker.Fault(c.fault)
+				l.emit(10, 10)
+				time.Sleep(10 * time.Second)
+				if got := m.trouble(c.kind); len(got) > 0 {
+					t.Errorf("after ten seconds, in which leaders move: %v", got)
+				}
+				time.Sleep(time.Minute)
+				got := m.trouble(c.kind)
+				if len(got) == 0 || !strings.Contains(got[0].What, c.says) || time.Since(got[0].Since) < time.Minute {
+					t.Errorf("after a minute: %v, want %q", got, c.says)
+				}
+				h.Remove()
+				l.judge(20)
+				time.Sleep(15 * time.Second) // metadata
+				if got := m.trouble(c.kind); len(got) > 0 {
+					t.Errorf("when it is over: %v", got)
+				}
+				if n := m.said.times("over: "); n != len(got) {
+					t.Errorf("its end was said %d times, want %d", n, len(got))
+				}
+				m.leave(t)
+				l.calls(20, 1)
+			})
+		})
+	}
+}
+
+// Why a group takes nobody in is said by its name, and not with every attempt.
+func TestWhyAGroupTakesNobodyInIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		key  kmsg.Key
+		err  *kerr.Error
+		says string
+	}{
+		{kmsg.JoinGroup, kerr.GroupMaxSizeReached, "group.max.size"},
+		{kmsg.JoinGroup, kerr.InconsistentGroupProtocol, "members are no paylink"},
+		{kmsg.SyncGroup, kerr.RebalanceInProgress, "joining the group again"},
+		{kmsg.SyncGroup, kerr.UnknownMemberID, "joining the group again"},
+	} {
+		t.Run(c.key.Name()+" "+c.err.Message, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				h := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{c.key}, Err: c.err, Count: -1})
+				m := l.start("a")
+				time.Sleep(time.Minute)
+				if err := m.source.State().Membership.Trouble; !errors.Is(err, kafka.Error(c.err.Code)) {
+					t.Errorf("the trouble is %v, want %v", err, c.err)
+				}
+				if n := m.said.times(c.says); n == 0 || n > 20 {
+					t.Errorf("said %d times in a minute, want a few", n)
+				}
+				h.Remove()
+				l.emit(0, 5)
+				l.judge(5)
+				m.leave(t)
+				l.calls(5, 1)
+			})
+		})
+	}
+}
