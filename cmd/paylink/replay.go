@@ -232,7 +232,7 @@ func replayUnanswered(ctx context.Context, cfg config.ReplayUnanswered, w world)
 	}
 	defer r.end()
 	r.watch("records", -1)
-	r.Waits = func(what string) { fmt.Fprintln(w.err, "paylink:", what) }
+	r.Waits = w.waits
 	run := replay.Unanswered{
 		Archive: r.Archive, Group: cfg.Group, Emit: r.emitter, AssumeUnanswered: cfg.AssumeUnanswered,
 		Tell: func(l replay.UnansweredLine) error { return r.printer.Row(l) },
