@@ -91,6 +91,8 @@ func TestVerbsOfBadRanges(t *testing.T) {
 	oneLine(t, "no merchant", errs, code, exitUsage, "--offline")
 	_, errs, code = ran(t, l.args("reconcile", slices.Concat(l.merchants("1/s"), []string{"--html", "/nowhere/at/all.html"})...))
 	oneLine(t, "no place for the page", errs, code, exitFailure, "--html")
+	_, errs, code = ran(t, l.args("reconcile", slices.Concat(l.merchants("1/s"), []string{"--html", t.TempDir()})...))
+	oneLine(t, "a folder for the page", errs, code, exitFailure, "--html", "is no file")
 }
 
 // TestVerifyNamesRightsThatAreMissing, and does without what it can do without.
