@@ -103,7 +103,9 @@ func (a *archive) join(r reconcile.Range, dir string, p *tell.Progress) *reconci
 
 // tempDir makes a directory for files that end with the verb.
 func tempDir() (dir string, remove func(), err error) {
-	dir, err = os.MkdirTemp("", "paylink-")
+	if dir, err = os.MkdirTemp("", "paylink-"); err != nil {
+		err = fmt.Errorf("directory for temporary files (TMPDIR): %w", err)
+	}
 	return dir, func() { _ = os.RemoveAll(dir) }, err
 }
 

@@ -56,10 +56,10 @@ func (g *Group) settle(j *join) bool {
 			concerns = true
 		case j.spans.stillHolds(o.source):
 			concerns = true
-			switch in := g.recordAt(o.source); {
-			case in == nil && g.more[emitted] == 0:
+			if g.more[emitted] == 0 && g.recordAt(o.source) == nil {
 				g.orphans = append(g.orphans, *o)
-			case in.isOfOther(o):
+			}
+			if g.recordAt(o.source).isOfOther(o) {
 				g.others = append(g.others, *o)
 			}
 		}
