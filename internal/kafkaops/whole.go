@@ -22,13 +22,15 @@ const sayOpenAfter = 5 * time.Second
 // Whole fixes a range up to the end of its topic in offsets, as of now, and hides nothing:
 // whatever was committed before is in the spans. A transaction that is open hides what comes after
 // its first record, also of other writers, so its end is waited for. One that outlives
-// openAtMost is an error. waits is told what takes long, once for a partition.
+// openAtMost is an error. waits is told what takes long, once for a partition; nil: nobody is.
 func (r *Reader) Whole(ctx context.Context, want Range, waits func(what string)) ([]Span, error) {
 	var mu sync.Mutex
 	say := func(what string) {
 		mu.Lock()
 		defer mu.Unlock()
-		waits(what)
+		if waits != nil {
+			waits(what)
+		}
 	}
 	want.To = nil
 	return r.fix(ctx, want, func(ctx context.Context, at kafkaio.TopicPartition) (from, to int64, err error) {

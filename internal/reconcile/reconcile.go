@@ -42,7 +42,7 @@ type Want struct {
 	Moment       time.Time
 	LedgerWindow time.Duration
 	Committed    map[int32]int64 // asked for before, or an outcome that is committed might not be seen
-	Waits        func(string)    // told of an open transaction that is waited for
+	Waits        func(string)    // told of an open transaction that is waited for; nil: nobody is
 }
 
 // Fix fixes a range as of now. Outcomes and dead letters are read to the end of
