@@ -8,6 +8,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,7 @@ func main() {
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2) // so that none is lost, however close they come
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // it ends nothing: who reads our log may end before us, and a verb tidies up
 	go func() {
 		<-signals
 		stop() // finish what is in flight
@@ -135,7 +137,28 @@ func run(ctx context.Context, args []string, w world) int {
 		complain(w, err)
 		return exitUsage
 	}
-	return exitCode(w, c.do(ctx, parsed, args, w))
+	out := &faithful{Writer: w.out}
+	w.out = out
+	err = c.do(ctx, parsed, args, w)
+	switch {
+	case errors.Is(out.err, syscall.EPIPE): // who reads has had enough
+		err = errTold
+	case err == nil || errors.Is(err, errTold):
+		err = cmp.Or(out.err, err)
+	}
+	return exitCode(w, err)
+}
+
+// A faithful writer remembers why it could not write: a report that nobody got is none.
+type faithful struct {
+	io.Writer
+	err error
+}
+
+func (f *faithful) Write(b []byte) (int, error) {
+	n, err := f.Writer.Write(b)
+	f.err = cmp.Or(f.err, err)
+	return n, err
 }
 
 // do runs the command that was chosen.

@@ -114,7 +114,7 @@ func (a *archive) rangeOf(ctx context.Context, work *reconcile.WorkDir, w world)
 			return r, nil
 		}
 	}
-	r, _, err := a.fix(ctx)
+	r, _, err := a.fix(ctx, w)
 	if err != nil {
 		return r, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"paylink/internal/devstack"
 	"paylink/internal/gatewaysim"
+	"paylink/internal/reconcile"
 )
 
 // oneLine reports a test's failure unless a verb failed with one clear line.
@@ -67,6 +68,15 @@ func TestAWorkDirectoryThatIsNotOurs(t *testing.T) {
 		_, errs, code := ran(t, slices.Concat(args, []string{work}, other))
 		oneLine(t, what, errs, code, exitFailure, "it is of a run with another", what)
 	}
+	other, err := reconcile.OpenWorkDir(work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, errs, code := ran(t, append(args[:len(args):len(args)], work))
+	if oneLine(t, "in use", errs, code, exitFailure, "work directory "+work+": another run is using it"); strings.Contains(errs, "delete") {
+		t.Errorf("it tells to delete a directory that is in use: %s", errs)
+	}
 	if n := l.stack.Gateway.Sim.Counts().Status; n != calls {
 		t.Errorf("%d look-ups for work directories that are not ours", n-calls)
 	}
@@ -91,6 +101,8 @@ func TestVerbsOfBadRanges(t *testing.T) {
 	oneLine(t, "no merchant", errs, code, exitUsage, "--offline")
 	_, errs, code = ran(t, l.args("reconcile", slices.Concat(l.merchants("1/s"), []string{"--html", "/nowhere/at/all.html"})...))
 	oneLine(t, "no place for the page", errs, code, exitFailure, "--html")
+	_, errs, code = ran(t, l.args("reconcile", slices.Concat(l.merchants("1/s"), []string{"--html", t.TempDir()})...))
+	oneLine(t, "a folder for the page", errs, code, exitFailure, "--html", "is no file")
 }
 
 // TestVerifyNamesRightsThatAreMissing, and does without what it can do without.

@@ -58,6 +58,8 @@ var fates = []fate{
 	{name: "currency", class: "differs"},
 	{name: "failedexists", class: "failed_but_exists"},
 	{name: "unasked", class: "unasked"},
+	{name: "othermerchant", class: "other_merchant", finding: "other_merchant"},
+	{name: "othermerchantexists", class: "failed_but_exists", finding: "other_merchant"},
 }
 
 // A lab is topics and a gateway in which so many intents have met their fates.
@@ -299,6 +301,13 @@ func (l *lab) meet(i int, f fate) {
 		l.pending(d, l.emit(i, m), createdAs(77), answered)
 	case "otherpayment":
 		pay(func(id int64) payment.Outcome { return createdAs(id + 1_000_000) })
+	case "othermerchant", "othermerchantexists":
+		at := l.emit(i, m)
+		if f.name == "othermerchantexists" {
+			l.pay(d, at, answered, nil)
+		}
+		d.Intent.Merchant = "540003"
+		l.pending(d, at, refuse, answered)
 	case "unasked":
 		l.pending(d, l.emit(i, m), createdAs(78), answered)
 	default:

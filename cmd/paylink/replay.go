@@ -110,6 +110,11 @@ func replayOutcomes(ctx context.Context, cfg config.ReplayOutcomes, w world) err
 	if err := goOn(cfg, r.found); err != nil {
 		return err
 	}
+	if !cfg.Execute { // is the topic there?
+		if _, err := r.kafka.Spans(ctx, kafkaops.Range{Topic: cfg.ToTopic, Partition: -1}); err != nil {
+			return interrupted(ctx, err, "nothing was changed")
+		}
+	}
 	r.watch("outcomes", records(r.found))
 	run := replay.Outcomes{Archive: r.Archive, Emit: r.emitter}
 	if cfg.Places != "" {
@@ -232,7 +237,7 @@ func replayUnanswered(ctx context.Context, cfg config.ReplayUnanswered, w world)
 	}
 	defer r.end()
 	r.watch("records", -1)
-	r.Waits = func(what string) { fmt.Fprintln(w.err, "paylink:", what) }
+	r.Waits = w.waits
 	run := replay.Unanswered{
 		Archive: r.Archive, Group: cfg.Group, Emit: r.emitter, AssumeUnanswered: cfg.AssumeUnanswered,
 		Tell: func(l replay.UnansweredLine) error { return r.printer.Row(l) },
@@ -335,6 +340,12 @@ func targetOf(cfg config.ReplayIntents, now time.Time) (replay.Target, error) {
 
 // tellMoves tells what a plan does, or did, and how to undo it.
 func tellMoves(r *replaying, cfg config.ReplayIntents, moves []replay.Move) error {
+	if old := replay.OldPlaces(moves); cfg.Execute && len(old) > 0 { // first: nobody may be there to read the rest
+		fmt.Fprintln(r.w.err, "paylink: to undo it, put these lines into a file and name it with --from-file:")
+		if err := replay.WritePlaces(r.w.err, old); err != nil {
+			return err
+		}
+	}
 	sum := movesSummary{Kind: "summary", DryRun: !cfg.Execute, Group: cfg.Group, Partitions: len(moves)}
 	for _, m := range moves {
 		m.DryRun = !cfg.Execute
@@ -343,14 +354,7 @@ func tellMoves(r *replaying, cfg config.ReplayIntents, moves []replay.Move) erro
 			return err
 		}
 	}
-	if err := r.printer.Summary(sum); err != nil {
-		return err
-	}
-	if old := replay.OldPlaces(moves); cfg.Execute && len(old) > 0 {
-		fmt.Fprintln(r.w.err, "paylink: to undo it, put these lines into a file and name it with --from-file:")
-		return replay.WritePlaces(r.w.err, old)
-	}
-	return nil
+	return r.printer.Summary(sum)
 }
 
 type movesSummary struct {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -146,8 +147,35 @@ func TestReplayIntentsSetsBackAndCanBeUndone(t *testing.T) {
 	}
 }
 
+// A fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestAReportThatNobodyGotIsNone: it fails, with a line that says why; and what undoes a
+// change was said before.
+func TestAReportThatNobodyGotIsNone(t *testing.T) {
+	k, do := operator(t)
+	put(t, k, devstack.Intents, anIntent("a"))
+	do("replay", "intents", "--to-latest", "--execute")
+	environ := []string{"PAYLINK_KAFKA_BROKERS=" + k.Brokers[0], "PAYLINK_MERCHANT_ID=540001", "PAYLINK_MERCHANT_SECRET=" + canary}
+	for _, line := range []string{"topics describe", "topics create", "schemas list", "verify", "replay intents --to-earliest --execute"} {
+		var errs strings.Builder
+		code := run(t.Context(), strings.Fields(line), world{environ: environ, out: fullDisk{}, err: &errs})
+		if code != exitFailure || !strings.HasSuffix(errs.String(), "paylink: no space left on device\n") {
+			t.Errorf("%s: exit %d, %q", line, code, errs.String())
+		}
+		if undo := strings.Contains(errs.String(), "--from-file:\npayment-intents,0,1\n"); undo != strings.HasSuffix(line, "--execute") {
+			t.Errorf("%s: says how to undo it: %v", line, undo)
+		}
+	}
+}
+
 func TestReplayUnansweredAndOutcomes(t *testing.T) {
 	k, do := operator(t)
+	if got := do("replay", "outcomes", "--to-topic", "not-made"); got.code != exitFailure || !strings.HasPrefix(got.err, "paylink: read not-made: [3] Unknown Topic") {
+		t.Errorf("a dry run for a topic that is not there: exit %d, %s", got.code, got.err)
+	}
 	put(t, k, devstack.Intents, anIntent("a"), anIntent("b"))
 	put(t, k, devstack.Outcomes, event.Message{Key: []byte("a"), Value: []byte("{}"), Headers: []event.Header{{Key: event.HeaderIntentID, Value: []byte("a")}}})
 	do("replay", "intents", "--to-latest", "--execute")

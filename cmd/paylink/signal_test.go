@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -24,6 +25,7 @@ const phone = "77011234567"
 type process struct {
 	*exec.Cmd
 	t     *testing.T
+	log   io.Closer
 	lines *bufio.Scanner
 	said  strings.Builder
 }
@@ -48,7 +50,7 @@ func start(t *testing.T, stack *devstack.Stack, environ ...string) *process {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p.lines = bufio.NewScanner(out)
+	p.log, p.lines = out, bufio.NewScanner(out)
 	return p
 }
 
@@ -124,6 +126,26 @@ func TestTheSecondSignalEndsItAtOnce(t *testing.T) {
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v, want less than the call in flight", took)
+	}
+}
+
+// TestTheServiceOutlivesWhoeverReadsItsLog: a collector that ends takes only the log with it.
+func TestTheServiceOutlivesWhoeverReadsItsLog(t *testing.T) {
+	stack := startStack(t)
+	p := start(t, stack)
+	p.await("partition taken over")
+	if err := p.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"first", "second"} { // the first line that nobody takes comes after the first outcome
+		emit(t, stack, id)
+	}
+	if _, err := stack.Broker.Kafka().ReadN(t.Context(), devstack.Outcomes, devstack.ReadUncommitted, 2); err != nil {
+		t.Fatal(err)
+	}
+	p.signal(syscall.SIGTERM)
+	if err := p.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v, want exit code 0", err)
 	}
 }
 

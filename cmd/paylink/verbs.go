@@ -61,6 +61,9 @@ func (a *archive) spans(ctx context.Context, topic string) ([]kafkaops.Span, err
 	return spans, kafkaops.Lacking(topic, err)
 }
 
+// waits says what a verb waits for.
+func (w world) waits(what string) { fmt.Fprintln(w.err, "paylink:", what) }
+
 // stopped is the error of a verb that a signal has ended: what is left undone, and
 // how to go on. Any other error it returns as it is.
 func stopped(ctx context.Context, err error, undone, on string) error {

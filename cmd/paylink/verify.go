@@ -21,7 +21,7 @@ func verifyTopics(ctx context.Context, cfg config.Verify, w world) error {
 		return err
 	}
 	defer a.close()
-	r, denied, err := a.fix(ctx)
+	r, denied, err := a.fix(ctx, w)
 	if err != nil {
 		return unjudged(ctx, err)
 	}
@@ -57,9 +57,9 @@ func verifyTopics(ctx context.Context, cfg config.Verify, w world) error {
 // fix fixes the range of the settings. The group's offsets come first: whatever is
 // below them has its outcome before the end of the outcomes. denied says that the
 // offsets may not be read; the range then has none.
-func (a *archive) fix(ctx context.Context) (r reconcile.Range, denied, err error) {
+func (a *archive) fix(ctx context.Context, w world) (r reconcile.Range, denied, err error) {
 	topics := a.facts.Topics
-	want := reconcile.Want{Topics: topics, Moment: a.now, LedgerWindow: a.cfg.LedgerWindow}
+	want := reconcile.Want{Topics: topics, Moment: a.now, LedgerWindow: a.cfg.LedgerWindow, Waits: w.waits}
 	want.Committed, err = a.kafka.Committed(ctx, a.cfg.Group, topics.Intents)
 	if errors.As(err, new(*kafkaio.RightError)) {
 		want.Committed, denied, err = nil, err, nil
@@ -103,7 +103,9 @@ func (a *archive) join(r reconcile.Range, dir string, p *tell.Progress) *reconci
 
 // tempDir makes a directory for files that end with the verb.
 func tempDir() (dir string, remove func(), err error) {
-	dir, err = os.MkdirTemp("", "paylink-")
+	if dir, err = os.MkdirTemp("", "paylink-"); err != nil {
+		err = fmt.Errorf("directory for temporary files (TMPDIR): %w", err)
+	}
 	return dir, func() { _ = os.RemoveAll(dir) }, err
 }
 

@@ -58,7 +58,27 @@ func Parse(grammar any, inv Invocation) (*Parsed, error) {
 	if err != nil {
 		return p, src.unread.and(oneLine(inv.Name, err))
 	}
+	if err := nothingEmpty(ctx); err != nil {
+		return p, src.unread.and(err)
+	}
 	return p, src.unread.and(p.prepare(ctx))
+}
+
+// nothingEmpty refuses the empty text of a variable that is not set, where it would
+// mean all intents: --intent "$ID".
+func nothingEmpty(ctx *kong.Context) error {
+	for _, p := range ctx.Path {
+		if p.Flag == nil || p.Resolved || p.Flag.Group == nil {
+			continue
+		}
+		switch p.Flag.Group.Key {
+		case "Range", "Replay", "Target, one of them":
+			if v := ctx.FlagValue(p.Flag); fmt.Sprint(v) == "" || fmt.Sprint(v) == "[]" {
+				return problem("--"+p.Flag.Name, "is empty; leave the flag out, or give a value")
+			}
+		}
+	}
+	return nil
 }
 
 // prepare lets the chosen command check its settings.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,7 +59,21 @@ func (r *Reading) prepare() error {
 	if r.Merchant != "" {
 		merchant = checkMerchantID("--merchant", r.Merchant)
 	}
-	return join(r.Kafka.prepare(), r.Topics.check(), r.Registry.prepare(), from, to, merchant)
+	return join(r.Kafka.prepare(), r.Topics.check(), r.Registry.prepare(), from, to, merchant, r.forwards())
+}
+
+// forwards checks that a range does not end before it begins.
+func (r *Reading) forwards() error {
+	now := time.Now()
+	begin, end := r.Begin.Time(now), r.End.Time(now)
+	if r.End.Earliest || r.Begin.Latest && r.End.Given() && !r.End.Latest || !end.IsZero() && !begin.IsZero() && !begin.Before(end) {
+		from := strconv.Quote(r.From)
+		if r.From == "" {
+			from = "the ledger window ago"
+		}
+		return problem("--to", "%q is not after --from %s; the range ends where it begins", r.To, from).against("--from")
+	}
+	return nil
 }
 
 // whenOf reads one end of a range; empty text is no When.
@@ -124,5 +139,5 @@ type Verify struct {
 
 // Prepare is as that of Run.
 func (v *Verify) Prepare() error {
-	return join(v.Reading.prepare(), v.Reading.forwards(), v.Asking.prepare())
+	return join(v.Reading.prepare(), v.Asking.prepare())
 }

@@ -1,7 +1,5 @@
 package config
 
-import "time"
-
 // Reconcile is the settings of `paylink reconcile`.
 type Reconcile struct {
 	Reading `embed:""`
@@ -15,21 +13,11 @@ type Reconcile struct {
 
 // Prepare is as that of Run.
 func (r *Reconcile) Prepare() error {
-	if err := join(r.Reading.prepare(), r.Reading.forwards(), r.Asking.prepare()); err != nil {
+	if err := join(r.Reading.prepare(), r.Asking.prepare()); err != nil {
 		return err
 	}
 	if !r.Offline && len(r.Merchants) == 0 {
 		return problem("PAYLINK_MERCHANT_SECRET", "is not set, nor is PAYLINK_MERCHANTS_FILE; the gateway is asked in the merchant's name. Give it, or leave the gateway out with --offline")
-	}
-	return nil
-}
-
-// forwards checks that a range does not end before it begins.
-func (r *Reading) forwards() error {
-	now := time.Now()
-	begin, end := r.Begin.Time(now), r.End.Time(now)
-	if r.End.Earliest || r.Begin.Latest && r.End.Given() && !r.End.Latest || !end.IsZero() && !begin.IsZero() && !begin.Before(end) {
-		return problem("--to", "%q is not after --from %q; the range ends where it begins", r.To, r.From).against("--from")
 	}
 	return nil
 }

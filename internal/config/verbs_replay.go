@@ -34,7 +34,8 @@ func (r *Replaying) Asking() Asking { return Asking{Gateway: Gateway{MerchantID:
 // ReplayOutcomes is the settings of `paylink replay outcomes`.
 type ReplayOutcomes struct {
 	Replaying `embed:""`
-	ToTopic   string `name:"to-topic" required:"" placeholder:"TOPIC" group:"Replay" help:"Topic to publish to. It must exist, and be none of the service's three: on the outcome topic an intent would have two outcomes."`
+	Turns     Turns  `embed:"" group:"Topics"`
+	ToTopic   string `name:"to-topic" required:"" placeholder:"TOPIC" group:"Replay" help:"Topic to publish to. It must exist, and be none of the service's: on the outcome topic an intent would have two outcomes."`
 	Places    string `name:"places" placeholder:"FILE" group:"Replay" help:"Where to go on, as lines of topic,partition,offset. The file is made, and kept up to date while the verb runs; given again, it goes on from there. Without it an interrupted run prints the lines."`
 }
 
@@ -46,7 +47,7 @@ func (r *ReplayOutcomes) Prepare() error {
 	if !topicName.MatchString(r.ToTopic) {
 		return problem("--to-topic", "%q is no topic name", r.ToTopic)
 	}
-	if r.ToTopic == r.Topics.Outcomes || r.ToTopic == r.Topics.Intents || r.ToTopic == r.Topics.DeadLetters {
+	if r.ToTopic == r.Topics.Outcomes || r.ToTopic == r.Topics.Intents || r.ToTopic == r.Topics.DeadLetters || r.ToTopic == r.Turns.Name() {
 		return problem("--to-topic", "%s is a topic of the service; a second outcome of an intent must never stand there: give another topic", r.ToTopic)
 	}
 	return nil

@@ -82,6 +82,7 @@ import (
 	"paylink/internal/budget"
 	"paylink/internal/burst"
 	"paylink/internal/kafkawire"
+	"paylink/internal/metric"
 	"paylink/internal/pipeline"
 	"paylink/internal/pulse"
 )
@@ -185,7 +186,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.TurnsTopic != "" {
 		s.turns = newTurns(s)
 	}
-	cfg.Registerer.MustRegister(newLag(s))
+	cfg.Registerer.MustRegister(newLag(s), metric.NewGaugeFunc("paylink_kafka_turns_blocked", s.turns.blocked))
 	return s, nil
 }
 

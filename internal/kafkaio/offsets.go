@@ -29,7 +29,7 @@ func (s *Source) offsetRange(ctx context.Context, at TopicPartition, t time.Time
 	if err != nil {
 		return offsetRange{}, err
 	}
-	younger, err := s.offsets(ctx, at.Topic, kafka.TimeOffsetOf(p, t))
+	younger, err := s.offsets(ctx, at.Topic, TimeOffsetOf(p, t))
 	if err != nil {
 		return offsetRange{}, err
 	}
@@ -66,6 +66,12 @@ func ListOffsets(
 		return kafka.PartitionOffsets{}, errors.New("list offsets: empty answer")
 	}
 	return res.Topics[topic][0], res.Topics[topic][0].Error
+}
+
+// TimeOffsetOf asks for the first record of a time or later. kafka-go's own counts in
+// nanoseconds, which end in 2262; and below 0 brokers take a time for a word.
+func TimeOffsetOf(partition int, t time.Time) kafka.OffsetRequest {
+	return kafka.OffsetRequest{Partition: partition, Timestamp: max(0, t.UnixMilli())}
 }
 
 // OffsetOfTime returns the offset that was found for the time that was asked

@@ -404,6 +404,14 @@ func whyNot(err error) string {
 	return fmt.Sprint(err)
 }
 
+// blocked is 1 while no turns are lent though they should be.
+func (t *turns) blocked() float64 {
+	if t.state().why != "" {
+		return 1
+	}
+	return 0
+}
+
 // state is why no turns are lent, and since when.
 func (t *turns) state() unlent {
 	if t == nil {

@@ -75,6 +75,9 @@ func (m *life) unlent(t *testing.T, want string) {
 	if !strings.HasPrefix(s.Unlent, want) || (want == "") != (s.Unlent == "") || (want == "") != s.UnlentSince.IsZero() {
 		t.Errorf("its state is %q since %s, want %q", s.Unlent, s.UnlentSince, want)
 	}
+	if n := m.metric(t, "turns_blocked"); (n == 1) != (want != "") {
+		t.Errorf("paylink_kafka_turns_blocked is %v while its state is %q", n, s.Unlent)
+	}
 }
 
 // through checks that a note gets from one member to another.

@@ -221,7 +221,11 @@ func (c *checker) copies(about string, s TopicState) {
 
 // retention looks at what deletes records; outcomes are the service's memory.
 func (c *checker) retention(about string, s TopicState) {
-	if strings.Contains(s.Settings[setCleanup], "compact") && s.Name != c.cfg.Topics.DeadLetters {
+	switch compacted := strings.Contains(s.Settings[setCleanup], "compact"); {
+	case compacted && s.Name == c.cfg.Topics.DeadLetters:
+		c.fail(about, "cleanup.policy is "+s.Settings[setCleanup]+": a dead letter without a key is refused, and its partition "+
+			"waits", "set it to delete")
+	case compacted:
 		c.fail(about, "cleanup.policy is "+s.Settings[setCleanup]+": of several records with one key only the last is "+
 			"kept", "set it to delete")
 	}

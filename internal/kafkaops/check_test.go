@@ -187,6 +187,17 @@ func TestCheckFindsWhatIsWrongWithTopics(t *testing.T) {
 	}
 }
 
+// TestCheckRefusesCompactedDeadLetters: brokers refuse one without a key there.
+func TestCheckRefusesCompactedDeadLetters(t *testing.T) {
+	_, conn := cluster(t, 1)
+	create(t, conn, Plan{Partitions: 1, Replication: 1})
+	alter(t, conn, checkTopics.DeadLetters, "cleanup.policy", "compact")
+	want := "topic " + checkTopics.DeadLetters + ": cleanup.policy is compact: a dead letter without a key is refused"
+	if got := checked(t, conn); !find(got, finding.Fail, want) {
+		t.Errorf("no failure %q in %+v", want, got)
+	}
+}
+
 func TestATopicThatTakesNothingNowIsRefusing(t *testing.T) {
 	topic := func(isr ...int) kafka.Topic {
 		p := kafka.Partition{Leader: kafka.Broker{Host: "h"}, Replicas: make([]kafka.Broker, 3), Isr: make([]kafka.Broker, len(isr))}

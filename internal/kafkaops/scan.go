@@ -365,7 +365,7 @@ func (r *Reader) offsets(ctx context.Context, at kafkaio.TopicPartition, t *time
 	p := int(at.Partition)
 	want := []kafka.OffsetRequest{kafka.FirstOffsetOf(p), kafka.LastOffsetOf(p)}
 	if t != nil {
-		want = append(want, kafka.TimeOffsetOf(p, *t))
+		want = append(want, kafkaio.TimeOffsetOf(p, *t))
 	}
 	got, err := r.ask(ctx, at, kafka.ReadCommitted, want...)
 	return got.FirstOffset, kafkaio.OffsetOfTime(got, got.LastOffset), err

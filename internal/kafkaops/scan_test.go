@@ -89,6 +89,8 @@ func scanRanges(t *testing.T, k devstack.Kafka, topic string) {
 		{"from a time", kafkaops.Range{From: kafkaops.Bound{At: now.Add(time.Minute)}}, all[2:4]},
 		{"to a time, exclusive", kafkaops.Range{To: &kafkaops.Bound{At: now.Add(-30 * time.Second)}}, all[:1]},
 		{"after everything", kafkaops.Range{From: kafkaops.Bound{At: now.Add(time.Hour)}}, nil},
+		{"from a time before all times", kafkaops.Range{From: kafkaops.Bound{At: time.UnixMilli(-1)}, To: &kafkaops.Bound{At: now.Add(-30 * time.Second)}}, all[:1]},
+		{"from a time that nanoseconds do not reach", kafkaops.Range{From: kafkaops.Bound{At: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}, nil},
 		{"beyond the end", kafkaops.Range{From: kafkaops.Bound{Offset: 1 << 40}}, nil},
 		{"nothing between", kafkaops.Range{From: kafkaops.Bound{Offset: 3}, To: &kafkaops.Bound{Offset: 1}}, nil},
 	} {

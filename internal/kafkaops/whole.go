@@ -19,23 +19,26 @@ const openAtMost = 15*time.Minute + 30*time.Second
 // the service end in less.
 const sayOpenAfter = 5 * time.Second
 
-// Whole fixes all of a topic in offsets, as of now, and hides nothing: whatever was
-// committed before is in the spans. A transaction that is open hides what comes after
+// Whole fixes a range up to the end of its topic in offsets, as of now, and hides nothing:
+// whatever was committed before is in the spans. A transaction that is open hides what comes after
 // its first record, also of other writers, so its end is waited for. One that outlives
-// openAtMost is an error. waits is told what takes long, once for a partition.
-func (r *Reader) Whole(ctx context.Context, topic string, waits func(what string)) ([]Span, error) {
+// openAtMost is an error. waits is told what takes long, once for a partition; nil: nobody is.
+func (r *Reader) Whole(ctx context.Context, want Range, waits func(what string)) ([]Span, error) {
 	var mu sync.Mutex
 	say := func(what string) {
 		mu.Lock()
 		defer mu.Unlock()
-		waits(what)
+		if waits != nil {
+			waits(what)
+		}
 	}
-	return r.fix(ctx, Range{Topic: topic, Partition: -1}, func(ctx context.Context, at kafkaio.TopicPartition) (from, to int64, err error) {
-		return r.whole(ctx, at, say)
+	want.To = nil
+	return r.fix(ctx, want, func(ctx context.Context, at kafkaio.TopicPartition) (from, to int64, err error) {
+		return r.whole(ctx, at, want, say)
 	})
 }
 
-func (r *Reader) whole(ctx context.Context, at kafkaio.TopicPartition, waits func(what string)) (from, to int64, err error) {
+func (r *Reader) whole(ctx context.Context, at kafkaio.TopicPartition, want Range, waits func(what string)) (from, to int64, err error) {
 	ends, err := r.ask(ctx, at, kafka.ReadUncommitted, kafka.LastOffsetOf(int(at.Partition)))
 	if err != nil {
 		return 0, 0, err
@@ -43,7 +46,7 @@ func (r *Reader) whole(ctx context.Context, at kafkaio.TopicPartition, waits fun
 	to = ends.LastOffset
 	said := false
 	for began := time.Now(); ; {
-		from, stable, err := r.offsets(ctx, at, nil)
+		from, stable, err := r.bounds(ctx, at, want)
 		if err != nil || stable >= to {
 			return from, to, err
 		}

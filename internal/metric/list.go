@@ -230,6 +230,11 @@ var All = []Metric{
 		Meaning: "Notes by which replicas lend each other turns, by direction (said, heard) and result: sent or taken; dropped (nobody could take it in time, or the topic does not work); late (its time was over); of_others (of another group, or to another replica); unreadable (no note). Our own are not heard.",
 	},
 	{
+		Name: "paylink_kafka_turns_blocked", Type: Gauge, Start: one,
+		Meaning: "1 while no turns are lent though `PAYLINK_TOPIC_TURNS` names a topic for them. Nothing depends on it but how long intents wait.",
+		Do:      "see `/readyz`, which says why",
+	},
+	{
 		Name: "paylink_kafka_short_ledger", Type: Gauge, Unit: "reasons", Start: one,
 		Meaning: "Reasons why the ledger reaches less far back than its window: the outcome topic's settings, or a partition that was emptied. Alarm if not zero.",
 		Do:      "raise the outcome topic's retention; see the console",

@@ -24,6 +24,7 @@ const (
 	Differs
 	FailedButExists
 	Unasked
+	OtherMerchant
 	Matched
 	classes
 )
@@ -31,19 +32,19 @@ const (
 // String returns the word that the verb prints.
 func (c Class) String() string {
 	return [...]string{"second_outcome", "outcome_without_intent", "dead_letter", "waiting", "waiting_but_exists", "no_outcome",
-		"no_outcome_but_exists", "not_at_gateway", "other_payment", "differs", "failed_but_exists", "unasked", "matched"}[c]
+		"no_outcome_but_exists", "not_at_gateway", "other_payment", "differs", "failed_but_exists", "unasked", "other_merchant", "matched"}[c]
 }
 
 // IsDifference reports whether somebody has to look at it.
 func (c Class) IsDifference() bool { return c != Waiting && c != Matched }
 
 // ofTopics reports whether it may occur without the gateway.
-func (c Class) ofTopics() bool { return c <= Waiting || c == NoOutcome || c == Matched }
+func (c Class) ofTopics() bool { return c <= Waiting || c == NoOutcome || c >= OtherMerchant }
 
 // A matter is one intent, as far as the topics tell: what the gateway says of its
 // order decides the rest.
 type matter struct {
-	class  Class // Waiting, NoOutcome or Matched where the gateway has a say
+	class  Class // Waiting, NoOutcome, OtherMerchant or Matched where the gateway has a say
 	state  state
 	ask    bool // the gateway has a say, and the order is known
 	id     string
@@ -86,6 +87,9 @@ func (r *Reconciler) matterOf(g *Group) (m matter, ok bool) {
 		m.state, m.ask = created, true
 	default:
 		m.state, m.ask, m.detail = failed, true, answer.word
+	}
+	if m.class == Matched && len(g.others) > 0 {
+		m.class, m.detail = OtherMerchant, join2(m.detail, g.otherDetail(0, topics))
 	}
 	m.ask = m.ask && m.entry.merchant != "" && m.entry.order != "" && !r.offline
 	return m, true
@@ -146,7 +150,7 @@ func (m *matter) decide(a *answer, why string) (class Class, detail string, gate
 	case a == nil:
 		return Unasked, join2(detail, why), 0
 	case !a.Found && m.state == created:
-		return NotAtGateway, "the gateway knows no such order", 0
+		return NotAtGateway, join2(detail, "the gateway knows no such order"), 0
 	case !a.Found:
 		return class, detail, 0
 	}
@@ -159,13 +163,13 @@ func (m *matter) decide(a *answer, why string) (class Class, detail string, gate
 	}
 	switch {
 	case a.Payment != m.entry.payment:
-		return OtherPayment, says, a.Payment
+		return OtherPayment, join2(detail, says), a.Payment
 	case !payment.Money(m.entry.amount).Equal(payment.Money(a.Amount)):
-		return Differs, fmt.Sprintf("amount %s at the gateway; %s", clip(a.Amount), says), a.Payment
+		return Differs, join2(detail, fmt.Sprintf("amount %s at the gateway; %s", clip(a.Amount), says)), a.Payment
 	case m.entry.currency != "" && a.Currency != m.entry.currency:
-		return Differs, fmt.Sprintf("currency %s at the gateway; %s", clip(a.Currency), says), a.Payment
+		return Differs, join2(detail, fmt.Sprintf("currency %s at the gateway; %s", clip(a.Currency), says)), a.Payment
 	}
-	return Matched, "", a.Payment
+	return class, detail, a.Payment
 }
 
 func join2(a, b string) string {

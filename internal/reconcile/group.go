@@ -15,6 +15,7 @@ type Group struct {
 
 	// What settle finds.
 	orphans []entry // outcomes whose intent's record is not there
+	others  []entry // outcomes that name another merchant than their intent's record
 	lost    []entry // emitted, below the committed offset, without an answer
 	waiting bool    // emitted, and neither answered nor lost
 	beyond  bool    // emitted, neither lost nor waiting, and what answered it may have been deleted
@@ -57,6 +58,9 @@ func (g *Group) settle(j *join) bool {
 			concerns = true
 			if g.more[emitted] == 0 && g.recordAt(o.source) == nil {
 				g.orphans = append(g.orphans, *o)
+			}
+			if g.recordAt(o.source).isOfOther(o) {
+				g.others = append(g.others, *o)
 			}
 		}
 	}
@@ -102,6 +106,12 @@ func (g *Group) isRepeat(e *entry) bool {
 		other = true
 	}
 	return !other && len(g.outcomes) > 0
+}
+
+// isOfOther reports whether an intent's record names another merchant than its outcome.
+// One that names none says nothing: the default merchant may have been another one then.
+func (e *entry) isOfOther(o *entry) bool {
+	return e != nil && !e.is(isOfDefault) && e.merchant != "" && o.merchant != "" && e.merchant != o.merchant
 }
 
 func (g *Group) recordAt(at spot) *entry {

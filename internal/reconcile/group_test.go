@@ -134,15 +134,16 @@ func TestTheRecordSaysWhoIsAsked(t *testing.T) {
 		name            string
 		facts           []facts.Fact
 		merchant, order string
+		class           Class
 	}{
-		{"as the outcome says", []facts.Fact{out, in(1, "540001", "a")}, "540001", "a"},
-		{"another merchant than the outcome's", []facts.Fact{out, in(1, "540002", "a")}, "540002", "a"},
-		{"another order than the outcome's", []facts.Fact{out, in(1, "540001", "b")}, "540001", "b"},
-		{"the default merchant was another one", []facts.Fact{out, ofDefault}, "540001", "a"},
-		{"merchant and order break their rules", []facts.Fact{out, in(1, "", "")}, "540001", "a"},
-		{"a conflict came first", []facts.Fact{out, in(0, "540003", "c"), in(1, "540002", "b")}, "540002", "b"},
-		{"the record is gone", []facts.Fact{ofGone, in(2, "540002", "b")}, "540001", "a"},
-		{"no outcome", []facts.Fact{ofDefault}, "540002", "a"},
+		{"as the outcome says", []facts.Fact{out, in(1, "540001", "a")}, "540001", "a", Matched},
+		{"another merchant than the outcome's", []facts.Fact{out, in(1, "540002", "a")}, "540002", "a", OtherMerchant},
+		{"another order than the outcome's", []facts.Fact{out, in(1, "540001", "b")}, "540001", "b", Matched},
+		{"the default merchant was another one", []facts.Fact{out, ofDefault}, "540001", "a", Matched},
+		{"merchant and order break their rules", []facts.Fact{out, in(1, "", "")}, "540001", "a", Matched},
+		{"a conflict came first", []facts.Fact{out, in(0, "540003", "c"), in(1, "540002", "b")}, "540002", "b", OtherMerchant},
+		{"the record is gone", []facts.Fact{ofGone, in(2, "540002", "b")}, "540001", "a", Matched},
+		{"no outcome", []facts.Fact{ofDefault}, "540002", "a", Waiting},
 	} {
 		j := &join{archive: &Archive{}, spans: placesOf([]kafkaops.Span{{Topic: "in", To: 10}}), buried: map[int32][]int64{}}
 		var g Group
@@ -155,7 +156,10 @@ func TestTheRecordSaysWhoIsAsked(t *testing.T) {
 			g.add(readEntry(string(e.append(nil))))
 		}
 		g.settle(j)
-		m, ok := (&Reconciler{archive: &Archive{Facts: &facts.Reader{}}}).matterOf(&g)
+		m, ok := (&Reconciler{archive: &Archive{Facts: &facts.Reader{}}, giveUpAfter: time.Hour}).matterOf(&g)
+		if m.class != tt.class {
+			t.Errorf("%s: %s, want %s", tt.name, m.class, tt.class)
+		}
 		if !ok || !m.ask || m.entry.merchant != tt.merchant || m.entry.order != tt.order {
 			t.Errorf("%s: asked is %s for %s (%v); want %s for %s", tt.name, m.entry.merchant, m.entry.order, m.ask, tt.merchant, tt.order)
 		}
@@ -243,6 +247,9 @@ func TestTheGatewayDecides(t *testing.T) {
 		{"waiting, no answer", matter{class: Waiting, ask: true}, nil, Waiting},
 		{"no outcome, there", matter{class: NoOutcome, ask: true}, found(7, "1", "KZT"), NoOutcomeButExists},
 		{"no outcome, not there", matter{class: NoOutcome, ask: true}, &answer{}, NoOutcome},
+		{"of another merchant, the same", matter{class: OtherMerchant, state: created, ask: true, entry: paid}, found(7, "1.5", "KZT"), OtherMerchant},
+		{"of another merchant, not there", matter{class: OtherMerchant, state: created, ask: true, entry: paid}, &answer{}, NotAtGateway},
+		{"of another merchant, failed, not there", matter{class: OtherMerchant, state: failed, ask: true}, &answer{}, OtherMerchant},
 		{"nothing to ask", matter{class: SecondOutcome}, nil, SecondOutcome},
 	} {
 		if got, detail, _ := tt.m.decide(tt.a, "why"); got != tt.want {

@@ -26,6 +26,9 @@ type Page struct {
 // NewPage begins a page. Nothing is written before Write, so that a run that ends
 // early leaves an older page as it is; but that the file can be made is tried at once.
 func NewPage(file string) (*Page, error) {
+	if info, err := os.Stat(file); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("--html: %s is no file", file)
+	}
 	probe, err := os.CreateTemp(filepath.Dir(file), ".paylink-*.html")
 	if err != nil {
 		return nil, fmt.Errorf("--html: %w", err)

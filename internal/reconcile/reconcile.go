@@ -42,10 +42,12 @@ type Want struct {
 	Moment       time.Time
 	LedgerWindow time.Duration
 	Committed    map[int32]int64 // asked for before, or an outcome that is committed might not be seen
+	Waits        func(string)    // told of an open transaction that is waited for; nil: nobody is
 }
 
 // Fix fixes a range as of now. Outcomes and dead letters are read to the end of
-// their topics: the last intents of a range are answered after it.
+// their topics: the last intents of a range are answered after it. What an open
+// transaction hides there is waited for, or what it hides would count as lost.
 func Fix(ctx context.Context, kafka *kafkaops.Reader, w Want) (r Range, err error) {
 	r.Moment, r.Committed = w.Moment, w.Committed
 	var begin, before kafkaops.Bound
@@ -59,10 +61,10 @@ func Fix(ctx context.Context, kafka *kafkaops.Reader, w Want) (r Range, err erro
 	if r.Intents, err = kafka.Spans(ctx, intents); err != nil {
 		return r, err
 	}
-	if r.Outcomes, err = kafka.Spans(ctx, kafkaops.Range{Topic: w.Topics.Outcomes, Partition: -1, From: before}); err != nil {
+	if r.Outcomes, err = kafka.Whole(ctx, kafkaops.Range{Topic: w.Topics.Outcomes, Partition: -1, From: before}, w.Waits); err != nil {
 		return r, err
 	}
-	r.DeadLetters, err = kafka.Spans(ctx, kafkaops.Range{Topic: w.Topics.DeadLetters, Partition: -1, From: before})
+	r.DeadLetters, err = kafka.Whole(ctx, kafkaops.Range{Topic: w.Topics.DeadLetters, Partition: -1, From: before}, w.Waits)
 	return r, err
 }
 

@@ -13,6 +13,7 @@ const (
 	FoundLost      = "lost"
 	FoundMalformed = "malformed"
 	FoundOrphan    = "outcome_without_intent"
+	FoundOther     = "other_merchant"
 )
 
 // A Finding is one thing that breaks the promise. Partition and offset are those of
@@ -63,7 +64,7 @@ func (v *Verified) Lines() []string {
 		lines = append(lines, fmt.Sprintf("%d without an answer are not judged: the outcome topic does not reach back to them", v.BeyondReach))
 	}
 	found := "findings:"
-	for _, name := range [...]string{FoundSecond, FoundLost, FoundMalformed, FoundOrphan} {
+	for _, name := range [...]string{FoundSecond, FoundLost, FoundMalformed, FoundOrphan, FoundOther} {
 		if n, ok := v.Findings[name]; ok {
 			found += fmt.Sprintf(" %d %s,", n, name)
 		}
@@ -75,7 +76,7 @@ func (v *Verified) Lines() []string {
 // the range's committed offsets it cannot tell what is lost, and does not.
 func (a *Archive) Verify(ctx context.Context, yield func(Finding) error) (*Verified, error) {
 	v := &verifier{yield: yield, topics: a.Facts.Topics}
-	v.sum = Verified{Kind: "summary", Findings: map[string]int{FoundSecond: 0, FoundMalformed: 0, FoundOrphan: 0}}
+	v.sum = Verified{Kind: "summary", Findings: map[string]int{FoundSecond: 0, FoundMalformed: 0, FoundOrphan: 0, FoundOther: 0}}
 	if a.Range.Committed != nil {
 		v.sum.Findings[FoundLost] = 0
 	}
@@ -150,6 +151,11 @@ func (v *verifier) findings(g *Group) error {
 			return err
 		}
 	}
+	for i := range g.others {
+		if err := v.found(g, FoundOther, &g.others[i], g.otherDetail(i, v.topics)); err != nil {
+			return err
+		}
+	}
 	for i := range g.dead {
 		if d := &g.dead[i]; d.broken != "" {
 			if err := v.found(g, FoundMalformed, d, d.at.in(v.topics.DeadLetters)+": "+d.broken); err != nil {
@@ -163,6 +169,13 @@ func (v *verifier) findings(g *Group) error {
 			andMore(len(g.lost)-1, "records of it"))
 	}
 	return nil
+}
+
+// otherDetail says whose outcome it is, and whose intent.
+func (g *Group) otherDetail(i int, topics facts.Topics) string {
+	o := &g.others[i]
+	return fmt.Sprintf("%s names merchant %s, and %s merchant %s", o.at.in(topics.Outcomes), o.merchant,
+		o.source.in(topics.Intents), g.recordAt(o.source).merchant)
 }
 
 func (v *verifier) found(g *Group, what string, e *entry, detail string) error {

@@ -65,11 +65,11 @@ func OpenWorkDir(dir string) (w *WorkDir, err error) {
 	w = &WorkDir{dir: dir}
 	err = w.guard(func() (err error) {
 		w.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second})
-		if errors.Is(err, bolterrors.ErrTimeout) {
-			return fmt.Errorf("work directory %s: another run is using it", dir)
-		}
 		return err
 	})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("work directory %s: another run is using it; wait for its end, or name another one", dir)
+	}
 	if err == nil {
 		w.db.MaxBatchDelay = 2 * time.Millisecond
 		err = w.guard(w.whole)

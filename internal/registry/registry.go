@@ -17,7 +17,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/twmb/franz-go/pkg/sr"
 
@@ -140,5 +142,35 @@ func (r *Registry) failed(what string, err error) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok { // without the URL, which adds nothing
 		err = ue.Err
 	}
+	if re, ok := errors.AsType[*sr.ResponseError](err); ok {
+		err = &statusError{err, strings.Replace(err.Error(), re.Error(), inOneLine(re), 1)}
+	}
 	return fmt.Errorf("schema registry %s: %s: %w", r.name, what, err)
+}
+
+// A statusError is one of the registry's, or of a proxy's, in one line of ours.
+type statusError struct {
+	error
+	text string
+}
+
+func (a *statusError) Error() string { return a.text }
+func (a *statusError) Unwrap() error { return a.error }
+
+// mostSaid is how much is shown of what a registry says: a proxy says whole pages.
+const mostSaid = 300
+
+// inOneLine is what an answer says: its status, and its text without what a terminal
+// would obey.
+func inOneLine(re *sr.ResponseError) string {
+	text := strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || unicode.In(c, unicode.Cf) {
+			return '·'
+		}
+		return c
+	}, strings.Join(strings.Fields(re.Error()), " "))
+	if len(text) > mostSaid {
+		text = strings.ToValidUTF8(text[:mostSaid], "") + "…"
+	}
+	return fmt.Sprintf("it answers %d %s: %s", re.StatusCode, http.StatusText(re.StatusCode), text)
 }

@@ -228,6 +228,37 @@ func TestRegistryThatIsDown(t *testing.T) {
 	}
 }
 
+// TestARefusalIsOneLineThatNamesItsStatus: whatever the registry, or a proxy before it, says.
+func TestARefusalIsOneLineThatNamesItsStatus(t *testing.T) {
+	for _, tt := range []struct {
+		status     int
+		body, want string
+	}{
+		{401, "", "it answers 401 Unauthorized: no response"},
+		{403, `{"error_code":40301,"message":"not \u001b[31myou"}`, "it answers 403 Forbidden: not ·[31myou"},
+		{503, "<html>\r\n<h1>Sorry</h1>\n</html>", "it answers 503 Service Unavailable: <html> <h1>Sorry</h1> </html>"},
+		{502, strings.Repeat("ж", 5000), "it answers 502 Bad Gateway: " + strings.Repeat("ж", 150) + "…"},
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte(tt.body))
+		}))
+		r, err := New(Config{URL: srv.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.State(t.Context(), Subject{Name: "in-value"})
+		if err == nil || !strings.HasSuffix(err.Error(), ": versions of in-value: "+tt.want) {
+			t.Errorf("%d: %v, want %s", tt.status, err, tt.want)
+		}
+		if IsAway(err) != (tt.status >= 500) {
+			t.Errorf("%d: away is %v", tt.status, IsAway(err))
+		}
+		r.Close()
+		srv.Close()
+	}
+}
+
 func TestAnswersAreBounded(t *testing.T) {
 	for status, unusable := range map[int]bool{200: true, 503: false} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

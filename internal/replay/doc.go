@@ -59,11 +59,7 @@ func (a *Archive) all(ctx context.Context, topic string) ([]kafkaops.Span, error
 // whole is all records of a topic as of now, also those that an open transaction hides
 // as yet: its end is waited for.
 func (a *Archive) whole(ctx context.Context, topic string) ([]kafkaops.Span, error) {
-	return a.Kafka.Whole(ctx, topic, func(what string) {
-		if a.Waits != nil {
-			a.Waits(what)
-		}
-	})
+	return a.Kafka.Whole(ctx, kafkaops.Range{Topic: topic, Partition: -1}, a.Waits)
 }
 
 // An idKey stands for an intent id in sets of millions.

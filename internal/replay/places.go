@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -28,7 +29,11 @@ func WritePlaces(w io.Writer, places []event.Place) error {
 // ReadPlaces reads such lines, for a topic and a group. Lines may begin with a
 // group; those of other groups are passed over, as that tool does.
 func ReadPlaces(r io.Reader, group, topic string) (map[int32]int64, error) {
-	in := csv.NewReader(r)
+	b := bufio.NewReader(r)
+	if mark, _ := b.Peek(3); string(mark) == "\xef\xbb\xbf" { // as some editors begin a file
+		_, _ = b.Discard(len(mark))
+	}
+	in := csv.NewReader(b)
 	in.FieldsPerRecord, in.Comment, in.TrimLeadingSpace, in.LazyQuotes = -1, '#', true, true
 	out := map[int32]int64{}
 	for {

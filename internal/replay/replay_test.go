@@ -276,6 +276,7 @@ func TestOffsetsAreNotSetWhileTheGroupHasMembers(t *testing.T) {
 func TestReadPlaces(t *testing.T) {
 	for _, tt := range []struct{ text, want, problem string }{
 		{"t,0,5\nt,1,7\n", "map[0:5 1:7]", ""},
+		{"\xef\xbb\xbf\"g\",\"t\",0,5\r\n", "map[0:5]", ""},
 		{"\"g\",\"t\",0,5\n\"other\",\"x\",0,9\n", "map[0:5]", ""},
 		{"# a comment\n\nt, 2, 3\n", "map[2:3]", ""},
 		{"paylink: to undo it, put these \"lines\" there:\nt,0,5\n", "map[0:5]", ""},

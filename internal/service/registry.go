@@ -2,9 +2,11 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"paylink/internal/config"
+	"paylink/internal/console"
 	"paylink/internal/event"
 	schemaregistry "paylink/internal/registry"
 	"paylink/schemas"
@@ -32,6 +34,8 @@ func (s *service) connectRegistry(in *event.DecoderConfig, out *event.EncoderCon
 // or ctx ends: without them no call may be made. A registry that does not answer
 // is waited for; one that refuses, or lacks a schema, is an error.
 func (s *service) awaitSchemas(ctx context.Context) error {
+	began := time.Now()
+	defer s.noSchemas.Store(nil)
 	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
 		err := s.encoder.Prepare(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -40,6 +44,10 @@ func (s *service) awaitSchemas(ctx context.Context) error {
 		if !schemaregistry.IsAway(err) {
 			return err
 		}
+		s.noSchemas.Store(&console.Alarm{
+			What: fmt.Sprintf("The schema registry does not answer, and no partition is taken before it does: %v", err),
+			Mend: "Mend the registry, its address or its login (PAYLINK_SCHEMA_REGISTRY_…).", Since: began,
+		})
 		s.deps.Log.WithError(err).WithField("wait", wait.String()).Warn("the schema registry does not answer: no partition is taken before it does")
 		select {
 		case <-ctx.Done():

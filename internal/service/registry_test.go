@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -109,10 +110,18 @@ func mixedForms(t *testing.T, format string) {
 		}
 	}
 	d.shut.Store(format != "json") // outcomes need it
-	ended := make(chan error, 1)
-	go func() { ended <- service.Run(ctx, cfg, service.Deps{Log: log}) }()
+	ended, admin := make(chan error, 1), make(chan net.Addr, 1)
+	go func() {
+		ended <- service.Run(ctx, cfg, service.Deps{Log: log, OnAdmin: func(a net.Addr) { admin <- a }})
+	}()
 	if d.shut.Load() {
 		says("no partition is taken before it does")
+		url := "http://" + (<-admin).String()
+		for _, path := range []string{"/readyz", "/api/v1/state", "/"} {
+			if page := get(t, url+path); !strings.Contains(page, "The schema registry does not answer, and no partition is taken before it does: ") || !strings.Contains(page, "it answers 503") {
+				t.Errorf("%s does not say that the registry is waited for:\n%s", path, page)
+			}
+		}
 		d.shut.Store(false)
 	}
 

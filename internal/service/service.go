@@ -92,7 +92,8 @@ type service struct {
 	lends     bool // turns: there is to be a topic for them
 	gateway   *freedompay.Client
 	encoder   *event.Encoder
-	schemas   *schemaregistry.Registry // nil: none
+	schemas   *schemaregistry.Registry      // nil: none
+	noSchemas atomic.Pointer[console.Alarm] // the registry is waited for; nil: it is not
 	bursts    *burst.Log
 	engine    *pipeline.Engine
 	traces    *telemetry.Traces // nil: none

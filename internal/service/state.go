@@ -21,7 +21,12 @@ func (s *service) addChecks() {
 		}
 		return ""
 	})
-	s.health.Add("group", func() string { return outside(s.source.State().Membership) })
+	s.health.Add("group", func() string {
+		if a := s.noSchemas.Load(); a != nil {
+			return a.What
+		}
+		return outside(s.source.State().Membership)
+	})
 	s.health.Add("login", func() string { return refused(s.source.State().Membership) })
 	s.health.Add("rights", func() string { return strings.Join(s.source.State().Missing, "; ") })
 	s.health.Add("append", func() string { return blocked(s.source.State()) })
@@ -121,7 +126,7 @@ func (s *service) state() console.State {
 	hour := is.since(first(samples))
 	st := console.State{
 		Now: now, Started: s.started, Ready: ready, Service: s.about(),
-		Alarms: slices.Concat(logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles),
+		Alarms: slices.Concat(s.schemasAwaited(), logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles),
 			rises(e.Counts, k.Counters)),
 		Risks: risks(risk, hour, s.cfg.Flow.GiveUpAfter, now), Charts: charts(samples),
 		Lanes: console.Sum(lanesOf(e.Lanes)), Lending: lending(s.lends, k, is.since(from(samples, now.Add(-newly))).turns), Gateways: gateways(e), Partitions: partitions(k, e), Group: s.groupNow(now),
@@ -161,6 +166,14 @@ func logins(m kafkaio.Membership) []console.Alarm {
 			"certificate or authority at the brokers.",
 		Since: m.TroubleAt,
 	}}
+}
+
+// schemasAwaited is the alarm of a registry that is waited for before anything begins.
+func (s *service) schemasAwaited() []console.Alarm {
+	if a := s.noSchemas.Load(); a != nil {
+		return []console.Alarm{*a}
+	}
+	return nil
 }
 
 // rights are the alarms of rights that something waits for.
