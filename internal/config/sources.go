@@ -3,11 +3,14 @@ package config
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"paylink/internal/payment"
 )
 
 // envTag is the struct tag that names a setting's variable; prefix is what all
@@ -59,16 +62,26 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, f *kong.Flag) (any, e
 	if name == "" {
 		return nil, nil
 	}
-	if v := s.environ[name]; v != "" {
+	if v := trimmed(f, s.environ[name]); v != "" {
 		return s.typed(f, given{from: name, text: v})
 	}
 	if err := s.readFile(ctx); err != nil {
 		return nil, err
 	}
 	if g, ok := s.file.values[keyOf(name)]; ok {
+		g.text = trimmed(f, g.text)
 		return s.typed(f, g)
 	}
 	return nil, nil
+}
+
+// trimmed takes off a value what files and shells leave around it, such as the end
+// of a line. Blanks may be part of a secret.
+func trimmed(f *kong.Flag, value string) string {
+	if f.Target.Type() == reflect.TypeFor[payment.Secret]() {
+		return value
+	}
+	return strings.TrimSpace(value)
 }
 
 func (s *sources) typed(f *kong.Flag, g given) (any, error) {
@@ -91,7 +104,7 @@ func (s *sources) readFile(ctx *kong.Context) error {
 		return nil
 	}
 	s.file = &settingsFile{}
-	path, from := s.environ[prefix+"CONFIG"], prefix+"CONFIG"
+	path, from := strings.TrimSpace(s.environ[prefix+"CONFIG"]), prefix+"CONFIG"
 	for _, p := range ctx.Path {
 		for _, f := range p.Flags {
 			if v, ok := ctx.FlagValue(f).(File); ok && v != "" {
