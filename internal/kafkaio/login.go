@@ -226,8 +226,11 @@ func explainLogin(err error) string {
 // LoginError.
 func (l *logins) openWith(ctx context.Context, with login, network, addr string) (net.Conn, error) {
 	conn, err := l.dial(ctx, network, addr)
-	if err != nil || with.none() {
-		return conn, err
+	if err != nil {
+		return nil, err
+	}
+	if with.none() {
+		return &greeting{Conn: conn}, nil
 	}
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -236,6 +239,7 @@ func (l *logins) openWith(ctx context.Context, with login, network, addr string)
 	if with.tls != nil {
 		conn = tls.Client(conn, with.tlsFor(addr))
 	}
+	conn = &greeting{Conn: conn}
 	_ = conn.SetDeadline(deadline) // an error of it shows in what follows
 	versions, lifetime, err := with.in(ctx, protocol.NewConn(conn, l.clientID), addr)
 	if err != nil {
