@@ -179,6 +179,18 @@ func TestUnknownVariablesAreWarnedOf(t *testing.T) {
 	}
 }
 
+func TestProxiesThatCannotBeReadAreWarnedOf(t *testing.T) {
+	for proxy, want := range map[string]int{
+		"HTTPS_PROXY=http://me:50%" + canary + "@proxy:3128": 1, "http_proxy=http://me:50#" + canary + "@proxy:3128": 1, "HTTP_PROXY=:3128": 1,
+		"HTTPS_PROXY=http://me:50%25@proxy:3128": 0, "https_proxy=proxy:3128": 0, "HTTPS_PROXY=socks5://proxy": 0, "HTTPS_PROXY=": 0, "NO_PROXY=%": 0,
+	} {
+		_, parsed, err := parse(good(proxy))
+		if err != nil || len(parsed.Warnings) != want || strings.Contains(strings.Join(parsed.Warnings, ""), canary) {
+			t.Errorf("%s: warnings = %q, %v, want %d", proxy, parsed.Warnings, err, want)
+		}
+	}
+}
+
 func TestDoubtfulSettingsAreWarnedOf(t *testing.T) {
 	_, parsed, err := parse(good("PAYLINK_KAFKA_SASL_MECHANISM=plain", "PAYLINK_KAFKA_SASL_USERNAME=u", "PAYLINK_KAFKA_SASL_PASSWORD="+canary,
 		"PAYLINK_KAFKA_SESSION_TIMEOUT=2s", "PAYLINK_GATEWAY_URL=http://api.example.com"))

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -132,6 +133,24 @@ func (s *sources) unknownVariables() []string {
 	for _, name := range slices.Sorted(maps.Keys(s.environ)) {
 		if !s.known[name] && !ofKubernetes(name, s.environ[name]) {
 			warnings = append(warnings, fmt.Sprintf("unknown variable %s is ignored; the nearest known one is %s", name, nearest(name, s.known)))
+		}
+	}
+	return warnings
+}
+
+// badProxies warns of proxies in the environment that cannot be read: Go goes past
+// them, or to another host, and says nothing.
+func badProxies(environ []string) (warnings []string) {
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if n := strings.ToUpper(name); n != "HTTP_PROXY" && n != "HTTPS_PROXY" || value == "" {
+			continue
+		}
+		if !strings.Contains(value, "://") {
+			value = "http://" + value
+		}
+		if u, err := url.Parse(value); err != nil || u.Hostname() == "" {
+			warnings = append(warnings, name+" is no address of a proxy and does not work; write http://host:port, and special characters of a password as %XX")
 		}
 	}
 	return warnings
