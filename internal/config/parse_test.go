@@ -181,7 +181,7 @@ func TestUnknownVariablesAreWarnedOf(t *testing.T) {
 
 func TestProxiesThatCannotBeReadAreWarnedOf(t *testing.T) {
 	for proxy, want := range map[string]int{
-		"HTTPS_PROXY=http://me:50%" + canary + "@proxy:3128": 1, "http_proxy=http://me:50#" + canary + "@proxy:3128": 1, "HTTP_PROXY=:3128": 1,
+		"HTTPS_PROXY=http://me:50%-" + canary + "@proxy:3128": 1, "http_proxy=http://me:x#" + canary + "@proxy:3128": 1, "HTTP_PROXY=:3128": 1,
 		"HTTPS_PROXY=http://me:50%25@proxy:3128": 0, "https_proxy=proxy:3128": 0, "HTTPS_PROXY=socks5://proxy": 0, "HTTPS_PROXY=": 0, "NO_PROXY=%": 0,
 	} {
 		_, parsed, err := parse(good(proxy))
