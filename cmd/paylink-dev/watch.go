@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -155,7 +156,7 @@ func jsonLine(r devstack.Record) string {
 	for _, h := range r.Headers {
 		s.Headers[h.Key] = string(h.Value)
 	}
-	if json.Valid(r.Value) && utf8.Valid(r.Value) {
+	if json.Valid(r.Value) && utf8.Valid(r.Value) && json.Valid(slices.Concat([]byte("["), r.Value, []byte("]"))) { // not as deep as can be: it is within a line
 		s.Value = r.Value
 	} else {
 		s.Bytes = r.Value

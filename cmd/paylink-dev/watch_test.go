@@ -89,6 +89,16 @@ func TestWatchPrintsJSONWithoutControlCharacters(t *testing.T) {
 	}
 }
 
+// Readers of JSON have a greatest depth; a line has one more than its value.
+func TestWatchPrintsWhatIsAsDeepAsCanBe(t *testing.T) {
+	value := strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)
+	var got seen
+	err := json.Unmarshal([]byte(jsonLine(devstack.Record{Message: event.Message{Value: []byte(value)}})), &got)
+	if err != nil || !json.Valid([]byte(value)) || string(got.Bytes) != value {
+		t.Errorf("%v, %d bytes; want a line with the value's bytes", err, len(got.Bytes))
+	}
+}
+
 // FuzzWatchJSON holds for any bytes: a line is JSON.
 func FuzzWatchJSON(f *testing.F) {
 	f.Add([]byte("{\"a\":\"\xc3(\"}"), []byte("\xff"))

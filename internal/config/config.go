@@ -18,6 +18,7 @@ package config
 
 import (
 	"crypto/tls"
+	"strings"
 	"time"
 
 	"paylink/internal/payment"
@@ -120,7 +121,7 @@ type Turns struct {
 
 // Name is the topic's; empty: no turns are lent.
 func (t Turns) Name() string {
-	if t.Topic == "off" {
+	if strings.EqualFold(t.Topic, "off") {
 		return ""
 	}
 	return t.Topic

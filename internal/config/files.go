@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // maxFile is more than any file of settings or certificates holds.
@@ -25,7 +26,7 @@ func readText(path string, most int64) ([]byte, error) {
 
 // readMarked is readText that leaves the ends of lines as they are.
 func readMarked(path string, most int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe that nobody writes to is empty, and not waited for
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func withoutMark(path string, data []byte) ([]byte, error) {
 		}
 	}
 	if bytes.IndexByte(data, 0) >= 0 {
-		return nil, fmt.Errorf("%s holds zero bytes, as UTF-16 and binary files do; save it as text in UTF-8", path)
+		return nil, fmt.Errorf("%s holds zero bytes, as UTF-16 and binary files do; save it as text in UTF-8, and certificates and keys as PEM", path)
 	}
 	return data, nil
 }
@@ -76,6 +77,10 @@ func readAuthorities(from, path string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, problem(from, "%v", err)
 	}
+	return authorities(from, path, data)
+}
+
+func authorities(from, path string, data []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(data) {
 		return nil, problem(from, "%s holds no PEM certificate", path)
@@ -101,8 +106,11 @@ func readPair(from, certPath, keyPath string) (pair tls.Certificate, err error) 
 	if encrypted(key) {
 		return pair, problem(keyFrom, "the private key in %s is encrypted; give it without a passphrase, as openssl pkey -in FILE -out NEWFILE writes it", keyPath)
 	}
+	if _, err := authorities(from, certPath, cert); err != nil {
+		return pair, err
+	}
 	if pair, err = tls.X509KeyPair(cert, key); err != nil {
-		return pair, problem(from, "%v", err)
+		return pair, problem(keyFrom, "%s is no private key for the certificate in %s: %v", keyPath, certPath, err)
 	}
 	return pair, nil
 }

@@ -225,11 +225,11 @@ func mayDefault(f *payment.Field) bool {
 // setDefault takes over a default of an Init field, judged by the field's rules.
 func (m *Merchant) setDefault(f *payment.Field, g given) error {
 	v := g.text
-	if f.Kind == payment.Flag {
-		v = map[string]string{"true": "1", "false": "0"}[v]
-		if v == "" {
-			v = g.text
-		}
+	if on, err := boolean(g); f.Kind == payment.Flag && err == nil {
+		v = map[bool]string{true: "1", false: "0"}[on]
+	}
+	if i := slices.IndexFunc(f.Enum, func(word string) bool { return strings.EqualFold(word, v) }); i >= 0 {
+		v = f.Enum[i]
 	}
 	if rules := f.Check(v); v == "" || len(rules) > 0 {
 		return problem(g.from, "%s %s", f.Name, strings.Join(append(rules, "must not be empty")[:1], ""))

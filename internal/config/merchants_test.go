@@ -115,6 +115,18 @@ func TestDefaultMerchant(t *testing.T) {
 	}
 }
 
+func TestDefaultsOfAMerchantInAnyCase(t *testing.T) {
+	file := write(t, "merchants.yaml", "- id: 1\n  secret: x\n  testing_mode: TRUE\n  generate_qr: off\n  language: RU\n  request_method: post\n")
+	p, _, err := parse([]string{"PAYLINK_KAFKA_BROKERS=one:1", "PAYLINK_MERCHANTS_FILE=" + file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []payment.Param{{Name: "testing_mode", Value: "1"}, {Name: "generate_qr", Value: "0"}, {Name: "language", Value: "ru"}, {Name: "request_method", Value: "POST"}}
+	if diff := cmp.Diff(want, p.Run.Merchants[0].Defaults); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+}
+
 func TestBadMerchantsFiles(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"", "must be a list"},

@@ -51,7 +51,7 @@ func Parse(grammar any, inv Invocation) (*Parsed, error) {
 	}
 	src.adopt(k.Model.Node)
 	ctx, err := k.Parse(inv.Args)
-	p := &Parsed{Warnings: src.unknownVariables()}
+	p := &Parsed{Warnings: append(src.unknownVariables(), badProxies(inv.Environ)...)}
 	if helped {
 		return p, ErrHelp
 	}

@@ -2,6 +2,9 @@ package config
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -176,6 +179,18 @@ func TestUnknownVariablesAreWarnedOf(t *testing.T) {
 	}
 }
 
+func TestProxiesThatCannotBeReadAreWarnedOf(t *testing.T) {
+	for proxy, want := range map[string]int{
+		"HTTPS_PROXY=http://me:50%-" + canary + "@proxy:3128": 1, "http_proxy=http://me:x#" + canary + "@proxy:3128": 1, "HTTP_PROXY=:3128": 1,
+		"HTTPS_PROXY=http://me:50%25@proxy:3128": 0, "https_proxy=proxy:3128": 0, "HTTPS_PROXY=socks5://proxy": 0, "HTTPS_PROXY=": 0, "NO_PROXY=%": 0,
+	} {
+		_, parsed, err := parse(good(proxy))
+		if err != nil || len(parsed.Warnings) != want || strings.Contains(strings.Join(parsed.Warnings, ""), canary) {
+			t.Errorf("%s: warnings = %q, %v, want %d", proxy, parsed.Warnings, err, want)
+		}
+	}
+}
+
 func TestDoubtfulSettingsAreWarnedOf(t *testing.T) {
 	_, parsed, err := parse(good("PAYLINK_KAFKA_SASL_MECHANISM=plain", "PAYLINK_KAFKA_SASL_USERNAME=u", "PAYLINK_KAFKA_SASL_PASSWORD="+canary,
 		"PAYLINK_KAFKA_SESSION_TIMEOUT=2s", "PAYLINK_GATEWAY_URL=http://api.example.com"))
@@ -200,14 +215,33 @@ const mark = "\xef\xbb\xbf"
 func TestSettingsInAnyCase(t *testing.T) {
 	p, _, err := parse(good("PAYLINK_LOG_LEVEL=WARN", "PAYLINK_LOG_FORMAT=Json", "PAYLINK_KAFKA_SASL_MECHANISM=SCRAM-SHA-512", "PAYLINK_KAFKA_SASL_USERNAME=u",
 		"PAYLINK_KAFKA_SASL_PASSWORD="+canary, "PAYLINK_OUTCOME_FORMAT=AVRO", "PAYLINK_SCHEMA_REGISTRY_URL=http://registry:8081", "PAYLINK_KAFKA_START=Latest",
-		"PAYLINK_SUBJECT_NAMING=Topic-Record"), "--rate-scope=GROUP")
+		"PAYLINK_SUBJECT_NAMING=Topic-Record", "PAYLINK_RATE=40/S+2", "PAYLINK_GATEWAY_TIMEOUT=5S", "PAYLINK_TOPIC_TURNS=OFF", "PAYLINK_LOCK_FIELDS=Testing_Mode"), "--rate-scope=GROUP")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []string{p.Run.Log.Level, p.Run.Log.Format, p.Run.Kafka.SASL.Mechanism, p.Run.Events.Format, p.Run.Kafka.Start, p.Run.Events.Naming, p.Run.Gateway.RateScope}
-	want := []string{"warn", "json", "scram-sha-512", "avro", "latest", "topic-record", "group"}
+	got := []string{p.Run.Log.Level, p.Run.Log.Format, p.Run.Kafka.SASL.Mechanism, p.Run.Events.Format, p.Run.Kafka.Start, p.Run.Events.Naming, p.Run.Gateway.RateScope,
+		p.Run.Gateway.Rate.String(), p.Run.Gateway.Timeout.String(), p.Run.Turns.Name(), p.Run.Merchants[0].Permit.Locked[0]}
+	want := []string{"warn", "json", "scram-sha-512", "avro", "latest", "topic-record", "group", "40/s+2", "5s", "", "testing_mode"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+}
+
+// What files and shells leave around values: of secrets alone it is a part, and warned of.
+func TestBlanksAroundValues(t *testing.T) {
+	file := write(t, "paylink.yaml", "concurrency: \" 7 \"\ngateway_url: |\n  https://gateway.example\n")
+	p, parsed, err := parse(good("PAYLINK_CONFIG= "+file+"\n", "PAYLINK_RATE= 40/s\r", "PAYLINK_KAFKA_TLS_ENABLED=true\r\n", "PAYLINK_LOG_LEVEL=\twarn ", "PAYLINK_KAFKA_GROUP= ",
+		"PAYLINK_KAFKA_SASL_MECHANISM=plain\n", "PAYLINK_KAFKA_SASL_USERNAME=u\n", "PAYLINK_KAFKA_SASL_PASSWORD= a b\n", "PAYLINK_MERCHANT_SECRET="+canary+" "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := p.Run
+	got := []any{r.Gateway.Rate.String(), r.Kafka.TLS.Enabled, r.Log.Level, r.Kafka.Group, r.Kafka.SASL.Username, r.Kafka.SASL.Password.Reveal(), r.Merchants[0].Secret.Reveal(), r.Flow.Concurrency, r.Gateway.URL}
+	if diff := cmp.Diff([]any{"40/s", true, "warn", "paylink", "u", " a b", canary + " ", 7, "https://gateway.example"}, got); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if len(parsed.Warnings) != 2 || !strings.HasPrefix(parsed.Warnings[0], "PAYLINK_KAFKA_SASL_PASSWORD: ") || !strings.HasPrefix(parsed.Warnings[1], "merchant 540001: ") || strings.Contains(strings.Join(parsed.Warnings, ""), canary) {
+		t.Errorf("warnings = %q, want one of the password, one of the secret", parsed.Warnings)
 	}
 }
 
@@ -317,11 +351,46 @@ func TestTLSFiles(t *testing.T) {
 		{"PAYLINK_KAFKA_TLS_CERT_FILE=" + cert, "give both or none"},
 		{"PAYLINK_KAFKA_TLS_KEY_FILE=" + keyFile, "give both or none"},
 		{"PAYLINK_KAFKA_TLS_CA_FILE=" + write(t, "utf16.pem", "\xff\xfe-\x00"), "is UTF-16"},
+		{"PAYLINK_KAFKA_TLS_CA_FILE=" + write(t, "ca.der", "0\x82\x00"), "certificates and keys as PEM"},
 	} {
 		if _, _, err := parse(good(on, bad.set)); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%s: %v, want %s", bad.set, err, bad.want)
 		}
 	}
+}
+
+// TestTheFileThatIsWrongIsNamed: of a certificate and its key, either may be.
+func TestTheFileThatIsWrongIsNamed(t *testing.T) {
+	cert, key := certificate(t)
+	other := strangeKey(t)
+	empty := write(t, "empty.pem", "")
+	for _, c := range []struct{ cert, key, want string }{
+		{cert, empty, "KEY_FILE: " + empty + " is no private key for the certificate in " + cert},
+		{cert, cert, "KEY_FILE: " + cert + " is no private key"},
+		{cert, other, "KEY_FILE: " + other + " is no private key for the certificate"},
+		{empty, key, "CERT_FILE: " + empty + " holds no PEM certificate"},
+		{key, cert, "CERT_FILE: " + key + " holds no PEM certificate"},
+	} {
+		const prefix = "PAYLINK_KAFKA_TLS_"
+		_, _, err := parse(good(prefix+"ENABLED=true", prefix+"CERT_FILE="+c.cert, prefix+"KEY_FILE="+c.key))
+		if err == nil || !strings.HasPrefix(err.Error(), prefix+c.want) {
+			t.Errorf("%s with %s: %v, want %s%s", c.cert, c.key, err, prefix, c.want)
+		}
+	}
+}
+
+// strangeKey writes a private key that goes with no certificate.
+func strangeKey(t *testing.T) (file string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, "other.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 }
 
 // Certificates and keys as others' editors save them, and keys that need a passphrase.

@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"paylink/internal/payment"
 )
@@ -44,6 +45,8 @@ func parseHosts(from string, items []string) (payment.Hosts, error) {
 			return nil, problem(from, "\"*\" is no host; leave the setting out to allow every host")
 		case strings.Contains(item, "@"): // perhaps with a password before it
 			return nil, problem(from, "holds an entry with @, which is no host; write a name such as shop.example")
+		case strings.ContainsFunc(item, func(r rune) bool { return r > unicode.MaxASCII }):
+			return nil, problem(from, "%.80q is no host as it is written in addresses; write its ASCII form, which begins with xn--", item)
 		case !ok:
 			return nil, problem(from, "%.80q is no host; write a name such as shop.example, or *.shop.example for all below it, without https://, port and path", item)
 		}
@@ -60,7 +63,7 @@ func parseHosts(from string, items []string) (payment.Hosts, error) {
 func parseLocks(from string, items []string) ([]string, error) {
 	var locks []string
 	for _, item := range items {
-		name := strings.TrimSpace(item)
+		name := strings.ToLower(strings.TrimSpace(item))
 		f := payment.FieldNamed(name)
 		switch {
 		case f == nil:

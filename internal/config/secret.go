@@ -44,6 +44,9 @@ func checkSecret(from, s string) (payment.Secret, error) {
 	if strings.TrimSpace(s) == "" {
 		return "", problem(from, "the secret is empty; give it, or its file")
 	}
+	if strings.HasPrefix(s, "-----BEGIN ") {
+		return "", problem(from, "the secret is a certificate or key in PEM; name the right file")
+	}
 	if strings.ContainsAny(s, "\r\x00") {
 		return "", problem(from, "the secret holds a carriage return or a zero byte; give it in one line")
 	}

@@ -3,11 +3,15 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"paylink/internal/payment"
 )
 
 // envTag is the struct tag that names a setting's variable; prefix is what all
@@ -59,16 +63,26 @@ func (s *sources) Resolve(ctx *kong.Context, _ *kong.Path, f *kong.Flag) (any, e
 	if name == "" {
 		return nil, nil
 	}
-	if v := s.environ[name]; v != "" {
+	if v := trimmed(f, s.environ[name]); v != "" {
 		return s.typed(f, given{from: name, text: v})
 	}
 	if err := s.readFile(ctx); err != nil {
 		return nil, err
 	}
 	if g, ok := s.file.values[keyOf(name)]; ok {
+		g.text = trimmed(f, g.text)
 		return s.typed(f, g)
 	}
 	return nil, nil
+}
+
+// trimmed takes off a value what files and shells leave around it, such as the end
+// of a line. Blanks may be part of a secret.
+func trimmed(f *kong.Flag, value string) string {
+	if f.Target.Type() == reflect.TypeFor[payment.Secret]() {
+		return value
+	}
+	return strings.TrimSpace(value)
 }
 
 func (s *sources) typed(f *kong.Flag, g given) (any, error) {
@@ -91,7 +105,7 @@ func (s *sources) readFile(ctx *kong.Context) error {
 		return nil
 	}
 	s.file = &settingsFile{}
-	path, from := s.environ[prefix+"CONFIG"], prefix+"CONFIG"
+	path, from := strings.TrimSpace(s.environ[prefix+"CONFIG"]), prefix+"CONFIG"
 	for _, p := range ctx.Path {
 		for _, f := range p.Flags {
 			if v, ok := ctx.FlagValue(f).(File); ok && v != "" {
@@ -119,6 +133,24 @@ func (s *sources) unknownVariables() []string {
 	for _, name := range slices.Sorted(maps.Keys(s.environ)) {
 		if !s.known[name] && !ofKubernetes(name, s.environ[name]) {
 			warnings = append(warnings, fmt.Sprintf("unknown variable %s is ignored; the nearest known one is %s", name, nearest(name, s.known)))
+		}
+	}
+	return warnings
+}
+
+// badProxies warns of proxies in the environment that cannot be read: Go goes past
+// them, or to another host, and says nothing.
+func badProxies(environ []string) (warnings []string) {
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if n := strings.ToUpper(name); n != "HTTP_PROXY" && n != "HTTPS_PROXY" || value == "" {
+			continue
+		}
+		if !strings.Contains(value, "://") {
+			value = "http://" + value
+		}
+		if u, err := url.Parse(value); err != nil || u.Hostname() == "" {
+			warnings = append(warnings, name+" is no address of a proxy and does not work; write http://host:port, and special characters of a password as %XX")
 		}
 	}
 	return warnings

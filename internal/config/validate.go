@@ -72,6 +72,12 @@ func (r *Run) Warnings() []string {
 	if r.Kafka.SessionTimeout < 6*time.Second {
 		w = append(w, fmt.Sprintf("PAYLINK_KAFKA_SESSION_TIMEOUT: brokers refuse less than 6s unless group.min.session.timeout.ms says otherwise; it is %s", r.Kafka.SessionTimeout))
 	}
+	if blankEnd(r.Kafka.SASL.Password) {
+		w = append(w, "PAYLINK_KAFKA_SASL_PASSWORD: the password begins or ends with a blank, which is taken as part of it")
+	}
+	if i := slices.IndexFunc(r.Merchants, func(m Merchant) bool { return blankEnd(m.Secret) }); i >= 0 {
+		w = append(w, "merchant "+string(r.Merchants[i].ID)+": the secret begins or ends with a blank, which is taken as part of it")
+	}
 	for _, m := range r.Merchants {
 		if u, err := url.Parse(m.GatewayURL); err == nil && u.Scheme == "http" && !private(u.Hostname()) {
 			w = append(w, "PAYLINK_GATEWAY_URL: payments to "+u.Host+" travel unencrypted; use https")
@@ -80,6 +86,9 @@ func (r *Run) Warnings() []string {
 	}
 	return w
 }
+
+// blankEnd reports whether a secret has blanks around it, which nobody sees in a file.
+func blankEnd(s payment.Secret) bool { return strings.TrimSpace(s.Reveal()) != s.Reveal() }
 
 // private reports whether a host is this machine or a bare name inside a cluster.
 func private(host string) bool {
@@ -328,7 +337,7 @@ func checkGateway(from, text string) error {
 		return problem(from, "is no absolute URL; write https://host, perhaps with a path")
 	}
 	folder, script := path.Split(strings.TrimRight(u.Path, "/"))
-	if strings.Contains(strings.ToLower(script), ".php") || slices.Contains([]string{"init_payment", "get_status3"}, script) {
+	if strings.Contains(strings.ToLower(script), ".php") || slices.Contains([]string{"init_payment", "get_status3"}, strings.ToLower(script)) {
 		u.Path, u.RawPath = strings.TrimRight(folder, "/"), ""
 		return problem(from, "must not name a script, and ends in %.80q, since the script is added for each call; write %s", script, u)
 	}
@@ -340,7 +349,11 @@ func checkAddr(from, addr string, listen bool) error {
 	host, port, err := net.SplitHostPort(addr)
 	n, perr := strconv.ParseUint(port, 10, 16)
 	if err != nil || perr != nil || !listen && (host == "" || n == 0) || strings.ContainsAny(host, "/ @") {
-		return problem(from, "%q is no address; write host:port, such as %s", addr, map[bool]string{false: "kafka:9092", true: "127.0.0.1:8080"}[listen])
+		such := map[bool]string{false: "kafka:9092", true: "127.0.0.1:8080"}[listen]
+		if strings.Contains(addr, "@") { // perhaps with a password before it
+			return problem(from, "holds an entry with @, which is no address; write host:port, such as %s", such)
+		}
+		return problem(from, "%q is no address; write host:port, such as %s", addr, such)
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func decodeDuration(ctx *kong.DecodeContext, target reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	d, err := time.ParseDuration(g.text)
+	d, err := time.ParseDuration(strings.ToLower(g.text))
 	if err != nil {
 		return problem(g.from, "%q is no duration; write a number with its unit, such as 1500ms, 30s, 5m or 168h", g.text)
 	}

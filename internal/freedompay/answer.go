@@ -36,7 +36,7 @@ func parse(body []byte) (message, error) {
 	} else if looksLikeHTML(start) {
 		return nil, errHTML
 	}
-	d := xml.NewDecoder(bytes.NewReader(body))
+	d := xml.NewDecoder(bytes.NewReader(plainDeclaration(body)))
 	d.CharsetReader = charsetReader
 	var t tree
 	for {

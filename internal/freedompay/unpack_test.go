@@ -119,6 +119,10 @@ func TestAnswersInOtherCharsets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	utf16BE, err := unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewEncoder().String(as("UTF-16BE"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		body, contentType, cause string
 	}{
@@ -130,6 +134,12 @@ func TestAnswersInOtherCharsets(t *testing.T) {
 		"windows-1251, nobody says so":   {undeclared, "text/xml", CauseBrokenXML},
 		"the header is wrong, XML right": {xml, "text/xml; charset=windows-1251", ""},
 		"UTF-16 with its mark":           {utf16, "", ""},
+		"UTF-16 without its mark":        {utf16[2:], "", ""},
+		"UTF-16, high bytes first":       {utf16BE, "", ""},
+		"XML 1.1":                        {strings.Replace(xml, `version="1.0"`, `version='1.1'`, 1), "", ""},
+		"windows-1251 after blanks":      {strings.Replace(cp1251, `encoding="windows-1251"`, `encoding = 'windows-1251' standalone="yes"`, 1), "", ""},
+		"windows-1251 that says UTF-8":   {"<?xml version=\"1.0\" encoding=\"UTF-8\"?>" + undeclared, "text/xml; charset=windows-1251", ""},
+		"no XML 1.1":                     {strings.Replace(xml, `version="1.0"`, `version="2.0"`, 1), "", CauseBrokenXML},
 		"a mark of UTF-8":                {markUTF8 + xml, "", ""},
 		"a mark, then blank lines":       {markUTF8 + "\r\n" + undeclaredOf(xml), "", ""},
 		"unknown":                        {as("x-nobody-knows"), "", CauseBrokenXML},

@@ -2,6 +2,7 @@ package kafkaio
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 )
@@ -9,6 +10,11 @@ import (
 // maxAnswer bounds what an answer may say that it takes. Brokers take no request of more
 // than 100 MiB unless told otherwise, so no batch is larger, and all else is small.
 const maxAnswer = 256 << 20
+
+var (
+	errNoBroker = errors.New("what answers there is no Kafka broker: correct PAYLINK_KAFKA_BROKERS")
+	errWantsTLS = errors.New("what answers there wants TLS: set PAYLINK_KAFKA_TLS_ENABLED=true")
+)
 
 // framed is a connection over which answers come, each after its size. kafka-go believes
 // what it reads: a port of HTTP that is taken for a broker's would cost it gigabytes.
@@ -46,9 +52,18 @@ func (f *framed) see(b []byte) error {
 		}
 		size := int32(binary.BigEndian.Uint32(f.head))
 		if size < 0 || size > maxAnswer {
-			return fmt.Errorf("what answers at %s is no Kafka broker, or speaks TLS: it begins with %q", f.RemoteAddr(), f.head)
+			return fmt.Errorf("%s: %w", f.RemoteAddr(), strange(f.head))
 		}
 		f.left, f.head = int64(size), f.head[:0]
 	}
 	return nil
+}
+
+// strange says what an answer is that begins like this.
+func strange(answer []byte) error {
+	const alert, version3 = 0x15, 3 // of TLS
+	if answer[0] == alert && answer[1] == version3 {
+		return errWantsTLS
+	}
+	return errNoBroker
 }

@@ -31,7 +31,7 @@ const (
 // UnmarshalText reads events/period or events/period+burst. The period is a
 // unit (ms, s, m, h) or a duration such as 1500ms. An error leaves r as it was.
 func (r *Rate) UnmarshalText(text []byte) error {
-	rate, burst, hasBurst := strings.Cut(string(text), "+")
+	rate, burst, hasBurst := strings.Cut(strings.ToLower(string(text)), "+")
 	events, period, ok := strings.Cut(rate, "/")
 	if !ok {
 		return errRate

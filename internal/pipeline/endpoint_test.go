@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -101,6 +102,27 @@ func TestSlowGatewayHasFewerCallsInFlight(t *testing.T) {
 				t.Fatalf("%s: %+v, want created", id, v.Outcome)
 			}
 		}
+	})
+}
+
+// TestAGatewayThatFailsIsToldWithHow its calls end: nobody else says what to mend.
+func TestAGatewayThatFailsIsToldWithHow(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		refused := &payment.GatewayError{Class: payment.NotSent, Cause: "proxy", Err: errors.New("the proxy answered CONNECT with 407")}
+		l.gate.otherwise = func(payment.Intent, bool) answer { return answer{err: refused}.slow(10 * time.Millisecond) }
+		m, p, _ := l.one()
+		for i := range 10 {
+			p.emit("", intent(fmt.Sprint("i-", i)))
+		}
+		after(10 * time.Second)
+		told := m.log.lines("the gateway fails broadly: calling it only to see whether it is back; intents wait")
+		if len(told) == 0 || told[0].Data["last_error"] != "not sent: proxy: the proxy answered CONNECT with 407" {
+			t.Errorf("told %v, want how the calls end", told)
+		}
+		l.gate.mu.Lock()
+		l.gate.otherwise = nil
+		l.gate.mu.Unlock()
+		l.settles(time.Minute)
 	})
 }
 

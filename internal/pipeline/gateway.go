@@ -31,6 +31,9 @@ func (a answer) result(d attempt.Decision) schedule.Result {
 	}
 	ge := payment.AsGatewayError(a.err)
 	r.Code, r.Cause, r.Error = ge.Code, ge.Cause, ge.Kind()
+	if ge.Class == payment.NotSent && ge.Err != nil {
+		r.Error += ": " + ge.Err.Error() // of the network, or a proxy's status
+	}
 	switch {
 	case errors.Is(a.err, payment.ErrUnknownMerchant):
 		r.How = schedule.Unasked

@@ -90,7 +90,7 @@ func (e *Engine) tellChange(ch schedule.Change) {
 		merchant.WithField("since", ch.Since.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")
 	case schedule.EndpointDown:
 		e.metrics.down.set(ch.Endpoint, true, false)
-		endpoint.WithField(night, gatewayDown).Error("the gateway fails broadly: calling it only to see whether it is back; intents wait")
+		endpoint.WithField("last_error", ch.Cause).WithField(night, gatewayDown).Error("the gateway fails broadly: calling it only to see whether it is back; intents wait")
 	case schedule.EndpointBack:
 		e.metrics.down.set(ch.Endpoint, false, false)
 		endpoint.Warn("the gateway answers again")

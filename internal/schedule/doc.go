@@ -91,7 +91,7 @@ type Change struct {
 	Endpoint string             // of an endpoint
 	State    string             // the breaker's, of an endpoint
 	Code     string             // the gateway's error code, of a hold
-	Cause    string
-	Wait     time.Duration // until the next probe
-	Since    time.Time     // of a hold that ended
+	Cause    string             // of a hold; of an endpoint, how the newest call that got no answer ended
+	Wait     time.Duration      // until the next probe
+	Since    time.Time          // of a hold that ended
 }

@@ -101,7 +101,7 @@ func (s *Scheduler) told(p *Endpoint, now time.Time) {
 	if state == pace.Open {
 		kind = EndpointDown
 	}
-	s.changed(Change{Kind: kind, Endpoint: p.name, State: state.String()})
+	s.changed(Change{Kind: kind, Endpoint: p.name, State: state.String(), Cause: p.last})
 }
 
 // release lets lanes go that waited for a call of an endpoint to end, as many as

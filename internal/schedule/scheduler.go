@@ -364,7 +364,7 @@ type Result struct {
 	Proves bool   // our credentials were taken
 	Code   string // the gateway's error code
 	Cause  string
-	Error  string // class and cause; empty: none
+	Error  string // class and cause, and why it was not sent; empty: none
 }
 
 // End says how a call ended.

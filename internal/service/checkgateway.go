@@ -40,12 +40,20 @@ func checkGateways(ctx context.Context, cfg config.Run, deps Deps) []finding.Fin
 		away[m.GatewayURL] = err != nil
 		f := finding.Finding{Level: finding.OK, About: "gateway", What: m.GatewayURL + " answers"}
 		if err != nil {
-			f = finding.Finding{Level: finding.Fail, About: "gateway", What: fmt.Sprintf("%s: %v", m.GatewayURL, err),
+			f = finding.Finding{Level: finding.Fail, About: "gateway", What: fmt.Sprintf("%s: %v", m.GatewayURL, err) + httpStatus(err),
 				Mend: "check PAYLINK_GATEWAY_URL, name resolution, firewall and proxy, and PAYLINK_GATEWAY_TLS_CA_FILE where the gateway has an authority of its own"}
 		}
 		found = append(found, f)
 	}
 	return append(found, checkLookUps(ctx, client, cfg.Merchants, away)...)
+}
+
+// httpStatus tells the status that an error came with; "" if it came with none.
+func httpStatus(err error) string {
+	if ge := payment.AsGatewayError(err); ge.Status != 0 {
+		return fmt.Sprintf(" (HTTP %d)", ge.Status)
+	}
+	return ""
 }
 
 // checkLookUps makes a look-up for each merchant whose gateway is not away.

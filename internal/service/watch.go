@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -115,7 +116,7 @@ func newLookout(files []string) (*lookout, error) {
 // found again. It reports whether there is a folder that it did not look at before.
 func (l *lookout) at(files []string) (fresh bool, err error) {
 	names, folders := map[string]bool{}, map[string]bool{}
-	for _, f := range files {
+	for f := range ways(files) {
 		folder := filepath.Dir(f)
 		names[filepath.Clean(f)], names[folder] = true, true
 		if folders[folder] {
@@ -130,6 +131,32 @@ func (l *lookout) at(files []string) (fresh bool, err error) {
 	}
 	l.names, l.folders = names, folders
 	return fresh, err
+}
+
+// ways returns the files, and the links by which they are found: whoever sets one of
+// those to another file changes it too.
+func ways(files []string) map[string]bool {
+	all, seen := map[string]bool{}, map[string]bool{}
+	var follow func(path string)
+	follow = func(path string) {
+		for ; !seen[path]; path = filepath.Dir(path) {
+			seen[path] = true
+			target, err := os.Readlink(path)
+			if err != nil {
+				continue
+			}
+			if !filepath.IsAbs(target) {
+				target = filepath.Join(filepath.Dir(path), target)
+			}
+			all[path], all[filepath.Clean(target)] = true, true
+			follow(filepath.Clean(target))
+		}
+	}
+	for _, f := range files {
+		all[filepath.Clean(f)] = true
+		follow(filepath.Clean(f))
+	}
+	return all
 }
 
 // swap is what Kubernetes replaces, in the folder of a ConfigMap or Secret, when

@@ -196,3 +196,55 @@ func TestLookoutSeesWhatHappensToFiles(t *testing.T) {
 	must(os.WriteFile(file, []byte("3"), 0o600))
 	sees()
 }
+
+// A link to a file elsewhere, and a folder that is a link: the one that is changed
+// is not in the folder that the settings name.
+func TestLookoutSeesWhatIsBehindLinks(t *testing.T) {
+	for _, changes := range []string{"file", "link", "folder"} {
+		l, err := newLookout([]string{"a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.close()
+		dir := t.TempDir()
+		in := func(name string) string { return filepath.Join(dir, name) }
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		point := func(name, to string) {
+			t.Helper()
+			must(os.Symlink(to, in("tmp")))
+			must(os.Rename(in("tmp"), in(name)))
+		}
+		for _, v := range []string{"releases/1", "releases/2", "secrets/..1", "secrets/..2"} {
+			must(os.MkdirAll(in(v), 0o700))
+			must(os.WriteFile(in(v+"/key"), nil, 0o600))
+		}
+		point("secrets/..data", "..1")
+		point("secrets/key", "..data/key")
+		point("releases/1/key", in("secrets/key"))
+		point("now", "releases/1")
+		if fresh, err := l.at([]string{in("now/key")}); !fresh || err != nil {
+			t.Fatalf("at = %v, %v", fresh, err)
+		}
+		switch changes {
+		case "file":
+			point("secrets/..data", "..2")
+		case "link":
+			point("releases/1/key", in("secrets/..2/key"))
+		case "folder":
+			point("now", "releases/2")
+		}
+		for end, seen := time.After(30*time.Second), false; !seen; {
+			select {
+			case e := <-l.events:
+				seen = l.matters(e)
+			case <-end:
+				t.Fatalf("another %s: it sees nothing", changes)
+			}
+		}
+	}
+}
