@@ -107,7 +107,7 @@ func (j *judge) leapt(first, second Call) bool {
 	return second.Member != first.Member && slices.ContainsFunc(j.run.Leaps, func(f Fault) bool {
 		return f.Member == first.Member && !f.At.Before(first.At) && f.At.Before(first.Until.Add(onTheWay)) &&
 			!slices.ContainsFunc(j.run.Calls, func(c Call) bool {
-				return c.Member == first.Member && c.At.After(f.At.Add(onTheWay)) && c.At.Before(second.At)
+				return c.Member == first.Member && c.At.After(f.At.Add(onTheWay))
 			})
 	})
 }
