@@ -78,7 +78,7 @@ func (j *judge) buried(ins []Intent) bool {
 // excused reports whether the second call had to be made although there was the
 // first, in order of arrival: the order in which they were made may be the other.
 func (j *judge) excused(first, second Call) bool {
-	if j.takenFrom(first, second.At) || j.notTaken(first) {
+	if j.takenFrom(first, second.At) || j.notTaken(first) || j.leapt(first, second) {
 		return true
 	}
 	made := second
@@ -96,6 +96,19 @@ func (j *judge) takenFrom(c Call, before time.Time) bool {
 			end = f.Until
 		}
 		return f.Member == c.Member && end.Add(onTheWay).After(c.At) && f.At.Before(before)
+	})
+}
+
+// leapt reports whether a clock was set forward with a call in flight, and its member
+// ended before it had a lease again. It cannot tell that from a suspension in which a
+// rebalance ended without it, so it does not publish the answer; and who is stopped joins
+// no more. One that has called since had its lease again, and published what it knew.
+func (j *judge) leapt(first, second Call) bool {
+	return second.Member != first.Member && slices.ContainsFunc(j.run.Leaps, func(f Fault) bool {
+		return f.Member == first.Member && !f.At.Before(first.At) && f.At.Before(first.Until.Add(onTheWay)) &&
+			!slices.ContainsFunc(j.run.Calls, func(c Call) bool {
+				return c.Member == first.Member && c.At.After(f.At.Add(onTheWay))
+			})
 	})
 }
 

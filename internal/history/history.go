@@ -26,6 +26,7 @@ type Run struct {
 	Ends map[int32]int64
 
 	Faults   []Fault   // members that were killed, suspended or cut off
+	Leaps    []Fault   // wall clocks set forward by more than a rebalance lasts, their members stopped soon after
 	Silences []Silence // times in which a member must not call
 	Rates    []Rate
 	Loans    []Loan

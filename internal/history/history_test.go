@@ -102,7 +102,9 @@ func TestAnIllNetworkExcusesWhatItCauses(t *testing.T) {
 	late.Faults = append(late.Faults, Fault{At: at(390), Until: at(450), Member: late.Calls[6].Member, What: "latency, gateway", Late: 50 * time.Millisecond})
 	refused := good()
 	refused.Faults[0].Member, refused.Tight = "b", []Span{{at(400), at(420)}}
-	for name, r := range map[string]Run{"a repeat": repeated, "a repeat of what was not taken": refused, "a late call": late} {
+	leapt := good()
+	leapt.Faults[0].Member, leapt.Leaps = "b", []Fault{{At: at(405), Member: "a"}}
+	for name, r := range map[string]Run{"a repeat": repeated, "a repeat of what was not taken": refused, "a late call": late, "a repeat of what a clock withheld": leapt} {
 		if s := Judge(r).String(); s != "" {
 			t.Errorf("%s during a fault is no violation, got\n%s", name, s)
 		}
@@ -309,6 +311,22 @@ func TestEveryRuleIsFoundBroken(t *testing.T) {
 		{"a repeat long after outcomes were not taken", Repeats, "nothing had happened to a", func(r *Run) {
 			r.Faults[0].Member = "b"
 			r.Tight = []Span{{at(-900), at(-300)}}
+		}},
+		{"a repeat after another member's clock was set", Repeats, "nothing had happened to a", func(r *Run) {
+			r.Faults[0].Member, r.Leaps = "b", []Fault{{At: at(405), Member: "b"}}
+		}},
+		{"a repeat after a clock was set before the call", Repeats, "nothing had happened to a", func(r *Run) {
+			r.Faults[0].Member, r.Leaps = "b", []Fault{{At: at(399), Member: "a"}}
+		}},
+		{"a repeat after a clock was set long after the answer", Repeats, "nothing had happened to a", func(r *Run) {
+			r.Faults[0].Member, r.Leaps, r.Calls[4].At = "b", []Fault{{At: at(661), Member: "a"}}, at(900)
+		}},
+		{"a repeat of a member's own after its clock was set", Repeats, "nothing had happened to a", func(r *Run) {
+			r.Faults[0].Member, r.Leaps, r.Calls[4].Member = "b", []Fault{{At: at(405), Member: "a"}}, "a"
+		}},
+		{"a repeat of what a member did not publish that went on", Repeats, "nothing had happened to a", func(r *Run) {
+			r.Faults[0].Member, r.Leaps = "b", []Fault{{At: at(405), Member: "a"}}
+			r.Calls[4].At, r.Calls[5].At = at(900), at(656)
 		}},
 		{"a call after the expiry", Expiry, "i-1 expired at 11:59:59.840", func(r *Run) { r.Intents[1].Expires = at(-160) }},
 		{"too many calls at once", Bound, "a has 2 calls in flight at 12:00:00.100", func(r *Run) { r.Calls[0].Until = at(101) }},

@@ -17,8 +17,9 @@ import (
 //
 // Time is read from two clocks, and the one that went further counts: Go's
 // monotonic clock stands still while a machine is suspended, the wall clock does
-// not. A wall clock that is set forward ends the lease too early, which costs
-// one heartbeat; so does no harm.
+// not. A wall clock that is set forward ends the lease too early, which costs one
+// heartbeat, or in a rebalance one join. Who is stopped joins no more: what it has in
+// hand then is called for again, with the same key.
 type lease struct {
 	session   time.Duration
 	rebalance time.Duration

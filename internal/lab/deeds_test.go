@@ -58,6 +58,9 @@ func (s *scene) befall(x *seat, f fault) {
 	switch f.what {
 	case jump:
 		l.clock.Add(int64(f.by))
+		if f.by > rebalanceTimeout {
+			l.leapt.Store(time.Since(x.s.began).Nanoseconds())
+		}
 	case kill, leave:
 		map[what]func(){kill: x.kill, leave: x.leave}[f.what]()
 		time.Sleep(f.lasts)

@@ -96,6 +96,9 @@
 //     (clocks_test.go). A plain go test leaves it as it is, and clocks stay right.
 //     Where they jump, what is judged by them says nothing: the rate, whose bound
 //     does not cover jumps (pace), expiry, and what rests on the times of records.
+//   - A clock that is set forward by more than a rebalance lasts looks like a suspension. A
+//     member that is stopped right after, in a rebalance, has no lease to publish what it
+//     was answered, and the next owner calls again: Leaps excuse that (rule "repeats").
 //   - kfake refuses an older epoch as soon as a newer one was given out; a real
 //     leader does so from the marker on. So a fence that does not wait for its
 //     marker is not found here. That it must wait, the model and the tests on a

@@ -64,6 +64,7 @@ type scene struct {
 	gone     map[string][]deleted        // by topic
 	passed   map[int32][]offsetSpan      // of the intents, by the operator
 	misled   []history.Span
+	leaps    []history.Fault
 	trimmed  map[int32]int64 // up to where each outcome partition was deleted
 	notes    []string
 	stuck    []string

@@ -13,6 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"paylink/internal/config"
+	"paylink/internal/history"
 	"paylink/internal/payment"
 	"paylink/internal/service"
 	"paylink/schemas"
@@ -35,6 +36,7 @@ type life struct {
 	kafka *network
 	pay   *network      // and registry
 	clock atomic.Int64  // by how much its wall clock is wrong, in nanoseconds
+	leapt atomic.Int64  // when it was last set far forward, in nanoseconds from the beginning; zero: it was not
 	again chan struct{} // asks it to read its settings anew
 
 	folder string // of its ledgers; empty: none
@@ -138,6 +140,11 @@ func (x *seat) leave() {
 		return
 	}
 	x.clear(l)
+	if at := x.s.began.Add(time.Duration(l.leapt.Load())); at.After(x.s.began) && time.Since(at) < rebalanceTimeout {
+		x.s.mu.Lock()
+		x.s.leaps = append(x.s.leaps, history.Fault{At: at, Member: l.name, What: string(jump)})
+		x.s.mu.Unlock()
+	}
 	l.stop()
 	const patience = 2 * time.Minute
 	select {

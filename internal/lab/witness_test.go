@@ -81,7 +81,7 @@ func (s *scene) collect() (h history.Run, err error) {
 	}
 	w, k := s.plan.world, s.brokers.Kafka()
 	h = history.Run{
-		Faults: s.faults, Silences: s.silences, Loans: s.loans, OutcomePartitions: w.outcomes, AnyRepeats: s.plan.anyRepeats(),
+		Faults: s.faults, Leaps: s.leaps, Silences: s.silences, Loans: s.loans, OutcomePartitions: w.outcomes, AnyRepeats: s.plan.anyRepeats(),
 		Concurrency: w.concurrency, Ends: s.ends(devstack.Intents), Alone: true, Memory: inUse(), MostMemory: mostMemory,
 	}
 	if slices.ContainsFunc(s.plan.faults, func(f fault) bool { return f.what == late && kmsg.Key(f.key) == kmsg.OffsetCommit }) {
