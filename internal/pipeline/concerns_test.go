@@ -207,6 +207,75 @@ func TestOneStrangeOrderOfAThousand(t *testing.T) {
 	}
 }
 
+// TestManyStrangeOrdersStopNobody: more than are loaded at a time are answered so for
+// ever. Who comes after them is called for at the merchant's pace.
+func TestManyStrangeOrdersStopNobody(t *testing.T) {
+	for name, says := range map[string]struct{ open, find answer }{
+		"no answer":                 {lost, notFound},
+		"not sent":                  {unsent, notFound},
+		"come later":                {later(time.Hour), notFound},
+		"duplicate, and no look-up": {duplicate, ours},
+		"duplicate, and no answer":  {duplicate, lost},
+		"refused, and no look-up":   {unsigned, ours},
+		"refused, and it exists":    {unsigned, ok},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.gate.otherwise = func(in payment.Intent, find bool) answer {
+					switch {
+					case !strings.HasPrefix(string(in.ID), "odd"):
+						return ok
+					case find:
+						return says.find
+					}
+					return says.open
+				}
+				_, p, _ := l.one(gentle)
+				p.emit("", intent("first"))
+				after(time.Second)
+				for i := range 100 {
+					p.emit("", intent(fmt.Sprint("odd-", i)))
+					after(10 * time.Second)
+				}
+				for i := range 20 {
+					p.emit("", intent(fmt.Sprint("new-", i)))
+				}
+				after(time.Minute)
+				l.expects(p, map[string]int{"fir": 1, "new": 20})
+				l.settles(2 * time.Hour)
+			})
+		})
+	}
+}
+
+// TestAFewStrangeOrdersHoldNobody: the gateway speaks of our credentials for them alone.
+// Nobody else was there when they came, so the merchant is on hold, until others come.
+func TestAFewStrangeOrdersHoldNobody(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = func(in payment.Intent, find bool) answer {
+			if strings.HasPrefix(string(in.ID), "odd") {
+				return ours
+			}
+			return ok
+		}
+		m, p, _ := l.one(gentle)
+		p.emit("", intent("first"))
+		after(time.Second)
+		for i := range 5 {
+			p.emit("", intent(fmt.Sprint("odd-", i)))
+		}
+		after(10 * time.Minute)
+		same(t, "holds", m.metric(t, "paylink_merchants_on_hold"), 1.0)
+		for i := range 20 {
+			p.emit("", intent(fmt.Sprint("new-", i)))
+		}
+		after(3 * time.Minute)
+		l.expects(p, map[string]int{"fir": 1, "new": 20})
+		same(t, "holds", m.metric(t, "paylink_merchants_on_hold"), 0.0)
+		l.settles(2 * time.Hour)
+	})
+}
+
 // TestTimesThatAreNone: whatever stands where a record's time belongs, and in
 // expires_at, the intent has its outcome at once, and the one behind it, too.
 func TestTimesThatAreNone(t *testing.T) {

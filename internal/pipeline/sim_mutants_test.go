@@ -34,7 +34,7 @@ var simMutants = []simMutant{
 	{"only calls of an owner before are on their way", "pipeline/core.go", "began := t.asked\n", "began := time.Time{}\n"},
 	{"a strange order that is the last waits for ever", "schedule/hold.go", "case l.isAlone(w):", "case l.isAlone(w) && now.IsZero():"},
 	{"those that only look up wait for ever on hold", "schedule/hold.go", "case l.hold.on && l.opening == 0:", "case l.hold.on && now.IsZero():"},
-	{"what looks up takes the turns of a hold", "schedule/lane.go", "if w := l.prober(now); w != nil {", "if w := l.prober(now); w != nil && now.IsZero() {"},
+	{"what looks up takes the turns of a hold", "schedule/lane.go", "if w := l.prober(); w != nil {", "if w := l.prober(); w != nil && now.IsZero() {"},
 	{"what breaks rules was never called for", "pipeline/core.go", "if t.dec.BySettings && t.mayBeCalled() {", "if t.dec.BySettings && t.timeless {"},
 	{"what is due sooner waits behind what is loaded", "schedule/backlog.go", "case by.Before(latest):", "case by.Before(latest) && by.IsZero():"},
 	{"the latest first", "schedule/work.go", "return a.by.Before(b.by)\n", "return b.by.Before(a.by)\n"},

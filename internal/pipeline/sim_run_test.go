@@ -160,6 +160,9 @@ func simulate(p *simPlan) *simHistory {
 // run lets time pass until all is settled and committed.
 func (s *sim) run() {
 	end := s.mended + 4*s.plan.world.giveUp + time.Hour
+	if s.plan.world.clocks { // what is to be looked at by a clock that is set back later is looked at later
+		end += 2 * time.Hour
+	}
 	still := 0
 	for s.events.Len() > 0 {
 		e := s.events.Pop()

@@ -51,13 +51,14 @@ func (h *hold) heldSince(then, now time.Time) (held time.Duration) {
 // the time counts from when we saw it refused: it is not to wait for ever. The same goes
 // for those that are left when nobody is who could end the hold: they only look up.
 func (l *Lane) held(w *Work, now time.Time) time.Duration {
-	switch {
+	held := l.hold.heldSince(w.At, now)
+	switch { // a wall clock may have been set since: what counts is how long ago it was
 	case l.isAlone(w):
-		now = earlier(now, l.hold.began)
+		held -= now.Sub(l.hold.began)
 	case l.hold.on && l.opening == 0:
-		now = earlier(now, later(l.hold.began, l.opened))
+		held -= now.Sub(later(l.hold.began, l.opened))
 	}
-	return l.hold.heldSince(w.At, now)
+	return max(0, held)
 }
 
 // isAlone reports whether work is the only one that was refused in a hold.
@@ -85,15 +86,16 @@ func (l *Lane) probe(w *Work, now time.Time) {
 	l.mayTellApart(now)
 }
 
-// prober is the work that is next to probe a hold, by Init; nil: there is no hold, or
-// no such work that may go.
-func (l *Lane) prober(now time.Time) (next *Work) {
+// prober is the work that is next to probe a hold, by Init: of those that were refused
+// the fewest times, as only one that is not ends it, the first and the last by turns: what
+// comes one after the other may be of one kind. nil: there is no hold, or no such work.
+func (l *Lane) prober() (next *Work) {
 	if !l.hold.on || l.opening == 0 {
 		return nil
 	}
-	mayRepeat := !l.mayRepeat(now).After(now)
+	first := l.hold.probes == 0 || l.hold.probes%2 == 1
 	for w := range l.Queued() {
-		if w.mayEndHold() && (w.class == First || mayRepeat) && (next == nil || comesBefore(w, next)) {
+		if w.mayEndHold() && (next == nil || w.denials < next.denials || w.denials == next.denials && comesBefore(w, next) == first) {
 			next = w
 		}
 	}

@@ -34,6 +34,7 @@ type Lane struct {
 type pacing struct {
 	limit  *pace.Limit // nil: none
 	budget pace.Budget // of repeats
+	vain   int         // how many of the newest repeats were in vain, about
 	looked time.Time   // the newest last look
 	slow   bool        // the limit lets work wait for long
 	load   int         // how much work is kept loaded per partition, if it waits
@@ -131,7 +132,7 @@ func (l *Lane) head(now time.Time) *Work {
 			return last.Peek()
 		}
 	}
-	if w := l.prober(now); w != nil {
+	if w := l.prober(); w != nil {
 		return w
 	}
 	switch {
@@ -140,9 +141,44 @@ func (l *Lane) head(now time.Time) *Work {
 	case again.Len() == 0:
 		return first.Peek()
 	case first.Len() == 0, again.Peek().by.Before(first.Peek().by) && !l.mayRepeat(now).After(now):
-		return again.Peek()
+		return l.repeat()
 	}
 	return first.Peek()
+}
+
+// repeat is the repeat that is next: what must be settled soonest. While repeats are in
+// vain it is the one that was called for least: others may be so for ever.
+func (l *Lane) repeat() *Work {
+	next := l.queues[Again].Peek()
+	if !l.isVain() {
+		return next
+	}
+	for w := range l.queues[Again].All() {
+		if w.calls < next.calls || w.calls == next.calls && comesBefore(w, next) {
+			next = w
+		}
+	}
+	return next
+}
+
+const (
+	vainRepeats = 8  // so many in a row, and repeats have a budget
+	mostVain    = 16 // as many as are remembered
+)
+
+// isVain reports whether repeats of the lane bring nothing: some intents are answered
+// so for ever, and the others are not to wait for them.
+func (l *Lane) isVain() bool { return l.vain >= vainRepeats }
+
+// repeated notes what a repeat has brought.
+func (l *Lane) repeated(w *Work, r Result) {
+	switch {
+	case w.class != Again || w.Endless || r.How == Unasked:
+	case r.Ends:
+		l.vain /= 2
+	default:
+		l.vain = min(l.vain+1, mostVain)
+	}
 }
 
 // lookShare is which part of a merchant's rate last looks may take: a tenth.
@@ -175,13 +211,17 @@ func (l *Lane) latest() (by time.Time) {
 	return by
 }
 
-// mayRepeat is when a repeat may go, as far as the budget is concerned.
+// mayRepeat is when a repeat may go, as far as the budget is concerned. A hold has waits
+// of its own.
 func (l *Lane) mayRepeat(now time.Time) time.Time {
+	if l.hold.on {
+		return now
+	}
 	var interval time.Duration
 	if l.limit != nil {
 		interval = l.limit.Interval()
 	}
-	return l.budget.Next(now, interval, l.endpoint.breaker.Failing(now))
+	return l.budget.Next(now, interval, l.isVain() || l.endpoint.breaker.Failing(now))
 }
 
 // size sets how much work the lane keeps loaded per partition: what it calls for

@@ -327,6 +327,7 @@ func (s *Scheduler) Begin(w *Work, now time.Time) {
 	l := w.lane
 	lentBy := l.take(now)
 	l.enter(w)
+	w.calls++
 	switch w.class {
 	case Again:
 		l.budget.Take(now)
@@ -362,6 +363,7 @@ type Result struct {
 	LookUp bool   // it was a status look-up: those begin no hold, and end none
 	Late   bool   // its partition is handed over, or lost: it begins no hold
 	Proves bool   // our credentials were taken
+	Ends   bool   // its intent has its outcome by it
 	Code   string // the gateway's error code
 	Cause  string
 	Error  string // class and cause; empty: none
@@ -382,6 +384,7 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	s.told(c.endpoint, now)
 	s.release(c.endpoint, now)
 
+	l.repeated(w, r)
 	l.lastErr = r.Error
 	l.heard = l.heard || r.How != Denied
 	denied := r.How == Denied && !l.gone && !r.Late
@@ -424,6 +427,7 @@ func (s *Scheduler) denied(w *Work, probe bool, r Result, now time.Time) {
 	if w.denied == 0 {
 		w.denied = l.proofs + 1
 	}
+	w.denials++
 	change := Change{Merchant: l.merchant, Code: r.Code, Cause: r.Cause}
 	switch {
 	case alone:
@@ -476,7 +480,7 @@ func (s *Scheduler) endHold(l *Lane, now time.Time) {
 	}
 	s.waiting.FixAll()
 	l.hold.end(now)
-	l.since = time.Time{}
+	l.since, l.vain = time.Time{}, 0
 	s.changed(Change{Kind: HoldEnded, Merchant: l.merchant, Since: l.hold.began})
 	s.reschedule(l, now)
 }
