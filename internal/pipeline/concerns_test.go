@@ -276,6 +276,41 @@ func TestAFewStrangeOrdersHoldNobody(t *testing.T) {
 	})
 }
 
+// TestMerchantsThatFailAloneStopNobody: the gateway answers no call of three merchants, and
+// all of another at the same address.
+func TestMerchantsThatFailAloneStopNobody(t *testing.T) {
+	for name, a := range map[string]answer{"no answer": lost, "not sent": unsent, "come later": later(time.Hour), "no answer for long": lost.slow(30 * time.Second)} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.gate.otherwise = func(in payment.Intent, find bool) answer {
+					if in.Merchant != "5" {
+						return a
+					}
+					return ok
+				}
+				_, p, _ := l.one(func(c *pipeline.Config) {
+					c.Terms = func(payment.MerchantID) pipeline.Terms {
+						return pipeline.Terms{Rate: pace.Rate{Events: 5, Per: time.Second, Burst: 1}, Endpoint: "gateway"}
+					}
+					c.Endpoints = func() []string { return []string{"gateway"} }
+				})
+				for i := range 300 {
+					p.emit("", of(fmt.Sprint(1+i%3), fmt.Sprint("odd-", i)))
+				}
+				after(time.Minute)
+				for i := range 40 {
+					p.emit("", of("5", fmt.Sprint("new-", i)))
+				}
+				after(2 * time.Minute)
+				if n := len(p.order()); n != 40 {
+					t.Errorf("%d of 40 have their links after two minutes", n)
+				}
+				l.settles(3 * time.Hour)
+			})
+		})
+	}
+}
+
 // TestTimesThatAreNone: whatever stands where a record's time belongs, and in
 // expires_at, the intent has its outcome at once, and the one behind it, too.
 func TestTimesThatAreNone(t *testing.T) {

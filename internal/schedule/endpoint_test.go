@@ -2,9 +2,11 @@ package schedule_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"paylink/internal/payment"
 	"paylink/internal/schedule"
 )
 
@@ -39,6 +41,55 @@ func TestAGatewayThatFailsBroadlyIsProbed(t *testing.T) {
 	if got := st.play(time.Second); len(got) != 2 {
 		t.Errorf("%q, want all others as it answers", got)
 	}
+}
+
+// TestProbesGoRound: among merchants of one gateway, however many calls one of them has
+// to make.
+func TestProbesGoRound(t *testing.T) {
+	st := begin(t, 10)
+	st.breakDown()
+	for i := range 9 {
+		for _, m := range []payment.MerchantID{"1", "2", "3"} {
+			st.queue(m, fmt.Sprint(m, ".", i))
+		}
+	}
+	probed := map[byte]int{}
+	for range 9 {
+		for _, step := range st.play(2 * time.Second) {
+			_, name, _ := strings.Cut(step, " start ")
+			probed[name[0]]++
+			st.end(name, unanswered)
+		}
+	}
+	if probed['1'] != 3 || probed['2'] != 3 || probed['3'] != 3 {
+		t.Errorf("probes by merchant: %v, want 3 each", probed)
+	}
+}
+
+// TestAMerchantThatFailsAloneHasItsOwnBreaker, until a call of it is answered.
+func TestAMerchantThatFailsAloneHasItsOwnBreaker(t *testing.T) {
+	st := begin(t, 10)
+	fail := func(n int) {
+		for i := range n {
+			st.call("1", fmt.Sprint("fails ", n, i), unanswered)
+		}
+	}
+	fail(4)
+	for i := range 4 {
+		st.call("2", fmt.Sprint("well ", i), answered)
+	}
+	fail(5)
+	st.wantChanges() // it has failed too often now, but shares no breaker
+	fail(7)
+	st.queue("1", "probe", "more")
+	st.queue("2", "other")
+	st.want("start other")
+	st.end("other", answered)
+	st.wantChanges()
+	st.wantPlay(time.Second, "1s start probe")
+	st.end("probe", answered)
+	st.wantPlay(0, "1s start more")
+	st.wantChanges()
 }
 
 func TestAGatewayThatIsDownConcernsNoOther(t *testing.T) {

@@ -49,6 +49,8 @@ type evidence struct {
 	since   time.Time        // when that was; zero: none was
 	blind   bool             // the newest look-up was refused for them, though Inits are not
 	called  time.Time        // the newest call
+	misses  int              // calls that failed since the newest that was answered
+	missed  uint64           // how many of its endpoint were answered before
 	lastErr string           // class and cause of the newest error, until a call is answered without
 }
 
@@ -95,6 +97,16 @@ func (l *Lane) len() (n int) {
 		n += q.Len()
 	}
 	return n
+}
+
+// goesBefore orders lanes by when they have to be looked at. Of those that wait for the
+// same probe of their endpoint, the one goes that was called for the longest ago: the
+// probes of one that fails alone would else keep all others from showing that it works.
+func (l *Lane) goesBefore(other *Lane) bool {
+	if !l.next.Equal(other.next) {
+		return l.next.Before(other.next)
+	}
+	return l.called.Before(other.called)
 }
 
 func (l *Lane) push(w *Work, c Class, giveUp time.Duration) {

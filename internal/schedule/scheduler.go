@@ -40,7 +40,7 @@ type Scheduler struct {
 func New(cfg Config) *Scheduler {
 	return &Scheduler{
 		cfg: cfg, lanes: map[payment.MerchantID]*Lane{}, byName: map[string]*Endpoint{}, share: pace.NewShare(nil, 1), owners: map[int64]string{},
-		ready:   pq.New(func(a, b *Lane) bool { return a.next.Before(b.next) }, func(l *Lane, i int) { l.index = i }),
+		ready:   pq.New((*Lane).goesBefore, func(l *Lane, i int) { l.index = i }),
 		waiting: newWaitQueue(),
 	}
 }
@@ -383,6 +383,7 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	}
 	s.told(c.endpoint, now)
 	s.release(c.endpoint, now)
+	s.tellApart(l, c.endpoint, r.How, now)
 
 	l.repeated(w, r)
 	l.lastErr = r.Error
