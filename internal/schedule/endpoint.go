@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"time"
 
 	"paylink/internal/pace"
@@ -74,7 +75,7 @@ func (p *Endpoint) isDown(now time.Time) bool {
 // then nothing needs to be fetched either. all is how many there are; 0: not known.
 func (s *Scheduler) IsDown(all int, now time.Time) bool {
 	for _, p := range s.endpoints {
-		if !p.isDown(now) {
+		if !p.isDown(now) || !s.hasFresh(p) {
 			return false
 		}
 	}
@@ -109,6 +110,14 @@ func (s *Scheduler) tellApart(l *Lane, p *Endpoint, how How, now time.Time) {
 		s.moveTo(own, l)
 		s.reschedule(l, now)
 	}
+}
+
+// hasFresh reports whether an endpoint may be probed for work that was not called for
+// yet. What was may be odd, and its probes show nothing, whatever the gateway does.
+func (s *Scheduler) hasFresh(p *Endpoint) bool {
+	return slices.ContainsFunc(s.ordered, func(l *Lane) bool {
+		return l.endpoint == p && !l.hold.on && l.queues[First].Len() > 0
+	})
 }
 
 // endpoint returns the endpoint of that name.

@@ -115,6 +115,10 @@ func TestDown(t *testing.T) {
 		t.Error("down, and there is no gateway yet")
 	}
 	st.breakDown()
+	if down(1) {
+		t.Error("down, and there is nothing that was not called for yet: what was may be odd")
+	}
+	st.queue("1", "fresh", "more")
 	if !down(1) {
 		t.Error("not down after eight failures")
 	}
@@ -125,7 +129,8 @@ func TestDown(t *testing.T) {
 	if down(1) {
 		t.Error("down, and a probe is due")
 	}
-	st.call("1", "probe", unanswered)
+	st.want("start fresh")
+	st.end("fresh", unanswered)
 	if !down(1) {
 		t.Error("not down after a probe that failed")
 	}

@@ -49,16 +49,27 @@ func (h *hold) heldSince(then, now time.Time) (held time.Duration) {
 // held is for how long work has been on hold, which does not count towards giving up.
 // For one that alone was refused, with nobody there to show whether it is the merchant,
 // the time counts from when we saw it refused: it is not to wait for ever. The same goes
-// for those that are left when nobody is who could end the hold: they only look up.
+// for those that are left when nobody is who could end the hold, as they only look up, and
+// for one whose probe had no answer: it may never have one, and the hold not end by it.
 func (l *Lane) held(w *Work, now time.Time) time.Duration {
 	held := l.hold.heldSince(w.At, now)
-	switch { // a wall clock may have been set since: what counts is how long ago it was
-	case l.isAlone(w):
-		held -= now.Sub(l.hold.began)
-	case l.hold.on && l.opening == 0:
-		held -= now.Sub(later(l.hold.began, l.opened))
+	if from, ok := l.counts(w); ok { // a wall clock may have been set since: what counts is how long ago it was
+		held -= now.Sub(from)
 	}
 	return max(0, held)
+}
+
+// counts is from when on time counts for work although its lane is on hold.
+func (l *Lane) counts(w *Work) (from time.Time, ok bool) {
+	switch {
+	case !l.hold.on:
+		return from, false
+	case l.isAlone(w):
+		return l.hold.began, true
+	case l.opening == 0:
+		return later(l.hold.began, l.opened), true
+	}
+	return w.failed, w.failed.After(l.hold.began)
 }
 
 // isAlone reports whether work is the only one that was refused in a hold.

@@ -35,6 +35,7 @@ type pacing struct {
 	limit  *pace.Limit // nil: none
 	budget pace.Budget // of repeats
 	vain   int         // how many of the newest repeats were in vain, about
+	firsts int         // first calls since the newest repeat
 	looked time.Time   // the newest last look
 	slow   bool        // the limit lets work wait for long
 	load   int         // how much work is kept loaded per partition, if it waits
@@ -152,10 +153,22 @@ func (l *Lane) head(now time.Time) *Work {
 		return nil
 	case again.Len() == 0:
 		return first.Peek()
-	case first.Len() == 0, again.Peek().by.Before(first.Peek().by) && !l.mayRepeat(now).After(now):
+	case first.Len() == 0, again.Peek().by.Before(first.Peek().by) && l.mayOvertake(now):
 		return l.repeat()
 	}
 	return first.Peek()
+}
+
+// mayOvertake reports whether a repeat may go before a first call. While they have a
+// budget, nine first calls go between two: a breaker may let so few calls through that
+// time alone is no budget.
+func (l *Lane) mayOvertake(now time.Time) bool {
+	return !l.mayRepeat(now).After(now) && (!l.isThrifty(now) || l.firsts >= lookShare-1)
+}
+
+// isThrifty reports whether repeats have a budget.
+func (l *Lane) isThrifty(now time.Time) bool {
+	return l.isVain() || l.endpoint.breaker.Failing(now)
 }
 
 // repeat is the repeat that is next: what must be settled soonest. While repeats are in
@@ -233,7 +246,7 @@ func (l *Lane) mayRepeat(now time.Time) time.Time {
 	if l.limit != nil {
 		interval = l.limit.Interval()
 	}
-	return l.budget.Next(now, interval, l.isVain() || l.endpoint.breaker.Failing(now))
+	return l.budget.Next(now, interval, l.isThrifty(now))
 }
 
 // size sets how much work the lane keeps loaded per partition: what it calls for

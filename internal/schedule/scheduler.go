@@ -329,7 +329,10 @@ func (s *Scheduler) Begin(w *Work, now time.Time) {
 	l.enter(w)
 	w.calls++
 	switch w.class {
+	case First:
+		l.firsts++
 	case Again:
+		l.firsts = 0
 		l.budget.Take(now)
 	case Last:
 		l.looked = now
@@ -386,6 +389,13 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	s.tellApart(l, c.endpoint, r.How, now)
 
 	l.repeated(w, r)
+	switch {
+	case r.LookUp:
+	case r.How == Denied:
+		w.failed = time.Time{}
+	case r.How == Unanswered && c.probe && !w.failed.After(l.hold.began):
+		w.failed = now
+	}
 	l.lastErr = r.Error
 	l.heard = l.heard || r.How != Denied
 	denied := r.How == Denied && !l.gone && !r.Late

@@ -31,7 +31,8 @@ type Work struct {
 	call   call   // while one is made for it
 	denied uint64 // its lane's proofs when it was refused first for our credentials, and 1; 0: it was not
 
-	denials int // how often it was refused for them
+	denials int       // how often it was refused for them
+	failed  time.Time // when its first probe of a hold since then had no answer
 	calls   int
 }
 
