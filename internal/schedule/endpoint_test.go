@@ -43,6 +43,32 @@ func TestAGatewayThatFailsBroadlyIsProbed(t *testing.T) {
 	}
 }
 
+// TestProbesAreForFreshOnes: of a gateway that fails. Repeats may fail whatever it does.
+func TestProbesAreForFreshOnes(t *testing.T) {
+	st := begin(t, 10)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(40), Endpoint: "gateway"}, false, st.now)
+	st.pass(time.Second)
+	st.failing("1")
+	for i := range 20 {
+		w := st.make("1", fmt.Sprint("again ", i))
+		w.At = st.now.Add(-time.Minute)
+		st.s.Queue(w, schedule.Again, st.now)
+		st.queue("1", fmt.Sprint("fresh ", i))
+	}
+	fresh := 0
+	for range 20 {
+		for _, step := range st.play(2 * time.Second) {
+			_, name, _ := strings.Cut(step, " start ")
+			if st.end(name, unanswered); strings.HasPrefix(name, "fresh") {
+				fresh++
+			}
+		}
+	}
+	if fresh < 17 {
+		t.Errorf("%d of 20 probes were for fresh ones, want nine of ten", fresh)
+	}
+}
+
 // TestProbesGoRound: among merchants of one gateway, however many calls one of them has
 // to make.
 func TestProbesGoRound(t *testing.T) {

@@ -312,6 +312,31 @@ func TestThoseThatWereRefusedMakeWay(t *testing.T) {
 	st.wantPlay(2*time.Minute, "8m30s start next")
 }
 
+// TestAProbeThatIsNeverAnsweredIsGivenUp: it is the only one left, and no answer to it
+// speaks of our credentials. Once one does, time on hold does not count any more.
+func TestAProbeThatIsNeverAnsweredIsGivenUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		last schedule.Result // the answer after half an hour
+		want []string
+	}{
+		"no answer":    {unanswered, []string{"1h0m10s gave_up silent"}},
+		"it is denied": {denied, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := begin(t, 10)
+			st.hold("1")
+			st.queue("1", "silent")
+			st.wantPlay(10*time.Second, "10s start silent")
+			st.end("silent", unanswered)
+			st.s.BackOff(st.works["silent"], schedule.Again, 30*time.Minute, st.now)
+			st.wantPlay(30*time.Minute, "30m10s start silent")
+			st.end("silent", tt.last)
+			st.s.BackOff(st.works["silent"], schedule.Again, 48*time.Hour, st.now)
+			st.wantPlay(24*time.Hour, tt.want...)
+		})
+	}
+}
+
 // TestWhatLooksUpMakesWayForProbes: it is due sooner, and its look-ups are refused for
 // ever. Without others the turn is its own.
 func TestWhatLooksUpMakesWayForProbes(t *testing.T) {
