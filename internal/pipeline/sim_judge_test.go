@@ -356,13 +356,22 @@ func judgeL2(h, without *simHistory) (out []simBreach) {
 	return out
 }
 
-// mostMany is how long an intent waits at most beside many odd ones: until they were
-// found to be so, and beside their repeats.
-const mostMany = 10 * time.Minute
+// How long an intent waits at most beside many odd ones: until they were found to be so,
+// and beside their repeats; on hold that takes a probe for each.
+const (
+	mostMany    = 4 * time.Minute
+	mostStrange = 10 * time.Minute
+	mostSilent  = 90 * time.Second
+)
 
 // judgeMany: whatever many others are like, an intent has its link soon.
 func judgeMany(h *simHistory) (out []simBreach) {
-	answers := h.answers()
+	answers, most := h.answers(), mostMany
+	if slices.ContainsFunc(h.plan.emits, func(e simEmit) bool { return e.strange }) {
+		most = mostStrange
+	} else if len(h.plan.faults) > 0 {
+		most = mostSilent
+	}
 	for _, e := range h.emitted {
 		if e.rec.odd != oddNot || e.rec.strange || h.isSilent(e.rec) {
 			continue
@@ -370,8 +379,8 @@ func judgeMany(h *simHistory) (out []simBreach) {
 		switch o := answers[e.rec.id]; {
 		case o == nil, !o.created:
 			out = append(out, simBreach{"L2", e.rec.id, "no link beside odd ones"})
-		case o.at > e.at+mostMany:
-			out = append(out, simBreach{"L2", e.rec.id, fmt.Sprintf("%v beside odd ones, at most %v", o.at-e.at, mostMany)})
+		case o.at > e.at+most:
+			out = append(out, simBreach{"L2", e.rec.id, fmt.Sprintf("%v beside odd ones, at most %v", o.at-e.at, most)})
 		}
 	}
 	return out

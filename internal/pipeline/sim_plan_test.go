@@ -239,20 +239,20 @@ func (d simDraw) many() {
 	d.peace()
 	w := &d.world
 	w.partitions, w.concurrency = 1+d.IntN(2), 256 // as by default: of a slow gateway a 32nd is called at a time
-	if d.chance(30) {
+	odd, n, silent, strange := simOddity(1+d.IntN(int(oddities-1))), 40+d.IntN(60), d.chance(30), d.chance(30)
+	switch {
+	case silent:
 		w.merchants = append(w.merchants, simMerchant{"540002", d.rate(), "a"}, simMerchant{"540003", w.merchants[0].rate, "a"})
 		for m := range 2 {
 			d.faults = append(d.faults, simFault{kind: simSilent, who: m, ever: true})
 		}
-	}
-	odd, n := simOddity(1+d.IntN(int(oddities-1))), 40+d.IntN(60)
-	strange := d.chance(30)
-	if strange {
+		odd, strange = oddNot, false
+	case strange:
 		odd, n = oddNot, 2+d.IntN(4)
 	}
 	for i := range n {
 		d.emits = append(d.emits, simEmit{
-			at: d.span(0, 5*time.Minute), part: d.IntN(w.partitions), id: i, merchant: d.IntN(len(w.merchants)), odd: odd, strange: strange,
+			at: d.span(0, 5*time.Minute), part: d.IntN(w.partitions), id: i, merchant: d.IntN(max(1, len(w.merchants)-1)), odd: odd, strange: strange,
 		})
 	}
 	for i := range 5 + d.IntN(20) {
