@@ -361,7 +361,7 @@ func judgeL2(h, without *simHistory) (out []simBreach) {
 const (
 	mostMany    = 4 * time.Minute
 	mostStrange = 10 * time.Minute
-	mostSilent  = 90 * time.Second
+	mostSilent  = 4 * time.Minute
 )
 
 // judgeMany: whatever many others are like, an intent has its link soon.

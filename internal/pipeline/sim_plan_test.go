@@ -255,9 +255,13 @@ func (d simDraw) many() {
 			at: d.span(0, 5*time.Minute), part: d.IntN(w.partitions), id: i, merchant: d.IntN(max(1, len(w.merchants)-1)), odd: odd, strange: strange,
 		})
 	}
-	for i := range 5 + d.IntN(20) {
+	others, from, until := 5+d.IntN(20), time.Duration(0), 15*time.Minute
+	if silent { // a burst, in which every call counts
+		others, from, until = 60, 5*time.Minute, 5*time.Minute+20*time.Second
+	}
+	for i := range others {
 		d.emits = append(d.emits, simEmit{
-			at: d.span(0, 15*time.Minute), part: d.IntN(w.partitions), id: n + i, merchant: len(w.merchants) - 1, key: pick(d, "", fmt.Sprint("k", i)),
+			at: d.span(from, until), part: d.IntN(w.partitions), id: n + i, merchant: len(w.merchants) - 1, key: pick(d, "", fmt.Sprint("k", i)),
 		})
 	}
 }
