@@ -73,7 +73,7 @@ var mutants = []mutant{
 		{"schedule/scheduler.go", "\t\tcase !l.proven: // nothing speaks for it yet\n", "\t\tcase l.since == now:\n"},
 		{"schedule/hold.go", "h.probeAt = true, false, false, now, since, 0, now", "h.probeAt = true, false, false, now, since, 0, now.Add(10*time.Second)"},
 		{"schedule/hold.go", "if !l.hold.on || l.hold.believed ||", "if l.hold.on || l.hold.believed ||"},
-		{"pipeline/core.go", "c.backOff(t, pace.HoldProbes().Delay(d.Denials, 1), now)", "c.queue(t, now)\n\t\t_ = pace.HoldProbes().Delay(d.Denials, 1)"}}},
+		{"pipeline/core.go", "c.again(t, pace.HoldProbes().Delay(d.Denials, 1), now)", "c.queue(t, now)\n\t\t_ = pace.HoldProbes().Delay(d.Denials, 1)"}}},
 	{"a refused look-up holds the lane", []edit{
 		{"attempt/attempt.go", "\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n", "\tif err != nil && payment.AsGatewayError(err).Class == payment.Misconfigured {\n\t\treturn s, Proceed{}\n\t}\n\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n"},
 		{"schedule/scheduler.go", "\tcase denied && !l.proven:\n", "\tcase denied:\n"},

@@ -207,6 +207,110 @@ func TestOneStrangeOrderOfAThousand(t *testing.T) {
 	}
 }
 
+// TestManyStrangeOrdersStopNobody: more than are loaded at a time are answered so for
+// ever. Who comes after them is called for at the merchant's pace.
+func TestManyStrangeOrdersStopNobody(t *testing.T) {
+	for name, says := range map[string]struct{ open, find answer }{
+		"no answer":                 {lost, notFound},
+		"not sent":                  {unsent, notFound},
+		"come later":                {later(time.Hour), notFound},
+		"duplicate, and no look-up": {duplicate, ours},
+		"duplicate, and no answer":  {duplicate, lost},
+		"refused, and no look-up":   {unsigned, ours},
+		"refused, and it exists":    {unsigned, ok},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.gate.otherwise = func(in payment.Intent, find bool) answer {
+					switch {
+					case !strings.HasPrefix(string(in.ID), "odd"):
+						return ok
+					case find:
+						return says.find
+					}
+					return says.open
+				}
+				_, p, _ := l.one(gentle)
+				p.emit("", intent("first"))
+				after(time.Second)
+				for i := range 100 {
+					p.emit("", intent(fmt.Sprint("odd-", i)))
+					after(10 * time.Second)
+				}
+				for i := range 20 {
+					p.emit("", intent(fmt.Sprint("new-", i)))
+				}
+				after(time.Minute)
+				l.expects(p, map[string]int{"fir": 1, "new": 20})
+				l.settles(2 * time.Hour)
+			})
+		})
+	}
+}
+
+// TestAFewStrangeOrdersHoldNobody: the gateway speaks of our credentials for them alone.
+// Nobody else was there when they came, so the merchant is on hold, until others come.
+func TestAFewStrangeOrdersHoldNobody(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = func(in payment.Intent, find bool) answer {
+			if strings.HasPrefix(string(in.ID), "odd") {
+				return ours
+			}
+			return ok
+		}
+		m, p, _ := l.one(gentle)
+		p.emit("", intent("first"))
+		after(time.Second)
+		for i := range 5 {
+			p.emit("", intent(fmt.Sprint("odd-", i)))
+		}
+		after(10 * time.Minute)
+		same(t, "holds", m.metric(t, "paylink_merchants_on_hold"), 1.0)
+		for i := range 20 {
+			p.emit("", intent(fmt.Sprint("new-", i)))
+		}
+		after(3 * time.Minute)
+		l.expects(p, map[string]int{"fir": 1, "new": 20})
+		same(t, "holds", m.metric(t, "paylink_merchants_on_hold"), 0.0)
+		l.settles(2 * time.Hour)
+	})
+}
+
+// TestMerchantsThatFailAloneStopNobody: the gateway answers no call of three merchants, and
+// all of another at the same address.
+func TestMerchantsThatFailAloneStopNobody(t *testing.T) {
+	for name, a := range map[string]answer{"no answer": lost, "not sent": unsent, "come later": later(time.Hour), "no answer for long": lost.slow(30 * time.Second)} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				l.gate.otherwise = func(in payment.Intent, find bool) answer {
+					if in.Merchant != "5" {
+						return a
+					}
+					return ok
+				}
+				_, p, _ := l.one(func(c *pipeline.Config) {
+					c.Terms = func(payment.MerchantID) pipeline.Terms {
+						return pipeline.Terms{Rate: pace.Rate{Events: 5, Per: time.Second, Burst: 1}, Endpoint: "gateway"}
+					}
+					c.Endpoints = func() []string { return []string{"gateway"} }
+				})
+				for i := range 300 {
+					p.emit("", of(fmt.Sprint(1+i%3), fmt.Sprint("odd-", i)))
+				}
+				after(time.Minute)
+				for i := range 40 {
+					p.emit("", of("5", fmt.Sprint("new-", i)))
+				}
+				after(2 * time.Minute)
+				if n := len(p.order()); n != 40 {
+					t.Errorf("%d of 40 have their links after two minutes", n)
+				}
+				l.settles(3 * time.Hour)
+			})
+		})
+	}
+}
+
 // TestTimesThatAreNone: whatever stands where a record's time belongs, and in
 // expires_at, the intent has its outcome at once, and the one behind it, too.
 func TestTimesThatAreNone(t *testing.T) {

@@ -416,7 +416,7 @@ func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	case attempt.Repeat:
 		c.repeat(t, d.AtLeast, now)
 	case attempt.PutAside:
-		c.backOff(t, pace.HoldProbes().Delay(d.Denials, 1), now)
+		c.again(t, pace.HoldProbes().Delay(d.Denials, 1), now)
 	default:
 		c.queue(t, now)
 	}
@@ -443,9 +443,23 @@ func (c *core) looks(t *task, on bool) {
 		return
 	}
 	if t.looking = on; on {
+		c.repeats(t, false)
 		t.backlog.Looks(1)
 	} else {
 		t.backlog.Looks(-1)
+	}
+}
+
+// repeats counts a task in its backlog as one that has to be called for again, or not
+// any more.
+func (c *core) repeats(t *task, on bool) {
+	if t.repeats == on || t.backlog == nil || on && t.looking {
+		return
+	}
+	if t.repeats = on; on {
+		t.backlog.Repeats(1)
+	} else {
+		t.backlog.Repeats(-1)
 	}
 }
 
@@ -458,7 +472,16 @@ func (c *core) repeat(t *task, atLeast time.Duration, now time.Time) {
 		r.cause, r.class = t.try.Last.Cause, strings.ReplaceAll(t.try.Last.Class.String(), " ", "_")
 	}
 	c.todo.repeated = append(c.todo.repeated, r)
+	c.again(t, wait, now)
+}
+
+// again has a task wait that has to be called for again. Others may be read meanwhile.
+func (c *core) again(t *task, wait time.Duration, now time.Time) {
 	c.backOff(t, wait, now)
+	c.repeats(t, true)
+	if t.backlog != nil {
+		c.readBacklog(t.worker, t.backlog, now)
+	}
 }
 
 // publish has an outcome published.
@@ -540,6 +563,7 @@ func (c *core) finish(t *task, now time.Time) {
 		c.todo.idle = append(c.todo.idle, w)
 	}
 	c.looks(t, false)
+	c.repeats(t, false)
 	if t.backlog != nil && t.backlog.Unload(t.rec.Size) {
 		w.part.Merchants(-1)
 	}

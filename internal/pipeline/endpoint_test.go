@@ -46,8 +46,8 @@ func TestOnlyGatewaysInForceCount(t *testing.T) {
 			p.emit("", intent(fmt.Sprint("j-", i)))
 			after(100 * time.Millisecond)
 		}
-		if n := m.State().Partitions[0].Unfinished; n > 100 {
-			t.Errorf("%d unfinished intents are taken while the only gateway is down, want few", n)
+		if n := m.State().Partitions[0].Unfinished; n > 150 {
+			t.Errorf("%d unfinished intents are taken while the only gateway is down, want few more than one read brings", n)
 		}
 		l.gate.mu.Lock()
 		l.gate.otherwise = nil

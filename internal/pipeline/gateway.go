@@ -22,8 +22,10 @@ type answer struct {
 func (a answer) result(d attempt.Decision) schedule.Result {
 	r := schedule.Result{LookUp: a.lookUp}
 	switch d.(type) {
-	case attempt.Settle, attempt.Proceed:
-		r.Proves = true // whatever it says: our credentials were taken
+	case attempt.Settle:
+		r.Proves, r.Ends = true, true // whatever it says: our credentials were taken
+	case attempt.Proceed:
+		r.Proves = true
 	}
 	if a.err == nil || isNotFound(a.err) {
 		r.Proves = true

@@ -290,7 +290,7 @@ func TestIntentExpiresOnHoldInTime(t *testing.T) {
 		p.emit("", intent("i", `"merchant_id":"1"`, expires(8*time.Minute)))
 		after(2 * time.Hour)
 		same(t, "outcomes on hold", p.order(), []string{"i"})
-		l.failed(p, "i", payment.Failed{Reason: payment.Expired, ErrorCode: "9998", Attempts: 3})
+		l.failed(p, "i", payment.Failed{Reason: payment.Expired, ErrorCode: "9998", Attempts: 4})
 		if late := p.outcomes[0].at.Sub(expiresAt); late > time.Second {
 			t.Errorf("it was settled %v after it had expired", late)
 		}

@@ -110,8 +110,11 @@ func judgeSim(h *simHistory) (out []simBreach) {
 	for _, rule := range simRules {
 		out = append(out, rule(h)...)
 	}
-	if h.plan.kind == simOdd {
+	switch h.plan.kind {
+	case simOdd:
 		out = append(out, judgeL2(h, simulate(h.plan.without()))...)
+	case simMany:
+		out = append(out, judgeMany(h)...)
 	}
 	return out
 }
@@ -351,6 +354,43 @@ func judgeL2(h, without *simHistory) (out []simBreach) {
 		}
 	}
 	return out
+}
+
+// How long an intent waits at most beside many odd ones: until they were found to be so,
+// and beside their repeats; on hold that takes a probe for each.
+const (
+	mostMany    = 4 * time.Minute
+	mostStrange = 10 * time.Minute
+	mostSilent  = 4 * time.Minute
+)
+
+// judgeMany: whatever many others are like, an intent has its link soon.
+func judgeMany(h *simHistory) (out []simBreach) {
+	answers, most := h.answers(), mostMany
+	if slices.ContainsFunc(h.plan.emits, func(e simEmit) bool { return e.strange }) {
+		most = mostStrange
+	} else if len(h.plan.faults) > 0 {
+		most = mostSilent
+	}
+	for _, e := range h.emitted {
+		if e.rec.odd != oddNot || e.rec.strange || h.isSilent(e.rec) {
+			continue
+		}
+		switch o := answers[e.rec.id]; {
+		case o == nil, !o.created:
+			out = append(out, simBreach{"L2", e.rec.id, "no link beside odd ones"})
+		case o.at > e.at+most:
+			out = append(out, simBreach{"L2", e.rec.id, fmt.Sprintf("%v beside odd ones, at most %v", o.at-e.at, most)})
+		}
+	}
+	return out
+}
+
+// isSilent reports whether no call is answered of a record's merchant.
+func (h *simHistory) isSilent(rec *simRecord) bool {
+	return slices.ContainsFunc(h.plan.faults, func(f simFault) bool {
+		return f.kind == simSilent && h.plan.world.merchants[f.who].id == rec.dec.Intent.Merchant
+	})
 }
 
 // overtakes is how many calls may overtake an intent whose time is up before theirs:

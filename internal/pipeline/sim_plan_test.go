@@ -29,6 +29,7 @@ const (
 	simOdd                   // one strange order, and otherwise peace: L2
 	simCrowd                 // more than the rate allows, and otherwise peace: L3
 	simSparse                // around a merchant's rate, for members that lend each other turns
+	simMany                  // many orders of one kind that are odd for ever, or whole merchants, and otherwise peace: L2
 )
 
 type simWorld struct {
@@ -88,7 +89,25 @@ type simEmit struct {
 	broken    bool          // it breaks a rule
 	garbage   bool          // it is no intent
 	strange   bool          // the gateway speaks of our credentials, for this order only
+	odd       simOddity     // for ever
 }
+
+// A simOddity is what the gateway answers to one order, whenever it is asked.
+type simOddity int
+
+const (
+	oddNot       simOddity = iota
+	oddSilent              // nothing
+	oddUnsent              // it cannot be reached
+	oddLater               // in an hour
+	oddDuplicate           // that the order is known, and it allows no look-up
+	oddUnknown             // the same, and it answers no look-up
+	oddRefused             // nobody knows whom refuses it, and it allows no look-up
+	oddExists              // nobody knows whom refuses it, and the gateway has a payment
+	oddities
+)
+
+var simOddities = [...]string{"", "silent", "not sent", "later", "duplicate and no look-up", "duplicate and silent", "refused and no look-up", "refused and it exists"}
 
 // A simFault goes wrong, and is mended after a while, or never.
 type simFault struct {
@@ -117,12 +136,13 @@ const (
 	simGone                             // a merchant is removed
 	simFewer                            // fewer calls may be in flight
 	simTight                            // the settings let a merchant's emitters say less
+	simSilent                           // a host answers no call of a merchant
 	simFaultKinds
 )
 
 var simFaultNames = [...]string{
 	"kill member", "leave member", "cut member", "freeze member", "fence partition", "down host of merchant", "deny merchant", "deny (unsigned) merchant",
-	"refuse look-ups of merchant", "set clock of member", "other terms of merchant", "remove merchant", "less concurrency of member", "tighten merchant",
+	"refuse look-ups of merchant", "set clock of member", "other terms of merchant", "remove merchant", "less concurrency of member", "tighten merchant", "silence to merchant",
 }
 
 func (f simFault) String() string {
@@ -139,7 +159,7 @@ func (e simEmit) String() string {
 		what string
 	}{
 		{e.content > 0, fmt.Sprint(", content ", e.content)}, {e.expires > 0, fmt.Sprint(", expires ", e.expires)}, {e.recordAge != 0, fmt.Sprint(", aged ", e.recordAge)},
-		{e.timeless, ", without a time"}, {e.broken, ", broken"}, {e.garbage, ", garbage"}, {e.strange, ", strange"},
+		{e.odd != oddNot, ", odd: " + simOddities[e.odd]}, {e.timeless, ", without a time"}, {e.broken, ", broken"}, {e.garbage, ", garbage"}, {e.strange, ", strange"},
 	} {
 		if x.on {
 			s += x.what
@@ -158,6 +178,8 @@ func drawSim(seed uint64) *simPlan {
 		d.crowd()
 	case n <= 4:
 		d.sparse()
+	case n == 5:
+		d.many()
 	default:
 		d.storm()
 	}
@@ -207,6 +229,40 @@ func (d simDraw) odd() {
 		d.emits = d.emits[strange : strange+1]
 	default:
 		d.emits = append(d.emits, simEmit{at: 5 * time.Minute, id: n})
+	}
+}
+
+// many is more odd orders than are loaded at a time, or a few of which the gateway speaks
+// of our credentials, or two merchants of three that it answers no call of. The others are few.
+func (d simDraw) many() {
+	d.kind = simMany
+	d.peace()
+	w := &d.world
+	w.partitions, w.concurrency = 1+d.IntN(2), 256 // as by default: of a slow gateway a 32nd is called at a time
+	odd, n, silent, strange := simOddity(1+d.IntN(int(oddities-1))), 40+d.IntN(60), d.chance(30), d.chance(30)
+	switch {
+	case silent:
+		w.merchants = append(w.merchants, simMerchant{"540002", d.rate(), "a"}, simMerchant{"540003", w.merchants[0].rate, "a"})
+		for m := range 2 {
+			d.faults = append(d.faults, simFault{kind: simSilent, who: m, ever: true})
+		}
+		odd, strange = oddNot, false
+	case strange:
+		odd, n = oddNot, 2+d.IntN(4)
+	}
+	for i := range n {
+		d.emits = append(d.emits, simEmit{
+			at: d.span(0, 5*time.Minute), part: d.IntN(w.partitions), id: i, merchant: d.IntN(max(1, len(w.merchants)-1)), odd: odd, strange: strange,
+		})
+	}
+	others, from, until := 5+d.IntN(20), time.Duration(0), 15*time.Minute
+	if silent { // a burst, in which every call counts
+		others, from, until = 60, 5*time.Minute, 5*time.Minute+20*time.Second
+	}
+	for i := range others {
+		d.emits = append(d.emits, simEmit{
+			at: d.span(from, until), part: d.IntN(w.partitions), id: n + i, merchant: len(w.merchants) - 1, key: pick(d, "", fmt.Sprint("k", i)),
+		})
 	}
 }
 
@@ -317,6 +373,8 @@ func (d simDraw) intents(n int, horizon time.Duration) {
 			e.garbage, e.key = true, pick(d, "", "a")
 		case p < 24:
 			e.strange = true
+		case p < 27:
+			e.odd = simOddity(1 + d.IntN(int(oddities-1)))
 		}
 		d.emits = append(d.emits, e)
 		key := e.key

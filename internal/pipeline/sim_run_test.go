@@ -30,7 +30,7 @@ type sim struct {
 
 	down                      map[string]int
 	deny, denyUnsigned, blind map[payment.MerchantID]int
-	tight                     map[payment.MerchantID]int
+	tight, silent             map[payment.MerchantID]int
 	rates                     map[payment.MerchantID]Terms
 	gone                      map[payment.MerchantID]int
 
@@ -120,7 +120,7 @@ func simulate(p *simPlan) *simHistory {
 	s := &sim{
 		plan: p, events: pq.New(func(a, b simEvent) bool { return a.at < b.at || a.at == b.at && a.order < b.order }, nil),
 		down: map[string]int{}, deny: map[payment.MerchantID]int{}, denyUnsigned: map[payment.MerchantID]int{}, blind: map[payment.MerchantID]int{},
-		tight: map[payment.MerchantID]int{}, rates: map[payment.MerchantID]Terms{}, gone: map[payment.MerchantID]int{},
+		tight: map[payment.MerchantID]int{}, silent: map[payment.MerchantID]int{}, rates: map[payment.MerchantID]Terms{}, gone: map[payment.MerchantID]int{},
 	}
 	s.h.plan = p
 	for i := range p.world.partitions {
@@ -160,6 +160,9 @@ func simulate(p *simPlan) *simHistory {
 // run lets time pass until all is settled and committed.
 func (s *sim) run() {
 	end := s.mended + 4*s.plan.world.giveUp + time.Hour
+	if s.plan.world.clocks { // what is to be looked at by a clock that is set back later is looked at later
+		end += 2 * time.Hour
+	}
 	still := 0
 	for s.events.Len() > 0 {
 		e := s.events.Pop()
@@ -194,7 +197,7 @@ func (s *sim) emit(e simEmit) {
 	m := s.plan.world.merchants[e.merchant]
 	id := payment.IntentID(fmt.Sprintf("i%d", e.id))
 	at := simStart.Add(s.now - e.recordAge)
-	rec := &simRecord{id: e.id*len(s.parts) + e.part, key: e.key, strange: e.strange, host: m.host}
+	rec := &simRecord{id: e.id*len(s.parts) + e.part, key: e.key, strange: e.strange, odd: e.odd, host: m.host}
 	rec.Offset = int64(len(p.records))
 	if rec.Time = at; e.timeless {
 		rec.Time = time.UnixMilli(-1)
@@ -258,6 +261,8 @@ func (s *sim) fault(i int, f simFault, by int) {
 		s.renew(f, by, merchant())
 	case simTight:
 		s.tight[merchant()] += by
+	case simSilent:
+		s.silent[merchant()] += by
 	case simFewer:
 		m := s.members[f.who]
 		if m.fewer += by; m.alive {

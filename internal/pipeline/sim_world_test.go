@@ -36,6 +36,7 @@ type simRecord struct {
 	id      int
 	key     string
 	strange bool
+	odd     simOddity
 	host    string
 	due     time.Time // when its age is up, or it expires
 	buried  bool
@@ -211,7 +212,13 @@ func (s *sim) call(c *simClaim, t *task) {
 	there := w.quickest + s.between(simRollThere, rec.id, n, 0, w.slowest/2)
 	back := s.between(simRollBack, rec.id, n, 0, w.slowest/2)
 	switch {
-	case s.down[host] > 0 && roll%3 > 0:
+	case rec.odd != oddNot:
+		s.oddly(f, rec, there)
+		return
+	case s.silent[in.Merchant] > 0 && roll%2 == 0:
+		s.after(w.callTimeout, func() { s.answer(f, answer{err: simTimeout}) })
+		return
+	case s.silent[in.Merchant] > 0, s.down[host] > 0 && roll%3 > 0:
 		s.after(there, func() { s.answer(f, answer{err: simDial}) })
 		return
 	case s.down[host] > 0, mood == simMoodLost:
@@ -247,6 +254,29 @@ func (s *sim) call(c *simClaim, t *task) {
 		a := s.arrive(f, rec, mood, roll)
 		s.after(back, func() { s.answer(f, a) })
 	})
+}
+
+// oddly answers a call for an order that is odd.
+func (s *sim) oddly(f *simFlight, rec *simRecord, there time.Duration) {
+	a, wait := answer{err: simTimeout}, there
+	switch {
+	case f.find && (rec.odd == oddDuplicate || rec.odd == oddRefused):
+		a.err = simOurs
+	case rec.odd == oddSilent, f.find && rec.odd == oddUnknown:
+		wait = s.plan.world.callTimeout
+	case rec.odd == oddUnsent:
+		a.err = simDial
+	case rec.odd == oddLater:
+		a.err = &payment.GatewayError{Class: payment.InDoubt, Cause: "http_429", RetryAfter: time.Hour}
+	case rec.odd == oddDuplicate, rec.odd == oddUnknown:
+		a.err = simTaken
+	case f.find:
+		s.payments[rec.id] = max(1, s.payments[rec.id])
+		a = answer{status: payment.Status{PaymentID: s.payments[rec.id], OrderID: f.in.OrderID, State: "new"}}
+	default:
+		a.err = simProxy
+	}
+	s.after(wait, func() { s.answer(f, a) })
 }
 
 // arrive is the gateway's side of a call.

@@ -24,6 +24,7 @@ type task struct {
 	try      attempt.State
 	conflict bool // its id came before with other content
 	looking  bool // counted in its backlog as waiting for its last look
+	repeats  bool // counted there as one that has to be called for again
 	again    bool // an operator's verb has put it here: see event.HeaderReplayedAt
 	timeless bool // its record's time says nothing: age counts from when it was first seen
 	ahead    bool // its record's time was to come when it was first seen: age counts from then
@@ -164,7 +165,7 @@ func (t *task) class() schedule.Class {
 	case attempt.LastLook:
 		return schedule.Last
 	}
-	if t.try.Repeats > 0 {
+	if t.try.Repeats > 0 || t.try.Denials > 0 {
 		return schedule.Again // also the look after a link in doubt: it can wait
 	}
 	return schedule.First

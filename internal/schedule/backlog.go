@@ -21,6 +21,7 @@ type Backlog struct {
 	Lane    *Lane
 	loaded  int
 	looking int             // of those that are loaded: they wait for their last look
+	again   int             // of the others that are loaded: they were called for, and have to be called for again
 	bytes   int             // of what is loaded
 	patient *pq.Heap[Entry] // nil: none yet
 	hasty   *pq.Heap[Entry] // entries that expire before they are given up, and have none of their key before them in patient
@@ -117,6 +118,10 @@ func (b *Backlog) Unload(bytes int) (last bool) {
 // if n is negative.
 func (b *Backlog) Looks(n int) { b.looking += n }
 
+// Repeats says that so many more of what is loaded have to be called for again; fewer,
+// if n is negative.
+func (b *Backlog) Repeats(n int) { b.again += n }
+
 // An Arrival is work that has just been taken in.
 type Arrival struct {
 	By        time.Time // when it must be settled
@@ -136,15 +141,22 @@ func (b *Backlog) Admits(r Room, a Arrival, now time.Time) bool {
 	case !b.Lane.IsPaced() && b.Len() == 0:
 		return true
 	case a.Inherited && !a.By.After(now):
-		return b.late.Len() == 0 && b.looking < lateLoad && b.loaded-b.looking < b.mayLoad(r)
+		return b.late.Len() == 0 && b.looking < lateLoad && b.going(r) < b.mayLoad(r)
 	case b.comesBefore(stampOf(a.By)):
 		return false
 	}
-	return b.going() < b.mayLoad(r) || b.going() < b.mayHurry(r, a.By, now, b.Lane.latest())
+	return b.going(r) < b.mayLoad(r) || b.going(r) < b.mayHurry(r, a.By, now, b.Lane.latest())
 }
 
-// going is how much is loaded that does not only wait for its last look.
-func (b *Backlog) going() int { return b.loaded - b.looking }
+// going is how much is loaded that does not only wait for its last look. What has to be
+// called for again does not count while there is room: some may be so for ever, and
+// nobody is to wait for them.
+func (b *Backlog) going(r Room) int {
+	if r.Used < r.Bytes {
+		return b.loaded - b.looking - b.again
+	}
+	return b.loaded - b.looking
+}
 
 // comesBefore reports whether something is not loaded that must be settled before
 // what has to be by then, or at the same time: it came first.
@@ -236,8 +248,8 @@ func (b *Backlog) Read(r Room, now time.Time) (out []Entry) {
 	b.sift(b.patient, now)
 	b.sift(b.hasty, now)
 	// Half empty first: many records in one read cost little more than one.
-	if most := b.mayLoad(r); b.going() <= most/2 {
-		for b.patient.Len()+b.hasty.Len() > 0 && len(out) < most-b.going() {
+	if most := b.mayLoad(r); b.going(r) <= most/2 {
+		for b.patient.Len()+b.hasty.Len() > 0 && len(out) < most-b.going(r) {
 			h := b.first()
 			out = append(out, h.Pop())
 			b.sift(h, now)
@@ -245,7 +257,7 @@ func (b *Backlog) Read(r Room, now time.Time) (out []Entry) {
 	}
 	for latest := b.Lane.latest(); b.patient.Len()+b.hasty.Len() > 0; {
 		h := b.first()
-		if b.going()+len(out) >= b.mayHurry(r, h.Peek().By(), now, latest) {
+		if b.going(r)+len(out) >= b.mayHurry(r, h.Peek().By(), now, latest) {
 			break
 		}
 		out = append(out, h.Pop())

@@ -322,6 +322,35 @@ func TestWhatCanOnlyBeLookedUpIsInNobodysWay(t *testing.T) {
 	}
 }
 
+// TestWhatIsRepeatedIsInNobodysWay: what has to be called for again may be so for ever.
+// It counts only where there is no room besides.
+func TestWhatIsRepeatedIsInNobodysWay(t *testing.T) {
+	full := schedule.Room{Bytes: 1 << 20, Used: 1 << 20, Merchants: 1 << 10}
+	st := begin(t, 10)
+	b := backlogOf(st, 32)
+	b.Repeats(32)
+	if a := (schedule.Arrival{By: noon.Add(giveUp)}); !b.Admits(roomy, a, noon) || b.Admits(full, a, noon) {
+		t.Error("another is to be admitted if there is room for it")
+	}
+	for slot := range int64(100) {
+		put(b, slot, 60, false)
+	}
+	if got := b.Read(full, noon); got != nil {
+		t.Errorf("Read = %v without room, want none", slotsOf(got))
+	}
+	if got := b.Read(roomy, noon); len(got) != 32 {
+		t.Errorf("Read = %d, want 32", len(got))
+	}
+	b.Done()
+	b.Repeats(-1)
+	for range 32 {
+		b.Load(100)
+	}
+	if got := b.Read(roomy, noon); got != nil {
+		t.Errorf("Read = %v, want none: 33 can be called for", slotsOf(got))
+	}
+}
+
 // TestWhatHasWaitedTooLongCanOnlyBeLookedUp, if an owner before us may have called
 // for it: its time is up while it waits. All others whose time is up are settled.
 func TestWhatHasWaitedTooLongCanOnlyBeLookedUp(t *testing.T) {

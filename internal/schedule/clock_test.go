@@ -153,3 +153,16 @@ func TestAPaceGoesOnAfterTheClockIsSetBack(t *testing.T) {
 		t.Errorf("%d calls in 13 s at 1/s, with the clock set back by an hour", n)
 	}
 }
+
+// TestAClockThatWasAheadLengthensNoLife: in a hold that began by that clock, and that
+// nobody is left to end.
+func TestAClockThatWasAheadLengthensNoLife(t *testing.T) {
+	c := beginClocked(t, 10)
+	c.set(2 * time.Hour)
+	c.hold("1")
+	c.set(-2 * time.Hour)
+	w := c.make("1", "looks")
+	w.At, w.LooksUp = noon, true
+	c.s.BackOff(w, schedule.Again, 24*time.Hour, c.story.now)
+	c.wantRun(2*time.Hour, "1h0m0s gave_up looks")
+}

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"time"
 
 	"paylink/internal/pace"
@@ -18,6 +19,8 @@ type Endpoint struct {
 	blocks   *bool   // of the scheduler: whether lanes may wait for a call of any to end
 	was      pace.State
 	last     string // cause of the newest failure
+	answers  uint64 // calls that were answered
+	own      bool   // of one lane, which alone fails
 }
 
 func newEndpoint(name string, concurrency int, blocks *bool) *Endpoint {
@@ -72,11 +75,49 @@ func (p *Endpoint) isDown(now time.Time) bool {
 // then nothing needs to be fetched either. all is how many there are; 0: not known.
 func (s *Scheduler) IsDown(all int, now time.Time) bool {
 	for _, p := range s.endpoints {
-		if !p.isDown(now) {
+		if !p.isDown(now) || !s.hasFresh(p) {
 			return false
 		}
 	}
 	return all > 0 && len(s.endpoints) > 0 && len(s.endpoints) >= all
+}
+
+const (
+	aloneFails   = 8 // so many calls of a lane have failed in a row
+	aloneAnswers = 2 // while so many of others were answered
+)
+
+// tellApart takes in how a call of a lane went. One whose calls fail while those of
+// others are answered does not share their endpoint, but has one of its own, with a
+// breaker of its own, until a call of it is answered.
+func (s *Scheduler) tellApart(l *Lane, p *Endpoint, how How, now time.Time) {
+	switch {
+	case how == Unasked, l.endpoint != p:
+		return
+	case how != Unanswered:
+		l.misses = 0
+		if p.answers++; p.own {
+			s.moveTo(s.endpoint(p.name), l)
+			s.reschedule(l, now)
+		}
+		return
+	case l.misses == 0:
+		l.missed = p.answers
+	}
+	if l.misses++; l.misses >= aloneFails && p.answers-l.missed >= aloneAnswers && !p.own {
+		own := newEndpoint(p.name, s.cfg.Concurrency, new(bool))
+		own.own = true
+		s.moveTo(own, l)
+		s.reschedule(l, now)
+	}
+}
+
+// hasFresh reports whether an endpoint may be probed for work that was not called for
+// yet. What was may be odd, and its probes show nothing, whatever the gateway does.
+func (s *Scheduler) hasFresh(p *Endpoint) bool {
+	return slices.ContainsFunc(s.ordered, func(l *Lane) bool {
+		return l.endpoint == p && !l.hold.on && l.queues[First].Len() > 0
+	})
 }
 
 // endpoint returns the endpoint of that name.
@@ -96,7 +137,9 @@ func (s *Scheduler) told(p *Endpoint, now time.Time) {
 	if state == p.was || p.lanes == 0 {
 		return
 	}
-	p.was = state
+	if p.was = state; p.own {
+		return
+	}
 	kind := EndpointBack
 	if state == pace.Open {
 		kind = EndpointDown

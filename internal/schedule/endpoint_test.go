@@ -2,9 +2,11 @@ package schedule_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"paylink/internal/payment"
 	"paylink/internal/schedule"
 )
 
@@ -41,6 +43,81 @@ func TestAGatewayThatFailsBroadlyIsProbed(t *testing.T) {
 	}
 }
 
+// TestProbesAreForFreshOnes: of a gateway that fails. Repeats may fail whatever it does.
+func TestProbesAreForFreshOnes(t *testing.T) {
+	st := begin(t, 10)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(40), Endpoint: "gateway"}, false, st.now)
+	st.pass(time.Second)
+	st.failing("1")
+	for i := range 20 {
+		w := st.make("1", fmt.Sprint("again ", i))
+		w.At = st.now.Add(-time.Minute)
+		st.s.Queue(w, schedule.Again, st.now)
+		st.queue("1", fmt.Sprint("fresh ", i))
+	}
+	fresh := 0
+	for range 20 {
+		for _, step := range st.play(2 * time.Second) {
+			_, name, _ := strings.Cut(step, " start ")
+			if st.end(name, unanswered); strings.HasPrefix(name, "fresh") {
+				fresh++
+			}
+		}
+	}
+	if fresh < 17 {
+		t.Errorf("%d of 20 probes were for fresh ones, want nine of ten", fresh)
+	}
+}
+
+// TestProbesGoRound: among merchants of one gateway, however many calls one of them has
+// to make.
+func TestProbesGoRound(t *testing.T) {
+	st := begin(t, 10)
+	st.breakDown()
+	for i := range 9 {
+		for _, m := range []payment.MerchantID{"1", "2", "3"} {
+			st.queue(m, fmt.Sprint(m, ".", i))
+		}
+	}
+	probed := map[byte]int{}
+	for range 9 {
+		for _, step := range st.play(2 * time.Second) {
+			_, name, _ := strings.Cut(step, " start ")
+			probed[name[0]]++
+			st.end(name, unanswered)
+		}
+	}
+	if probed['1'] != 3 || probed['2'] != 3 || probed['3'] != 3 {
+		t.Errorf("probes by merchant: %v, want 3 each", probed)
+	}
+}
+
+// TestAMerchantThatFailsAloneHasItsOwnBreaker, until a call of it is answered.
+func TestAMerchantThatFailsAloneHasItsOwnBreaker(t *testing.T) {
+	st := begin(t, 10)
+	fail := func(n int) {
+		for i := range n {
+			st.call("1", fmt.Sprint("fails ", n, i), unanswered)
+		}
+	}
+	fail(4)
+	for i := range 4 {
+		st.call("2", fmt.Sprint("well ", i), answered)
+	}
+	fail(5)
+	st.wantChanges() // it has failed too often now, but shares no breaker
+	fail(7)
+	st.queue("1", "probe", "more")
+	st.queue("2", "other")
+	st.want("start other")
+	st.end("other", answered)
+	st.wantChanges()
+	st.wantPlay(time.Second, "1s start probe")
+	st.end("probe", answered)
+	st.wantPlay(0, "1s start more")
+	st.wantChanges()
+}
+
 func TestAGatewayThatIsDownConcernsNoOther(t *testing.T) {
 	st := begin(t, 10)
 	st.s.Bind("2", schedule.Terms{Endpoint: "another gateway"}, false, st.now)
@@ -64,6 +141,10 @@ func TestDown(t *testing.T) {
 		t.Error("down, and there is no gateway yet")
 	}
 	st.breakDown()
+	if down(1) {
+		t.Error("down, and there is nothing that was not called for yet: what was may be odd")
+	}
+	st.queue("1", "fresh", "more")
 	if !down(1) {
 		t.Error("not down after eight failures")
 	}
@@ -74,7 +155,8 @@ func TestDown(t *testing.T) {
 	if down(1) {
 		t.Error("down, and a probe is due")
 	}
-	st.call("1", "probe", unanswered)
+	st.want("start fresh")
+	st.end("fresh", unanswered)
 	if !down(1) {
 		t.Error("not down after a probe that failed")
 	}

@@ -49,15 +49,27 @@ func (h *hold) heldSince(then, now time.Time) (held time.Duration) {
 // held is for how long work has been on hold, which does not count towards giving up.
 // For one that alone was refused, with nobody there to show whether it is the merchant,
 // the time counts from when we saw it refused: it is not to wait for ever. The same goes
-// for those that are left when nobody is who could end the hold: they only look up.
+// for those that are left when nobody is who could end the hold, as they only look up, and
+// for one whose probe had no answer: it may never have one, and the hold not end by it.
 func (l *Lane) held(w *Work, now time.Time) time.Duration {
-	switch {
-	case l.isAlone(w):
-		now = earlier(now, l.hold.began)
-	case l.hold.on && l.opening == 0:
-		now = earlier(now, later(l.hold.began, l.opened))
+	held := l.hold.heldSince(w.At, now)
+	if from, ok := l.counts(w); ok { // a wall clock may have been set since: what counts is how long ago it was
+		held -= now.Sub(from)
 	}
-	return l.hold.heldSince(w.At, now)
+	return max(0, held)
+}
+
+// counts is from when on time counts for work although its lane is on hold.
+func (l *Lane) counts(w *Work) (from time.Time, ok bool) {
+	switch {
+	case !l.hold.on:
+		return from, false
+	case l.isAlone(w):
+		return l.hold.began, true
+	case l.opening == 0:
+		return later(l.hold.began, l.opened), true
+	}
+	return w.failed, w.failed.After(l.hold.began)
 }
 
 // isAlone reports whether work is the only one that was refused in a hold.
@@ -85,15 +97,16 @@ func (l *Lane) probe(w *Work, now time.Time) {
 	l.mayTellApart(now)
 }
 
-// prober is the work that is next to probe a hold, by Init; nil: there is no hold, or
-// no such work that may go.
-func (l *Lane) prober(now time.Time) (next *Work) {
+// prober is the work that is next to probe a hold, by Init: of those that were refused
+// the fewest times, as only one that is not ends it, the first and the last by turns: what
+// comes one after the other may be of one kind. nil: there is no hold, or no such work.
+func (l *Lane) prober() (next *Work) {
 	if !l.hold.on || l.opening == 0 {
 		return nil
 	}
-	mayRepeat := !l.mayRepeat(now).After(now)
+	first := l.hold.probes == 0 || l.hold.probes%2 == 1
 	for w := range l.Queued() {
-		if w.mayEndHold() && (w.class == First || mayRepeat) && (next == nil || comesBefore(w, next)) {
+		if w.mayEndHold() && (next == nil || w.denials < next.denials || w.denials == next.denials && comesBefore(w, next) == first) {
 			next = w
 		}
 	}

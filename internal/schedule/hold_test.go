@@ -3,6 +3,7 @@ package schedule_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,17 +111,20 @@ func TestAHoldIsProbedLessAndLess(t *testing.T) {
 	st.hold("1")
 	probes := []time.Duration{10, 30, 70, 150, 270, 390}
 	for i, at := range probes {
-		name := fmt.Sprint("probe ", i)
-		w := st.make("1", name)
-		st.s.Queue(w, schedule.First, st.now)
-		st.queue("1", name+", behind it")
+		// By turns the one that is due first, and the one that is due last.
+		name, other := fmt.Sprint("probe ", i), fmt.Sprint("other ", i)
+		if i%2 == 0 {
+			st.queue("1", name, other)
+		} else {
+			st.queue("1", other, name)
+		}
 		st.wantPlay(at*time.Second-st.clock(), fmt.Sprint(at*time.Second, " start ", name))
 		st.end(name, denied)
 		c := st.wantChanges(schedule.ProbeRefused)
 		if i+1 < len(probes) && len(c) == 1 && c[0].Wait != (probes[i+1]-at)*time.Second {
 			t.Errorf("%s: the next in %v, want %v", name, c[0].Wait, (probes[i+1]-at)*time.Second)
 		}
-		st.s.Remove(st.works[name+", behind it"], st.now)
+		st.s.Remove(st.works[other], st.now)
 	}
 }
 
@@ -279,6 +283,56 @@ func TestOneThatAloneWasRefusedIsGivenUp(t *testing.T) {
 				st.call("1", name, denied)
 			}
 			st.wantPlay(10*time.Hour, tt.want...)
+		})
+	}
+}
+
+// TestThoseThatWereRefusedMakeWay: some orders are refused for ever, and are due sooner.
+// Whoever comes is the next probe.
+func TestThoseThatWereRefusedMakeWay(t *testing.T) {
+	st := begin(t, 10)
+	names := []string{"a", "b", "c"}
+	st.queue("1", names...)
+	st.want("start a", "start b", "start c")
+	refuse := func(names ...string) {
+		for _, name := range names {
+			st.end(name, denied)
+			st.s.BackOff(st.works[name], schedule.Again, time.Second, st.now)
+		}
+	}
+	refuse(names...)
+	for _, wait := range []time.Duration{10, 20, 40, 80, 120, 120} {
+		started := st.play(wait * time.Second)
+		if len(started) != 1 {
+			t.Fatalf("%q, want one probe", started)
+		}
+		refuse(started[0][strings.LastIndex(started[0], " ")+1:])
+	}
+	st.queue("1", "next")
+	st.wantPlay(2*time.Minute, "8m30s start next")
+}
+
+// TestAProbeThatIsNeverAnsweredIsGivenUp: it is the only one left, and no answer to it
+// speaks of our credentials. Once one does, time on hold does not count any more.
+func TestAProbeThatIsNeverAnsweredIsGivenUp(t *testing.T) {
+	for name, tt := range map[string]struct {
+		last schedule.Result // the answer after half an hour
+		want []string
+	}{
+		"no answer":    {unanswered, []string{"1h0m10s gave_up silent"}},
+		"it is denied": {denied, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := begin(t, 10)
+			st.hold("1")
+			st.queue("1", "silent")
+			st.wantPlay(10*time.Second, "10s start silent")
+			st.end("silent", unanswered)
+			st.s.BackOff(st.works["silent"], schedule.Again, 30*time.Minute, st.now)
+			st.wantPlay(30*time.Minute, "30m10s start silent")
+			st.end("silent", tt.last)
+			st.s.BackOff(st.works["silent"], schedule.Again, 48*time.Hour, st.now)
+			st.wantPlay(24*time.Hour, tt.want...)
 		})
 	}
 }

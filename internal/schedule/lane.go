@@ -34,6 +34,8 @@ type Lane struct {
 type pacing struct {
 	limit  *pace.Limit // nil: none
 	budget pace.Budget // of repeats
+	vain   int         // how many of the newest repeats were in vain, about
+	firsts int         // first calls since the newest repeat
 	looked time.Time   // the newest last look
 	slow   bool        // the limit lets work wait for long
 	load   int         // how much work is kept loaded per partition, if it waits
@@ -48,6 +50,8 @@ type evidence struct {
 	since   time.Time        // when that was; zero: none was
 	blind   bool             // the newest look-up was refused for them, though Inits are not
 	called  time.Time        // the newest call
+	misses  int              // calls that failed since the newest that was answered
+	missed  uint64           // how many of its endpoint were answered before
 	lastErr string           // class and cause of the newest error, until a call is answered without
 }
 
@@ -96,6 +100,16 @@ func (l *Lane) len() (n int) {
 	return n
 }
 
+// goesBefore orders lanes by when they have to be looked at. Of those that wait for the
+// same probe of their endpoint, the one goes that was called for the longest ago: the
+// probes of one that fails alone would else keep all others from showing that it works.
+func (l *Lane) goesBefore(other *Lane) bool {
+	if !l.next.Equal(other.next) {
+		return l.next.Before(other.next)
+	}
+	return l.called.Before(other.called)
+}
+
 func (l *Lane) push(w *Work, c Class, giveUp time.Duration) {
 	l.count++
 	w.order, w.class, w.stage = l.count, c, queued
@@ -131,7 +145,7 @@ func (l *Lane) head(now time.Time) *Work {
 			return last.Peek()
 		}
 	}
-	if w := l.prober(now); w != nil {
+	if w := l.prober(); w != nil {
 		return w
 	}
 	switch {
@@ -139,10 +153,57 @@ func (l *Lane) head(now time.Time) *Work {
 		return nil
 	case again.Len() == 0:
 		return first.Peek()
-	case first.Len() == 0, again.Peek().by.Before(first.Peek().by) && !l.mayRepeat(now).After(now):
-		return again.Peek()
+	case first.Len() == 0, again.Peek().by.Before(first.Peek().by) && l.mayOvertake(now):
+		return l.repeat()
 	}
 	return first.Peek()
+}
+
+// mayOvertake reports whether a repeat may go before a first call. While they have a
+// budget, nine first calls go between two: a breaker may let so few calls through that
+// time alone is no budget.
+func (l *Lane) mayOvertake(now time.Time) bool {
+	return !l.mayRepeat(now).After(now) && (!l.isThrifty(now) || l.firsts >= lookShare-1)
+}
+
+// isThrifty reports whether repeats have a budget.
+func (l *Lane) isThrifty(now time.Time) bool {
+	return l.isVain() || l.endpoint.breaker.Failing(now)
+}
+
+// repeat is the repeat that is next: what must be settled soonest. While repeats are in
+// vain it is the one that was called for least: others may be so for ever.
+func (l *Lane) repeat() *Work {
+	next := l.queues[Again].Peek()
+	if !l.isVain() {
+		return next
+	}
+	for w := range l.queues[Again].All() {
+		if w.calls < next.calls || w.calls == next.calls && comesBefore(w, next) {
+			next = w
+		}
+	}
+	return next
+}
+
+const (
+	vainRepeats = 8  // so many in a row, and repeats have a budget
+	mostVain    = 16 // as many as are remembered
+)
+
+// isVain reports whether repeats of the lane bring nothing: some intents are answered
+// so for ever, and the others are not to wait for them.
+func (l *Lane) isVain() bool { return l.vain >= vainRepeats }
+
+// repeated notes what a repeat has brought.
+func (l *Lane) repeated(w *Work, r Result) {
+	switch {
+	case w.class != Again || w.Endless || r.How == Unasked:
+	case r.Ends:
+		l.vain /= 2
+	default:
+		l.vain = min(l.vain+1, mostVain)
+	}
 }
 
 // lookShare is which part of a merchant's rate last looks may take: a tenth.
@@ -175,13 +236,17 @@ func (l *Lane) latest() (by time.Time) {
 	return by
 }
 
-// mayRepeat is when a repeat may go, as far as the budget is concerned.
+// mayRepeat is when a repeat may go, as far as the budget is concerned. A hold has waits
+// of its own.
 func (l *Lane) mayRepeat(now time.Time) time.Time {
+	if l.hold.on {
+		return now
+	}
 	var interval time.Duration
 	if l.limit != nil {
 		interval = l.limit.Interval()
 	}
-	return l.budget.Next(now, interval, l.endpoint.breaker.Failing(now))
+	return l.budget.Next(now, interval, l.isThrifty(now))
 }
 
 // size sets how much work the lane keeps loaded per partition: what it calls for

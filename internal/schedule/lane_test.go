@@ -3,6 +3,7 @@ package schedule_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -401,3 +402,61 @@ func TestLastLooksTakeATenthOfTheRate(t *testing.T) {
 		t.Errorf("%d calls and %d looks in 12 s at 10/s, want 20 in two, and ten in the other ten", calls, looks)
 	}
 }
+
+// TestRepeatsInVainHaveATenth: some orders are answered so for ever, and are due sooner
+// than all others. Of those, who was called for least goes first, and once repeats bring
+// something again, what is due first.
+func TestRepeatsInVainHaveATenth(t *testing.T) {
+	st := begin(t, 100)
+	st.s.Bind("1", schedule.Terms{Rate: perSecond(1), Endpoint: "gateway"}, false, st.now)
+	again := func(name string, r schedule.Result) {
+		st.end(name, r)
+		if !r.Ends {
+			st.s.BackOff(st.works[name], schedule.Again, time.Second, st.now)
+		}
+	}
+	ends := answered
+	ends.Ends = true
+	for i := range 20 {
+		st.s.BackOff(st.make("1", fmt.Sprint("odd ", i)), schedule.Again, time.Second, st.now)
+	}
+	n, firsts, repeats := 0, 0, 0
+	step := func(r schedule.Result) string {
+		st.queue("1", fmt.Sprint("new ", n))
+		n++
+		var started []string
+		for len(started) == 0 {
+			started = st.play(100 * time.Millisecond)
+		}
+		_, name, _ := strings.Cut(started[0], " start ")
+		if strings.HasPrefix(name, "new") {
+			firsts++
+			again(name, ends)
+			return name
+		}
+		repeats++
+		again(name, r)
+		return name
+	}
+	for range 10 {
+		step(unanswered)
+	}
+	firsts, repeats = 0, 0
+	for range 400 {
+		step(duplicateLookUp)
+	}
+	if repeats < 36 || repeats > 44 {
+		t.Errorf("%d repeats in vain and %d first calls, want a tenth", repeats, firsts)
+	}
+	late := st.make("1", "late")
+	st.s.BackOff(late, schedule.Again, time.Second, st.now)
+	for range 11 {
+		if step(ends) == "late" {
+			return
+		}
+	}
+	t.Error("one that was called for least waits for those that were in vain")
+}
+
+// duplicateLookUp is a look-up that is refused, as of an order that exists already.
+var duplicateLookUp = schedule.Result{How: schedule.Denied, LookUp: true}

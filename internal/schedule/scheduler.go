@@ -40,7 +40,7 @@ type Scheduler struct {
 func New(cfg Config) *Scheduler {
 	return &Scheduler{
 		cfg: cfg, lanes: map[payment.MerchantID]*Lane{}, byName: map[string]*Endpoint{}, share: pace.NewShare(nil, 1), owners: map[int64]string{},
-		ready:   pq.New(func(a, b *Lane) bool { return a.next.Before(b.next) }, func(l *Lane, i int) { l.index = i }),
+		ready:   pq.New((*Lane).goesBefore, func(l *Lane, i int) { l.index = i }),
 		waiting: newWaitQueue(),
 	}
 }
@@ -327,8 +327,12 @@ func (s *Scheduler) Begin(w *Work, now time.Time) {
 	l := w.lane
 	lentBy := l.take(now)
 	l.enter(w)
+	w.calls++
 	switch w.class {
+	case First:
+		l.firsts++
 	case Again:
+		l.firsts = 0
 		l.budget.Take(now)
 	case Last:
 		l.looked = now
@@ -362,6 +366,7 @@ type Result struct {
 	LookUp bool   // it was a status look-up: those begin no hold, and end none
 	Late   bool   // its partition is handed over, or lost: it begins no hold
 	Proves bool   // our credentials were taken
+	Ends   bool   // its intent has its outcome by it
 	Code   string // the gateway's error code
 	Cause  string
 	Error  string // class and cause, and why it was not sent; empty: none
@@ -381,7 +386,16 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	}
 	s.told(c.endpoint, now)
 	s.release(c.endpoint, now)
+	s.tellApart(l, c.endpoint, r.How, now)
 
+	l.repeated(w, r)
+	switch {
+	case r.LookUp:
+	case r.How == Denied:
+		w.failed = time.Time{}
+	case r.How == Unanswered && c.probe && !w.failed.After(l.hold.began):
+		w.failed = now
+	}
 	l.lastErr = r.Error
 	l.heard = l.heard || r.How != Denied
 	denied := r.How == Denied && !l.gone && !r.Late
@@ -424,6 +438,7 @@ func (s *Scheduler) denied(w *Work, probe bool, r Result, now time.Time) {
 	if w.denied == 0 {
 		w.denied = l.proofs + 1
 	}
+	w.denials++
 	change := Change{Merchant: l.merchant, Code: r.Code, Cause: r.Cause}
 	switch {
 	case alone:
@@ -476,7 +491,7 @@ func (s *Scheduler) endHold(l *Lane, now time.Time) {
 	}
 	s.waiting.FixAll()
 	l.hold.end(now)
-	l.since = time.Time{}
+	l.since, l.vain = time.Time{}, 0
 	s.changed(Change{Kind: HoldEnded, Merchant: l.merchant, Since: l.hold.began})
 	s.reschedule(l, now)
 }

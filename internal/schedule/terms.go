@@ -80,7 +80,7 @@ func (s *Scheduler) moveTo(p *Endpoint, l *Lane) {
 		was.full = slices.DeleteFunc(was.full, func(x *Lane) bool { return x == l })
 		l.blockedAt = time.Time{}
 	}
-	l.endpoint = p
+	l.endpoint, l.misses = p, 0
 	p.lanes++
 }
 
@@ -106,5 +106,11 @@ func (s *Scheduler) SetConcurrency(n int, now time.Time) {
 	for _, p := range s.endpoints {
 		p.adaptive.SetBound(n)
 		s.release(p, now)
+	}
+	for _, l := range s.ordered {
+		if l.endpoint.own {
+			l.endpoint.adaptive.SetBound(n)
+			s.release(l.endpoint, now)
+		}
 	}
 }

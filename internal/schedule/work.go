@@ -30,6 +30,10 @@ type Work struct {
 	opens  bool   // it is counted in its lane's opening
 	call   call   // while one is made for it
 	denied uint64 // its lane's proofs when it was refused first for our credentials, and 1; 0: it was not
+
+	denials int       // how often it was refused for them
+	failed  time.Time // when its first probe of a hold since then had no answer
+	calls   int
 }
 
 // A call is one that is in flight.
