@@ -85,6 +85,11 @@ func (e *Engine) tellChange(ch schedule.Change) {
 			Error("the gateway refuses our status look-ups for this merchant, though not our payments: what they were to clear up stays in doubt. Ask the gateway for the right to look up")
 	case schedule.SeesAgain:
 		merchant.Warn("the gateway answers our status look-ups for this merchant again")
+	case schedule.FailsAlone:
+		merchant.WithField("last_error", ch.Cause).WithField(night, gatewayDown).
+			Error("no call of this merchant is answered, while those of others are: its calls are probes now, and its intents wait. Ask the gateway about this merchant")
+	case schedule.AnsweredAgain:
+		merchant.Warn("calls of this merchant are answered again")
 	case schedule.HoldEnded:
 		e.metrics.held.Dec()
 		merchant.WithField("since", ch.Since.UTC().Format(time.RFC3339)).Warn("merchant no longer on hold")

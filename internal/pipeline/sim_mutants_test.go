@@ -41,7 +41,7 @@ var simMutants = []simMutant{
 	{"repeats in vain have no budget", "schedule/lane.go", "return l.vain >= vainRepeats", "return l.vain > mostVain"},
 	{"repeats take the probes of a gateway", "schedule/lane.go", "l.firsts >= lookShare-1", "l.firsts >= 0"},
 	{"who alone fails breaks the breaker of others", "schedule/endpoint.go", "l.misses >= aloneFails &&", "l.misses < 0 &&"},
-	{"nothing is fetched beside odd ones", "schedule/endpoint.go", "if !p.isDown(now) || !s.hasFresh(p) {", "if !p.isDown(now) {"},
+	{"nothing is fetched beside odd ones", "schedule/endpoint.go", "return !p.fresh })", "return !p.fresh && now.IsZero() })"},
 	{"what breaks rules was never called for", "pipeline/core.go", "if t.dec.BySettings && t.mayBeCalled() {", "if t.dec.BySettings && t.timeless {"},
 	{"what is due sooner waits behind what is loaded", "schedule/backlog.go", "case by.Before(latest):", "case by.Before(latest) && by.IsZero():"},
 	{"the latest first", "schedule/work.go", "return a.by.Before(b.by)\n", "return b.by.Before(a.by)\n"},

@@ -77,8 +77,10 @@ const (
 	HoldBelieved                   // it refuses different ones
 	ProbeRefused                   // it still does
 	HoldEnded
-	Blinded      // it refuses a merchant's look-ups for them, and accepts its Inits
-	SeesAgain    // it answers them again
+	Blinded    // it refuses a merchant's look-ups for them, and accepts its Inits
+	SeesAgain  // it answers them again
+	FailsAlone // no call of a merchant is answered, while others' of its endpoint are
+	AnsweredAgain
 	EndpointDown // an endpoint fails broadly
 	EndpointBack // it answers again
 	EndpointGone // no merchant has it any more
@@ -87,11 +89,11 @@ const (
 // A Change is something that somebody should be told of.
 type Change struct {
 	Kind     ChangeKind
-	Merchant payment.MerchantID // of a hold
+	Merchant payment.MerchantID // if it is one's
 	Endpoint string             // of an endpoint
 	State    string             // the breaker's, of an endpoint
 	Code     string             // the gateway's error code, of a hold
-	Cause    string             // of a hold; of an endpoint, how the newest call that got no answer ended
+	Cause    string             // of a hold; else how the newest call that got no answer ended
 	Wait     time.Duration      // until the next probe
 	Since    time.Time          // of a hold that ended
 }

@@ -21,6 +21,7 @@ type Endpoint struct {
 	last     string // cause of the newest failure
 	answers  uint64 // calls that were answered
 	own      bool   // of one lane, which alone fails
+	fresh    bool   // for IsDown
 }
 
 func newEndpoint(name string, concurrency int, blocks *bool) *Endpoint {
@@ -71,15 +72,23 @@ func (p *Endpoint) isDown(now time.Time) bool {
 	return p.breaker.State(now) == pace.Open && p.breaker.Next(now).After(now)
 }
 
-// IsDown reports whether every endpoint is down, and they are all that there are:
-// then nothing needs to be fetched either. all is how many there are; 0: not known.
+// IsDown reports whether every endpoint is down, and they are all that there are, and
+// each may be probed for work that was not called for yet: then nothing needs to be
+// fetched either. What was called for may be odd, and its probes show nothing, whatever
+// the gateway does. all is how many endpoints there are; 0: not known.
 func (s *Scheduler) IsDown(all int, now time.Time) bool {
+	if all == 0 || len(s.endpoints) < all {
+		return false
+	}
 	for _, p := range s.endpoints {
-		if !p.isDown(now) || !s.hasFresh(p) {
+		if p.fresh = false; !p.isDown(now) {
 			return false
 		}
 	}
-	return all > 0 && len(s.endpoints) > 0 && len(s.endpoints) >= all
+	for _, l := range s.ordered {
+		l.endpoint.fresh = l.endpoint.fresh || !l.hold.on && l.queues[First].Len() > 0
+	}
+	return !slices.ContainsFunc(s.endpoints, func(p *Endpoint) bool { return !p.fresh })
 }
 
 const (
@@ -99,6 +108,7 @@ func (s *Scheduler) tellApart(l *Lane, p *Endpoint, how How, now time.Time) {
 		if p.answers++; p.own {
 			s.moveTo(s.endpoint(p.name), l)
 			s.reschedule(l, now)
+			s.changed(Change{Kind: AnsweredAgain, Merchant: l.merchant})
 		}
 		return
 	case l.misses == 0:
@@ -109,15 +119,8 @@ func (s *Scheduler) tellApart(l *Lane, p *Endpoint, how How, now time.Time) {
 		own.own = true
 		s.moveTo(own, l)
 		s.reschedule(l, now)
+		s.changed(Change{Kind: FailsAlone, Merchant: l.merchant, Cause: p.last})
 	}
-}
-
-// hasFresh reports whether an endpoint may be probed for work that was not called for
-// yet. What was may be odd, and its probes show nothing, whatever the gateway does.
-func (s *Scheduler) hasFresh(p *Endpoint) bool {
-	return slices.ContainsFunc(s.ordered, func(l *Lane) bool {
-		return l.endpoint == p && !l.hold.on && l.queues[First].Len() > 0
-	})
 }
 
 // endpoint returns the endpoint of that name.

@@ -105,7 +105,7 @@ func TestAMerchantThatFailsAloneHasItsOwnBreaker(t *testing.T) {
 		st.call("2", fmt.Sprint("well ", i), answered)
 	}
 	fail(5)
-	st.wantChanges() // it has failed too often now, but shares no breaker
+	st.wantChanges(schedule.FailsAlone) // too often by now, but it shares no breaker
 	fail(7)
 	st.queue("1", "probe", "more")
 	st.queue("2", "other")
@@ -115,7 +115,7 @@ func TestAMerchantThatFailsAloneHasItsOwnBreaker(t *testing.T) {
 	st.wantPlay(time.Second, "1s start probe")
 	st.end("probe", answered)
 	st.wantPlay(0, "1s start more")
-	st.wantChanges()
+	st.wantChanges(schedule.AnsweredAgain)
 }
 
 func TestAGatewayThatIsDownConcernsNoOther(t *testing.T) {

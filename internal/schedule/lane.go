@@ -159,16 +159,12 @@ func (l *Lane) head(now time.Time) *Work {
 	return first.Peek()
 }
 
-// mayOvertake reports whether a repeat may go before a first call. While they have a
-// budget, nine first calls go between two: a breaker may let so few calls through that
-// time alone is no budget.
+// mayOvertake reports whether a repeat may go before a first call. While repeats are in
+// vain, or the endpoint fails, nine first calls go between two: a breaker may let so few
+// calls through that a budget by time is none.
 func (l *Lane) mayOvertake(now time.Time) bool {
-	return !l.mayRepeat(now).After(now) && (!l.isThrifty(now) || l.firsts >= lookShare-1)
-}
-
-// isThrifty reports whether repeats have a budget.
-func (l *Lane) isThrifty(now time.Time) bool {
-	return l.isVain() || l.endpoint.breaker.Failing(now)
+	isThrifty := l.isVain() || l.endpoint.breaker.Failing(now)
+	return !l.mayRepeat(now).After(now) && (!isThrifty || l.firsts >= lookShare-1)
 }
 
 // repeat is the repeat that is next: what must be settled soonest. While repeats are in
@@ -187,7 +183,7 @@ func (l *Lane) repeat() *Work {
 }
 
 const (
-	vainRepeats = 8  // so many in a row, and repeats have a budget
+	vainRepeats = 8  // so many in a row, and first calls go before repeats
 	mostVain    = 16 // as many as are remembered
 )
 
@@ -246,7 +242,7 @@ func (l *Lane) mayRepeat(now time.Time) time.Time {
 	if l.limit != nil {
 		interval = l.limit.Interval()
 	}
-	return l.budget.Next(now, interval, l.isThrifty(now))
+	return l.budget.Next(now, interval, l.endpoint.breaker.Failing(now))
 }
 
 // size sets how much work the lane keeps loaded per partition: what it calls for
