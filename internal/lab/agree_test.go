@@ -26,6 +26,7 @@ type left struct {
 	dead      map[history.Place]int       // dead letters by the record that they are of
 	reach     map[int32]time.Time         // by partition of the intents: from when on all outcomes are left; none: all are
 	times     map[history.Place]time.Time // that records of the intents have
+	forged    map[history.Place]string    // the merchants that a stranger's outcomes name
 	payments  map[string]int64            // the newest by order: the one that a look-up finds
 }
 
@@ -59,7 +60,7 @@ func (s *scene) leftOf(h history.Run) *left {
 			l.outcomes[o.Intent] = append(l.outcomes[o.Intent], o)
 		}
 	}
-	l.times, l.reach = s.times, s.reach(h.Outcomes)
+	l.times, l.forged, l.reach = s.times, s.forged, s.reach(h.Outcomes)
 	for _, d := range h.DeadLetters {
 		if l.holds(d.Source) {
 			l.dead[d.Source]++
@@ -117,6 +118,7 @@ type matter struct {
 	beyond   bool            // one has none, nothing is lost or waiting: its outcome may have been deleted
 	waiting  bool            // one has none, and nothing is lost: it was not committed
 	orphans  []history.Outcome
+	others   []history.Outcome // that name another merchant than the record that they answer
 }
 
 // matters are those of which something is left on the intent topic, or in other topics
@@ -174,9 +176,12 @@ func (l *left) settle(m *matter, v history.Verdict) {
 	m.beyond = m.beyond && len(m.lost) == 0 && !m.waiting
 	slices.SortFunc(m.outcomes, func(a, b history.Outcome) int { return a.At.Compare(b.At) })
 	for _, o := range m.outcomes {
-		stands := slices.ContainsFunc(m.intents, func(in history.Intent) bool { return in.At == o.Source })
-		if !stands && l.holds(o.Source) {
+		i := slices.IndexFunc(m.intents, func(in history.Intent) bool { return in.At == o.Source })
+		if i < 0 && l.holds(o.Source) {
 			m.orphans = append(m.orphans, o)
+		}
+		if by := l.forged[o.At]; i >= 0 && by != "" && m.intents[i].Merchant != by {
+			m.others = append(m.others, o)
 		}
 	}
 }
@@ -205,6 +210,9 @@ func (m *matter) findings() (lines []string) {
 	}
 	for _, o := range m.orphans {
 		lines = append(lines, findingLine(reconcile.FoundOrphan, m.id, o.At))
+	}
+	for _, o := range m.others {
+		lines = append(lines, findingLine(reconcile.FoundOther, m.id, o.At))
 	}
 	if len(m.lost) > 0 {
 		lines = append(lines, findingLine(reconcile.FoundLost, m.id, m.lost[0]))
@@ -271,6 +279,9 @@ func (m *matter) class(gateway int64) (c reconcile.Class, asked bool) {
 		return reconcile.OtherPayment, true
 	case !o.Created && gateway != 0:
 		return reconcile.FailedButExists, true
+	}
+	if len(m.others) > 0 {
+		return reconcile.OtherMerchant, true
 	}
 	return reconcile.Matched, true
 }

@@ -61,6 +61,7 @@ type scene struct {
 	commits  []history.Commit
 	tight    []history.Span
 	times    map[history.Place]time.Time // that records of the intents have
+	forged   map[history.Place]string    // the merchants that a stranger's outcomes name
 	gone     map[string][]deleted        // by topic
 	passed   map[int32][]offsetSpan      // of the intents, by the operator
 	misled   []history.Span

@@ -90,6 +90,10 @@ func (t *tampering) answer(id string, partition int32, source history.Place) err
 	if err := t.client.ProduceSync(t.ctx, r).FirstErr(); err != nil {
 		return err
 	}
+	if t.forged == nil {
+		t.forged = map[history.Place]string{}
+	}
+	t.forged[history.Place{Partition: r.Partition, Offset: r.Offset}] = string(d.Intent.Merchant)
 	t.history.Outcomes = append(slices.Clip(t.history.Outcomes), history.Outcome{
 		At: history.Place{Partition: r.Partition, Offset: r.Offset}, Time: r.Timestamp.Truncate(time.Millisecond), Intent: id, Source: source})
 	return nil
