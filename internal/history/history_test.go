@@ -209,6 +209,8 @@ func TestADeadLetterMayEndAnIntent(t *testing.T) {
 	large, old, deleted := good(), good(), good()
 	unanswered(&large, "too_large")
 	large.Tight = []Span{{at(100), at(140)}}
+	within := large // the same millisecond, which is all that a record's time says
+	within.Tight = []Span{{large.DeadLetters[len(large.DeadLetters)-1].Time.Add(time.Microsecond), at(140)}}
 	unanswered(&old, "too_old")
 	old.Forgotten = map[int32]time.Time{1: at(200)}
 	unanswered(&deleted, "")
@@ -216,7 +218,7 @@ func TestADeadLetterMayEndAnIntent(t *testing.T) {
 	deleted.Intents[1].Deleted = true
 	again := buriedAndFailed()
 	again.Tight = []Span{{at(100), at(140)}}
-	for name, r := range map[string]Run{"too large": large, "too old": old, "deleted": deleted, "too large, and failed when it came again": again} {
+	for name, r := range map[string]Run{"too large": large, "too large, at once": within, "too old": old, "deleted": deleted, "too large, and failed when it came again": again} {
 		if s := Judge(r).String(); s != "" {
 			t.Errorf("%s is no violation, got\n%s", name, s)
 		}

@@ -339,9 +339,11 @@ func (j *judge) wasMisled(in Intent) bool {
 
 // within reports whether a dead letter, or what went ahead of it, may be of one of these
 // times.
+// within reports whether a record's time, which counts whole milliseconds, is of one of
+// the times, or shortly after.
 func within(spans []Span, t time.Time) bool {
 	return slices.ContainsFunc(spans, func(s Span) bool {
-		return t.IsZero() || !t.Before(s.From) && t.Before(s.To.Add(whileRefused))
+		return t.IsZero() || !t.Before(s.From.Truncate(time.Millisecond)) && t.Before(s.To.Add(whileRefused))
 	})
 }
 
