@@ -273,9 +273,10 @@ func (s *scene) moveLeaders(by int) {
 	}
 }
 
-// removeBroker takes a broker away and brings it back under its old address.
+// removeBroker takes a broker away and brings it back under its old address. It is never
+// the last one: in kfake (as of 2026-09) that is the controller, and no other ever is.
 func (s *scene) removeBroker(f fault, addrs []string) {
-	node := int32(f.seat % s.plan.world.brokers)
+	node := int32(f.seat % max(1, s.plan.world.brokers-1))
 	const firstPort = 9092
 	if len(addrs) == 1 || s.brokers.RemoveNode(node) != nil {
 		return

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/devstack"
@@ -163,7 +164,11 @@ func (s *scene) setPassword(password payment.Secret) {
 	u := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
 	u.Name, u.Mechanism, u.Iterations, u.Salt, u.SaltedPassword = member, 1, 4096, salt, salted // 1: SCRAM-SHA-256
 	req.Upsertions = append(req.Upsertions, u)
-	if _, err := req.RequestWith(context.Background(), s.client); err != nil {
+	resp, err := req.RequestWith(context.Background(), s.client)
+	if err == nil && len(resp.Results) > 0 {
+		err = kerr.ErrorForCode(resp.Results[0].ErrorCode)
+	}
+	if err != nil {
 		s.note("no other password: %v", err)
 	}
 }
