@@ -28,7 +28,7 @@ type gathering struct {
 func (s *scene) awaitGathered() {
 	const step = 100 * time.Millisecond
 	for range time.Minute / step {
-		g := s.brokers.GroupInfo(group)
+		g := s.groupInfo(group)
 		if g == nil || g.State != "PreparingRebalance" || !s.isLate(g.Epoch) {
 			return
 		}

@@ -60,6 +60,8 @@ type scene struct {
 	names    map[string]string // of members, by those that they have in notes about turns
 	commits  []history.Commit
 	tight    []history.Span
+	closing  sync.RWMutex
+	closed   bool                        // the brokers are
 	times    map[history.Place]time.Time // that records of the intents have
 	forged   map[history.Place]string    // the merchants that a stranger's outcomes name
 	gone     map[string][]deleted        // by topic
@@ -165,6 +167,9 @@ func (s *scene) set() (end func(), err error) {
 		stopGateway()
 		stopRegistry()
 		s.client.Close()
+		s.closing.Lock()
+		defer s.closing.Unlock()
+		s.closed = true
 		s.brokers.Close()
 	}, nil
 }

@@ -8,10 +8,22 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/pace"
 )
+
+// groupInfo is what the brokers say of a group; nil: nothing. A request that was late may
+// ask when they are closed, and would wait for ever.
+func (s *scene) groupInfo(group string) *kfake.GroupInfo {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	if s.closed {
+		return nil
+	}
+	return s.brokers.GroupInfo(group)
+}
 
 // asRealCoordinator makes kfake treat a static member that comes back as Apache
 // Kafka does. In a stable group a real coordinator gives it the assignment it had,
@@ -34,7 +46,7 @@ func (s *scene) asRealCoordinator(frame []byte) []byte {
 	if err := req.ReadFrom(r.Src); err != nil || req.InstanceID == nil {
 		return frame
 	}
-	group := s.brokers.GroupInfo(req.Group)
+	group := s.groupInfo(req.Group)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.joins[*req.InstanceID]

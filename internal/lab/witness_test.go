@@ -17,9 +17,9 @@ import (
 )
 
 // watchCommits looks at every commit when it is made, and right after at how
-// far the topics reach.
+// far the topics reach. It has stopped when stop returns.
 func (s *scene) watchCommits() (stop func()) {
-	made, done := make(chan struct{}, 1), make(chan struct{})
+	made, done, stopped := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
 	s.brokers.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
 		select {
 		case made <- struct{}{}:
@@ -28,6 +28,7 @@ func (s *scene) watchCommits() (stop func()) {
 		return nil, nil, false
 	})
 	go func() {
+		defer close(stopped)
 		for {
 			select {
 			case <-made:
@@ -37,7 +38,7 @@ func (s *scene) watchCommits() (stop func()) {
 			}
 		}
 	}()
-	return func() { close(done) }
+	return func() { close(done); <-stopped }
 }
 
 func (s *scene) sawCommits() {
