@@ -1,6 +1,7 @@
 package freedompay
 
 import (
+	"bytes"
 	"cmp"
 	"io"
 	"mime"
@@ -51,6 +52,9 @@ func declared(body []byte) string {
 // plainDeclaration writes the declaration of XML as the tokenizer reads it: of version
 // 1.0, without blanks around "=". What version 1.1 adds is not in any message.
 func plainDeclaration(body []byte) []byte {
+	if bytes.HasPrefix(body, []byte(`<?xml version="1.0" encoding="`)) {
+		return body // as nearly all do
+	}
 	d := declaration.Find(body)
 	if d == nil {
 		return body
