@@ -56,10 +56,10 @@ func (g *Group) settle(j *join) bool {
 			concerns = true
 		case j.spans.stillHolds(o.source):
 			concerns = true
-			if g.more[emitted] == 0 && g.recordAt(o.source) == nil {
+			switch of := g.recordAt(o.source); {
+			case of == nil && g.more[emitted] == 0:
 				g.orphans = append(g.orphans, *o)
-			}
-			if g.recordAt(o.source).isOfOther(o) {
+			case of != nil && of.isOfOther(o):
 				g.others = append(g.others, *o)
 			}
 		}
@@ -111,7 +111,7 @@ func (g *Group) isRepeat(e *entry) bool {
 // isOfOther reports whether an intent's record names another merchant than its outcome.
 // One that names none says nothing: the default merchant may have been another one then.
 func (e *entry) isOfOther(o *entry) bool {
-	return e != nil && !e.is(isOfDefault) && e.merchant != "" && o.merchant != "" && e.merchant != o.merchant
+	return !e.is(isOfDefault) && e.merchant != "" && o.merchant != "" && e.merchant != o.merchant
 }
 
 func (g *Group) recordAt(at spot) *entry {
