@@ -94,7 +94,7 @@ var mutants = []mutant{
 	{"a new login not taken up", []edit{{"kafkaio/login.go", "\tl.now, l.before = next, &before\n", "\tl.before = &before\n"}}},
 	{"verify takes a second outcome for none", []edit{{"reconcile/verify.go", "\t\tif i > 0 {\n", "\t\tif i > 1 {\n"}}},
 	{"verify takes a conflict for a repeat", []edit{{"reconcile/group.go", "answered == nil || answered.digest == e.digest ||", "answered != nil ||"}}},
-	{"verify overlooks answers to nobody", []edit{{"reconcile/group.go", "if g.more[emitted] == 0 && g.recordAt(o.source) == nil {", "if g.more[emitted] > 0 {"}}},
+	{"verify overlooks answers to nobody", []edit{{"reconcile/group.go", "case of == nil && g.more[emitted] == 0:", "case of == nil && g.more[emitted] > 0:"}}},
 	{"verify calls nothing lost", []edit{{"reconcile/group.go", "e.at.offset < j.archive.Range.Committed[e.at.partition]:", "e.at.offset < 0:"}}},
 	{"reconcile matches another payment", []edit{{"reconcile/class.go", "case a.Payment != m.entry.payment:", "case a.Payment == 0:"}}},
 	{"reconcile overlooks payments without outcome", []edit{{"reconcile/class.go", "return class + 1, join2", "return class, join2"}}},
