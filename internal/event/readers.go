@@ -13,8 +13,9 @@ import (
 // concurrently, and should remember what it was told.
 type Schemas interface {
 	// ByID returns the schema that a registry knows by a number. An error that
-	// wraps ErrUnknownSchema: the registry has no such schema. Any other error:
-	// the registry could not be asked, which says nothing about the record.
+	// wraps ErrUnknownSchema: the registry has no such schema; ErrWithheldSchema: it
+	// does not hand this one out. Any other error: the registry could not be asked,
+	// which says nothing about the record.
 	ByID(ctx context.Context, id int) (WriterSchema, error)
 
 	// ByGUID is ByID for schemas that are named by a GUID, in its usual text form.
@@ -23,6 +24,10 @@ type Schemas interface {
 
 // ErrUnknownSchema says that a registry answered that it has no such schema.
 var ErrUnknownSchema = errors.New("the registry has no such schema")
+
+// ErrWithheldSchema says that a registry has not handed out one schema for some time,
+// in which it handed out others: waiting would only hold what is behind its records.
+var ErrWithheldSchema = errors.New("the registry hands out other schemas")
 
 // A WriterSchema is a schema as a registry keeps it.
 type WriterSchema struct {
@@ -127,6 +132,9 @@ func (rs *readers[T]) fetch(ctx context.Context, name schemaName) (text WriterSc
 			mend += "; if it is there, the registry does not look up GUIDs: let the serializer write its id before the value"
 		}
 		return text, &Unreadable{UnknownSchema, "the schema registry does not know " + name.String() + mend}
+	}
+	if errors.Is(err, ErrWithheldSchema) {
+		return text, &Unreadable{UnknownSchema, fmt.Sprintf("%s is not handed out by the schema registry, though others are: %v; give this service the right to read it, or mend it there, then redrive", name, err)}
 	}
 	if err != nil {
 		return text, fmt.Errorf("look up %s: %w", name, err)

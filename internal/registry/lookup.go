@@ -21,17 +21,29 @@ import (
 const (
 	maxKnown      = 512
 	maxText       = 16 * event.MaxSchema // bytes of all schemas that are remembered
-	forgetUnknown = 10 * time.Second
+	forgetDenied  = 10 * time.Second
 	maxReferences = 32
 )
 
-// A memory holds answers: schemas for ever, "unknown" for a short time.
+// believeWithheld is for how long a schema is asked for that alone is not to be had, while
+// others are: what else it may be passes sooner, and what is behind its records waits.
+const believeWithheld = 30 * time.Second
+
+// A memory holds answers: schemas for ever, that there is none for a short time.
 type memory struct {
-	flight  singleflight.Group
-	mu      sync.Mutex
-	known   map[string]event.WriterSchema
-	size    int                  // bytes of all that are known
-	unknown map[string]time.Time // when it was said
+	flight singleflight.Group
+	mu     sync.Mutex
+	known  map[string]event.WriterSchema
+	size   int // bytes of all that are known
+	denied map[string]denial
+	proof  func(context.Context) (sr.Schema, error) // asks for what was handed out last; nil: nothing was
+	alone  map[string]time.Time                     // since when others are handed out, and this one is not
+}
+
+// A denial says that a schema is not to be had.
+type denial struct {
+	err error
+	at  time.Time // when it was said
 }
 
 // ByID returns the schema with an id, as event.Schemas asks for.
@@ -57,11 +69,18 @@ func (r *Registry) remembered(ctx context.Context, key string, ask func(context.
 	}
 	answer := r.memo.flight.DoChan(key, func() (any, error) {
 		// Others wait for this answer, too: it must not end with who came first.
-		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Timeout)
-		defer stop()
-		w, err := r.fetch(ctx, ask)
-		if err == nil || errors.Is(err, event.ErrUnknownSchema) {
+		ctx := context.WithoutCancel(ctx)
+		w, err := r.fetchInTime(ctx, ask)
+		switch {
+		case err == nil:
+			r.memo.proves(ask)
+			fallthrough
+		case errors.Is(err, event.ErrUnknownSchema):
 			r.memo.keep(key, w, err, time.Now())
+		case r.isWithheld(ctx, key):
+			err = &withheldError{r.failed(key, err)}
+			r.memo.keep(key, w, err, time.Now())
+			return w, err
 		}
 		return w, r.failed(key, err)
 	})
@@ -71,6 +90,32 @@ func (r *Registry) remembered(ctx context.Context, key string, ask func(context.
 	case <-ctx.Done():
 		return event.WriterSchema{}, r.failed(key, ctx.Err())
 	}
+}
+
+// isWithheld reports whether a schema that is not to be had now was so for some time, in
+// which the registry handed out another one whenever it was asked for both. One that is
+// away, or refuses us, hands out none; and then nothing is made of it.
+func (r *Registry) isWithheld(ctx context.Context, key string) bool {
+	proof := r.memo.proven()
+	if proof != nil {
+		if _, err := r.fetchInTime(ctx, proof); err == nil {
+			return r.memo.isAlone(key, time.Now())
+		}
+	}
+	r.memo.noneIsAlone()
+	return false
+}
+
+// A withheldError says why one schema is not to be had.
+type withheldError struct{ error }
+
+func (*withheldError) Is(target error) bool { return target == event.ErrWithheldSchema }
+func (e *withheldError) Unwrap() error      { return e.error }
+
+func (r *Registry) fetchInTime(ctx context.Context, ask func(context.Context) (sr.Schema, error)) (event.WriterSchema, error) {
+	ctx, stop := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer stop()
+	return r.fetch(ctx, ask)
 }
 
 func (r *Registry) fetch(ctx context.Context, ask func(context.Context) (sr.Schema, error)) (event.WriterSchema, error) {
@@ -214,8 +259,8 @@ func (m *memory) look(key string, now time.Time) (event.WriterSchema, bool, erro
 	if w, ok := m.known[key]; ok {
 		return w, true, nil
 	}
-	if at, ok := m.unknown[key]; ok && now.Sub(at) < forgetUnknown {
-		return event.WriterSchema{}, true, event.ErrUnknownSchema
+	if d, ok := m.denied[key]; ok && now.Sub(d.at) < forgetDenied {
+		return event.WriterSchema{}, true, d.err
 	}
 	return event.WriterSchema{}, false, nil
 }
@@ -224,19 +269,15 @@ func (m *memory) keep(key string, w event.WriterSchema, err error, now time.Time
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known == nil {
-		m.known, m.unknown = map[string]event.WriterSchema{}, map[string]time.Time{}
+		m.known, m.denied = map[string]event.WriterSchema{}, map[string]denial{}
 	}
 	if err != nil {
-		for old := range m.unknown {
-			if len(m.unknown) < maxKnown {
-				break
-			}
-			delete(m.unknown, old)
-		}
-		m.unknown[key] = now
+		makeRoom(m.denied)
+		m.denied[key] = denial{err, now}
 		return
 	}
-	delete(m.unknown, key)
+	delete(m.denied, key)
+	delete(m.alone, key)
 	before := m.known[key] // who asked at the same time has put it there
 	m.size -= before.Size()
 	delete(m.known, key)
@@ -249,4 +290,49 @@ func (m *memory) keep(key string, w event.WriterSchema, err error, now time.Time
 	}
 	m.size += w.Size()
 	m.known[key] = w
+}
+
+// makeRoom forgets any one where there are too many.
+func makeRoom[T any](of map[string]T) {
+	for old := range of {
+		if len(of) < maxKnown {
+			return
+		}
+		delete(of, old)
+	}
+}
+
+func (m *memory) proves(ask func(context.Context) (sr.Schema, error)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proof = ask
+}
+
+func (m *memory) proven() func(context.Context) (sr.Schema, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.proof
+}
+
+// isAlone takes in that a schema is not to be had, and another one is; it reports
+// whether that is so for long enough to be believed.
+func (m *memory) isAlone(key string, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	since, ok := m.alone[key]
+	if !ok {
+		if m.alone == nil {
+			m.alone = map[string]time.Time{}
+		}
+		makeRoom(m.alone)
+		m.alone[key] = now
+	}
+	return ok && now.Sub(since) >= believeWithheld
+}
+
+// noneIsAlone takes in that no schema is to be had.
+func (m *memory) noneIsAlone() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.alone)
 }

@@ -80,7 +80,7 @@ func TestUnknownIsRememberedForAShortTime(t *testing.T) {
 		t.Errorf("%d requests, want 2", n)
 	}
 	inner.SeedSchema("one-value", 1, 7, sr.Schema{Schema: one, Type: sr.TypeAvro})
-	r.memo.unknown["id 7"] = time.Now().Add(-forgetUnknown)
+	r.memo.denied["id 7"] = denial{event.ErrUnknownSchema, time.Now().Add(-forgetDenied)}
 	if _, err := r.ByID(t.Context(), 7); err != nil {
 		t.Errorf("ByID(7) = %v after it was registered", err)
 	}
@@ -92,8 +92,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		m.keep(fmt.Sprint(i), event.WriterSchema{}, nil, time.Now())
 		m.keep(fmt.Sprint(-i), event.WriterSchema{}, event.ErrUnknownSchema, time.Now())
 	}
-	if len(m.known) > maxKnown || len(m.unknown) > maxKnown {
-		t.Errorf("%d known, %d unknown; want at most %d each", len(m.known), len(m.unknown), maxKnown)
+	if len(m.known) > maxKnown || len(m.denied) > maxKnown {
+		t.Errorf("%d known, %d unknown; want at most %d each", len(m.known), len(m.denied), maxKnown)
 	}
 	large := event.WriterSchema{Text: strings.Repeat("x", event.MaxSchema)}
 	for i := range 100 {
@@ -147,6 +147,75 @@ func TestOnlyTheRegistrysWordSaysUnknown(t *testing.T) {
 			}
 			if asked.Load() < 2 {
 				t.Error("the error was remembered")
+			}
+		})
+	}
+}
+
+// TestOneSchemaThatIsWithheld: a registry that refuses one schema, and hands out others, has
+// its record buried after a while, lest it hold those behind it. While none is handed out it
+// is the registry, or what we may do there, and no record's matter.
+func TestOneSchemaThatIsWithheld(t *testing.T) {
+	for name, tt := range map[string]struct {
+		others, meanwhile int // what the registry answers for others, also once in between
+		known, want       bool
+	}{
+		"others are handed out":                {200, 200, true, true},
+		"none was handed out before":           {200, 200, false, false},
+		"others are refused, too":              {403, 403, true, false},
+		"others were refused a moment ago":     {200, 500, true, false},
+		"others are refused since it was seen": {500, 200, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			others := 200
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if !strings.HasSuffix(req.URL.Path, "/ids/7") {
+					w.WriteHeader(others)
+					_, _ = w.Write([]byte(`{"schema":"\"string\""}`))
+					return
+				}
+				asked.Add(1)
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = w.Write([]byte(`{"error_code":40301,"message":"User:shop is denied"}`))
+			}))
+			defer srv.Close()
+			r := newRegistry(t, Config{URL: srv.URL})
+			if tt.known {
+				if _, err := r.ByID(t.Context(), 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d := event.NewDecoder(event.DecoderConfig{DefaultMerchant: "540001", Schemas: r})
+			decode := func() (un *event.Unreadable) {
+				_, err := d.Decode(t.Context(), event.Message{Value: []byte("\x00\x00\x00\x00\x07x")})
+				if un, _ := errors.AsType[*event.Unreadable](err); un != nil {
+					return un
+				} else if err == nil {
+					t.Fatal("Decode knows a schema that nobody handed out")
+				}
+				return nil
+			}
+			if un := decode(); un != nil {
+				t.Fatalf("at once it is %v", un)
+			}
+			for key := range r.memo.alone {
+				r.memo.alone[key] = time.Now().Add(-believeWithheld)
+			}
+			if others = tt.meanwhile; tt.meanwhile != tt.others {
+				if un := decode(); tt.meanwhile != 200 && un != nil {
+					t.Fatalf("in between it is %v", un)
+				}
+			}
+			others = tt.others
+			r.memo.denied = map[string]denial{}
+			before := asked.Load()
+			un := decode()
+			if got := un != nil && un.Reason == event.UnknownSchema && strings.Contains(un.Text, "it answers 403 Forbidden: User:shop is denied"); got != tt.want {
+				t.Errorf("Decode = %v, want it withheld: %t", un, tt.want)
+			}
+			if decode(); tt.want && asked.Load() != before+1 {
+				t.Errorf("asked %d times of what it has just withheld, want once", asked.Load()-before)
 			}
 		})
 	}
