@@ -312,6 +312,22 @@ func (d simDraw) storm() {
 	if d.chance(50) {
 		d.lend()
 	}
+	if d.chance(20) {
+		d.hurry(horizon)
+	}
+}
+
+// hurry is more of a merchant than is loaded at a time, all at once, of few keys: some that
+// come later are in more of a hurry than those before them.
+func (d simDraw) hurry(horizon time.Duration) {
+	at, part, merchant, n := d.span(0, horizon), d.IntN(d.world.partitions), d.IntN(len(d.world.merchants)), len(d.emits)
+	for i := range 20 + d.IntN(40) {
+		e := simEmit{at: at, part: part, id: n + i, merchant: merchant, key: pick(d, "e", "f", "g", "h", "i", "j")}
+		if d.chance(30) {
+			e.expires = at + d.span(time.Second, time.Minute)
+		}
+		d.emits = append(d.emits, e)
+	}
 }
 
 // lend has members lend each other turns.
