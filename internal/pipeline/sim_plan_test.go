@@ -321,8 +321,8 @@ func (d simDraw) storm() {
 // come later are in more of a hurry than those before them.
 func (d simDraw) hurry(horizon time.Duration) {
 	at, part, merchant, n := d.span(0, horizon), d.IntN(d.world.partitions), d.IntN(len(d.world.merchants)), len(d.emits)
-	d.world.merchants[merchant].rate, d.world.window = pick(d, pace.Rate{Events: 1, Per: 1500 * time.Millisecond, Burst: 1}, pace.Rate{Events: 2, Per: time.Second, Burst: 1}), 1000
-	for i := range 40 + d.IntN(40) {
+	d.world.merchants[merchant].rate, d.world.window = pace.Rate{Events: 2, Per: time.Second, Burst: 1}, 1000
+	for i := range 30 + d.IntN(30) {
 		e := simEmit{at: at + d.span(0, 5*time.Second), part: part, id: n + i, merchant: merchant, key: fmt.Sprint("h", d.IntN(20))}
 		if d.chance(30) {
 			e.expires = at + d.span(time.Second, time.Minute)
