@@ -54,10 +54,10 @@ type Stream struct {
 	unpacked int64 // bytes
 }
 
-// maxUnpacked is how many bytes of one batch are unpacked. Usual producers make none of
-// a hundredth of it. A megabyte can be made to unpack to 32 GiB, which takes half a minute,
-// and as long again each time that a record behind is read again.
-const maxUnpacked = 1 << 30
+// maxUnpacked is how many bytes of one batch are unpacked: no client packs more. A megabyte
+// can be made to unpack to 32 GiB, which takes half a minute, and as long again each time
+// that a record behind is read again.
+const maxUnpacked = 2 << 30
 
 var streamBuffers = sync.Pool{New: func() any { return new([streamBuffer]byte) }}
 

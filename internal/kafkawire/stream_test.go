@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -281,6 +283,29 @@ func disorder(t *testing.T, codec compress.Compression, deltas [3]int32) []byte 
 	return repack(set, pressed(t, codec, body), codec)
 }
 
+// franz-go writes snappy as one block, and refers back as far as it finds what is alike.
+func TestSnappyThatRefersFarBack(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var recs []kafkawire.Record
+	for i := range 9000 {
+		recs = append(recs, kafkawire.Record{Key: fmt.Append(nil, i), Value: fmt.Appendf(nil, `{"intent_id":"%x","description":"%s"}`, i,
+			bytes.Repeat([]byte{byte('a' + rnd.IntN(26)), byte('a' + rnd.IntN(26))}, 300))})
+	}
+	set := packed(t, 0, recs...)
+	got, mib, err := see(t, &kafkawire.Raw{Bytes: repack(set, s2.EncodeSnappy(nil, set[61:]), compress.Snappy)})
+	if err != nil || len(got) != len(recs) {
+		t.Fatalf("%d records, %v; want %d", len(got), err, len(recs))
+	}
+	for i, r := range got {
+		if r.Beyond != 0 || r.Value != string(recs[i].Value) {
+			t.Fatalf("record %d: beyond %d, value %.40q; want it as it was written", i, r.Beyond, r.Value)
+		}
+	}
+	if mib > 48 {
+		t.Errorf("%d MiB allocated", mib)
+	}
+}
+
 // zeros is a zstd frame of so much, and then of 128 KiB of zeros so many times: four bytes
 // for each.
 func zeros(begin []byte, times int) []byte {
@@ -300,11 +325,11 @@ func TestABatchIsNotUnpackedWithoutEnd(t *testing.T) {
 	}
 	const gib = 8192 // times 128 KiB
 	begin := appendReference(nil, &kafkawire.Record{Value: []byte("good")}, 0, 0)
-	begin = binary.AppendVarint(begin, 4*gib<<17)
+	begin = binary.AppendVarint(begin, 5*gib<<17)
 	begin = append(begin, 0, 0, 2, 1) // attributes, time, offset, no key
-	begin = binary.AppendVarint(begin, 4*gib<<17-100)
+	begin = binary.AppendVarint(begin, 5*gib<<17-100)
 	set := reference(t, 5, codecs[0].codec, nil, func(b *kmsg.RecordBatch) { b.LastOffsetDelta, b.NumRecords = 2, 3 })
-	b, _, err := kafkawire.NextBatch(repack(set, zeros(begin, 5*gib), compress.Zstd))
+	b, _, err := kafkawire.NextBatch(repack(set, zeros(begin, 6*gib), compress.Zstd))
 	if err != nil {
 		t.Fatal(err)
 	}
