@@ -110,11 +110,12 @@ func BeyondBudget(size int64) *Unreadable {
 		return &Unreadable{Reason: UnknownSchema, Text: "the record is in a message format of Kafka before 0.11, which is not read: " +
 			"this is a reference to it; emit the intent again with a newer client"}
 	}
-	what := "the record cannot be unpacked within the memory that a record may take"
-	if size > 0 {
-		what = fmt.Sprintf("the record takes %d bytes in its batch, and unpacked, with its headers, more than a record may", size)
+	if size < 0 {
+		return &Unreadable{Reason: TooLarge, Text: "the batch takes more to unpack than a batch may: this is a reference to what is not " +
+			"read of it from this offset on; emit it again in smaller batches, as producers usually make them"}
 	}
-	return &Unreadable{Reason: TooLarge, Text: what + ": this is a reference to it; emit the intent again without what makes it large"}
+	return &Unreadable{Reason: TooLarge, Text: fmt.Sprintf("the record takes %d bytes in its batch, and unpacked, with its headers, more "+
+		"than a record may: this is a reference to it; emit the intent again without what makes it large", size)}
 }
 
 func appendBurial(hs []Header, m Message, from Place, group string, why *Unreadable) []Header {

@@ -154,7 +154,7 @@ func TestDeadLetterByReferenceIsSmall(t *testing.T) {
 func TestARecordThatWasReadPastIsNamed(t *testing.T) {
 	for size, want := range map[int64]struct{ reason, text, size string }{
 		5 << 20:   {"too_large", "takes 5242880 bytes", "5242880"},
-		-1:        {"too_large", "within the memory", ""},
+		-1:        {"too_large", "more to unpack than a batch may", ""},
 		OldFormat: {"unknown_schema", "before 0.11", ""},
 
 		Undecodable: {"unknown_schema", "its checksum is right", ""},

@@ -212,9 +212,6 @@ func (rec *Record) read(fields []byte, b *Batch) (ok, fits bool) {
 	r.take(1) // attributes, unused
 	rec.Millis, rec.Beyond = b.timeOf(r.varint()), 0
 	rec.Offset = b.Base + r.varint()
-	if rec.Offset < b.Base || rec.Offset > b.Last {
-		return false, false
-	}
 	rec.Key, rec.Value = r.bytes(), r.bytes()
 	n := r.varint()
 	if r.bad || n < 0 || n > int64(len(r.b))/2 { // a header takes two bytes at least
@@ -241,9 +238,6 @@ func (rec *Record) readHeaders(f []byte, b *Batch, want []string) (ok, fits bool
 		return false, false
 	}
 	rec.Millis, rec.Offset, rec.Beyond = b.timeOf(delta), b.Base+at, 0
-	if rec.Offset < b.Base || rec.Offset > b.Last {
-		return false, false
-	}
 	for range 2 { // key and value
 		if _, i = bytesAt(f, i); i < 0 {
 			return false, false

@@ -50,8 +50,14 @@ type Stream struct {
 	headersOnly bool    // all else of a record is passed over
 	body        *[]byte // what buf is of, unpacked at once; nil: it is not
 
-	read64 int64 // bytes passed, for who counts
+	read64   int64 // bytes passed, for who counts
+	unpacked int64 // bytes
 }
+
+// maxUnpacked is how many bytes of one batch are unpacked: no client packs more. A megabyte
+// can be made to unpack to 32 GiB, which takes half a minute, and as long again each time
+// that a record behind is read again.
+const maxUnpacked = 2 << 30
 
 var streamBuffers = sync.Pool{New: func() any { return new([streamBuffer]byte) }}
 
@@ -181,7 +187,7 @@ func (s *Stream) read() (*Record, error) {
 		} else {
 			ok, fits = s.rec.read(fields, s.b)
 		}
-		if !ok {
+		if !ok || !s.inOrder(s.rec.Offset) {
 			return nil, errFit
 		}
 		if fits {
@@ -192,15 +198,25 @@ func (s *Stream) read() (*Record, error) {
 	return s.readLarge(size)
 }
 
-// errFit says that the fields of a record do not fit its length.
+// errFit says that the fields of a record do not fit its length, or its batch.
 var errFit = errors.New("records do not fit their lengths")
+
+// inOrder reports whether the next record can have this offset: behind those before it,
+// and with room for those that follow. Two that share one could not both be settled, and
+// brokers do not look at it. Who reads headers alone does not mind.
+func (s *Stream) inOrder(offset int64) bool {
+	if s.headersOnly {
+		return s.b.Base <= offset && offset <= s.b.Last
+	}
+	return s.next <= offset && offset <= s.b.Last-int64(s.left-1)
+}
 
 // readLarge reads past a record, and keeps of it what is small.
 func (s *Stream) readLarge(size int64) (*Record, error) {
 	f := fields{s: s, left: size}
 	f.skip(1) // attributes
 	rec := Record{Millis: s.b.timeOf(f.varint()), Offset: s.b.Base + f.varint(), Beyond: size}
-	if f.err == nil && (rec.Offset < s.b.Base || rec.Offset > s.b.Last) {
+	if f.err == nil && !s.inOrder(rec.Offset) {
 		return nil, errFit
 	}
 	if n := f.varint(); n >= 0 && n <= maxKey {
@@ -327,6 +343,9 @@ func (s *Stream) need(n int) error {
 	for empty := 0; s.w-s.r < n; {
 		m, err := s.rd.Read(s.buf[s.w:])
 		s.w += m
+		if s.unpacked += int64(m); s.unpacked > maxUnpacked {
+			return errBeyond
+		}
 		if m == 0 {
 			empty++
 		}

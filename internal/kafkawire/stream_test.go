@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"paylink/internal/kafkawire"
 )
@@ -261,5 +264,129 @@ func BenchmarkRecords(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// disorder is a batch of three records with these offsets, where one says 0, 1, 2.
+func disorder(t *testing.T, codec compress.Compression, deltas [3]int32) []byte {
+	t.Helper()
+	var body []byte
+	for i, delta := range deltas {
+		body = appendReference(body, &kafkawire.Record{Value: fmt.Append(nil, i)}, delta, 0)
+	}
+	set := reference(t, 5, codecs[0].codec, nil, func(b *kmsg.RecordBatch) {
+		b.Records, b.LastOffsetDelta, b.NumRecords = body, 2, 3
+	})
+	if codec == 0 {
+		return set
+	}
+	return repack(set, pressed(t, codec, body), codec)
+}
+
+// franz-go writes snappy as one block, and refers back as far as it finds what is alike.
+func TestSnappyThatRefersFarBack(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var recs []kafkawire.Record
+	for i := range 9000 {
+		recs = append(recs, kafkawire.Record{Key: fmt.Append(nil, i), Value: fmt.Appendf(nil, `{"intent_id":"%x","description":"%s"}`, i,
+			bytes.Repeat([]byte{byte('a' + rnd.IntN(26)), byte('a' + rnd.IntN(26))}, 300))})
+	}
+	set := packed(t, 0, recs...)
+	got, mib, err := see(t, &kafkawire.Raw{Bytes: repack(set, s2.EncodeSnappy(nil, set[61:]), compress.Snappy)})
+	if err != nil || len(got) != len(recs) {
+		t.Fatalf("%d records, %v; want %d", len(got), err, len(recs))
+	}
+	for i, r := range got {
+		if r.Beyond != 0 || r.Value != string(recs[i].Value) {
+			t.Fatalf("record %d: beyond %d, value %.40q; want it as it was written", i, r.Beyond, r.Value)
+		}
+	}
+	if mib > 48 {
+		t.Errorf("%d MiB allocated", mib)
+	}
+}
+
+// zeros is a zstd frame of so much, and then of 128 KiB of zeros so many times: four bytes
+// for each.
+func zeros(begin []byte, times int) []byte {
+	out := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3}, byte(len(begin)<<3), byte(len(begin)>>5), 0)
+	out = append(out, begin...)
+	for range times {
+		out = append(out, 1<<1, 0, 1<<(17+3-16), 0)
+	}
+	return append(out, 1, 0, 0)
+}
+
+// Of a batch that unpacks to very much only the beginning is unpacked, or one of a megabyte
+// would take half a minute, time and again.
+func TestABatchIsNotUnpackedWithoutEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it unpacks gigabytes")
+	}
+	const gib = 8192 // times 128 KiB
+	begin := appendReference(nil, &kafkawire.Record{Value: []byte("good")}, 0, 0)
+	begin = binary.AppendVarint(begin, 5*gib<<17)
+	begin = append(begin, 0, 0, 2, 1) // attributes, time, offset, no key
+	begin = binary.AppendVarint(begin, 5*gib<<17-100)
+	set := reference(t, 5, codecs[0].codec, nil, func(b *kmsg.RecordBatch) { b.LastOffsetDelta, b.NumRecords = 2, 3 })
+	b, _, err := kafkawire.NextBatch(repack(set, zeros(begin, 6*gib), compress.Zstd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []seen
+	err = b.Records(func(r *kafkawire.Record) error {
+		got = append(got, seen{Offset: r.Offset, Beyond: r.Beyond})
+		return nil
+	})
+	if want := []seen{{Offset: 5}, {Offset: 6, Beyond: -1}, {Offset: 7, Beyond: -1}}; err != nil || !cmp.Equal(got, want) {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+}
+
+func pressed(t testing.TB, codec compress.Compression, parts ...[]byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := codec.Codec().NewWriter(&out)
+	for _, p := range parts {
+		if _, err := w.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// Brokers do not look at the offsets of records that are not compressed. None is left out
+// in silence: those whose place is not certain are what cannot be read.
+func TestRecordsOutOfOrderAreNotLeftOut(t *testing.T) {
+	for _, codec := range []compress.Compression{0, compress.Gzip} {
+		for _, tt := range []struct {
+			deltas [3]int32
+			want   int // records that are read
+		}{{[3]int32{0, 1, 2}, 3}, {[3]int32{0, 0, 0}, 1}, {[3]int32{0, 1, 1}, 2}, {[3]int32{0, 2, 1}, 1}, {[3]int32{2, 1, 0}, 0}, {[3]int32{1, 2, 3}, 0}} {
+			b, _, err := kafkawire.NextBatch(disorder(t, codec, tt.deltas))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []seen
+			if err := b.Readable(func(r *kafkawire.Record) error {
+				got = append(got, seen{Offset: r.Offset, Beyond: r.Beyond})
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			var want []seen
+			for i := range tt.want {
+				want = append(want, seen{Offset: 5 + int64(i)})
+			}
+			if tt.want < 3 {
+				want = append(want, seen{Offset: 5 + int64(tt.want), Beyond: kafkawire.Undecodable})
+			}
+			if !cmp.Equal(got, want) {
+				t.Errorf("%s, offsets %v: %+v, want %+v", codec, tt.deltas, got, want)
+			}
+		}
 	}
 }

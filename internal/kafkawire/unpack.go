@@ -140,7 +140,7 @@ type snappyReader struct {
 
 const (
 	wholeBlock  = 1 << 20
-	snappyReach = 1 << 20 // how far back a piece may refer; who writes snappy stays below 64 KiB
+	snappyReach = 8 << 20 // how far back a piece may refer: most stay below 64 KiB, but not all
 )
 
 var xerialMagic = []byte{130, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
@@ -273,7 +273,7 @@ func (s *snappyReader) more() error {
 
 // piece unpacks some more of a large block.
 func (s *snappyReader) piece() error {
-	if keep := len(s.out) - snappyReach; keep > snappyReach {
+	if keep := len(s.out) - snappyReach; keep > snappyReach/4 {
 		s.out = append(s.out[:0], s.out[keep:]...)
 		s.pos, s.trimmed = len(s.out), true
 	}

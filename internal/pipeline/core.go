@@ -179,11 +179,11 @@ func (c *core) arrive(t *task, now time.Time) bool {
 // but for the number of calls in flight are limited per partition, and over all of
 // them to a few times that number: more would only cost memory.
 func (c *core) hasRoom(w *worker) bool {
-	if !w.part.HasRoom() {
-		return false
-	}
 	if !c.mayPark(w) {
 		c.tight = true
+		return false
+	}
+	if !w.part.HasRoom() {
 		return false
 	}
 	if w.part.Going() >= fairShare && c.going >= 2*c.cfg.Concurrency {
@@ -205,6 +205,10 @@ func (c *core) mayPark(w *worker) bool {
 	}
 	return beyond < c.cfg.MostBacklog/2
 }
+
+// isFull reports whether a worker has read a record that it may not put into its
+// backlogs: its partition is not read on.
+func (c *core) isFull(w *worker) bool { return w.front != nil && !w.closed && !c.mayPark(w) }
 
 // load takes a task into memory.
 func (c *core) load(t *task, now time.Time) {

@@ -48,6 +48,7 @@ type PartitionState struct {
 	Unfinished int
 	Active     int // tasks that call or publish
 	Draining   bool
+	Full       bool // not read on: as many intents wait for their merchants' turns as may
 }
 
 // A Wait says why an intent, or a lane, does not go on right now.
@@ -179,7 +180,7 @@ func (c *core) partitions() (out []PartitionState) {
 	for _, w := range c.workers {
 		out = append(out, PartitionState{
 			Partition: w.claim.Partition(), Watermark: w.part.Watermark(), Unfinished: w.part.Unfinished(),
-			Active: w.active, Draining: w.closed,
+			Active: w.active, Draining: w.closed, Full: c.isFull(w),
 		})
 	}
 	slices.SortFunc(out, func(a, b PartitionState) int { return cmp.Compare(a.Partition, b.Partition) })

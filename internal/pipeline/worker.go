@@ -168,7 +168,7 @@ func (e *Engine) admitAll(w *worker, recs []Record, next int64) bool {
 
 // admit takes tasks as there is room. It reports false when the claim ends first.
 func (e *Engine) admit(w *worker, tasks []*task) bool {
-	for {
+	for full, said := false, false; ; {
 		e.do(func(c *core, now time.Time) {
 			for len(tasks) > 0 && c.arrive(tasks[0], now) {
 				c.takeTurns(now)
@@ -178,9 +178,17 @@ func (e *Engine) admit(w *worker, tasks []*task) bool {
 			if len(tasks) > 0 {
 				w.front = tasks[0]
 			}
+			full = c.isFull(w)
 		})
 		if len(tasks) == 0 {
 			return true
+		}
+		if full && !said {
+			said = true
+			e.often(logrus.WarnLevel, "the partition is not read on: as many intents wait for their merchants' turns as may", "", w.claim.Partition(),
+				func() logrus.Fields {
+					return logrus.Fields{"partition": w.claim.Partition(), "offset": tasks[0].rec.Offset}
+				})
 		}
 		select {
 		case <-w.room:

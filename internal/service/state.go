@@ -3,6 +3,7 @@ package service
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,7 +127,7 @@ func (s *service) state() console.State {
 	hour := is.since(first(samples))
 	st := console.State{
 		Now: now, Started: s.started, Ready: ready, Service: s.about(),
-		Alarms: slices.Concat(s.schemasAwaited(), logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), troubles(k.Troubles),
+		Alarms: slices.Concat(s.schemasAwaited(), logins(k.Membership), rights(k.Missing), gatewaysDown(e.Gateways), holds(e.Lanes), full(e.Partitions), troubles(k.Troubles),
 			rises(e.Counts, k.Counters)),
 		Risks: risks(risk, hour, s.cfg.Flow.GiveUpAfter, now), Charts: charts(samples),
 		Lanes: console.Sum(lanesOf(e.Lanes)), Lending: lending(s.lends, k, is.since(from(samples, now.Add(-newly))).turns), Gateways: gateways(e), Partitions: partitions(k, e), Group: s.groupNow(now),
@@ -208,6 +209,25 @@ func gatewaysDown(all []pipeline.Gateway) []console.Alarm {
 		out = append(out, console.Alarm{What: fmt.Sprintf("Gateway %s fails broadly: its intents wait, and it is only probed", g.Name), Mend: mend, Since: g.Since})
 	}
 	return out
+}
+
+// full is the alarm of the partitions that are not read on for the merchants' backlogs.
+func full(all []pipeline.PartitionState) []console.Alarm {
+	var which []string
+	for _, p := range all {
+		if p.Full {
+			which = append(which, strconv.Itoa(int(p.Partition)))
+		}
+	}
+	if len(which) == 0 {
+		return nil
+	}
+	return []console.Alarm{{
+		What: fmt.Sprintf("%d partitions are not read on (%s): as many intents wait for their merchants' turns as may, and those "+
+			"behind them wait too, whatever their merchant", len(which), some(which, 20)),
+		Mend: "See which merchant's intents wait, and whether its emitter means them. Raise its rate if the gateway allows it; more " +
+			"replicas have more room. Reading goes on by itself.",
+	}}
 }
 
 // manyDown is up to how many gateways have an alarm each.

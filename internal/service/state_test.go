@@ -60,6 +60,12 @@ func TestEachGatewayThatIsDownIsAnAlarm(t *testing.T) {
 	}
 }
 
+func TestPartitionsThatAreFullAreOneAlarm(t *testing.T) {
+	whatAndMend(t, full([]pipeline.PartitionState{{Partition: 0, Full: true}, {Partition: 1}, {Partition: 7, Full: true}}),
+		"2 partitions are not read on (0, 7): as many intents wait for their merchants' turns as may, and those behind them wait too, whatever their merchant")
+	whatAndMend(t, full([]pipeline.PartitionState{{Partition: 1}}))
+}
+
 func TestManyGatewaysDownAreOneAlarm(t *testing.T) {
 	var all []pipeline.Gateway
 	for i := range 5000 {
