@@ -75,7 +75,7 @@ func avroWith(field, kind string) WriterSchema {
 const (
 	avroMicros = `{"type":"long","logicalType":"timestamp-micros"}`
 	notExact   = "! must be exact at two decimals, and this floating-point number is not; write numbers as text or as a decimal"
-	noUnit     = "! must be a string like 2026-11-23T12:00:00Z, is a number, which does not say its unit; give it a logical type, such as timestamp-millis"
+	noUnit     = "! must be a string like 2026-11-23T12:00:00Z, is a number, which does not say its unit; give it a type that does, such as timestamp-millis or google.protobuf.Timestamp"
 )
 
 func TestAvroDialects(t *testing.T) {
