@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"slices"
@@ -122,6 +123,7 @@ func (c *cli) parse(args []string, w world) (*config.Parsed, error) {
 
 // run runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, w world) int {
+	log.SetOutput(io.Discard) // net/http prints there what comes unasked, whole: links, and what is said of payers
 	var c cli
 	code := exitOK
 	if len(args) == 0 { // help, but not what a script meant

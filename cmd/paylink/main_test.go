@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,18 @@ func TestAllBadSettingsAreOneStart(t *testing.T) {
 	code := run(t.Context(), []string{"run", "--rate=fast"}, world{out: io.Discard, err: &errs})
 	if lines := strings.Count(errs.String(), "paylink: "); code != exitUsage || lines != 4 || strings.Count(errs.String(), "\n") != lines {
 		t.Errorf("exit %d, want %d and a line for each of rate, brokers, merchant and secret:\n%s", code, exitUsage, errs.String())
+	}
+}
+
+// TestNothingIsPrintedPastTheLog: net/http prints what a gateway says unasked, a link or
+// an error with somebody's phone, with package log.
+func TestNothingIsPrintedPastTheLog(t *testing.T) {
+	defer log.SetOutput(log.Writer())
+	var printed bytes.Buffer
+	log.SetOutput(&printed)
+	code := run(t.Context(), []string{"version"}, world{out: io.Discard, err: io.Discard})
+	if log.Print(canary); code != exitOK || printed.Len() > 0 {
+		t.Errorf("exit %d, and package log prints %q", code, printed.String())
 	}
 }
 

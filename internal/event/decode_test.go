@@ -145,7 +145,12 @@ func TestDecodeViolations(t *testing.T) {
 		{"an object where a string belongs", with(`"param1":{"a":[{}]}`), v("param1", "must be a string, is an object")},
 		{"an array where a string belongs", with(`"param1":[]`), v("param1", "must be a string, is an array")},
 		{"metadata is a string", with(`"metadata":"x"`), v("metadata", "must be an object of strings, is a string")},
-		{"metadata is an array", with(`"metadata":[]`), v("metadata", "must be an object of strings, is an array")},
+		{"metadata is an array", with(`"metadata":["x"]`), v("metadata", "must be an object of strings, is an array")},
+		{"metadata is an array of entries", with(`"metadata":[{"key":"a","value":"b"}]`), v("metadata", "must be an object of strings, is an array")},
+		{"metadata is the array that PHP writes for none", with(`"metadata" : [ ]`), nil},
+		{"the same of another field", with(`"param1":[]`), v("param1", "must be a string, is an array")},
+		{"a time in seconds, milliseconds or parts", with(`"expires_at":1795435200.123,"created_at":[2026,11,29,12,0]`),
+			v("expires_at", "must be a string like 2026-11-23T12:00:00Z, is a number", "created_at", "must be a string like 2026-11-23T12:00:00Z, is an array")},
 		{"metadata holds other than strings", with(`"metadata":{"a":1,"b":"x","c":2,"d":null}`),
 			v("metadata", "must be an object of strings, holds a number", "metadata", "must be an object of strings, holds null")},
 		{"metadata at the limit of entries", metadata(16, 1), nil},
@@ -184,6 +189,48 @@ func TestDecodeViolations(t *testing.T) {
 				t.Errorf("violations of %.120s (-want +got):\n%s", tt.value, diff)
 			}
 		})
+	}
+}
+
+// TestDecodeSaysWhereTheIntentIs: what others put around an intent, or make of it, is
+// called so, and its values and odd names are not shown.
+func TestDecodeSaysWhereTheIntentIs(t *testing.T) {
+	const intent, none = "{" + least + "}", "no_intent_id: intent_id is absent, null or empty; every intent needs one"
+	in := func(where string) string {
+		return none + ", and this one has it in " + where + ": emit the intent without what is around it"
+	}
+	const twice = "not_json: the value is a string that holds a JSON object: it was written as JSON twice; emit the object itself"
+	const base64 = "not_json: the value is base64; emit the JSON object itself"
+	const binary = "not_json: the value is binary, and does not say of which kind (MessagePack, CBOR, or Avro or Protobuf without the id of a schema): emit JSON, or use a serializer of Confluent's format"
+	for _, tt := range []struct{ name, value, want string }{
+		{"Kafka Connect", `{"schema":{"type":"struct","fields":[{"type":"string","field":"intent_id"}]},"payload":` + intent + `}`, in("payload")},
+		{"Debezium", `{"before":null,"after":` + intent + `,"op":"c"}`, in("after")},
+		{"Debezium through Kafka Connect", `{"schema":{},"payload":{"before":null,"after":` + intent + `}}`, in("payload.after")},
+		{"an outbox", `{"schema":{"type":"string"},"payload":"{\"intent_id\":\"a\"}"}`, in("payload, as text")},
+		{"MassTransit", `{"messageId":"x","message":{"intentId":"a"}}`, in("message")},
+		{"an array of rows", `{"type":"INSERT","data":[` + intent + `]}`, in("data.…")},
+		{"a name not fit to be shown", `{"+77771234567":` + intent + `}`, in("…")},
+		{"deep", strings.Repeat(`{"a":`, 60) + intent + strings.Repeat("}", 60), in("a.a.a.a")},
+		{"a CloudEvent without source", `{"specversion":"1.0","type":"t","id":"i","data":` + intent + `}`, in("data")},
+		{"a CloudEvent within", envelope1(`"data":{"payload":` + intent + `}`), in("payload")},
+		{"an empty one before", `{"intent_id":"","payload":` + intent + `}`, in("payload")},
+		{"camel case", `{"intentId":"a"}`, none + "; there is intentId, which is another name"},
+		{"a text that is no JSON", `{"note":"intent_id","x":["intent_id",{"a":"intent_id"}]}`, none},
+		{"a name that is longer", `{"intent_identity":"a","x":{"intent_id_of":"a"}}`, none},
+		{"JSON in a string", `"{\"intent_id\":\"a\"}"`, twice},
+		{"base64 in a string", `"eyJpbnRlbnRfaWQiOiJhIn0="`, base64},
+		{"base64", "eyJpbnRlbnRfaWQiOiJhIn0=", base64},
+		{"an array", "[" + intent + "]", "not_json: the value is an array, not a JSON object; emit every intent as a record of its own"},
+		{"MessagePack", "\x83\xa9intent_id\xa1a", binary},
+		{"CBOR", "\xa3iintent_idaaf", binary},
+		{"Protobuf", "\n$550e8400-e29b-41d4-a716-446655440000\x12\x0210", binary},
+		{"Avro", "\x0aord-1\x0410", binary},
+		{"words", "Привет", "not_json: the value is no valid JSON in UTF-8, at byte 0"},
+	} {
+		_, err := NewDecoder(DecoderConfig{}).Decode(t.Context(), Message{Value: []byte(tt.value)})
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%s: Decode(%.60q) = %v, want %s", tt.name, tt.value, err, tt.want)
+		}
 	}
 }
 
@@ -333,7 +380,7 @@ func goodValues(f *payment.Field) []string {
 	case payment.Flag:
 		vs = append(vs, "true", "false", "0", "1")
 	case payment.Pairs:
-		vs = append(vs, "{}", `{"":""}`, ` { "a" : "b" } `)
+		vs = append(vs, "{}", `{"":""}`, ` { "a" : "b" } `, "[]")
 	}
 	for _, e := range f.Enum {
 		vs = append(vs, quote(e))
@@ -353,7 +400,7 @@ func goodValues(f *payment.Field) []string {
 }
 
 func badValues(f *payment.Field) []string {
-	vs := []string{"[]", `["a"]`}
+	vs := []string{`["a"]`}
 	if f.Required {
 		vs = append(vs, "null", `""`, "")
 	}
@@ -361,7 +408,7 @@ func badValues(f *payment.Field) []string {
 		vs = append(vs, "true")
 	}
 	if f.Kind != payment.Pairs {
-		vs = append(vs, "{}")
+		vs = append(vs, "{}", "[]")
 	}
 	switch f.Kind {
 	case payment.Digits, payment.Integer, payment.Number:

@@ -80,7 +80,7 @@ func (d *Decoder) Decode(ctx context.Context, m Message) (Decoded, error) {
 	}
 	out, err := d.finish(&k.draft)
 	if err != nil {
-		return Decoded{}, err
+		return Decoded{}, k.json.sayWhere(err)
 	}
 	out.Trace = traceOf(m, env)
 	return out, nil

@@ -75,7 +75,7 @@ func avroWith(field, kind string) WriterSchema {
 const (
 	avroMicros = `{"type":"long","logicalType":"timestamp-micros"}`
 	notExact   = "! must be exact at two decimals, and this floating-point number is not; write numbers as text or as a decimal"
-	noUnit     = "! must be a string, is a number, which does not say its unit; give it a logical type, such as timestamp-millis"
+	noUnit     = "! must be a string like 2026-11-23T12:00:00Z, is a number, which does not say its unit; give it a type that does, such as timestamp-millis or google.protobuf.Timestamp"
 )
 
 func TestAvroDialects(t *testing.T) {
@@ -143,7 +143,7 @@ func TestAvroDialects(t *testing.T) {
 		{"created_at", `"string"`, "2026-11-23t12:00:00z", "2026-11-23T12:00:00Z"},
 		{"created_at", `"long"`, int64(1795853023), noUnit},
 		{"expires_at", `"int"`, int32(1795853023), noUnit},
-		{"expires_at", `{"type":"int","logicalType":"date"}`, at, "! must be a string, is a date without a time of day"},
+		{"expires_at", `{"type":"int","logicalType":"date"}`, at, "! must be a string like 2026-11-23T12:00:00Z, is a date without a time of day"},
 		{"expires_at", avroMicros, time.Time{}, "! must be an RFC 3339 time from the years 1970 to 9999, like 2026-11-23T12:00:00Z"},
 		{"metadata", `["null",{"type":"map","values":"string"}]`, nil, "map[]"},
 		{"metadata", `"null"`, nil, "map[]"},

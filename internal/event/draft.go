@@ -144,7 +144,7 @@ func (dr *draft) judgePairs(field int) {
 
 // A name that is no field of ours is shown only if it looks like a name, and
 // not like somebody's phone number.
-var namelike = regexp.MustCompile(`^[a-z][a-z_]{0,39}$`)
+var namelike = regexp.MustCompile(`^[A-Za-z][A-Za-z_]{0,39}$`)
 
 // other notes a name that is no field of ours. Such fields are ignored, but not
 // if they come twice: what another reader makes of that is not for us to guess.

@@ -97,7 +97,7 @@ func (dr *draft) putWhole(field int, text string) {
 	want := payment.Fields[field].Kind
 	is := "a number"
 	if want == payment.Time {
-		is = "a number, which does not say its unit; give it a logical type, such as timestamp-millis"
+		is = "a number, which does not say its unit; give it a type that does, such as timestamp-millis or google.protobuf.Timestamp"
 	}
 	dr.putIf(field, takesNumber(want), text, is)
 }

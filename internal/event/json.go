@@ -126,6 +126,8 @@ func (r *jsonReader) field(dr *draft, i int) error {
 		return r.skip()
 	case kind == '{' && want == payment.Pairs:
 		return r.pairs(dr, i)
+	case kind == '[' && want == payment.Pairs && r.emptyArray():
+		return r.skip() // what PHP makes of an array without entries
 	case kind == '{' || kind == '[' || kind == 0:
 		return r.wrongType(dr, i)
 	}
@@ -198,6 +200,12 @@ func (r *jsonReader) pairs(dr *draft, i int) error {
 	return err
 }
 
+// emptyArray reports whether the value that comes is [].
+func (r *jsonReader) emptyArray() bool {
+	inside, array := bytes.CutPrefix(bytes.TrimLeft(r.src[r.dec.InputOffset():], ": \t\r\n"), []byte("["))
+	return array && bytes.HasPrefix(bytes.TrimLeft(inside, " \t\r\n"), []byte("]"))
+}
+
 // raw skips a value and returns it as it was written.
 func (r *jsonReader) raw() (jsontext.Kind, []byte, error) {
 	kind, from := r.dec.PeekKind(), r.dec.InputOffset()
@@ -252,9 +260,14 @@ func (r *jsonReader) notObject() error {
 		}
 	}
 	kind, _, err := r.raw()
+	is := kindOfText(r.src)
 	switch {
 	case errors.Is(err, io.EOF):
 		return &Unreadable{NotJSON, "the value holds nothing but white space"}
+	case is != "":
+		return &Unreadable{NotJSON, is}
+	case err == nil && kind == '[':
+		return &Unreadable{NotJSON, "the value is an array, not a JSON object; emit every intent as a record of its own"}
 	case err != nil:
 		return notJSON(err)
 	}
@@ -301,6 +314,9 @@ func mustBe(want payment.Kind) string {
 		return "must be true, false, 0 or 1"
 	case takesNumber(want):
 		return "must be a number or a string"
+	}
+	if want == payment.Time {
+		return "must be a string like 2026-11-23T12:00:00Z"
 	}
 	return "must be a string"
 }

@@ -86,7 +86,7 @@ func (e *Encoder) id(ctx context.Context, r schemas.Record) (int, error) {
 
 // LargestOutcome is how many bytes no record with an outcome is larger than, its key
 // aside: every field of an intent has a bound, and so has a link. Only a QR code, if
-// one was asked for, may be larger.
+// one was asked for, may be larger: up to 128 KiB, see freedompay.
 const LargestOutcome = 64 << 10
 
 // Outcome writes the outcome of an intent that came with key from a place of

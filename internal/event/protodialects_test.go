@@ -101,7 +101,7 @@ func TestProtobufDialects(t *testing.T) {
 		{"expires_at", "", "string expires_at = 9;", `expires_at: "2026-11-23t12:00:00z"`, "2026-11-23T12:00:00Z"},
 		{"created_at", "", "int64 created_at = 9;", "created_at: 1795435200", noUnit},
 		{"created_at", moment, "google.protobuf.Timestamp created_at = 9;", "created_at { seconds: -62135596800 }", "! must be an RFC 3339 time from the years 1970 to 9999, like 2026-11-23T12:00:00Z"},
-		{"created_at", "google/type/date.proto", "google.type.Date created_at = 9;", "created_at { year: 2026 }", "! must be a string, is a date without a time of day"},
+		{"created_at", "google/type/date.proto", "google.type.Date created_at = 9;", "created_at { year: 2026 }", "! must be a string like 2026-11-23T12:00:00Z, is a date without a time of day"},
 		{"metadata", "", "map<string, string> metadata = 9;", `metadata { key: "cart" value: "42" }`, "map[cart:42]"},
 		{"metadata", "", "map<string, int64> metadata = 9;", `metadata { key: "cart" value: 42 }`, "! must be an object of strings, holds something else"},
 		{"metadata", "", "message Meta { string cart = 1; } Meta metadata = 9;", `metadata { cart: "42" }`, "map[cart:42]"},

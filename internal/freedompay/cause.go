@@ -42,7 +42,7 @@ const (
 	CauseBadURL        = "bad_url"        // signed, but the link is missing or none that may be published; Err says why
 	CauseBadURLType    = "bad_url_type"   // signed, but the kind of page is missing, or no word
 	CauseBadState      = "bad_state"      // signed, but the payment's status is missing
-	CauseOtherOrder    = "other_order"    // signed, but about another order
+	CauseOtherOrder    = "other_order"    // about another order
 
 	// An error the gateway told.
 	CauseRefused       = "refused"       // this intent, for good

@@ -46,6 +46,9 @@ func (q question) link(r reply) (payment.Link, *payment.GatewayError) {
 		RedirectURLType: m.value("pg_redirect_url_type"),
 		RedirectQR:      m.value("pg_redirect_qr"),
 	}
+	if len(l.RedirectQR) > maxQR {
+		l.RedirectQR = "" // the link is whole without it, and an outcome with it might not be taken
+	}
 	wrong := q.links.rule(l.RedirectURL)
 	switch {
 	case l.PaymentID == 0:
@@ -60,6 +63,16 @@ func (q question) link(r reply) (payment.Link, *payment.GatewayError) {
 	return l, nil
 }
 
+// maxQR is how many bytes a QR code may have. A picture of the longest link has a tenth.
+const maxQR = 128 << 10
+
+// isOfAnother reports whether a message names another order than the intent's. It need
+// not name any.
+func (q question) isOfAnother(m message) bool {
+	id := m.value("pg_order_id")
+	return id != "" && id != q.intent.OrderID
+}
+
 // state understands the reply to a status lookup. An amount or currency that
 // is not written as one is left out: that the payment exists is the news.
 //
@@ -72,7 +85,7 @@ func (q question) state(r reply) (payment.Status, *payment.GatewayError) {
 	}
 	s := payment.Status{
 		PaymentID: paymentID(m.value("pg_payment_id")),
-		OrderID:   m.value("pg_order_id"),
+		OrderID:   q.intent.OrderID,
 		State:     cut(strings.Map(printable, m.value("pg_payment_status"))),
 		Amount:    amount(m.value("pg_amount")),
 		Currency:  currency(m.value("pg_currency")),
@@ -80,12 +93,9 @@ func (q question) state(r reply) (payment.Status, *payment.GatewayError) {
 	switch {
 	case s.PaymentID == 0:
 		return payment.Status{}, q.signedDoubt(r, CauseBadPaymentID)
-	case s.OrderID != "" && s.OrderID != q.intent.OrderID:
-		return payment.Status{}, q.signedDoubt(r, CauseOtherOrder)
 	case s.State == "":
 		return payment.Status{}, q.signedDoubt(r, CauseBadState)
 	}
-	s.OrderID = q.intent.OrderID
 	return s, nil
 }
 
@@ -113,6 +123,10 @@ func (q question) signedOK(r reply) (message, *payment.GatewayError) {
 	switch {
 	case status == "":
 		return nil, q.doubt(r, httpCause(r.status, CauseNoStatus))
+	case q.isOfAnother(m):
+		ge := q.doubt(r, CauseOtherOrder)
+		ge.Signed = verified
+		return nil, ge
 	case status == "error":
 		return nil, q.told(r, m, claimed, verified)
 	case claimed && !verified:

@@ -80,6 +80,7 @@ func TestLink(t *testing.T) {
 		{"signed ok with empty field", 200, signedInit(append(ok, Field{Name: "pg_x"})...), verdict{}},
 		{"signed ok, payment system", 200, signedInit(with(ok, "pg_redirect_url_type", "payment system")...), verdict{}},
 		{"signed ok, largest id", 200, signedInit(with(ok, "pg_payment_id", "9223372036854775807")...), verdict{}},
+		{"signed ok, order named", 200, signedInit(append(ok, Field{Name: "pg_order_id", Value: "order-1"})...), verdict{}},
 		{"signed ok under 500", 500, signedInit(ok...), verdict{}},
 		{"signed ok under 302", 302, signedInit(ok...), verdict{}},
 
@@ -93,7 +94,10 @@ func TestLink(t *testing.T) {
 		{"ok with a field added", 200, strings.Replace(signedInit(ok...), "<pg_salt>", "<x>1</x><pg_salt>", 1), verdict{doubt, CauseBadSignature, false, ""}},
 		{"ok, status twice", 200, signedInit(twice...), verdict{doubt, CauseNoStatus, false, ""}},
 
-		// Signed ok that is incomplete.
+		// Signed ok that is incomplete, or an answer to somebody else.
+		{"another order", 200, signedInit(append(ok, Field{Name: "pg_order_id", Value: "order-2"})...), verdict{doubt, CauseOtherOrder, true, ""}},
+		{"refusal of another order", 200, signedInit(append(errorFields("9403"), Field{Name: "pg_order_id", Value: "order-2"})...), verdict{doubt, CauseOtherOrder, true, ""}},
+		{"the same, unsigned", 200, unsigned(append(errorFields("9403"), Field{Name: "pg_order_id", Value: "order-2"})...), verdict{doubt, CauseOtherOrder, false, ""}},
 		{"no payment id", 200, signedInit(with(ok, "pg_payment_id", "")...), verdict{doubt, CauseBadPaymentID, true, ""}},
 		{"payment id zero", 200, signedInit(with(ok, "pg_payment_id", "0")...), verdict{doubt, CauseBadPaymentID, true, ""}},
 		{"payment id negative", 200, signedInit(with(ok, "pg_payment_id", "-5")...), verdict{doubt, CauseBadPaymentID, true, ""}},
@@ -189,6 +193,17 @@ func TestLinkIsWhole(t *testing.T) {
 	want := payment.Link{PaymentID: 4294967297, RedirectURL: testURL, RedirectURLType: payment.URLNeedData, RedirectQR: "aGk="}
 	if ge != nil || got != want {
 		t.Errorf("link = %v, %v; want %v", got, ge, want)
+	}
+}
+
+// TestAQRCodeHasABound: a link is published without one that might keep it from being so.
+func TestAQRCodeHasABound(t *testing.T) {
+	for size, want := range map[int]int{maxQR: maxQR, maxQR + 1: 0} {
+		f := append(okFields(), Field{Name: "pg_redirect_qr", Value: strings.Repeat("A", size)})
+		got, ge := testQuestion(initScript).link(reply{status: 200, body: []byte(signedInit(f...))})
+		if ge != nil || got.RedirectURL != testURL || len(got.RedirectQR) != want {
+			t.Errorf("%d bytes: %d in the link to %s, %v; want %d", size, len(got.RedirectQR), got.RedirectURL, ge, want)
+		}
 	}
 }
 

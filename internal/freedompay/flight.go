@@ -34,6 +34,9 @@ func (f *flight) watch(ctx context.Context) context.Context {
 			f.blind = true
 			return
 		}
+		if info.Reused {
+			g.awaitRest(ctx)
+		}
 		g.begin()
 		f.guards = append(f.guards, g)
 	}})

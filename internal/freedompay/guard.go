@@ -1,9 +1,11 @@
 package freedompay
 
 import (
+	"context"
 	"errors"
 	"net"
 	"sync"
+	"time"
 )
 
 // errNoLease is why a guard refuses to write: MayWrite said no.
@@ -26,6 +28,9 @@ type guard struct {
 	mu     sync.Mutex
 	wrote  bool  // bytes of the present call may have left
 	broken error // no byte leaves any more
+
+	atRest bool          // the HTTP layer waits for bytes, and has none left; or the connection is closed
+	rested chan struct{} // closed when it is at rest again; nil: nobody waits for that
 }
 
 // Write writes, unless a look says no. A guard that has refused once refuses
@@ -47,6 +52,57 @@ func (g *guard) look() error {
 		g.wrote = true
 	}
 	return g.broken
+}
+
+// Read notes that the HTTP layer waits for bytes: it reads no further while it has some.
+func (g *guard) Read(p []byte) (int, error) {
+	g.rest(true)
+	n, err := g.Conn.Read(p)
+	g.rest(err != nil)
+	return n, err
+}
+
+// Close closes the connection.
+func (g *guard) Close() error {
+	err := g.Conn.Close()
+	g.rest(true)
+	return err
+}
+
+func (g *guard) rest(is bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.atRest = is; is && g.rested != nil {
+		close(g.rested)
+		g.rested = nil
+	}
+}
+
+// maxUnrest is how long a kept connection is waited for. The HTTP layer needs
+// microseconds.
+const maxUnrest = time.Second
+
+// awaitRest waits until the HTTP layer has read all that came before the call which
+// begins. An answer too many, behind that to the call before, would else be taken for
+// the answer to this one. The HTTP layer closes the connection when it finds one, but
+// hands connections out before it looks.
+func (g *guard) awaitRest(ctx context.Context) {
+	g.mu.Lock()
+	if !g.atRest && g.rested == nil {
+		g.rested = make(chan struct{})
+	}
+	rested := g.rested
+	g.mu.Unlock()
+	if rested == nil {
+		return
+	}
+	limit := time.NewTimer(maxUnrest)
+	defer limit.Stop()
+	select {
+	case <-rested:
+	case <-ctx.Done():
+	case <-limit.C:
+	}
 }
 
 // begin says that a call begins: nothing of it is written yet.

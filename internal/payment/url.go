@@ -73,6 +73,8 @@ const maxHost = 253
 
 // Allow reports whether the list allows the host of an address. Names are
 // compared as they are written, but for upper and lower case; a port does not matter.
+// What is no name is below none, though it ends like one: https://[::1%25.pay.example]/
+// is at ::1, and of a fullwidth slash before ".pay.example" others make a slash.
 func (h Hosts) Allow(address string) bool {
 	if len(h) == 0 {
 		return true
@@ -82,6 +84,9 @@ func (h Hosts) Allow(address string) bool {
 		return false
 	}
 	host := strings.ToLower(u.Hostname())
+	if !isName(host) {
+		return false
+	}
 	for _, allowed := range h {
 		if suffix, wild := strings.CutPrefix(allowed, "*"); host == allowed || wild && len(host) > len(suffix) && strings.HasSuffix(host, suffix) {
 			return true
@@ -103,14 +108,21 @@ func (h Hosts) String() string {
 // address with scheme, port or path, or a "*" that stands elsewhere.
 func ParseHost(s string) (host string, ok bool) {
 	host = strings.ToLower(s)
-	name := strings.TrimPrefix(host, "*.")
-	if len(name) > maxHost {
+	if !isName(strings.TrimPrefix(host, "*.")) {
 		return "", false
 	}
-	for label := range strings.SplitSeq(name, ".") {
+	return host, true
+}
+
+// isName reports whether a host, in lower case, is a name as addresses hold them.
+func isName(host string) bool {
+	if len(host) > maxHost {
+		return false
+	}
+	for label := range strings.SplitSeq(host, ".") {
 		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return "", false
+			return false
 		}
 	}
-	return host, true
+	return true
 }

@@ -60,12 +60,19 @@ func intentSchema(intent []field) object {
 		with("type", "object").with("required", required).with("properties", props)
 }
 
-// absent is what means "not given" in an optional field.
-var absent = object{{"enum", []any{"", nil}}}
+// absent is what means "not given" in an optional field, and how it is said. PHP
+// writes an object without members as [].
+func (f field) absent() (object, string) {
+	if f.Kind == payment.Pairs {
+		return object{{"enum", []any{"", nil, []any{}}}}, "null, the empty string and the empty array mean absent"
+	}
+	return object{{"enum", []any{"", nil}}}, "null and the empty string mean absent"
+}
 
 // schema is the rule of a field, and what may stand in its place.
 func (f field) schema() object {
-	o := object{{"description", f.doc("null and the empty string mean absent")}, {"examples", []any{f.exampleValue()}}}
+	absent, said := f.absent()
+	o := object{{"description", f.doc(said)}, {"examples", []any{f.exampleValue()}}}
 	rules := f.rules()
 	if !f.Required {
 		rules = append([]object{absent}, rules...)
