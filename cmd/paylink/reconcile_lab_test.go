@@ -358,7 +358,10 @@ func (l *lab) flush() {
 }
 
 // commit commits what was emitted so far.
-func (l *lab) commit() {
+func (l *lab) commit() { l.commitWith("") }
+
+// commitWith is commit with a note beside each offset.
+func (l *lab) commitWith(note string) {
 	c, err := l.stack.Broker.Kafka().Client()
 	if err != nil {
 		l.t.Fatal(err)
@@ -366,7 +369,7 @@ func (l *lab) commit() {
 	defer c.Close()
 	var offsets kadm.Offsets
 	for p, n := range l.next {
-		offsets.AddOffset(devstack.Intents, int32(p), n, -1)
+		offsets.Add(kadm.Offset{Topic: devstack.Intents, Partition: int32(p), At: n, LeaderEpoch: -1, Metadata: note})
 	}
 	if err := kadm.NewClient(c).CommitAllOffsets(l.t.Context(), "paylink", offsets); err != nil {
 		l.t.Fatal(err)

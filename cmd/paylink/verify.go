@@ -61,6 +61,9 @@ func (a *archive) fix(ctx context.Context, w world) (r reconcile.Range, denied, 
 	topics := a.facts.Topics
 	want := reconcile.Want{Topics: topics, Moment: a.now, LedgerWindow: a.cfg.LedgerWindow, Waits: w.waits}
 	want.Committed, err = a.kafka.Committed(ctx, a.cfg.Group, topics.Intents)
+	if err == nil {
+		want.KnownSince, err = a.kafka.KnownSince(ctx, a.cfg.Group, topics.Intents, topics.Outcomes)
+	}
 	if errors.As(err, new(*kafkaio.RightError)) {
 		want.Committed, denied, err = nil, err, nil
 	}

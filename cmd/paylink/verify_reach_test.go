@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,5 +44,22 @@ func TestVerifyDoesNotCallLostWhatRetentionDeleted(t *testing.T) {
 		if code != exitFailure || !slices.Equal(lines, tt.lost) || sum["beyond_reach"] != tt.beyond {
 			t.Errorf("outcomes below %d deleted: exit %d, %q, beyond reach %v; want 1, %q, %v\n%s", tt.below, code, lines, sum["beyond_reach"], tt.lost, tt.beyond, errs)
 		}
+	}
+}
+
+// TestVerifyDoesNotCallLostWhatATopicThatWasMadeAgainForgot: the new topic begins at 0, as
+// one that has lost nothing, but the service has noted from when on it knows its outcomes.
+func TestVerifyDoesNotCallLostWhatATopicThatWasMadeAgainForgot(t *testing.T) {
+	l := newLab(t, 0, 0, 1)
+	for i := range 2 { // both of partition 0
+		l.emit(i*labPartitions, event.Message{Key: []byte("k"), Value: l.value(i*labPartitions, fate{}, "10.00"), Time: labBegin.Add(time.Duration(i) * time.Minute)})
+	}
+	l.flush()
+	none := strings.Repeat("0", 32)
+	l.commitWith(fmt.Sprintf("fence 7 %d of %s in %s %d", labBegin.Unix(), none, none, labBegin.Add(30*time.Second).Unix()))
+	out, errs, _ := ran(t, l.args("verify", "-o", "json"))
+	lines, sum := said(t, out, "finding")
+	if want := []string{l.id(labPartitions, fate{}) + " lost"}; !slices.Equal(lines, want) || sum["beyond_reach"] != 1.0 {
+		t.Errorf("%q, beyond reach %v; want %q and 1\n%s", lines, sum["beyond_reach"], want, errs)
 	}
 }

@@ -279,7 +279,7 @@ func (as *appenders) readyLocked(a *appender, now time.Time, live bool) (node in
 	}
 	if node, ready = as.s.routes.leader(a.at); !ready {
 		again = 50 * time.Millisecond
-		a.hinderLocked(now, kafka.LeaderNotAvailable, "")
+		a.hinderLocked(now, as.s.routes.leaderless(a.at.Topic), "")
 	}
 	return node, ready, again
 }

@@ -73,3 +73,15 @@ func TestWhatComesAfterTheClaimIsToldSoAndNotFromWithin(t *testing.T) {
 		t.Errorf("after the source has ended: %v, want %v", err, pipeline.ErrLost)
 	}
 }
+
+// A connection that ends says nothing of why; the one that is not opened after it does.
+func TestTheEndOfAConnectionIsNotTheLastWord(t *testing.T) {
+	var f failing
+	refused := errors.New("dial tcp 10.0.0.1:9092: connection refused")
+	for _, err := range []error{io.ErrUnexpectedEOF, io.EOF, refused, errors.New("dial tcp 10.0.0.2:9092: connection refused")} {
+		f.note(err)
+	}
+	if !errors.Is(f.cause, refused) {
+		t.Errorf("the cause is %v, want the first that says something: %v", f.cause, refused)
+	}
+}

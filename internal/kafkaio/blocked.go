@@ -107,7 +107,9 @@ func (h hindrance) explain() (cause, mend string) {
 	switch code := Code(h.cause); code {
 	case 0:
 		return "no_answer", "Look at the broker that leads the partition, and at the network in between."
-	case kafka.LeaderNotAvailable, kafka.NotLeaderForPartition, kafka.UnknownTopicOrPartition, kafka.BrokerNotAvailable:
+	case kafka.UnknownTopicOrPartition:
+		return "no_leader", "See who deleted the topic, and make it again: paylink topics create."
+	case kafka.LeaderNotAvailable, kafka.NotLeaderForPartition, kafka.BrokerNotAvailable:
 		return "no_leader", "Bring the brokers back that hold the partition."
 	case kafka.NotEnoughReplicas, kafka.NotEnoughReplicasAfterAppend:
 		return "not_enough_replicas", "Bring the missing brokers back, or lower the topic's min.insync.replicas below its " +

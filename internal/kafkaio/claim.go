@@ -61,6 +61,7 @@ type claim struct {
 	done     progress
 	hanging  hanging
 	failing  failing   // fetches
+	takeOver failing   // fence and ledger
 	note     fenceNote // only the goroutine that fences writes it, so that one may read it without mu
 }
 
@@ -113,6 +114,7 @@ func (c *claim) end() {
 	c.s.ledgers.release(c.ledger)
 	c.cancel()
 	c.s.troubles.pass(InputBlocked, c.name())
+	c.s.troubles.pass(TakeOverBlocked, c.name())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dropSetsLocked()
@@ -149,6 +151,7 @@ func (c *claim) committed(ctx context.Context) (int64, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		offset, note, err := c.fetchCommitted(ctx)
 		if err == nil {
+			c.stuck("", nil)
 			c.setNote(note)
 			return offset, nil
 		}
@@ -207,6 +210,7 @@ func (c *claim) waits(step string, err error) {
 		return
 	}
 	c.s.member.noteTrouble(err)
+	c.stuck(step, err)
 	if told(err) {
 		return
 	}
@@ -300,6 +304,7 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 		if err == nil {
 			var note fenceNote
 			if note, err = c.ledger.held(ctx, c.note); err == nil {
+				c.stuck("", nil)
 				c.setNote(note)
 				break
 			}
@@ -329,7 +334,7 @@ func (c *claim) fenceOnce(ctx context.Context) (kafkawire.Producer, error) {
 	}
 	c.setStage(Loading)
 	c.ledger.own(p)
-	return p, c.ledger.read(ctx, p, starts)
+	return p, c.ledger.read(ctx, p, starts, func(err error) { c.stuck("ledger", err) })
 }
 
 // keepFence renews the fence in time, and makes a new one when the appender found

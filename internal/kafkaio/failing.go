@@ -1,7 +1,9 @@
 package kafkaio
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -20,7 +22,8 @@ func (f *failing) note(err error) bool {
 	if f.since.IsZero() {
 		f.since = time.Now()
 	}
-	if f.cause == nil || Code(err) != Code(f.cause) { // its words may differ each time: ports, times
+	cut := errors.Is(f.cause, io.EOF) || errors.Is(f.cause, io.ErrUnexpectedEOF) // and why shows when we come again
+	if f.cause == nil || cut || Code(err) != Code(f.cause) {                     // its words may differ each time: ports, times
 		f.cause = err
 	}
 	return time.Since(f.since) >= sayFailingAfter
@@ -41,6 +44,31 @@ func (c *claim) unread(err error) {
 		Mend: "See what the partition's leader says, and give it another one if need be (kafka-topics.sh --describe). Reading " +
 			"goes on by itself then.",
 	})
+}
+
+// stuck is told how a step of a take-over, or of a fence that is renewed, went; nil: well.
+// It is loud when they fail for long: the partition stands still meanwhile.
+func (c *claim) stuck(step string, err error) {
+	c.mu.Lock()
+	failed := !c.takeOver.since.IsZero()
+	if err == nil {
+		c.takeOver = failing{}
+	}
+	say := err != nil && c.takeOver.note(err) && c.ctx.Err() == nil
+	f := c.takeOver
+	c.mu.Unlock()
+	switch {
+	case err == nil && failed:
+		c.s.troubles.pass(TakeOverBlocked, c.name())
+	case say && !told(err):
+		c.s.troubles.stand(Trouble{
+			Kind: TakeOverBlocked, About: c.name(), Since: f.since,
+			What: fmt.Sprintf("Partition %d of %s stands still, because we cannot take it over: %s: %v", c.partition,
+				c.s.cfg.IntentTopic, step, f.cause),
+			Mend: "See what the brokers say: of the ledger the leader of the outcome partition, of the fence the transaction " +
+				"coordinator, of the committed offset that of the group. It goes on by itself.",
+		})
+	}
 }
 
 // heard is told that a fetch was answered.

@@ -61,6 +61,103 @@ func TestWhatBrokersRefuseForLongIsSaid(t *testing.T) {
 	}
 }
 
+// A partition that is given to us and cannot be taken over stands still: that is an alarm
+// which names its cause, and ends with it.
+func TestATakeOverThatFailsForLongIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		says  string
+		fault kfake.Fault
+	}{
+		{"committed offset: ", kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Err: kerr.CoordinatorLoadInProgress}},
+		{"fence: init producer id: ", kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: kerr.InvalidTransactionTimeout}},
+		{"ledger: ", kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: devstack.Outcomes, Err: kerr.KafkaStorageError}},
+	} {
+		t.Run(c.says, func(t *testing.T) {
+			inLab(t, 2, func(l *lab) {
+				c.fault.Count = -1
+				h := l.broker.Fault(c.fault)
+				m := l.start("a")
+				time.Sleep(10 * time.Second)
+				if got := m.trouble(kafkaio.TakeOverBlocked); len(got) > 0 {
+					t.Errorf("after ten seconds, in which coordinators move: %v", got)
+				}
+				time.Sleep(time.Minute)
+				got := m.trouble(kafkaio.TakeOverBlocked)
+				if len(got) != 2 || !strings.Contains(got[0].What, c.says) || time.Since(got[0].Since) < time.Minute {
+					t.Errorf("after a minute: %v, want two, with %q", got, c.says)
+				}
+				h.Remove()
+				l.emit(0, 10)
+				l.judge(10)
+				if got := m.trouble(kafkaio.TakeOverBlocked); len(got) > 0 {
+					t.Errorf("when it is over: %v", got)
+				}
+				if n := m.said.times("over: Partition"); n != 2 {
+					t.Errorf("its end was said %d times, want 2", n)
+				}
+				m.leave(t)
+				l.calls(10, 1)
+			})
+		})
+	}
+}
+
+// Where no leader is known, it is said why: no broker that comes back helps with a topic
+// that is gone, or that we may not look at.
+func TestWhyNoLeaderIsKnownIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		err               *kerr.Error
+		cause, says, mend string
+	}{
+		{kerr.LeaderNotAvailable, "no_leader", "Leader Not Available", "Bring the brokers back"},
+		{kerr.UnknownTopicOrPartition, "no_leader", "Unknown Topic", "paylink topics create"},
+		{kerr.TopicAuthorizationFailed, "not_allowed", "a right is missing: Describe on topic " + devstack.Outcomes, "Grant"},
+	} {
+		t.Run(c.err.Message, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				m := l.start("a")
+				l.emit(0, 5)
+				l.judge(5)
+				refused := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: devstack.Outcomes, Err: kerr.NotLeaderForPartition, Count: -1})
+				h := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: devstack.Outcomes, Err: c.err, Count: -1})
+				l.emit(5, 5)
+				time.Sleep(30 * time.Second)
+				got := m.trouble(kafkaio.AppendBlocked)
+				if len(got) != 1 || got[0].Cause != c.cause || !strings.Contains(got[0].What, c.says) || !strings.Contains(got[0].Mend, c.mend) {
+					t.Errorf("%+v, want cause %s, %q, and %q", got, c.cause, c.says, c.mend)
+				}
+				refused.Remove()
+				h.Remove()
+				l.judge(10)
+				m.leave(t)
+				l.calls(10, 1)
+			})
+		})
+	}
+}
+
+// A right that is missing has its own alarm; none says beside it that a leader is.
+func TestATopicThatIsHiddenIsNotLeaderless(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		m := l.start("a")
+		l.emit(0, 5)
+		l.judge(5)
+		h := l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata, kmsg.Fetch}, Topic: devstack.Intents, Err: kerr.TopicAuthorizationFailed, Count: -1})
+		l.emit(5, 5)
+		time.Sleep(time.Minute)
+		if got := m.trouble(kafkaio.InputBlocked); len(got) > 0 {
+			t.Errorf("it is said that %v", got)
+		}
+		if got := strings.Join(m.source.State().Missing, "; "); !strings.Contains(got, "Describe on topic "+devstack.Intents) {
+			t.Errorf("missing rights: %q", got)
+		}
+		h.Remove()
+		l.judge(10)
+		m.leave(t)
+		l.calls(10, 1)
+	})
+}
+
 // Why a group takes nobody in is said by its name, and not with every attempt.
 func TestWhyAGroupTakesNobodyInIsSaid(t *testing.T) {
 	for _, c := range []struct {

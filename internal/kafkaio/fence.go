@@ -167,6 +167,7 @@ func (c *claim) fence(ctx context.Context) (kafkawire.Producer, error) {
 		Trouble: func(step string, err error, lasts time.Duration) error {
 			err = c.s.lacks(c.s.writes(c.s.cfg.OutcomeTopic), err)
 			c.s.member.noteTrouble(err)
+			c.stuck("fence: "+step, err)
 			if lasts < said {
 				said = 0 // the next step
 			}
@@ -179,6 +180,7 @@ func (c *claim) fence(ctx context.Context) (kafkawire.Producer, error) {
 		},
 	}.Make(ctx, c.s.client)
 	if err == nil {
+		c.stuck("", nil)
 		c.s.metrics.fences.Inc()
 	}
 	return p, err

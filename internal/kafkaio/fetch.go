@@ -214,7 +214,7 @@ func (f *fetcher) run(ctx context.Context) {
 			broker, ok := leader(leads, c)
 			switch {
 			case !ok:
-				c.unread(kafka.LeaderNotAvailable)
+				c.unread(f.s.routes.leaderless(f.s.cfg.IntentTopic))
 			case !f.loops[broker]:
 				f.loops[broker] = true
 				loops.Go(func() { f.loop(ctx, broker) })

@@ -14,14 +14,20 @@ import (
 func (m *member) beat(ctx context.Context) {
 	alive := m.s.cfg.Pulse.Loop("heartbeat", m.s.cfg.SessionTimeout+mostRound)
 	defer alive.End()
-	for ; Sleep(ctx, m.s.cfg.heartbeatEvery()); alive.Idle() {
+	for silent := false; Sleep(ctx, m.s.cfg.heartbeatEvery()); alive.Idle() {
 		alive.Busy()
-		if err := m.heartbeat(ctx); err != nil && ctx.Err() == nil && !m.s.lease.live() {
+		err := m.heartbeat(ctx)
+		switch live := m.s.lease.live(); {
+		case live && silent:
+			silent = false
+			m.s.log.Info("the group counts us in again: calling and publishing go on")
+		case err != nil && ctx.Err() == nil && !live:
+			silent = true
 			m.s.bursts.Say("heartbeat", func() {
 				m.s.log.WithError(err).Warn("no heartbeat for a session timeout: neither calling nor publishing until the group " +
 					"answers")
 			}, func(more int) {
-				m.s.log.WithError(err).WithField("more", more).Warn("still no heartbeat: neither calling nor publishing")
+				m.s.log.WithError(err).WithField("more", more).Warn("more heartbeats failed: nothing was called or published meanwhile")
 			})
 		}
 	}

@@ -144,9 +144,12 @@ func (l *ledger) begin(ctx context.Context) error {
 	return l.beginLocked(ctx)
 }
 
+// errCompacted says that a ledger is not begun. A trouble of its own says why.
+var errCompacted = errors.New("the topic is compacted")
+
 func (l *ledger) beginLocked(ctx context.Context) error {
 	if l.s.troubles.stands(Compacted) {
-		return fmt.Errorf("ledger of outcome partition %d: the topic is compacted", l.partition)
+		return fmt.Errorf("ledger of outcome partition %d: %w", l.partition, errCompacted)
 	}
 	// It is read from a little before the window on, so that a clock that is wrong
 	// by less than the slack hides no outcome of the window.
@@ -272,9 +275,9 @@ var errLargeBusy = errors.New("a large answer has to wait for another one")
 var errMarkerGone = errors.New("what was to be read of the outcome partition is deleted, and the marker of the fence with it")
 
 // read reads on until the marker of the producer's epoch has come by. starts is how
-// often the ledger had begun before that fence was made.
-func (l *ledger) read(ctx context.Context, p kafkawire.Producer, starts int64) error {
-	return l.readUntil(ctx, func(high int64) (bool, error) {
+// often the ledger had begun before that fence was made. went is told how each fetch went.
+func (l *ledger) read(ctx context.Context, p kafkawire.Producer, starts int64, went func(error)) error {
+	return l.readUntil(ctx, went, func(high int64) (bool, error) {
 		e, ok := l.epoch(p.ID)
 		switch {
 		case ok && e >= p.Epoch:
@@ -290,12 +293,12 @@ func (l *ledger) read(ctx context.Context, p kafkawire.Producer, starts int64) e
 // owns the partition has written itself: so that a fence that is renewed, and
 // stops the appender meanwhile, has little left to read.
 func (l *ledger) catchUp(ctx context.Context) error {
-	return l.readUntil(ctx, func(high int64) (bool, error) { return l.next >= high, nil })
+	return l.readUntil(ctx, func(error) {}, func(high int64) (bool, error) { return l.next >= high, nil })
 }
 
 // readUntil reads on until done says so of where the partition ended at the last
 // fetch, or fails.
-func (l *ledger) readUntil(ctx context.Context, done func(high int64) (bool, error)) error {
+func (l *ledger) readUntil(ctx context.Context, went func(error), done func(high int64) (bool, error)) error {
 	if err := l.lock(ctx); err != nil {
 		return err
 	}
@@ -319,6 +322,7 @@ func (l *ledger) readUntil(ctx context.Context, done func(high int64) (bool, err
 		if err != nil && errors.Is(err, kafka.OffsetOutOfRange) {
 			high, err = math.MaxInt64, l.beginLocked(ctx)
 		}
+		went(l.s.lacks(l.s.readsOutcomes(), err))
 		if time.Since(said) > 2*time.Second {
 			said = time.Now()
 			l.log.WithField("outcomes", l.loaded).WithField("offset", l.next).WithField("end", end).WithField("error", err).
@@ -333,7 +337,6 @@ func (l *ledger) readUntil(ctx context.Context, done func(high int64) (bool, err
 // afterError says how long to wait after an error of fetch, and is loud about
 // what will not pass by itself.
 func (l *ledger) afterError(err error) time.Duration {
-	l.s.lacks(l.s.readsOutcomes(), err)
 	if !errors.Is(err, kafkawire.ErrCorrupt) {
 		return 50 * time.Millisecond
 	}

@@ -223,7 +223,7 @@ func explainLogin(err error) string {
 }
 
 // openWith opens a connection and logs in. An error of what follows the dial is a
-// LoginError.
+// LoginError, unless the broker says nothing.
 func (l *logins) openWith(ctx context.Context, with login, network, addr string) (net.Conn, error) {
 	conn, err := l.dial(ctx, network, addr)
 	switch {
@@ -253,8 +253,12 @@ func (l *logins) openWith(ctx context.Context, with login, network, addr string)
 	return newLoginSession(conn, lifetime, l.again(with, addr, versions)), nil
 }
 
-// refusal says that the login failed, and as whom.
+// refusal says that the login failed, and as whom. Silence is no LoginError: a broker that
+// hangs, or is cut off, has judged nobody.
 func (l login) refusal(addr string, err error) error {
+	if silent, ok := errors.AsType[net.Error](err); ok && silent.Timeout() && !noToken(err) {
+		return fmt.Errorf("login at %s: the broker does not answer: %w", addr, err)
+	}
 	e := &LoginError{Broker: addr, Err: err}
 	if l.sasl != nil {
 		e.User = l.sasl.Username

@@ -63,7 +63,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 
 // watch shows how much trouble of each kind stands.
 func (m *metrics) watch(ts *troubles) {
-	for _, kind := range []TroubleKind{ShortLedger, LedgerFull, OutcomeLimit, Compacted, InputBlocked} {
+	for _, kind := range []TroubleKind{ShortLedger, LedgerFull, OutcomeLimit, Compacted, InputBlocked, TakeOverBlocked} {
 		m.reg.MustRegister(metric.NewGaugeFunc("paylink_kafka_"+string(kind), func() float64 { return float64(ts.count(kind)) }))
 	}
 	m.reg.MustRegister(blockedCollector{ts: ts, desc: metric.Desc("paylink_kafka_append_blocked")})

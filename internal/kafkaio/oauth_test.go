@@ -3,6 +3,7 @@ package kafkaio_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ type doorman struct {
 	good    string        // the token that is taken
 	lasts   time.Duration // a login
 	told    bool          // refusals are told in an answer, as Kafka does; else the login just fails
+	mute    bool          // whoever comes is let in, and never answered
 	shown   []string      // what was shown, each time
 	dialled int
 }
@@ -96,6 +98,11 @@ func (d *doorman) connect(t *testing.T, token func(context.Context) (payment.Sec
 			d.mu.Lock()
 			d.dialled++
 			d.mu.Unlock()
+			if d.mute {
+				us, them := net.Pipe()
+				go func() { _, _ = io.Copy(io.Discard, them) }()
+				return us, nil
+			}
 			return d.vn.DialContext(ctx, network, addr)
 		},
 	}
@@ -145,6 +152,41 @@ func TestARefusedTokenIsOneLineWithoutIt(t *testing.T) {
 			if err != nil && (strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), "\n")) {
 				t.Errorf("told %v: the error holds a token, a broker's words, or more than a line: %q", told, err)
 			}
+		})
+	}
+}
+
+// TestSilenceIsNoRefusal: a broker that is suspended, or cut off behind an open port,
+// has not refused anybody, and no password needs to be corrected. The login before is
+// not tried either. A token endpoint that is silent is another thing.
+func TestSilenceIsNoRefusal(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		token   func(context.Context) (payment.Secret, error)
+		mute    bool // the broker
+		refused bool
+		says    string
+	}{
+		{"broker", shows(canary), true, false, "the broker does not answer"},
+		{"endpoint", func(context.Context) (payment.Secret, error) { return "", context.DeadlineExceeded }, false, true, "deadline exceeded"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := guardedBy(t)
+				defer d.cluster.Close()
+				if d.mute = c.mute; c.mute {
+					defer time.Sleep(time.Minute) // until nobody waits any more
+				}
+				client := d.connect(t, c.token)
+				defer client.Transport.(*kafka.Transport).CloseIdleConnections()
+				_, err := client.ApiVersions(t.Context(), &kafka.ApiVersionsRequest{})
+				if err == nil || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("%v, want %q in it", err, c.says)
+				}
+				if refused := new(kafkaio.LoginError); errors.As(err, &refused) != c.refused {
+					t.Errorf("%v is a refusal: %v, want %v", err, !c.refused, c.refused)
+				}
+			})
 		})
 	}
 }

@@ -136,7 +136,7 @@ func (s *Source) fetchFrom(
 	leader, ok := s.routes.leader(at)
 	if !ok {
 		s.routes.doubt()
-		return nil, kafka.LeaderNotAvailable
+		return nil, s.routes.leaderless(at.Topic)
 	}
 	p, err := FetchRequest{
 		Leader: leader, Topic: at.Topic, Partitions: []FetchFrom{{at.Partition, from, maxBytes}}, MaxBytes: maxBytes,

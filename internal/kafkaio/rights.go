@@ -99,8 +99,9 @@ func (s *Source) lacks(n need, err error) error {
 	return err
 }
 
-// told reports whether lacks has told of an error: one line names a right.
-func told(err error) bool { return errors.As(err, new(*RightError)) }
+// told reports whether an error was told already: lacks names a right, a trouble says that
+// the outcome topic is compacted.
+func told(err error) bool { return errors.As(err, new(*RightError)) || errors.Is(err, errCompacted) }
 
 // needs of the source's requests.
 func (s *Source) readsIntents() need {

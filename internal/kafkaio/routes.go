@@ -1,6 +1,7 @@
 package kafkaio
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -27,7 +28,7 @@ type routes struct {
 	nodes  map[TopicPartition]int32
 	leads  []int32 // of nodes, the leaders of the intent partitions; -1: none. It is not changed, but replaced
 	counts map[string]int
-	denied map[string]bool // topics that we may not look at
+	hidden map[string]error // why we see nothing of a topic: a *RightError, or it does not exist
 }
 
 const routesEvery = 500 * time.Millisecond
@@ -46,8 +47,8 @@ func (r *routes) awaitTopics(ctx context.Context) error {
 	for {
 		err := r.refresh(ctx)
 		if err == nil {
-			if missing := r.missing(); len(missing) > 0 && r.isDenied(missing[0]) {
-				err = describes(missing[0]).lacks(kafka.TopicAuthorizationFailed)
+			if missing := r.missing(); len(missing) > 0 && told(r.leaderless(missing[0])) {
+				err = r.leaderless(missing[0])
 			} else if len(missing) > 0 {
 				err = fmt.Errorf("no topic %s: create it with \"paylink topics create\"", strings.Join(missing, ", "))
 			}
@@ -82,10 +83,11 @@ func (r *routes) missing() []string {
 	return out
 }
 
-func (r *routes) isDenied(topic string) bool {
+// leaderless is why no broker is known that leads a partition of a topic.
+func (r *routes) leaderless(topic string) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.denied[topic]
+	return cmp.Or(r.hidden[topic], error(kafka.LeaderNotAvailable))
 }
 
 // watch takes up what the transport learns.
@@ -145,10 +147,10 @@ func (r *routes) refresh(ctx context.Context) error {
 	r.mu.RLock()
 	nodes, counts := map[TopicPartition]int32{}, maps.Clone(r.counts) // a topic that is gone will be back
 	r.mu.RUnlock()
-	denied := map[string]bool{}
+	hidden := map[string]error{}
 	for _, t := range md.Topics {
 		if t.Error != nil {
-			denied[t.Name] = Code(r.source.lacks(describes(t.Name), t.Error)) == kafka.TopicAuthorizationFailed
+			hidden[t.Name] = r.source.lacks(describes(t.Name), t.Error)
 			continue
 		}
 		counts[t.Name] = len(t.Partitions)
@@ -160,7 +162,7 @@ func (r *routes) refresh(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	before, moved := r.counts, !maps.Equal(r.nodes, nodes)
-	r.nodes, r.counts, r.denied = nodes, counts, denied
+	r.nodes, r.counts, r.hidden = nodes, counts, hidden
 	r.leads = make([]int32, counts[r.topics[0]])
 	for p := range r.leads {
 		if node, ok := nodes[TopicPartition{r.topics[0], int32(p)}]; ok {
@@ -183,7 +185,7 @@ func (r *routes) isAsBefore(md *kafka.MetadataResponse) bool {
 	defer r.mu.RUnlock()
 	led := 0
 	for _, t := range md.Topics {
-		if t.Error != nil || len(t.Partitions) != r.counts[t.Name] || r.denied[t.Name] {
+		if t.Error != nil || len(t.Partitions) != r.counts[t.Name] || r.hidden[t.Name] != nil {
 			return false
 		}
 		for _, p := range t.Partitions {

@@ -1,6 +1,11 @@
 package kafkaio
 
-import "strings"
+import (
+	"strings"
+	"time"
+
+	"paylink/internal/kafkawire"
+)
 
 // SetBackNote is what to commit beside an offset that an operator sets, of the note
 // that stands beside the one of now. What it knows of the topics stays: without it
@@ -13,4 +18,15 @@ func SetBackNote(metadata string) string {
 		return ""
 	}
 	return "fence -1 " + rest
+}
+
+// KnownSince is from when on an outcome topic, of this id, holds all outcomes of an intent
+// partition, as far as the note beside the partition's offset tells; zero: it says of none
+// that was lost. A topic that was made again since the note was written begins now.
+func KnownSince(metadata string, outcomes kafkawire.TopicID, now time.Time) time.Time {
+	n := parseNote(metadata)
+	if differs(n.outcomes, outcomes) {
+		return now
+	}
+	return n.since
 }

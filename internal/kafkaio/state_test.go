@@ -115,6 +115,9 @@ func TestStateTellsTheGroupAndItsTrouble(t *testing.T) {
 		}
 		m.net.refuse(kmsg.Heartbeat, kmsg.JoinGroup)
 		time.Sleep(10 * time.Second) // more than a session
+		if n := m.said.times("the group counts us in again"); n != 0 {
+			t.Errorf("without heartbeats its end was said %d times", n)
+		}
 		is := m.source.State().Membership
 		if is.Live || is.Trouble == nil || time.Since(is.TroubleAt) > 5*time.Second {
 			t.Errorf("without heartbeats: %+v, want no lease, and the trouble of now", is)
@@ -123,6 +126,9 @@ func TestStateTellsTheGroupAndItsTrouble(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		if is := m.source.State().Membership; !is.Joined || !is.Live || !is.Since.After(joined.Since) {
 			t.Errorf("as a member again: %+v, want it since a later time than %v", is, joined.Since)
+		}
+		if n := m.said.times("the group counts us in again"); n != 1 {
+			t.Errorf("the end of the silence was said %d times, want once", n)
 		}
 		m.leave(t)
 		if is := m.source.State(); is.Membership.Live || len(is.Partitions) != 0 {

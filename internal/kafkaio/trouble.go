@@ -25,13 +25,14 @@ type TroubleKind string
 
 // The kinds of trouble.
 const (
-	ShortLedger   TroubleKind = "short_ledger"   // the outcome topic forgets sooner than the ledger window, or has forgotten
-	OutcomeLimit  TroubleKind = "outcome_limit"  // the outcome topic's limit is below what an outcome may need
-	Compacted     TroubleKind = "compacted"      // the outcome topic is compacted
-	AppendBlocked TroubleKind = "append_blocked" // Kafka takes no outcome or dead letter
-	LedgerFull    TroubleKind = "ledger_full"    // as many answered intents are remembered as may be, or nearly
-	InputBlocked  TroubleKind = "input_blocked"  // an intent partition gives no records, or a transaction that hangs hides them
-	CommitBlocked TroubleKind = "commit_blocked" // the brokers take no offsets
+	ShortLedger     TroubleKind = "short_ledger"      // the outcome topic forgets sooner than the ledger window, or has forgotten
+	OutcomeLimit    TroubleKind = "outcome_limit"     // the outcome topic's limit is below what an outcome may need
+	Compacted       TroubleKind = "compacted"         // the outcome topic is compacted
+	AppendBlocked   TroubleKind = "append_blocked"    // Kafka takes no outcome or dead letter
+	LedgerFull      TroubleKind = "ledger_full"       // as many answered intents are remembered as may be, or nearly
+	InputBlocked    TroubleKind = "input_blocked"     // an intent partition gives no records, or a transaction that hangs hides them
+	CommitBlocked   TroubleKind = "commit_blocked"    // the brokers take no offsets
+	TakeOverBlocked TroubleKind = "take_over_blocked" // an intent partition is given to us, and cannot be fenced or its ledger read
 )
 
 // troubles are the troubles that stand. Each is logged when it comes and when it

@@ -112,6 +112,34 @@ func (r *Reader) committedOnce(ctx context.Context, group, topic string, partiti
 	return out, nil
 }
 
+// KnownSince is from when on the outcome topic holds all outcomes of each intent partition,
+// as the service's group has noted: the topic alone does not show that it was made again.
+// Partitions of which no loss is known are left out.
+func (r *Reader) KnownSince(ctx context.Context, group, intents, outcomes string) (map[int32]time.Time, error) {
+	noted, err := r.Noted(ctx, group, intents)
+	if err != nil || len(noted) == 0 {
+		return nil, err
+	}
+	c := r.admin.client
+	var ids map[string]kafkawire.TopicID
+	for range maxScanFails {
+		ids, err = kafkawire.TopicIDs(ctx, c.Transport, c.Addr, outcomes)
+		if err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, kafkawire.ErrNoTopicIDs) {
+		return nil, fmt.Errorf("read the id of the topic %s: %w", outcomes, err)
+	}
+	out, now := map[int32]time.Time{}, time.Now()
+	for p, c := range noted {
+		if since := kafkaio.KnownSince(c.Note, ids[outcomes], now); !since.IsZero() {
+			out[p] = since
+		}
+	}
+	return out, nil
+}
+
 // setOffsetsKept is the brokers' setting of how long offsets of a group without members
 // are kept.
 const setOffsetsKept = "offsets.retention.minutes"

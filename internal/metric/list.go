@@ -260,6 +260,11 @@ var All = []Metric{
 		Do:      "see the console; of a transaction: `kafka-transactions.sh find-hanging`, then `abort`",
 	},
 	{
+		Name: "paylink_kafka_take_over_blocked", Type: Gauge, Unit: "partitions", Start: one,
+		Meaning: "Intent partitions that the group gave us, and that stand still because their fence or ledger is not got for 15 s. Alarm if not zero.",
+		Do:      "see the console, which says what the brokers say; it goes on by itself",
+	},
+	{
 		Name: "paylink_kafka_append_blocked", Type: Gauge, Unit: "partitions", Labels: []string{"cause"}, Start: each("no_answer", "no_leader", "not_enough_replicas", "not_allowed", "invalid_timestamp", "invalid_record", "other"),
 		Meaning: "Partitions of which Kafka has taken no outcome or dead letter for some seconds. Alarm if not zero.",
 		Do:      "see the console; it goes on by itself",

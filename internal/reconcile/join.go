@@ -211,9 +211,10 @@ func (a *Archive) reach(ctx context.Context) ([]time.Time, error) {
 }
 
 // isBeyondReach reports whether the outcome of a record may have been deleted: it is
-// older than the oldest of its partition. A record without a time may be.
+// older than the oldest of its partition, or than what the service has noted of it. A
+// record without a time may be.
 func (j *join) isBeyondReach(e *entry) bool {
-	return len(j.reach) > 0 && e.time.Before(j.reach[int(e.at.partition)%len(j.reach)])
+	return e.time.Before(j.archive.Range.KnownSince[e.at.partition]) || len(j.reach) > 0 && e.time.Before(j.reach[int(e.at.partition)%len(j.reach)])
 }
 
 func topicsOf(spans []kafkaops.Span) map[string]bool {

@@ -20,9 +20,10 @@ type Range struct {
 	Moment      time.Time // from which ages count
 	Begin       time.Time // of the range; zero: the topics' own
 	Intents     []kafkaops.Span
-	Outcomes    []kafkaops.Span // from a ledger window before the range: a repeat may have been answered there
-	DeadLetters []kafkaops.Span // likewise
-	Committed   map[int32]int64 // of the service's group in the intent topic; nil: not known
+	Outcomes    []kafkaops.Span     // from a ledger window before the range: a repeat may have been answered there
+	DeadLetters []kafkaops.Span     // likewise
+	Committed   map[int32]int64     // of the service's group in the intent topic; nil: not known
+	KnownSince  map[int32]time.Time // from when on outcomes of an intent partition are there, as the group has noted; not there: no loss is known
 }
 
 // Records is how many records the range has at most.
@@ -41,15 +42,16 @@ type Want struct {
 	Begin, End   *kafkaops.Bound // nil: the begin, or the end, of the topics
 	Moment       time.Time
 	LedgerWindow time.Duration
-	Committed    map[int32]int64 // asked for before, or an outcome that is committed might not be seen
-	Waits        func(string)    // told of an open transaction that is waited for; nil: nobody is
+	Committed    map[int32]int64     // asked for before, or an outcome that is committed might not be seen
+	KnownSince   map[int32]time.Time // likewise
+	Waits        func(string)        // told of an open transaction that is waited for; nil: nobody is
 }
 
 // Fix fixes a range as of now. Outcomes and dead letters are read to the end of
 // their topics: the last intents of a range are answered after it. What an open
 // transaction hides there is waited for, or what it hides would count as lost.
 func Fix(ctx context.Context, kafka *kafkaops.Reader, w Want) (r Range, err error) {
-	r.Moment, r.Committed = w.Moment, w.Committed
+	r.Moment, r.Committed, r.KnownSince = w.Moment, w.Committed, w.KnownSince
 	var begin, before kafkaops.Bound
 	if w.Begin != nil {
 		begin, before = *w.Begin, *w.Begin

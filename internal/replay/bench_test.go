@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -174,6 +175,19 @@ func (b *bench) idsOf(topic string) map[string]int {
 func (b *bench) commit(offsets map[int32]int64) {
 	b.Helper()
 	b.must(b.archive.Kafka.SetOffsets(b.Context(), group, devstack.Intents, offsets))
+}
+
+// commitWith commits with a note, as the service and other tools do.
+func (b *bench) commitWith(offsets map[int32]int64, note string) {
+	b.Helper()
+	c, err := b.kafka.Client()
+	b.must(err)
+	defer c.Close()
+	var all kadm.Offsets
+	for p, at := range offsets {
+		all.Add(kadm.Offset{Topic: devstack.Intents, Partition: p, At: at, LeaderEpoch: -1, Metadata: note})
+	}
+	b.must(kadm.NewClient(c).CommitAllOffsets(b.Context(), group, all))
 }
 
 func (b *bench) isCommitted(want map[int32]int64) {

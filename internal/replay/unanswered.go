@@ -76,6 +76,10 @@ func (u *Unanswered) Run(ctx context.Context, spans []kafkaops.Span) (Unanswered
 	if err != nil {
 		return sums, err
 	}
+	noted, err := u.Kafka.KnownSince(ctx, u.Group, topics.Intents, topics.Outcomes)
+	if err != nil {
+		return sums, err
+	}
 	below := make([]kafkaops.Span, len(spans)) // what the service has passed
 	for i, s := range spans {
 		s.To = max(s.From, min(s.To, group.Committed[s.Partition]))
@@ -88,9 +92,16 @@ func (u *Unanswered) Run(ctx context.Context, spans []kafkaops.Span) (Unanswered
 	if err := u.waiting(ctx, group.Committed, ids); err != nil {
 		return sums, err
 	}
-	since, err := u.answered(ctx, ids)
+	kept, err := u.answered(ctx, ids)
 	if err != nil {
 		return sums, err
+	}
+	since := func(partition int32) time.Time {
+		known := kept[int(partition)%len(kept)]
+		if n := noted[partition]; n.After(known) {
+			known = n
+		}
+		return known
 	}
 	sums.Intents = int64(len(ids))
 	for _, is := range ids {
@@ -221,7 +232,7 @@ func (u *Unanswered) buried(ctx context.Context) (map[event.Place]bool, error) {
 
 // emit emits the first record of each intent that is still open.
 func (u *Unanswered) emit(
-	ctx context.Context, below []kafkaops.Span, ids map[idKey]standing, since []time.Time, buried map[event.Place]bool, sums *UnansweredSums,
+	ctx context.Context, below []kafkaops.Span, ids map[idKey]standing, since func(int32) time.Time, buried map[event.Place]bool, sums *UnansweredSums,
 ) error {
 	var b batch[UnansweredLine]
 	write := func(lines []UnansweredLine, records []kafkaops.Emission) error {
@@ -263,7 +274,7 @@ func (u *Unanswered) emit(
 		if !f.Time.IsZero() {
 			line.AgeS = int64(u.Now.Sub(f.Time).Seconds())
 		}
-		if known := since[int(f.At.Partition)%len(since)]; !u.AssumeUnanswered && !known.IsZero() && f.Time.Before(known) {
+		if known := since(f.At.Partition); !u.AssumeUnanswered && !known.IsZero() && f.Time.Before(known) {
 			return skip(line, "its outcome may have been deleted: the outcome topic does not reach back to it")
 		}
 		m.Time = time.Time{}

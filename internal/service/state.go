@@ -89,7 +89,7 @@ func loading(k kafkaio.State) string {
 		why = fmt.Sprintf("%d partitions are being fenced, and their ledgers read", n)
 	}
 	for _, t := range k.Troubles {
-		if t.Kind == kafkaio.LedgerFull {
+		if t.Kind == kafkaio.LedgerFull || t.Kind == kafkaio.TakeOverBlocked {
 			why += "; " + t.What
 			break
 		}
