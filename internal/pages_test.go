@@ -2,6 +2,9 @@ package internal
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"maps"
 	"os"
@@ -111,6 +114,72 @@ func TestFilesOfTheGuideExist(t *testing.T) {
 	if len(names) < 100 {
 		t.Errorf("%d names of files found, want at least 100", len(names))
 	}
+}
+
+var (
+	namedIn = regexp.MustCompile("`([a-z0-9_/-]+\\.go)`((?:[\\s,(]+`[A-Za-z]+(?:\\.[A-Za-z]+)?`\\)?)+)")
+	goName  = regexp.MustCompile("`([A-Za-z.]+)`")
+)
+
+// TestWhatTheGuideNamesStandsInItsFile looks for each function and type that is named
+// right behind a file.
+func TestWhatTheGuideNamesStandsInItsFile(t *testing.T) {
+	found := 0
+	for _, m := range namedIn.FindAllStringSubmatch(pages(t)[guide], -1) {
+		file := m[1]
+		if _, err := os.Stat(file); err != nil {
+			file = filepath.Join("..", file)
+		}
+		declared := declaredIn(t, file)
+		for _, name := range goName.FindAllStringSubmatch(m[2], -1) {
+			found++
+			if !declared[name[1]] {
+				t.Errorf("%s: %s declares no %s", guide, m[1], name[1])
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("%d names found, want at least 50", found)
+	}
+}
+
+// declaredIn returns what a file declares; a method with its type's name, and without.
+func declaredIn(t *testing.T, file string) map[string]bool {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, d := range f.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			names[d.Name.Name] = true
+			if d.Recv != nil {
+				names[receiver(d.Recv.List[0].Type)+"."+d.Name.Name] = true
+			}
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				if s, ok := s.(*ast.TypeSpec); ok {
+					names[s.Name.Name] = true
+				}
+			}
+		}
+	}
+	return names
+}
+
+// receiver is the name of a method's type.
+func receiver(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr:
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
 }
 
 var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)

@@ -1,7 +1,5 @@
 package schemas
 
-import "fmt"
-
 // A Naming says under which subject of a registry a schema stands. The words
 // are those of Confluent's subject name strategies.
 type Naming string
@@ -12,17 +10,6 @@ const (
 	ByRecord      Naming = "record"       // the record's full name; outcomes are Created or Failed
 	ByTopicRecord Naming = "topic-record" // <topic>-<full name>; as ByRecord
 )
-
-// ParseNaming reads a Naming; the empty word is ByTopic.
-func ParseNaming(s string) (Naming, error) {
-	switch n := Naming(s); n {
-	case "":
-		return ByTopic, nil
-	case ByTopic, ByRecord, ByTopicRecord:
-		return n, nil
-	}
-	return "", fmt.Errorf("subject naming %q is not known; use topic, record or topic-record", s)
-}
 
 // Subject returns the subject of a record's schema in a topic.
 func (n Naming) Subject(topic string, r Record) string {

@@ -12,45 +12,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"paylink/internal/devstack"
 	"paylink/internal/event"
 	"paylink/internal/facts"
 	"paylink/internal/payment"
 )
-
-// TestPartitionIsKafkas compares with the vectors of apache/kafka's UtilsTest, and
-// with where another client puts a record.
-func TestPartitionIsKafkas(t *testing.T) {
-	for key, want := range map[string]int32{
-		"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536,
-		"a-little-bit-longer-string": -1486304829, "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107,
-	} {
-		if got := int32(murmur2([]byte(key))); got != want {
-			t.Errorf("murmur2(%q) = %d, want %d", key, got, want)
-		}
-	}
-	b, err := devstack.StartBroker(devstack.BrokerOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	var messages []event.Message
-	for i := range 50 {
-		messages = append(messages, event.Message{Key: fmt.Appendf(nil, "order-%d", i*i)})
-	}
-	if err := b.Kafka().Emit(t.Context(), devstack.Intents, messages...); err != nil {
-		t.Fatal(err)
-	}
-	recs, err := b.Kafka().Read(t.Context(), devstack.Intents, devstack.ReadUncommitted)
-	if err != nil || len(recs) != len(messages) {
-		t.Fatal(len(recs), err)
-	}
-	for _, r := range recs {
-		if got := Partition(r.Key, 6); got != r.Partition {
-			t.Errorf("Partition(%q, 6) = %d, but it is in %d", r.Key, got, r.Partition)
-		}
-	}
-}
 
 // TestNeedlesMeetUsualEncoders: any text, as Go, Python, PHP and JavaScript write it.
 func TestNeedlesMeetUsualEncoders(t *testing.T) {

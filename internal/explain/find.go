@@ -58,7 +58,7 @@ const (
 func (f *Finder) Find(ctx context.Context, q Question, in Range) (*Found, error) {
 	s := &search{Finder: f, q: q, all: in, unreadable: map[event.Place]string{}}
 	if !q.Everywhere && len(in.Intents) > 0 {
-		p := Partition([]byte(cmp.Or(q.Key, q.ID)), len(in.Intents))
+		p := kafkaops.KeyPartition([]byte(cmp.Or(q.Key, q.ID)), len(in.Intents))
 		found, err := s.through(ctx, fmt.Sprintf("searching partition %d", p), in.of([]int32{p}), p, false)
 		if err != nil || s.stands(p) {
 			return found, err

@@ -73,10 +73,10 @@ func (q question) isOfAnother(m message) bool {
 	return id != "" && id != q.intent.OrderID
 }
 
-// state understands the reply to a status lookup. An amount or currency that
+// state understands the reply to a status look-up. An amount or currency that
 // is not written as one is left out: that the payment exists is the news.
 //
-// A lookup cannot refuse an intent: what would be a refusal or a duplicate of
+// A look-up cannot refuse an intent: what would be a refusal or a duplicate of
 // Init is in doubt here.
 func (q question) state(r reply) (payment.Status, *payment.GatewayError) {
 	m, ge := q.signedOK(r)
@@ -99,7 +99,7 @@ func (q question) state(r reply) (payment.Status, *payment.GatewayError) {
 	return s, nil
 }
 
-// asLookup turns an error of Init into what it means for a status lookup.
+// asLookup turns an error of Init into what it means for a status look-up.
 func asLookup(ge *payment.GatewayError) *payment.GatewayError {
 	switch {
 	case ge.Code == codeNotFound && ge.Cause != CauseBadSignature:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 
@@ -37,8 +36,7 @@ func StableOffsets(ctx context.Context, tr kafka.RoundTripper, addr net.Addr, gr
 }
 
 // stableVersion is the version of OffsetFetch that can require stable offsets, from
-// Kafka 2.5 on. kafka-go's codec ends at 5, and its client needs that one, so this
-// request goes over the transport's connection as bytes of ours.
+// Kafka 2.5 on. kafka-go ends at 5.
 const stableVersion = 7
 
 type stableRequest struct {
@@ -68,49 +66,28 @@ const maxOffsetsAnswer = 64 << 20
 
 // RawExchange implements protocol.RawExchanger. An error ends the connection.
 func (r *stableRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
-	const correlation = 1
-	if _, err := rw.Write(r.encode(correlation)); err != nil {
+	answer, err := exchange(rw, "offset fetch", r.encode(), maxOffsetsAnswer)
+	if err != nil {
 		return nil, err
 	}
-	var head [8]byte
-	if _, err := io.ReadFull(rw, head[:]); err != nil {
-		return nil, err
-	}
-	size := int32(binary.BigEndian.Uint32(head[:]))
-	if size < 4 || size > maxOffsetsAnswer || binary.BigEndian.Uint32(head[4:]) != correlation {
-		return nil, fmt.Errorf("offset fetch: an answer of %d bytes, or not ours", size)
-	}
-	body := make([]byte, size-4)
-	if _, err := io.ReadFull(rw, body); err != nil {
-		return nil, err
-	}
-	return decodeStable(body)
+	return decodeStable(answer)
 }
 
-func (r *stableRequest) encode(correlation uint32) []byte {
-	be := binary.BigEndian
-	text := func(b []byte, s string) []byte { return append(binary.AppendUvarint(b, uint64(len(s)+1)), s...) }
-	b := make([]byte, 4, 128)
-	b = be.AppendUint16(b, uint16(protocol.OffsetFetch))
-	b = be.AppendUint16(b, stableVersion)
-	b = be.AppendUint32(b, correlation)
-	b = be.AppendUint16(b, 0xffff) // no client id
-	b = append(b, 0)               // no tags
-	b = text(b, r.group)
+func (r *stableRequest) encode() []byte {
+	b := flexible(protocol.OffsetFetch, stableVersion)
+	b = appendCompact(b, r.group)
 	b = append(b, 2) // one topic
-	b = text(b, r.topic)
+	b = appendCompact(b, r.topic)
 	b = binary.AppendUvarint(b, uint64(len(r.partitions)+1))
 	for _, p := range r.partitions {
-		b = be.AppendUint32(b, uint32(p))
+		b = binary.BigEndian.AppendUint32(b, uint32(p))
 	}
-	b = append(b, 0, 1, 0) // no tags, require stable, no tags
-	be.PutUint32(b, uint32(len(b)-4))
-	return b
+	return append(b, 0, 1, 0) // no tags, require stable, no tags
 }
 
 // decodeStable reads an answer without its length and correlation id.
 func decodeStable(b []byte) (*stableResponse, error) {
-	d := offsetsReader{b: b}
+	d := compactReader{reader{b: b}}
 	res := &stableResponse{}
 	d.tags()
 	d.take(4) // throttle time
@@ -139,51 +116,4 @@ func decodeStable(b []byte) (*stableResponse, error) {
 		return nil, errors.New("offset fetch: the fields do not fit the answer")
 	}
 	return res, nil
-}
-
-// An offsetsReader reads the fields of a flexible version (KIP-482), whose lengths
-// are unsigned, and one more than they say.
-type offsetsReader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *offsetsReader) take(n int) []byte {
-	if r.bad || n > len(r.b) {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	out := r.b[:n]
-	r.b = r.b[n:]
-	return out
-}
-
-func (r *offsetsReader) uvarint() int {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 || v > maxOffsetsAnswer {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return int(v)
-}
-
-// count is how many there are, no more than there are bytes left; none where it is null.
-func (r *offsetsReader) count() int {
-	n := max(0, r.uvarint()-1)
-	if n > len(r.b) {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	return n
-}
-
-func (r *offsetsReader) text() string { return string(r.take(r.count())) }
-
-// tags are passed over.
-func (r *offsetsReader) tags() {
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
-		r.uvarint()
-		r.take(r.uvarint())
-	}
 }

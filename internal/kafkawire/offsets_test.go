@@ -18,7 +18,7 @@ func TestStableOffsetsAsksAsAnotherClientDoes(t *testing.T) {
 	topic.Topic, topic.Partitions = "a-topic", []int32{0, 7, 300}
 	want.Topics = append(want.Topics, topic)
 	body := want.AppendTo(nil)
-	got := (&stableRequest{"a-group", "a-topic", []int32{0, 7, 300}}).encode(1)
+	got := (&stableRequest{"a-group", "a-topic", []int32{0, 7, 300}}).encode()
 	const head = 4 + 2 + 2 + 4 + 2 + 1 // length, key, version, correlation, no client id, no tags
 	if diff := cmp.Diff(body, got[head:]); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)

@@ -24,9 +24,9 @@ const MaxRecord = 1<<20 + 128<<10
 const maxKey = 4 << 10
 
 // Cost is what the record takes in memory once it is kept.
-func (r *Record) Cost() int {
-	n := recordCost + len(r.Key) + len(r.Value)
-	for _, h := range r.Headers {
+func (rec *Record) Cost() int {
+	n := recordCost + len(rec.Key) + len(rec.Value)
+	for _, h := range rec.Headers {
 		n += headerCost + len(h.Key) + len(h.Value)
 	}
 	return n

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 
@@ -42,9 +41,7 @@ func TopicIDs(ctx context.Context, tr kafka.RoundTripper, addr net.Addr, topics 
 	return res.(*TopicsResponse).IDs, res.(*TopicsResponse).Err
 }
 
-// idsVersion is the version of Metadata that brings ids. kafka-go ends at 8, and its
-// transport needs its own codec, so this one cannot take its place: the request goes
-// over the transport's connection as bytes of ours.
+// idsVersion is the version of Metadata that brings ids. kafka-go ends at 8.
 const idsVersion = 10
 
 // A TopicsRequest is Metadata of some topics, version 10.
@@ -75,26 +72,11 @@ func (r *TopicsRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) 
 	if !knows(msg.(*apiversions.Response), protocol.Metadata, idsVersion) {
 		return &TopicsResponse{Err: ErrNoTopicIDs}, nil
 	}
-	const correlation = 2
-	if _, err := rw.Write(r.encode(correlation)); err != nil {
+	answer, err := exchange(rw, "metadata", r.encode(), maxTopicsAnswer)
+	if err != nil {
 		return nil, err
 	}
-	var head [4]byte
-	if _, err := io.ReadFull(rw, head[:]); err != nil {
-		return nil, err
-	}
-	size := int32(binary.BigEndian.Uint32(head[:]))
-	if size < 4 || size > maxTopicsAnswer {
-		return nil, fmt.Errorf("metadata: an answer of %d bytes", size)
-	}
-	body := make([]byte, size)
-	if _, err := io.ReadFull(rw, body); err != nil {
-		return nil, err
-	}
-	if got := binary.BigEndian.Uint32(body); got != correlation {
-		return nil, fmt.Errorf("metadata: correlation id %d, want %d", got, correlation)
-	}
-	return decodeTopics(body[4:])
+	return decodeTopics(answer)
 }
 
 // maxTopicsAnswer bounds an answer: three topics of thousands of partitions fit.
@@ -109,24 +91,14 @@ func knows(res *apiversions.Response, key protocol.ApiKey, version int16) bool {
 	return false
 }
 
-func (r *TopicsRequest) encode(correlation uint32) []byte {
-	be := binary.BigEndian
-	b := make([]byte, 4, 64)
-	b = be.AppendUint16(b, uint16(protocol.Metadata))
-	b = be.AppendUint16(b, idsVersion)
-	b = be.AppendUint32(b, correlation)
-	b = be.AppendUint16(b, 0xffff) // no client id
-	b = append(b, 0)               // no tags
+func (r *TopicsRequest) encode() []byte {
+	b := flexible(protocol.Metadata, idsVersion)
 	b = binary.AppendUvarint(b, uint64(len(r.Topics)+1))
 	for _, t := range r.Topics {
 		b = append(b, make([]byte, len(TopicID{}))...) // by name, not by id
-		b = binary.AppendUvarint(b, uint64(len(t)+1))
-		b = append(b, t...)
-		b = append(b, 0)
+		b = append(appendCompact(b, t), 0)
 	}
-	b = append(b, 0, 0, 0, 0) // make no topic, say nothing of rights, no tags
-	be.PutUint32(b, uint32(len(b)-4))
-	return b
+	return append(b, 0, 0, 0, 0) // make no topic, say nothing of rights, no tags
 }
 
 // decodeTopics reads an answer without its length and correlation id.
@@ -166,40 +138,4 @@ func decodeTopics(b []byte) (*TopicsResponse, error) {
 		return nil, errors.New("metadata: the fields do not fit the answer")
 	}
 	return &TopicsResponse{IDs: ids}, nil
-}
-
-// A compactReader reads the fields of a flexible version (KIP-482), whose lengths are
-// one more than they say, and unsigned.
-type compactReader struct{ reader }
-
-func (r *compactReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-// count is how many there are, no more than there are bytes left; none where it is null.
-func (r *compactReader) count() int {
-	n := r.uvarint()
-	if n > uint64(len(r.b))+1 {
-		r.bad, r.b = true, nil
-	}
-	if n == 0 || r.bad {
-		return 0
-	}
-	return int(n - 1)
-}
-
-func (r *compactReader) text() string { return string(r.take(int64(r.count()))) }
-
-// tags are passed over.
-func (r *compactReader) tags() {
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
-		r.uvarint()
-		r.take(int64(min(r.uvarint(), 1<<31)))
-	}
 }

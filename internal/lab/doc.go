@@ -141,7 +141,7 @@
 //   - Nothing comes again in a plan with an operator's mistakes: an emitter's own repeat of
 //     an intent that was passed over after a call is new to the service, and if it expires
 //     at once its outcome says that no payment exists.
-//   - A lookup that denies a payment that exists is left out: paylink believes
+//   - A look-up that denies a payment that exists is left out: paylink believes
 //     it, and S6 cannot hold then.
 //
 // What the verbs say cannot be held against the judge everywhere:

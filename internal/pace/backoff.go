@@ -21,6 +21,6 @@ func (b Backoff) Delay(repeat int, chance float64) time.Duration {
 }
 
 // HoldProbes is how a merchant on hold is probed, with no jitter (chance 1):
-// after 10, 20, 40 s and then every 2 minutes. That is 3 calls in the first
+// after 10, 20, 40 and 80 s, and then every 2 minutes. That is 3 calls in the first
 // minute, beside those that were in flight when the hold began.
 func HoldProbes() Backoff { return Backoff{Base: 10 * time.Second, Max: 2 * time.Minute} }

@@ -107,15 +107,10 @@ func TestBackoffGrowsToItsCapAndKeepsToChance(t *testing.T) {
 	}
 }
 
-func TestHoldProbesAreAtMostFiveInAMinute(t *testing.T) {
-	calls, at := 1, time.Duration(0) // the call that began the hold
-	for probe := 0; ; probe++ {
-		if at += HoldProbes().Delay(probe, 1); at >= time.Minute {
-			break
+func TestProbesOfAHoldComeEveryTwoMinutesAtLast(t *testing.T) {
+	for probe, want := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 2 * time.Minute, 2 * time.Minute} {
+		if got := HoldProbes().Delay(probe, 1); got != want {
+			t.Errorf("the wait after probe %d is %v, want %v", probe, got, want)
 		}
-		calls++
-	}
-	if calls > 5 || calls < 2 {
-		t.Errorf("%d calls in the first minute of a hold, want at most 5 and a probe", calls)
 	}
 }

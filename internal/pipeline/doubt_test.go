@@ -27,7 +27,7 @@ func TestEveryAnswerHasItsEnd(t *testing.T) {
 		name     string
 		opens    []answer
 		finds    []answer
-		calls    string // o: Init, f: status lookup
+		calls    string // o: Init, f: status look-up
 		attempts int    // of created
 		failed   *payment.Failed
 	}{

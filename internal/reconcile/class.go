@@ -63,7 +63,7 @@ const (
 )
 
 // matterOf decides what the topics alone can decide. False: it is told elsewhere.
-func (r *Reconciler) matterOf(g *Group) (m matter, ok bool) {
+func (r *reconciler) matterOf(g *Group) (m matter, ok bool) {
 	m = matter{id: g.head.id, entry: g.head, ageS: int64(g.age(r.archive.Range.Moment).Seconds()), class: Matched}
 	topics, answer := r.archive.Facts.Topics, g.answer()
 	switch {
@@ -96,7 +96,7 @@ func (r *Reconciler) matterOf(g *Group) (m matter, ok bool) {
 }
 
 // unanswered tells waiting from no outcome.
-func (r *Reconciler) unanswered(g *Group, topics facts.Topics) (Class, string) {
+func (r *reconciler) unanswered(g *Group, topics facts.Topics) (Class, string) {
 	class := NoOutcome
 	if len(g.outcomes) == 0 && g.age(r.archive.Range.Moment) < r.giveUpAfter {
 		class = Waiting

@@ -156,7 +156,7 @@ func TestTheRecordSaysWhoIsAsked(t *testing.T) {
 			g.add(readEntry(string(e.append(nil))))
 		}
 		g.settle(j)
-		m, ok := (&Reconciler{archive: &Archive{Facts: &facts.Reader{}}, giveUpAfter: time.Hour}).matterOf(&g)
+		m, ok := (&reconciler{archive: &Archive{Facts: &facts.Reader{}}, giveUpAfter: time.Hour}).matterOf(&g)
 		if m.class != tt.class {
 			t.Errorf("%s: %s, want %s", tt.name, m.class, tt.class)
 		}

@@ -7,7 +7,7 @@ import (
 	"paylink/internal/payment"
 )
 
-// A Config is what a Reconciler needs.
+// A Config is what Run needs.
 type Config struct {
 	Archive     *Archive
 	GiveUpAfter time.Duration // an intent without an outcome that is younger is only waiting
@@ -21,8 +21,8 @@ type Config struct {
 	Say   func(string)           // a sentence for whoever watches
 }
 
-// A Reconciler compares the topics with the gateway.
-type Reconciler struct {
+// A reconciler compares the topics with the gateway.
+type reconciler struct {
 	archive     *Archive
 	giveUpAfter time.Duration
 	offline     bool
@@ -35,7 +35,7 @@ type Reconciler struct {
 // Run reconciles. It returns no summary, and an error, if it was interrupted; what
 // the gateway has answered until then is in the work directory.
 func Run(ctx context.Context, cfg Config) (*Summary, error) {
-	r := &Reconciler{archive: cfg.Archive, giveUpAfter: cfg.GiveUpAfter, offline: cfg.Gateway == nil, cfg: cfg, sums: sums{}}
+	r := &reconciler{archive: cfg.Archive, giveUpAfter: cfg.GiveUpAfter, offline: cfg.Gateway == nil, cfg: cfg, sums: sums{}}
 	r.summary = Summary{Kind: "summary", Until: cfg.Archive.Range.Moment.UTC(), Classes: map[string]int{}}
 	for c := range classes {
 		if !r.offline || c.ofTopics() {
@@ -53,7 +53,7 @@ func Run(ctx context.Context, cfg Config) (*Summary, error) {
 	return &r.summary, ctx.Err()
 }
 
-func (r *Reconciler) offlineRun(ctx context.Context) error {
+func (r *reconciler) offlineRun(ctx context.Context) error {
 	return r.archive.Groups(ctx, func(g *Group) error {
 		m, ok := r.matterOf(g)
 		if !ok {
@@ -64,7 +64,7 @@ func (r *Reconciler) offlineRun(ctx context.Context) error {
 }
 
 // onlineRun joins the topics first, then asks, then tells.
-func (r *Reconciler) onlineRun(ctx context.Context) error {
+func (r *reconciler) onlineRun(ctx context.Context) error {
 	spool, err := newSpool(r.archive.Dir)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (r *Reconciler) onlineRun(ctx context.Context) error {
 }
 
 // decide puts a matter and the gateway's answer together.
-func (r *Reconciler) decide(m *matter) error {
+func (r *reconciler) decide(m *matter) error {
 	var a *answer
 	why := ""
 	if m.ask {
@@ -118,7 +118,7 @@ func (r *Reconciler) decide(m *matter) error {
 }
 
 // tell counts an intent, and tells of it if it is to be told of.
-func (r *Reconciler) tell(m *matter, class Class, detail string, found int64) error {
+func (r *reconciler) tell(m *matter, class Class, detail string, found int64) error {
 	r.summary.Classes[class.String()]++
 	r.sums.add(sumKey{m.entry.merchant, m.entry.currency, class}, m.entry.amount)
 	if !class.IsDifference() && !r.cfg.All {

@@ -86,7 +86,8 @@ func (r *Redrive) Run(ctx context.Context, spans []kafkaops.Span) (RedriveSums, 
 	r.notes = newNotes(r.Kafka, r.Group, topic)
 	limit := rate.NewLimiter(r.Rate, r.most())
 	for _, s := range spans {
-		if err := r.span(ctx, s, limit, &sums); err != nil {
+		d := drive{Redrive: r, span: s, limit: limit, sums: &sums}
+		if err := d.run(ctx); err != nil {
 			return sums, err
 		}
 	}
@@ -101,100 +102,117 @@ func (r *Redrive) most() int {
 	return max(1, int(math.Ceil(float64(r.Rate))))
 }
 
-func (r *Redrive) span(ctx context.Context, s kafkaops.Span, limit *rate.Limiter, sums *RedriveSums) error {
-	var b batch[driven]
-	say := func(l RedriveLine) error {
-		switch l.Kind {
-		case Redriven:
-			sums.Redriven++
-		case Parked:
-			sums.Parked++
-		default:
-			sums.Skipped++
-		}
-		return r.Tell(l)
-	}
-	write := func(items []driven, records []kafkaops.Emission) error {
-		return r.write(ctx, s, limit, items, records, say)
-	}
-	flush := func() error {
-		err := b.send(write, func(d driven) error {
-			return say(d.line.stays(Skipped, kafkaops.ErrTooLarge.Error()))
-		})
-		b = batch[driven]{}
-		return err
-	}
-	err := r.Kafka.Read(ctx, []kafkaops.Span{s}, 1, func(at event.Place, m event.Message) error {
-		r.progress(1)
-		line, e, err := r.decide(ctx, at, m)
-		if err != nil || line.Kind == "" {
-			return err
-		}
-		noted, err := r.notes.of(ctx, at.Partition, at.Offset)
-		if err != nil {
-			return err
-		}
-		if noted.has(at.Offset) {
-			sums.Already++
-			return nil
-		}
-		if line.Kind == Redriven && m.Time.Before(r.NotesSince) {
-			line = line.stays(Skipped, "whether it was driven before is not known: brokers have forgotten such notes since")
-		}
-		if line.Kind == Redriven && r.Edit != nil {
-			line, err = r.edit(ctx, line, e)
-		}
-		if err != nil {
-			return err
-		}
-		if len(b.items) > 0 && (b.items[0].bits != noted || line.Kind == Redriven && !b.takes(*e, r.most())) {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-		if line.Kind != Redriven {
-			if err := flush(); err != nil { // lines come in the order of offsets
-				return err
-			}
-			return say(line)
-		}
-		b.add(driven{line, noted}, *e)
-		return nil
+// A drive is one span of dead letters on its way.
+type drive struct {
+	*Redrive
+	span  kafkaops.Span
+	limit *rate.Limiter
+	sums  *RedriveSums
+	batch batch[driven] // all of one block
+}
+
+func (d *drive) run(ctx context.Context) error {
+	err := d.Kafka.Read(ctx, []kafkaops.Span{d.span}, 1, func(at event.Place, m event.Message) error {
+		d.progress(1)
+		return d.letter(ctx, at, m)
 	})
 	if err != nil {
 		return err
 	}
-	return flush()
+	return d.flush(ctx)
+}
+
+// letter puts a dead letter into the batch, or tells why it stays.
+func (d *drive) letter(ctx context.Context, at event.Place, m event.Message) error {
+	line, e, err := d.decide(ctx, at, m)
+	if err != nil || line.Kind == "" {
+		return err
+	}
+	noted, err := d.notes.of(ctx, at.Partition, at.Offset)
+	if err != nil {
+		return err
+	}
+	if noted.has(at.Offset) {
+		d.sums.Already++
+		return nil
+	}
+	switch {
+	case line.Kind == Redriven && m.Time.Before(d.NotesSince):
+		line = line.stays(Skipped, "whether it was driven before is not known: brokers have forgotten such notes since")
+	case line.Kind == Redriven && d.Edit != nil:
+		if line, err = d.edit(ctx, line, e); err != nil {
+			return err
+		}
+	}
+	if line.Kind != Redriven {
+		if err := d.flush(ctx); err != nil { // lines come in the order of offsets
+			return err
+		}
+		return d.say(line)
+	}
+	if !d.takes(noted, *e) {
+		if err := d.flush(ctx); err != nil {
+			return err
+		}
+	}
+	d.batch.add(driven{line, noted}, *e)
+	return nil
+}
+
+// takes reports whether the batch has room for one more record, of a block.
+func (d *drive) takes(block *bits, e kafkaops.Emission) bool {
+	return d.batch.takes(e, d.most()) && (len(d.batch.items) == 0 || d.batch.items[0].bits == block)
+}
+
+// flush drives what is in the batch.
+func (d *drive) flush(ctx context.Context) error {
+	write := func(items []driven, records []kafkaops.Emission) error { return d.write(ctx, items, records) }
+	err := d.batch.send(write, func(is driven) error {
+		return d.say(is.line.stays(Skipped, kafkaops.ErrTooLarge.Error()))
+	})
+	d.batch = batch[driven]{}
+	return err
 }
 
 // write drives records of one block, and notes it.
-func (r *Redrive) write(
-	ctx context.Context, s kafkaops.Span, limit *rate.Limiter, items []driven, records []kafkaops.Emission, say func(RedriveLine) error,
-) error {
-	if r.Emit != nil {
-		if err := limit.WaitN(ctx, len(records)); err != nil {
+func (d *drive) write(ctx context.Context, items []driven, records []kafkaops.Emission) error {
+	if d.Emit != nil {
+		if err := d.limit.WaitN(ctx, len(records)); err != nil {
 			return err
 		}
 		offsets := make([]int64, len(items))
-		for i, d := range items {
-			offsets[i] = d.line.Offset
+		for i, is := range items {
+			offsets[i] = is.line.Offset
 		}
 		noted := items[0].bits
 		after := noted.with(offsets)
-		err := r.Emit.Emit(ctx, records, kafkaops.Mark{
-			Group: RedriveGroup(r.Group, offsets[0]/blockSize), Topic: s.Topic, Partition: s.Partition, Committed: after.committed(),
+		err := d.Emit.Emit(ctx, records, kafkaops.Mark{
+			Group: RedriveGroup(d.Group, offsets[0]/blockSize), Topic: d.span.Topic, Partition: d.span.Partition, Committed: after.committed(),
 		})
 		if err != nil {
 			return err
 		}
 		*noted = *after
 	}
-	for _, d := range items {
-		if err := say(d.line); err != nil {
+	for _, is := range items {
+		if err := d.say(is.line); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// say counts a line, and tells of it.
+func (d *drive) say(l RedriveLine) error {
+	switch l.Kind {
+	case Redriven:
+		d.sums.Redriven++
+	case Parked:
+		d.sums.Parked++
+	default:
+		d.sums.Skipped++
+	}
+	return d.Tell(l)
 }
 
 // stays is the line of a dead letter that is not driven.

@@ -119,7 +119,9 @@ func (u *Unanswered) Run(ctx context.Context, spans []kafkaops.Span) (Unanswered
 	if err != nil {
 		return sums, err
 	}
-	return sums, u.emit(ctx, below, ids, since, buried, &sums)
+	r := round{Unanswered: u, ids: ids, since: since, buried: buried, sums: &sums}
+	err = r.emit(ctx, below)
+	return sums, err
 }
 
 // intents calls yield with the intents of spans, and counts the rest.
@@ -230,66 +232,91 @@ func (u *Unanswered) buried(ctx context.Context) (map[event.Place]bool, error) {
 	return out, err
 }
 
+// A round is what a run knows of the intents of its range, and what it emits of them.
+type round struct {
+	*Unanswered
+	ids    map[idKey]standing
+	since  func(partition int32) time.Time // from when on it has the outcomes of an intent partition; zero: all
+	buried map[event.Place]bool
+	sums   *UnansweredSums
+	batch  batch[UnansweredLine]
+}
+
 // emit emits the first record of each intent that is still open.
-func (u *Unanswered) emit(
-	ctx context.Context, below []kafkaops.Span, ids map[idKey]standing, since func(int32) time.Time, buried map[event.Place]bool, sums *UnansweredSums,
-) error {
-	var b batch[UnansweredLine]
-	write := func(lines []UnansweredLine, records []kafkaops.Emission) error {
-		if u.Emit != nil {
-			if err := u.Emit.Emit(ctx, records); err != nil {
-				return err
-			}
-		}
-		for _, l := range lines {
-			sums.Emitted++
-			if err := u.Tell(l); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	skip := func(l UnansweredLine, why string) error {
-		sums.Skipped++
-		l.Kind, l.Detail = "skipped", why
-		return u.Tell(l)
-	}
-	flush := func() error {
-		err := b.send(write, func(l UnansweredLine) error { return skip(l, kafkaops.ErrTooLarge.Error()) })
-		b = batch[UnansweredLine]{}
-		return err
-	}
-	var unreadable int64
-	err := u.intents(ctx, below, &unreadable, func(f facts.Fact, m event.Message) error {
-		key := keyOf(f.Intent)
-		if is, asked := ids[key]; !asked || is != open {
-			return nil
-		}
-		if buried[f.At] {
-			sums.Buried++
-			return nil
-		}
-		ids[key] = done
-		line := UnansweredLine{Kind: "emitted", Intent: f.Intent, Merchant: f.Merchant, OrderID: f.OrderID, Partition: f.At.Partition, Offset: f.At.Offset, DryRun: u.Emit == nil}
-		if !f.Time.IsZero() {
-			line.AgeS = int64(u.Now.Sub(f.Time).Seconds())
-		}
-		if known := since(f.At.Partition); !u.AssumeUnanswered && !known.IsZero() && f.Time.Before(known) {
-			return skip(line, "its outcome may have been deleted: the outcome topic does not reach back to it")
-		}
-		m.Time = time.Time{}
-		m.Headers = withHeader(m.Headers, HeaderReplayedAt, u.Now.UTC().Format(time.RFC3339))
-		e := kafkaops.Emission{Partition: f.At.Partition, Message: m}
-		if !b.takes(e, mostRecords) {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-		b.add(line, e)
-		return nil
-	})
+func (r *round) emit(ctx context.Context, below []kafkaops.Span) error {
+	var unreadable int64 // counted before
+	err := r.intents(ctx, below, &unreadable, func(f facts.Fact, m event.Message) error { return r.record(ctx, f, m) })
 	if err != nil {
 		return err
 	}
-	return flush()
+	return r.flush(ctx)
+}
+
+// record puts a record into the batch, or tells why it is not emitted.
+func (r *round) record(ctx context.Context, f facts.Fact, m event.Message) error {
+	key := keyOf(f.Intent)
+	if is, asked := r.ids[key]; !asked || is != open {
+		return nil
+	}
+	if r.buried[f.At] {
+		r.sums.Buried++
+		return nil
+	}
+	r.ids[key] = done
+	line := r.line(f)
+	if known := r.since(f.At.Partition); !r.AssumeUnanswered && !known.IsZero() && f.Time.Before(known) {
+		return r.skip(line, "its outcome may have been deleted: the outcome topic does not reach back to it")
+	}
+	m.Time = time.Time{}
+	m.Headers = withHeader(m.Headers, HeaderReplayedAt, r.Now.UTC().Format(time.RFC3339))
+	e := kafkaops.Emission{Partition: f.At.Partition, Message: m}
+	if !r.batch.takes(e, mostRecords) {
+		if err := r.flush(ctx); err != nil {
+			return err
+		}
+	}
+	r.batch.add(line, e)
+	return nil
+}
+
+// line is what is told of an intent that is emitted.
+func (r *round) line(f facts.Fact) UnansweredLine {
+	l := UnansweredLine{
+		Kind: "emitted", Intent: f.Intent, Merchant: f.Merchant, OrderID: f.OrderID,
+		Partition: f.At.Partition, Offset: f.At.Offset, DryRun: r.Emit == nil,
+	}
+	if !f.Time.IsZero() {
+		l.AgeS = int64(r.Now.Sub(f.Time).Seconds())
+	}
+	return l
+}
+
+// skip tells of an intent that is not emitted.
+func (r *round) skip(l UnansweredLine, why string) error {
+	r.sums.Skipped++
+	l.Kind, l.Detail = "skipped", why
+	return r.Tell(l)
+}
+
+// flush emits what is in the batch.
+func (r *round) flush(ctx context.Context) error {
+	write := func(lines []UnansweredLine, records []kafkaops.Emission) error { return r.write(ctx, lines, records) }
+	err := r.batch.send(write, func(l UnansweredLine) error { return r.skip(l, kafkaops.ErrTooLarge.Error()) })
+	r.batch = batch[UnansweredLine]{}
+	return err
+}
+
+func (r *round) write(ctx context.Context, lines []UnansweredLine, records []kafkaops.Emission) error {
+	if r.Emit != nil {
+		if err := r.Emit.Emit(ctx, records); err != nil {
+			return err
+		}
+	}
+	for _, l := range lines {
+		r.sums.Emitted++
+		if err := r.Tell(l); err != nil {
+			return err
+		}
+	}
+	return nil
 }

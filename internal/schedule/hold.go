@@ -10,8 +10,8 @@ import (
 // every call would fail. One call probes from time to time, each time for another
 // intent: one that was refused is put aside, and makes way. Until different intents
 // were refused it may be one intent alone, so the first probe by another one goes at
-// once, however long that one was alone. Where
-// calls have shown before that the credentials work, it takes two refusals to begin.
+// once, however long that one was alone. Where calls have shown before that the
+// credentials work, it takes two refusals to begin.
 //
 // Time on hold does not count towards giving up, but for one that alone was refused
 // and that nobody follows, and for those that only look up while nobody else is there.
