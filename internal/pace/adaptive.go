@@ -12,7 +12,8 @@ const (
 	sampleLeast = 20
 	sampleTime  = 250 * time.Millisecond // a sample takes so long, at least
 
-	tolerance = 2                     // a sample's median may be so many times the usual latency
+	quickPart = 10                    // a gateway is as slow as the quickest tenth of a sample
+	tolerance = 2                     // which may be so many times the usual latency
 	quickest  = 50 * time.Millisecond // no usual latency is taken to be less: what is below 100 ms is not slow
 	steepest  = 0.5                   // the limit falls to so much at once, at most
 	growth    = 1.25                  // and grows so again
@@ -28,9 +29,13 @@ const (
 // few seconds when latency does. A gateway that stays slow becomes the usual
 // one within minutes.
 //
+// Only answers count, and of those the quickest tenth: a gateway that has more to
+// do than it can is slow with all of them. Where some are as quick as ever it is
+// those calls that are slow, or one merchant's, and not the gateway. What is not
+// answered at all is the Breaker's.
+//
 // This is the gradient of Netflix's concurrency-limits (Gradient2Limit), with
-// three changes: the median stands for a sample, so that a few slow calls are
-// not a slow gateway; it starts at the bound, not at 20, for nothing is gained
+// three changes: the quickest tenth stands for a sample; it starts at the bound, not at 20, for nothing is gained
 // by being careful with a gateway that answers in time; and what is usual rises
 // by the clock, not by the number of calls.
 //
@@ -65,13 +70,8 @@ func (a *Adaptive) SetBound(bound int) {
 	a.limit = min(a.limit, float64(bound))
 }
 
-// Done tells how long a call took, and whether it was answered. A call that
-// failed quickly says nothing of how slow the gateway is; one that failed
-// slowly, say by a timeout, does.
-func (a *Adaptive) Done(now time.Time, latency time.Duration, ok bool) {
-	if !ok && float64(latency) < max(a.usual, float64(quickest)) {
-		return
-	}
+// Answered tells how long a call took that was answered.
+func (a *Adaptive) Answered(now time.Time, latency time.Duration) {
 	if a.samples == 0 {
 		a.began = now
 	}
@@ -80,23 +80,25 @@ func (a *Adaptive) Done(now time.Time, latency time.Duration, ok bool) {
 	if a.samples < sampleLeast || now.Sub(a.began) < sampleTime {
 		return
 	}
-	a.judge(a.median(), min(now.Sub(a.began), 10*sampleTime))
+	a.judge(a.quick(), now.Sub(a.began))
 	a.samples = 0
 }
 
-func (a *Adaptive) median() float64 {
+// quick is how slow the quickest tenth of the sample is.
+func (a *Adaptive) quick() float64 {
 	seen := a.sample[:min(a.samples, sampleMost)]
 	slices.Sort(seen)
-	return float64(seen[len(seen)/2])
+	return float64(seen[len(seen)/quickPart])
 }
 
-// judge adapts the limit to a sample's median, and what is usual to the time it took.
-func (a *Adaptive) judge(median float64, took time.Duration) {
-	median = max(median, float64(quickest))
+// judge adapts the limit to the latency of a sample, and what is usual to the time it
+// took: also where so little is called that a sample takes minutes.
+func (a *Adaptive) judge(latency float64, took time.Duration) {
+	latency = max(latency, float64(quickest))
 	if a.usual == 0 {
-		a.usual = median
+		a.usual = latency
 	}
-	if gradient := tolerance * a.usual / median; gradient < 1 {
+	if gradient := tolerance * a.usual / latency; gradient < 1 {
 		a.limit *= max(gradient, steepest)
 	} else {
 		a.limit = a.limit*growth + 1
@@ -104,8 +106,8 @@ func (a *Adaptive) judge(median float64, took time.Duration) {
 	a.limit = max(min(a.limit, float64(a.bound)), float64(a.bound)/floorPart, 1)
 
 	memory := forgetUp
-	if median < a.usual {
+	if latency < a.usual {
 		memory = forgetDown
 	}
-	a.usual += (median - a.usual) * (1 - math.Exp(-took.Seconds()/memory.Seconds()))
+	a.usual += (latency - a.usual) * (1 - math.Exp(-took.Seconds()/memory.Seconds()))
 }

@@ -15,7 +15,7 @@ func serve(a *Adaptive, from time.Time, d time.Duration, latency func(inFlight i
 		took := latency(n)
 		for i := range n { // they end one after another, over one latency
 			l := latency(n)
-			a.Done(now.Add(took*time.Duration(i)/time.Duration(n)), l, l < 30*time.Second)
+			a.Answered(now.Add(took*time.Duration(i)/time.Duration(n)), l)
 		}
 		now = now.Add(took)
 	}
@@ -28,6 +28,12 @@ func TestAdaptiveStaysAtTheBoundWithASteadyGateway(t *testing.T) {
 		"steady 50 ms": func(int) time.Duration { return 50 * time.Millisecond },
 		"exponential, 80 ms": func(int) time.Duration {
 			return time.Duration(rng.ExpFloat64() * float64(80*time.Millisecond))
+		},
+		"half take 20 s": func(int) time.Duration {
+			if rng.IntN(2) > 0 {
+				return 20 * time.Second
+			}
+			return 50 * time.Millisecond
 		},
 		"one in ten takes 5 s": func(int) time.Duration {
 			if rng.IntN(10) == 0 {
@@ -93,23 +99,13 @@ func TestAdaptiveGetsUsedToASlowerGateway(t *testing.T) {
 	}
 }
 
-func TestAdaptiveIgnoresQuickFailuresNotTimeouts(t *testing.T) {
+// TestAdaptiveGetsUsedToItAlsoWhereLittleIsCalled: a sample takes a minute and a half.
+func TestAdaptiveGetsUsedToItAlsoWhereLittleIsCalled(t *testing.T) {
 	a := NewAdaptive(64)
-	now := noon
-	fail := func(d time.Duration) {
-		for range 200 {
-			now = now.Add(10 * time.Millisecond)
-			a.Done(now, d, false)
-		}
-	}
-	serve(a, noon, time.Second, func(int) time.Duration { return 100 * time.Millisecond })
-	fail(time.Millisecond)
+	now := serve(a, noon, 10*time.Second, func(int) time.Duration { return 200 * time.Millisecond })
+	serve(a, now, 20*time.Minute, func(int) time.Duration { return 10 * time.Second })
 	if got := a.Allowed(); got != 64 {
-		t.Errorf("%d allowed after quick failures, want 64", got)
-	}
-	fail(30 * time.Second)
-	if got := a.Allowed(); got > 8 {
-		t.Errorf("%d allowed after timeouts, want few", got)
+		t.Errorf("%d allowed after 20 minutes of a slower gateway, want 64", got)
 	}
 }
 

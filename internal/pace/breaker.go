@@ -49,7 +49,7 @@ const (
 // The zero Breaker is closed, and ready. It is not safe for concurrent use.
 type Breaker struct {
 	state   State
-	since   time.Time // of the state
+	since   time.Time // of the state; closed again: since it began to close
 	probeAt time.Time // when the next probe may go
 	passed  int       // calls let through since it is closing
 	recent  Recent
@@ -87,13 +87,13 @@ func (b *Breaker) Next(now time.Time) time.Time {
 // was allowed. failed means that the gateway failed: no answer, or none to rely
 // on. Refusals and duplicates are answers; so are credential errors, but say
 // nothing of them here unless it is open.
-// Results of calls from before the state of now change nothing: what times out
-// half a minute after the gateway is back is no news.
+// Results of calls from before the state of now, or before it began to close,
+// change nothing: what times out half a minute after the gateway is back is no news.
 func (b *Breaker) Done(began, now time.Time, failed bool) {
-	state := b.State(now)
-	if state != Closed && began.Before(b.since) {
+	if began.Before(b.since) {
 		return
 	}
+	state := b.State(now)
 	b.recent.Add(now, failed)
 	switch {
 	case state == Open && !failed:
@@ -114,12 +114,13 @@ func (b *Breaker) Failing(now time.Time) bool {
 // State returns the state.
 func (b *Breaker) State(now time.Time) State {
 	if b.state == Closing && now.Sub(b.since) >= rampSteps*rampStep {
-		b.state, b.since = Closed, b.since.Add(rampSteps*rampStep)
+		b.state = Closed
 	}
 	return b.state
 }
 
-// Since returns when the state began; zero: always been so.
+// Since returns when the state began, of one that closed when it began to; zero: always
+// been so.
 func (b *Breaker) Since() time.Time { return b.since }
 
 func (b *Breaker) enter(s State, now time.Time) {

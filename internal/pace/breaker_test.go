@@ -121,6 +121,27 @@ func broken(now time.Time) *Breaker {
 	return b
 }
 
+// TestBreakerForgetsWhatWasCalledBeforeItClosed: what times out half a minute after the
+// gateway is back does not open it again.
+func TestBreakerForgetsWhatWasCalledBeforeItClosed(t *testing.T) {
+	b := broken(noon)
+	back := noon.Add(5 * time.Second)
+	b.Allow(back)
+	b.Done(back, back, false)
+	for i := range 20 {
+		b.Done(noon.Add(-time.Second), back.Add(10*time.Second+time.Duration(i)*time.Second), true)
+	}
+	if got := b.State(back.Add(30 * time.Second)); got != Closed {
+		t.Errorf("%v after 20 timeouts of calls from before the outage, want closed", got)
+	}
+	for range breakLead {
+		b.Done(back.Add(time.Second), back.Add(31*time.Second), true)
+	}
+	if got := b.State(back.Add(31 * time.Second)); got != Open {
+		t.Errorf("%v after timeouts of calls from since it began to close, want open", got)
+	}
+}
+
 func TestBreakerOpensOnlyOnBroadFailure(t *testing.T) {
 	for _, share := range []float64{0.05, 0.2, 0.3} {
 		rng := rand.New(rand.NewPCG(7, 7))

@@ -311,6 +311,84 @@ func TestMerchantsThatFailAloneStopNobody(t *testing.T) {
 	}
 }
 
+// TestCallsThatHangKeepNobodyWaiting: of all merchants at a gateway but one many calls
+// hang, or are answered after long. The one, which was there before, is as quick as ever.
+func TestCallsThatHangKeepNobodyWaiting(t *testing.T) {
+	never, late := lost.slow(30*time.Second), ok.slow(20*time.Second)
+	for name, c := range map[string]struct {
+		calls, ill, share, old int
+		hang                   answer
+	}{
+		"half of the calls":          {64, 1, 50, 0, never},
+		"nine in ten":                {64, 1, 90, 0, never},
+		"all":                        {64, 1, 100, 0, never},
+		"all, and nothing is sent":   {64, 1, 100, 0, unsent.slow(30 * time.Second)},
+		"nine in ten of two":         {64, 2, 90, 0, never},
+		"all of two, and few calls":  {8, 2, 100, 0, never},
+		"nine in ten, and few calls": {8, 1, 90, 0, never},
+		"all of many old ones":       {64, 1, 100, 500, never},
+		"slow answers":               {64, 1, 100, 0, late},
+		"slow answers, few calls":    {8, 2, 60, 0, late},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, 1, func(l *lab) {
+				n := 0
+				l.gate.takes = 200 * time.Millisecond
+				l.gate.otherwise = func(in payment.Intent, _ bool) answer {
+					if n += 37; in.Merchant != "5" && n%100 < c.share {
+						return c.hang
+					}
+					return ok
+				}
+				_, p, _ := l.one(func(cfg *pipeline.Config) {
+					cfg.Concurrency = c.calls
+					cfg.Terms = func(payment.MerchantID) pipeline.Terms {
+						return pipeline.Terms{Rate: pace.Rate{Events: 20, Per: time.Second, Burst: 20}, Endpoint: "gateway"}
+					}
+					cfg.Endpoints = func() []string { return []string{"gateway"} }
+				})
+				p.emit("", of("5", "new-seen"))
+				after(time.Second)
+				for i := range c.old {
+					p.emit("", of("1", fmt.Sprint("old-", i)))
+				}
+				for i := range 300 {
+					for m := range c.ill {
+						p.emit("", of(fmt.Sprint(1+m), fmt.Sprint("ill-", m, "-", i)))
+					}
+					p.emit("", of("5", fmt.Sprint("new-", i)))
+					after(time.Second)
+				}
+				after(5 * time.Second)
+				if d := l.slowest("new", p); d > 5*time.Second {
+					t.Errorf("the slowest link of the other merchant took %v", d)
+				}
+			})
+		})
+	}
+}
+
+// slowest is how long the slowest link took of the intents whose ids start so; an hour,
+// if one has none.
+func (l *lab) slowest(start string, p *partition) (d time.Duration) {
+	p.topic.mu.Lock()
+	defer p.topic.mu.Unlock()
+	at := map[int64]time.Time{}
+	for _, o := range p.outcomes {
+		at[o.offset] = o.at
+	}
+	for _, r := range p.records {
+		if strings.HasPrefix(string(idOf(&r)), start) {
+			done, ok := at[r.Offset]
+			if !ok {
+				return time.Hour
+			}
+			d = max(d, done.Sub(r.Time))
+		}
+	}
+	return d
+}
+
 // TestTimesThatAreNone: whatever stands where a record's time belongs, and in
 // expires_at, the intent has its outcome at once, and the one behind it, too.
 func TestTimesThatAreNone(t *testing.T) {

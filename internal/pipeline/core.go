@@ -66,7 +66,7 @@ func newCore(cfg *Config, chance func() float64) core {
 	}
 	return core{
 		cfg: cfg, chance: chance, todo: &todo{}, inHand: inHand{sums: map[string]int64{ownCurrency: 0}},
-		sched: schedule.New(schedule.Config{Concurrency: cfg.Concurrency, GiveUpAfter: cfg.GiveUpAfter, Scope: cfg.Scope, Window: cfg.WindowCount, Name: name}),
+		sched: schedule.New(schedule.Config{Concurrency: cfg.Concurrency, GiveUpAfter: cfg.GiveUpAfter, Scope: cfg.Scope, Window: cfg.WindowCount, Name: name, Merchants: cfg.Merchants}),
 	}
 }
 
@@ -658,7 +658,7 @@ func (c *core) leaveRoom(w *worker, n int) {
 func (c *core) takeChanges() {
 	for _, ch := range c.sched.Changes() {
 		switch ch.Kind {
-		case schedule.HoldBegan:
+		case schedule.HoldBegan, schedule.Crowds:
 			c.yieldLane(c.sched.Lane(ch.Merchant))
 		case schedule.EndpointDown:
 			for l := range c.sched.Lanes() {

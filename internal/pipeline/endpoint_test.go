@@ -25,6 +25,7 @@ func TestOnlyGatewaysInForceCount(t *testing.T) {
 				return pipeline.Terms{}
 			}
 			c.Endpoints = func() []string { return []string{name} }
+			c.Merchants = func() int { return 1 }
 		})
 		p.emit("", `{"intent_id":"broken","merchant_id":"7"}`)
 		p.emit("", intent("first"))
@@ -74,11 +75,22 @@ func (m *member) series(t *testing.T, name string) int {
 // TestSlowGatewayHasFewerCallsInFlight: when latency grows tenfold the calls in
 // flight fall, so that none runs into its timeout; they come back when it does.
 func TestSlowGatewayHasFewerCallsInFlight(t *testing.T) {
+	slowGateway(t, 1, 64)
+}
+
+// TestSlowGatewayHasFewerCallsInFlightOfAllMerchants: a few are kept for those that have none.
+func TestSlowGatewayHasFewerCallsInFlightOfAllMerchants(t *testing.T) {
+	slowGateway(t, 3, 60)
+}
+
+// slowGateway has a gateway of so many merchants, and so many calls at once, be slow.
+func slowGateway(t *testing.T, merchants, calls int) {
+	t.Helper()
 	inLab(t, 1, func(l *lab) {
 		l.gate.takes = 100 * time.Millisecond
 		_, p, _ := l.one()
 		for i := range 2500 {
-			p.emit("", intent(fmt.Sprint("i-", i)))
+			p.emit("", of(fmt.Sprint(1+i%merchants), fmt.Sprint("i-", i)))
 		}
 		inFlight := func(takes, wait time.Duration) int {
 			l.gate.mu.Lock()
@@ -89,7 +101,7 @@ func TestSlowGatewayHasFewerCallsInFlight(t *testing.T) {
 			defer l.gate.mu.Unlock()
 			return l.gate.inFlight
 		}
-		same(t, "in flight toward a quick gateway", inFlight(100*time.Millisecond, time.Second), 64)
+		same(t, "in flight toward a quick gateway", inFlight(100*time.Millisecond, time.Second), calls)
 		if n := inFlight(time.Second, 20*time.Second); n > 64/8 {
 			t.Errorf("%d in flight toward a slow gateway, want few", n)
 		}

@@ -42,6 +42,7 @@ type Config struct {
 
 	Terms     func(payment.MerchantID) Terms // nil: no limits
 	Endpoints func() []string                // those that the terms name, each once, in order; nil: not known
+	Merchants func() int                     // how many the terms name; nil: not known
 	Scope     pace.Scope
 	// Partitions tells how many partitions of the intent topic the group gave out,
 	// of which ours are some. It is asked before calls are started, and must answer

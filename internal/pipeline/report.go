@@ -87,7 +87,7 @@ func (e *Engine) tellChange(ch schedule.Change) {
 		merchant.Warn("the gateway answers our status look-ups for this merchant again")
 	case schedule.FailsAlone:
 		merchant.WithField("last_error", ch.Cause).WithField(night, gatewayDown).
-			Error("no call of this merchant is answered, while those of others are: its calls are probes now, and its intents wait. Ask the gateway about this merchant")
+			Error("most calls of this merchant are not answered, while those of others are: its calls are probes now, and its intents wait. Ask the gateway about this merchant")
 	case schedule.AnsweredAgain:
 		merchant.Warn("calls of this merchant are answered again")
 	case schedule.HoldEnded:

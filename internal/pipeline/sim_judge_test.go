@@ -113,7 +113,7 @@ func judgeSim(h *simHistory) (out []simBreach) {
 	switch h.plan.kind {
 	case simOdd:
 		out = append(out, judgeL2(h, simulate(h.plan.without()))...)
-	case simMany:
+	case simMany, simSlow:
 		out = append(out, judgeMany(h)...)
 	}
 	return out
@@ -362,14 +362,18 @@ const (
 	mostMany    = 4 * time.Minute
 	mostStrange = 10 * time.Minute
 	mostSilent  = 4 * time.Minute
+	mostSlow    = 6 * time.Second // beside merchants whose calls hang: where they break a breaker, until a probe of its own
 )
 
 // judgeMany: whatever many others are like, an intent has its link soon.
 func judgeMany(h *simHistory) (out []simBreach) {
 	answers, most := h.answers(), mostMany
-	if slices.ContainsFunc(h.plan.emits, func(e simEmit) bool { return e.strange }) {
+	switch {
+	case h.plan.kind == simSlow:
+		most = mostSlow
+	case slices.ContainsFunc(h.plan.emits, func(e simEmit) bool { return e.strange }):
 		most = mostStrange
-	} else if len(h.plan.faults) > 0 {
+	case len(h.plan.faults) > 0:
 		most = mostSilent
 	}
 	for _, e := range h.emitted {
@@ -386,8 +390,12 @@ func judgeMany(h *simHistory) (out []simBreach) {
 	return out
 }
 
-// isSilent reports whether no call is answered of a record's merchant.
+// isSilent reports whether no call is answered of a record's merchant, or calls of it may
+// hang: of all but the last.
 func (h *simHistory) isSilent(rec *simRecord) bool {
+	if ms := h.plan.world.merchants; h.plan.kind == simSlow {
+		return rec.dec.Intent.Merchant != ms[len(ms)-1].id
+	}
 	return slices.ContainsFunc(h.plan.faults, func(f simFault) bool {
 		return f.kind == simSilent && h.plan.world.merchants[f.who].id == rec.dec.Intent.Merchant
 	})

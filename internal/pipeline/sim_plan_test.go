@@ -29,6 +29,7 @@ const (
 	simOdd                   // one strange order, and otherwise peace: L2
 	simCrowd                 // more than the rate allows, and otherwise peace: L3
 	simSparse                // around a merchant's rate, for members that lend each other turns
+	simSlow                  // merchants whose calls hang, or are slow, and otherwise peace: L2
 	simMany                  // many orders of one kind that are odd for ever, or whole merchants, and otherwise peace: L2
 )
 
@@ -40,6 +41,7 @@ type simWorld struct {
 	backoff                    pace.Backoff
 	quickest, slowest          time.Duration // an answer of the gateway
 	appends                    time.Duration // at most, one way
+	slow                       time.Duration // after which calls that hang are answered well; 0: they are not
 	late                       time.Duration // timers fire so late at most
 	repeated                   simRepeated
 	moods                      simMoods
@@ -117,6 +119,7 @@ type simFault struct {
 	who   int // member, partition or merchant
 	by    time.Duration
 	ever  bool // it is never mended
+	share int  // percent of calls that hang
 }
 
 type simFaultKind int
@@ -138,11 +141,12 @@ const (
 	simTight                            // the settings let a merchant's emitters say less
 	simSilent                           // a host answers no call of a merchant
 	simFaultKinds
+	simHang = simFaultKinds // calls of a merchant hang: not drawn among others
 )
 
 var simFaultNames = [...]string{
 	"kill member", "leave member", "cut member", "freeze member", "fence partition", "down host of merchant", "deny merchant", "deny (unsigned) merchant",
-	"refuse look-ups of merchant", "set clock of member", "other terms of merchant", "remove merchant", "less concurrency of member", "tighten merchant", "silence to merchant",
+	"refuse look-ups of merchant", "set clock of member", "other terms of merchant", "remove merchant", "less concurrency of member", "tighten merchant", "silence to merchant", "hanging calls of merchant",
 }
 
 func (f simFault) String() string {
@@ -180,6 +184,8 @@ func drawSim(seed uint64) *simPlan {
 		d.sparse()
 	case n == 5:
 		d.many()
+	case n == 6:
+		d.slow()
 	default:
 		d.storm()
 	}
@@ -264,6 +270,33 @@ func (d simDraw) many() {
 			at: d.span(from, until), part: d.IntN(w.partitions), id: n + i, merchant: len(w.merchants) - 1, key: pick(d, "", fmt.Sprint("k", i)),
 		})
 	}
+}
+
+// slow is one merchant, or two of three, of which most calls hang, or are answered after
+// long. The other has been there before.
+func (d simDraw) slow() {
+	d.kind = simSlow
+	d.peace()
+	w := &d.world
+	w.partitions, w.concurrency, w.giveUp, w.slow = 1+d.IntN(2), pick(d, 8, 64, 256), 5*time.Minute, pick(d, 0, 0, 20*time.Second)
+	ill, until := 1+d.IntN(2), pick(d, time.Minute, 3*time.Minute)
+	rate := pick(d, pace.Rate{Events: 5, Per: time.Second, Burst: 1}, pace.Rate{Events: 20, Per: time.Second, Burst: 10})
+	w.merchants = nil
+	for m := range ill + 1 {
+		w.merchants = append(w.merchants, simMerchant{payment.MerchantID(fmt.Sprint(540001 + m)), rate, "a"})
+	}
+	for m := range ill {
+		d.faults = append(d.faults, simFault{kind: simHang, at: 10 * time.Second, who: m, share: pick(d, 50, 90, 100), ever: true})
+	}
+	emit := func(n, merchant int, from, until time.Duration) {
+		for range n {
+			d.emits = append(d.emits, simEmit{at: d.span(from, until), part: d.IntN(w.partitions), id: len(d.emits), merchant: merchant})
+		}
+	}
+	emit(ill*(50+d.IntN(200)), d.IntN(ill), 10*time.Second, until)
+	emit(ill*(50+d.IntN(200)), d.IntN(ill), 10*time.Second, until)
+	emit(3, ill, 0, 5*time.Second)
+	emit(20, ill, 10*time.Second, until+time.Minute)
 }
 
 // crowd is a burst, and then arrivals around the rate, so that some are given up.

@@ -30,7 +30,7 @@ type sim struct {
 
 	down                      map[string]int
 	deny, denyUnsigned, blind map[payment.MerchantID]int
-	tight, silent             map[payment.MerchantID]int
+	tight, silent, hangs      map[payment.MerchantID]int
 	rates                     map[payment.MerchantID]Terms
 	gone                      map[payment.MerchantID]int
 
@@ -120,7 +120,7 @@ func simulate(p *simPlan) *simHistory {
 	s := &sim{
 		plan: p, events: pq.New(func(a, b simEvent) bool { return a.at < b.at || a.at == b.at && a.order < b.order }, nil),
 		down: map[string]int{}, deny: map[payment.MerchantID]int{}, denyUnsigned: map[payment.MerchantID]int{}, blind: map[payment.MerchantID]int{},
-		tight: map[payment.MerchantID]int{}, silent: map[payment.MerchantID]int{}, rates: map[payment.MerchantID]Terms{}, gone: map[payment.MerchantID]int{},
+		tight: map[payment.MerchantID]int{}, silent: map[payment.MerchantID]int{}, hangs: map[payment.MerchantID]int{}, rates: map[payment.MerchantID]Terms{}, gone: map[payment.MerchantID]int{},
 	}
 	s.h.plan = p
 	for i := range p.world.partitions {
@@ -263,6 +263,8 @@ func (s *sim) fault(i int, f simFault, by int) {
 		s.tight[merchant()] += by
 	case simSilent:
 		s.silent[merchant()] += by
+	case simHang:
+		s.hangs[merchant()] += by * f.share
 	case simFewer:
 		m := s.members[f.who]
 		if m.fewer += by; m.alive {
@@ -366,7 +368,7 @@ func (m *simMember) start() {
 	m.cuts, m.frozen = 0, 0
 	m.cfg = Config{
 		Concurrency: w.concurrency, GiveUpAfter: w.giveUp, CallTimeout: w.callTimeout, Backoff: w.backoff, WindowCount: w.window, WindowBytes: 8 << 20, MostBacklog: mostBacklog,
-		Terms: m.s.terms, Partitions: func() int { return w.partitions },
+		Terms: m.s.terms, Merchants: func() int { return len(w.merchants) }, Partitions: func() int { return w.partitions },
 	}
 	if w.notes != (simNotes{}) {
 		m.cfg.Turns = simTurns{name: strconv.Itoa(m.id())}
@@ -524,9 +526,15 @@ func (s *sim) poll(c *simClaim) {
 		return
 	}
 	if c.m.core.sched.IsDown(s.hosts(), c.m.time()) {
-		s.after(downLook, func() { s.poll(c) })
-		return
+		if c.down == 0 {
+			c.down = s.now
+		}
+		if len(s.plan.world.merchants) == 1 || s.now < c.down+mostDown {
+			s.after(downLook, func() { s.poll(c) })
+			return
+		}
 	}
+	c.down = 0
 	n := min(int64(len(c.part.records)), c.next+int64(s.plan.world.batch))
 	if c.m.frozen > 0 || n <= c.next {
 		c.waiting = n <= c.next

@@ -102,8 +102,9 @@ type simClaim struct {
 	began    time.Duration
 	next     int64 // to be polled
 	pending  []*task
-	waiting  bool // for a record, in Poll
-	admits   bool // an admission is on its way
+	waiting  bool          // for a record, in Poll
+	down     time.Duration // since when it waits for a gateway; 0: it does not
+	admits   bool          // an admission is on its way
 	draining bool
 	drained  bool
 	lost     bool
@@ -215,7 +216,9 @@ func (s *sim) call(c *simClaim, t *task) {
 	case rec.odd != oddNot:
 		s.oddly(f, rec, there)
 		return
-	case s.silent[in.Merchant] > 0 && roll%2 == 0:
+	case s.hangs[in.Merchant] > int(roll%100) && w.slow > 0:
+		there = w.slow
+	case s.hangs[in.Merchant] > int(roll%100), s.silent[in.Merchant] > 0 && roll%2 == 0:
 		s.after(w.callTimeout, func() { s.answer(f, answer{err: simTimeout}) })
 		return
 	case s.silent[in.Merchant] > 0, s.down[host] > 0 && roll%3 > 0:

@@ -126,7 +126,7 @@ func TestWhyItWaits(t *testing.T) {
 		}, "-", time.Second,
 			why{"paced", 0, 17 * time.Second, 0, ""}, "i-0", why{"in the backlog behind its merchant's pace", 0, 419 * time.Second, 0, ""}},
 		"busy by what the gateway can take": {func(c *pipeline.Config) { c.Concurrency = 1 }, all(ok.slow(time.Minute)), "--", 5 * time.Second,
-			why{"busy", 0, untold, 0, ""}, "i-1", why{"busy", time.Second, untold, 0, ""}},
+			why{"busy", time.Second, untold, 0, ""}, "i-1", why{"busy", time.Second, untold, 0, ""}},
 		"busy by what the process may": {func(c *pipeline.Config) {
 			c.Concurrency = 1
 			c.Terms = func(m payment.MerchantID) pipeline.Terms { return pipeline.Terms{Endpoint: string(m)} }

@@ -276,12 +276,21 @@ func (e *Engine) drain(w *worker) {
 	e.do(func(c *core, now time.Time) { c.mark(w) })
 }
 
-// downLook is how often to look whether a gateway is back that could be called.
-const downLook = 200 * time.Millisecond
+const (
+	// downLook is how often to look whether a gateway is back that could be called.
+	downLook = 200 * time.Millisecond
 
-// awaitGateway returns once some gateway can be called, or the claim ends.
+	// mostDown is how long to wait for that before something is read all the same, where
+	// there are several merchants: what comes may be of one that is answered, while those
+	// at hand alone are not.
+	mostDown = 2 * time.Second
+)
+
+// awaitGateway returns once some gateway can be called, or some may have to be, or the
+// claim ends.
 func (e *Engine) awaitGateway(w *worker) {
-	for e.isDown() {
+	one := e.cfg.Merchants != nil && e.cfg.Merchants() == 1
+	for until := time.Now().Add(mostDown); e.isDown() && (one || time.Now().Before(until)); {
 		select {
 		case <-w.intake.Done():
 			return
@@ -290,7 +299,7 @@ func (e *Engine) awaitGateway(w *worker) {
 	}
 }
 
-// isDown reports whether no gateway at all can be called: then nothing is fetched
+// isDown reports whether no gateway at all can be called: then little is fetched
 // either.
 func (e *Engine) isDown() bool {
 	if e.cfg.Endpoints == nil {

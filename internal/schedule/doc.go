@@ -63,8 +63,9 @@ type Config struct {
 	Concurrency int           // calls in flight at most
 	GiveUpAfter time.Duration // after its record's time an intent is given up
 	Scope       pace.Scope
-	Name        string // ours, in notes about turns that are lent; empty: none are
-	Window      int    // loaded work per partition, at most
+	Name        string     // ours, in notes about turns that are lent; empty: none are
+	Window      int        // loaded work per partition, at most
+	Merchants   func() int // how many there are; nil: those that have lanes
 }
 
 // A ChangeKind is what has changed.
@@ -79,7 +80,8 @@ const (
 	HoldEnded
 	Blinded    // it refuses a merchant's look-ups for them, and accepts its Inits
 	SeesAgain  // it answers them again
-	FailsAlone // no call of a merchant is answered, while others' of its endpoint are
+	Crowds     // a merchant's calls hang, and it has as many as it may: what waits is in nobody's way
+	FailsAlone // most calls of a merchant are not answered, while others' of its endpoint are
 	AnsweredAgain
 	EndpointDown // an endpoint fails broadly
 	EndpointBack // it answers again

@@ -13,29 +13,33 @@ type Endpoint struct {
 	name     string
 	breaker  pace.Breaker
 	adaptive *pace.Adaptive
-	inFlight int
-	lanes    int     // that are bound to it
-	full     []*Lane // those that wait for a call of it to end, in their order
-	blocks   *bool   // of the scheduler: whether lanes may wait for a call of any to end
-	was      pace.State
-	last     string // cause of the newest failure
-	answers  uint64 // calls that were answered
-	own      bool   // of one lane, which alone fails
-	fresh    bool   // for IsDown
+	usage
+	lanes   int     // that are bound to it
+	full    []*Lane // those that wait for a call of it to end, in their order
+	blocks  *bool   // of the scheduler: whether lanes may wait for a call of any to end
+	was     pace.State
+	last    string // cause of the newest failure
+	answers uint64 // calls that were answered
+	own     bool   // of one lane, which alone fails
+	fresh   bool   // for IsDown
 }
 
 func newEndpoint(name string, concurrency int, blocks *bool) *Endpoint {
 	return &Endpoint{name: name, adaptive: pace.NewAdaptive(concurrency), blocks: blocks}
 }
 
-// began counts a call that starts.
-func (p *Endpoint) began(now time.Time) {
-	p.breaker.Allow(now)
-	p.inFlight++
-}
-
 // isFull reports whether it has as many calls in flight as it can take.
 func (p *Endpoint) isFull() bool { return p.inFlight >= p.adaptive.Allowed() }
+
+// hasRoom reports whether a lane may have one more call of it in flight. Since it can take
+// fewer, those that hang may be more than that: they do not fill the last place.
+func (p *Endpoint) hasRoom(l *Lane) bool {
+	if l.hangs() || p.lanes == 1 {
+		return !p.isFull() && p.mayTake(l)
+	}
+	most := p.adaptive.Allowed()
+	return p.inFlight-max(0, p.hanging-(most-1)) < most
+}
 
 // block has a lane wait until a call ends.
 func (p *Endpoint) block(l *Lane, now time.Time) {
@@ -61,8 +65,9 @@ func (p *Endpoint) judge(began, now time.Time, how How) {
 	}
 	// A refusal is an answer: it shows that the gateway works.
 	failed := how == Unanswered
-	p.breaker.Done(began, now, failed)
-	p.adaptive.Done(now, now.Sub(began), !failed)
+	if p.breaker.Done(began, now, failed); !failed {
+		p.adaptive.Answered(now, now.Sub(began))
+	}
 }
 
 // isDown reports whether it fails broadly and not even a probe is due. Whoever
@@ -92,36 +97,43 @@ func (s *Scheduler) IsDown(all int, now time.Time) bool {
 }
 
 const (
-	aloneFails   = 8 // so many calls of a lane have failed in a row
-	aloneAnswers = 2 // while so many of others were answered
+	aloneFails   = 8 // so many more calls of a lane have failed than were answered
+	aloneAnswers = 2 // while so many of others were answered: since its newest answer, or since a call began that failed
 )
 
-// tellApart takes in how a call of a lane went. One whose calls fail while those of
-// others are answered does not share their endpoint, but has one of its own, with a
-// breaker of its own, until a call of it is answered.
-func (s *Scheduler) tellApart(l *Lane, p *Endpoint, how How, now time.Time) {
+// tellApart takes in how a call of a lane went, to an endpoint. One whose calls fail while
+// those of others are answered does not share their endpoint, but has one of its own, with
+// a breaker of its own, until as many of its calls are answered as failed.
+func (s *Scheduler) tellApart(l *Lane, p *Endpoint, c *call, how How, now time.Time) {
 	switch {
 	case how == Unasked, l.endpoint != p:
 		return
 	case how != Unanswered:
-		l.misses = 0
-		if p.answers++; p.own {
+		p.answers++
+		l.answers++
+		l.misses, l.missed = max(0, l.misses-1), l.others()
+		if p.own && l.misses == 0 {
 			s.moveTo(s.endpoint(p.name), l)
 			s.reschedule(l, now)
 			s.changed(Change{Kind: AnsweredAgain, Merchant: l.merchant})
 		}
 		return
 	case l.misses == 0:
-		l.missed = p.answers
+		l.missed = l.others()
 	}
-	if l.misses++; l.misses >= aloneFails && p.answers-l.missed >= aloneAnswers && !p.own {
+	l.misses = min(l.misses+1, aloneFails)
+	if l.misses >= aloneFails && l.others()-min(l.missed, c.others) >= aloneAnswers && !p.own {
 		own := newEndpoint(p.name, s.cfg.Concurrency, new(bool))
 		own.own = true
 		s.moveTo(own, l)
+		l.misses = aloneFails
 		s.reschedule(l, now)
 		s.changed(Change{Kind: FailsAlone, Merchant: l.merchant, Cause: p.last})
 	}
 }
+
+// others is how many calls of other lanes of its endpoint were answered.
+func (l *Lane) others() uint64 { return l.endpoint.answers - l.answers }
 
 // endpoint returns the endpoint of that name.
 func (s *Scheduler) endpoint(name string) *Endpoint {
@@ -151,11 +163,13 @@ func (s *Scheduler) told(p *Endpoint, now time.Time) {
 }
 
 // release lets lanes go that waited for a call of an endpoint to end, as many as
-// there is room for.
-func (s *Scheduler) release(p *Endpoint, now time.Time) {
-	for room := p.adaptive.Allowed() - p.inFlight; room > 0 && len(p.full) > 0; {
-		l := p.full[0]
-		p.full = p.full[1:]
+// there is room for. It reports whether there were any.
+func (s *Scheduler) release(p *Endpoint, now time.Time) (any bool) {
+	for room := max(1, p.adaptive.Allowed()-p.inFlight); room > 0 && len(p.full) > 0; any = true {
+		l := firstToGo(&p.full, p.hasRoom)
+		if l == nil {
+			break
+		}
 		l.blockedAt = time.Time{}
 		if l.index < 0 {
 			continue
@@ -164,6 +178,7 @@ func (s *Scheduler) release(p *Endpoint, now time.Time) {
 			room--
 		}
 	}
+	return any
 }
 
 // releaseAll lets lanes go that still wait although their endpoint has room: whom
@@ -175,10 +190,7 @@ func (s *Scheduler) releaseAll(now time.Time) (any bool) {
 	}
 	s.blocked = false
 	for _, p := range s.endpoints {
-		if len(p.full) > 0 && !p.isFull() {
-			s.release(p, now)
-			any = true
-		}
+		any = s.release(p, now) || any
 		s.blocked = s.blocked || len(p.full) > 0
 	}
 	return any

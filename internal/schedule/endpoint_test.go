@@ -92,7 +92,7 @@ func TestProbesGoRound(t *testing.T) {
 	}
 }
 
-// TestAMerchantThatFailsAloneHasItsOwnBreaker, until a call of it is answered.
+// TestAMerchantThatFailsAloneHasItsOwnBreaker, until its calls are answered.
 func TestAMerchantThatFailsAloneHasItsOwnBreaker(t *testing.T) {
 	st := begin(t, 10)
 	fail := func(n int) {
@@ -114,8 +114,75 @@ func TestAMerchantThatFailsAloneHasItsOwnBreaker(t *testing.T) {
 	st.wantChanges()
 	st.wantPlay(time.Second, "1s start probe")
 	st.end("probe", answered)
-	st.wantPlay(0, "1s start more")
+	st.wantPlay(2*time.Second, "3s start more")
+	st.end("more", answered)
+	st.wantChanges() // not yet: it may be one of few
+	for i := range 6 {
+		st.call("1", fmt.Sprint("well again ", i), answered)
+	}
 	st.wantChanges(schedule.AnsweredAgain)
+}
+
+// TestAMerchantOfWhichMostFailsHasItsOwnBreaker: nine of ten calls hang, beside few of
+// another that are answered. The gateway is not down at any time.
+func TestAMerchantOfWhichMostFailsHasItsOwnBreaker(t *testing.T) {
+	st := begin(t, 64)
+	var flights []flight
+	alone := false
+	for i := range 600 {
+		for len(flights) > 0 && !flights[0].until.After(st.now) {
+			st.end(flights[0].name, unanswered)
+			flights = flights[1:]
+		}
+		if name := fmt.Sprint("ill ", i); i%10 == 0 {
+			st.queue("ill", name)
+			if got := st.next(); len(got) > 0 && got[len(got)-1] == "start "+name {
+				st.end(name, answered)
+			}
+		} else if st.queue("ill", name); true {
+			for _, step := range st.next() {
+				flights = append(flights, flight{step[len("start "):], st.now.Add(30 * time.Second)})
+			}
+		}
+		if i%5 == 0 {
+			st.call("well", fmt.Sprint("well ", i), answered)
+		}
+		for _, c := range st.s.Changes() {
+			alone = alone || c.Kind == schedule.FailsAlone
+			if c.Kind == schedule.EndpointDown {
+				t.Fatalf("at %v: the gateway is down", st.clock())
+			}
+		}
+		st.now = st.now.Add(time.Second)
+	}
+	if !alone {
+		t.Error("nobody is told that it alone fails")
+	}
+}
+
+// TestNobodyFailsAloneOfAGatewayThatIsDown, also if some calls failed before.
+func TestNobodyFailsAloneOfAGatewayThatIsDown(t *testing.T) {
+	st := begin(t, 64)
+	for i := range 200 {
+		for _, m := range []payment.MerchantID{"1", "2", "3"} {
+			r := answered
+			if i%5 < 2 {
+				r = unanswered
+			}
+			st.call(m, fmt.Sprint(m, i), r)
+		}
+		st.now = st.now.Add(time.Second)
+	}
+	st.wantChanges()
+	for i := range 8 {
+		for _, m := range []payment.MerchantID{"1", "2", "3"} {
+			st.queue(m, fmt.Sprint("down ", m, i))
+		}
+		for _, step := range st.next() {
+			st.end(step[len("start "):], unanswered)
+		}
+	}
+	st.wantChanges(schedule.EndpointDown)
 }
 
 func TestAGatewayThatIsDownConcernsNoOther(t *testing.T) {
@@ -197,7 +264,7 @@ func (st *story) slowDown() {
 	for i := range 40 {
 		took := 50 * time.Millisecond
 		if i >= 20 {
-			took = 5 * time.Second
+			took = time.Second
 		}
 		name := fmt.Sprint("sample ", i)
 		st.queue("1", name)
@@ -217,7 +284,7 @@ func TestLanesWaitForACallOfAFullGatewayToEnd(t *testing.T) {
 	st.queue("other", "o1")
 	st.want("start o1")
 	st.queue("3", "c1")
-	st.pass(time.Minute)
+	st.pass(time.Second)
 	for _, step := range []struct{ ends, starts string }{ // in the order in which they found it full
 		{"a1", "start a5"}, {"a2", "start b1"}, {"a3", "start c1"}, {"a4", "start a6"}, {"b1", "start b2"}, {"a5", ""},
 	} {

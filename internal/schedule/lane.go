@@ -27,6 +27,8 @@ type Lane struct {
 	evidence
 	gone      bool      // its merchant is not configured any more: nothing is called for it
 	crowded   bool      // it waits until there is room for a call at all
+	calls     []*call   // in flight, the oldest first
+	hung      int       // how many calls hung, of which each quick one makes up for half
 	blockedAt time.Time // since when it waits for a call of its endpoint to end; zero: it does not
 }
 
@@ -50,8 +52,9 @@ type evidence struct {
 	since   time.Time        // when that was; zero: none was
 	blind   bool             // the newest look-up was refused for them, though Inits are not
 	called  time.Time        // the newest call
-	misses  int              // calls that failed since the newest that was answered
-	missed  uint64           // how many of its endpoint were answered before
+	misses  int              // how many more of its newest calls failed than were answered
+	missed  uint64           // how many of other lanes were answered before them, or before its newest answer
+	answers uint64           // how many of it were, of its endpoint
 	lastErr string           // class and cause of the newest error, until a call is answered without
 }
 
@@ -77,7 +80,7 @@ func (l *Lane) IsGone() bool { return l.gone }
 // backlog must not fill the window. A fast limit is no such thing: what waits for
 // it is soon gone.
 func (l *Lane) IsPaced() bool {
-	return l.hold.on || l.slow || l.waiting >= leastLoad || l.endpoint.was == pace.Open
+	return l.hold.on || l.slow || l.waiting >= leastLoad || l.endpoint.was == pace.Open || l.hangs() && (l.crowded || !l.blockedAt.IsZero())
 }
 
 // Queued is all work that stands in the lane.
@@ -297,7 +300,7 @@ func (l *Lane) mayCall(now time.Time) time.Time {
 	if !ok {
 		return now.Add(never)
 	}
-	if l.endpoint.isFull() {
+	if !l.endpoint.hasRoom(l) {
 		l.endpoint.block(l, now)
 		return now.Add(never)
 	}

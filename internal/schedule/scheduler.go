@@ -20,7 +20,8 @@ type Scheduler struct {
 	waiting   *pq.Heap[*Work]      // work that backs off
 
 	crowded   []*Lane   // those that wait until there is room for a call at all, in their order
-	inFlight  int       // calls
+	usage               // of all calls
+	young     []*call   // the oldest first: those of which it is not known yet whether they hang
 	unsettled int       // outcomes that are not durable yet
 	busySince time.Time // since when there has been no room for a call; zero: there is
 
@@ -71,6 +72,7 @@ func (s *Scheduler) Next(now time.Time) Step {
 	if step := s.nextWaiting(now); step.Kind != Nothing {
 		return step
 	}
+	s.notice(now)
 	s.makeWay(now)
 	for {
 		for s.ready.Len() > 0 && !s.ready.Peek().next.After(now) {
@@ -91,20 +93,25 @@ func (s *Scheduler) Next(now time.Time) Step {
 func (s *Scheduler) crowd(l *Lane, now time.Time) {
 	l.crowded = true
 	s.crowded = append(s.crowded, l)
+	if l.hangs() {
+		s.crowds(l)
+	}
 	s.reschedule(l, now)
 }
 
 // makeWay lets lanes go that waited for room, as many as there is room for.
 func (s *Scheduler) makeWay(now time.Time) {
-	for room := s.room(); room > 0 && len(s.crowded) > 0; {
-		l := s.crowded[0]
-		s.crowded = s.crowded[1:]
+	for free := s.free(); free > 0 && len(s.crowded) > 0; {
+		l := firstToGo(&s.crowded, s.mayTake)
+		if l == nil {
+			break
+		}
 		l.crowded = false
 		if l.index < 0 {
 			continue
 		}
 		if s.reschedule(l, now); !l.next.After(now) {
-			room--
+			free--
 		}
 	}
 }
@@ -172,7 +179,7 @@ func (s *Scheduler) nextOf(l *Lane, now time.Time) Step {
 		}
 		return Step{}
 	}
-	if !s.hasRoom() {
+	if !s.hasRoom() || !s.mayTake(l) {
 		s.crowd(l, now)
 		return Step{}
 	}
@@ -219,8 +226,8 @@ func (s *Scheduler) hasRoom() bool {
 	return s.inFlight < s.cfg.Concurrency && s.inFlight+s.unsettled < 2*s.cfg.Concurrency
 }
 
-// room is for how many calls there is room.
-func (s *Scheduler) room() int {
+// free is for how many calls there is room.
+func (s *Scheduler) free() int {
 	return min(s.cfg.Concurrency-s.inFlight, 2*s.cfg.Concurrency-s.inFlight-s.unsettled)
 }
 
@@ -232,6 +239,9 @@ func (s *Scheduler) Wake(now time.Time) time.Time {
 	}
 	if s.ready.Len() > 0 {
 		wake = earlier(wake, s.ready.Peek().next)
+	}
+	if len(s.crowded) > 0 && len(s.young) > 0 { // those that wait for calls that hang may be in somebody's way
+		wake = earlier(wake, s.young[0].began.Add(hangTime))
 	}
 	return wake
 }
@@ -340,13 +350,13 @@ func (s *Scheduler) Begin(w *Work, now time.Time) {
 	if lentBy != "" {
 		s.turns.Borrowed++
 	}
-	w.call = call{began: now, endpoint: l.endpoint, probe: l.hold.on && w.class != Last, lentBy: lentBy}
+	w.call = &call{lane: l, began: now, endpoint: l.endpoint, probe: l.hold.on && w.class != Last, lentBy: lentBy, others: l.others()}
 	if w.call.probe {
 		l.probe(w, now)
 	}
 	l.called = now
-	l.endpoint.began(now)
-	s.inFlight++
+	l.endpoint.breaker.Allow(now)
+	s.begins(w.call)
 	s.reschedule(l, now)
 }
 
@@ -376,17 +386,20 @@ type Result struct {
 func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	// The endpoint is that of when the call began: the lane may have moved since.
 	c, l := w.call, w.lane
-	w.call = call{}
+	w.call = nil
 	l.leave(w, now)
-	s.inFlight--
-	c.endpoint.inFlight--
-	c.endpoint.judge(c.began, now, r.How)
-	if r.How == Unanswered {
-		c.endpoint.last = r.Error
+	s.ends(c, now)
+	p := c.endpoint
+	if l.endpoint.own && l.endpoint.name == p.name { // it fails alone, as it has turned out since
+		p = l.endpoint
 	}
-	s.told(c.endpoint, now)
+	p.judge(c.began, now, r.How)
+	if r.How == Unanswered {
+		p.last = r.Error
+	}
+	s.told(p, now)
 	s.release(c.endpoint, now)
-	s.tellApart(l, c.endpoint, r.How, now)
+	s.tellApart(l, p, c, r.How, now)
 
 	l.repeated(w, r)
 	switch {

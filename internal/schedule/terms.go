@@ -80,7 +80,7 @@ func (s *Scheduler) moveTo(p *Endpoint, l *Lane) {
 		was.full = slices.DeleteFunc(was.full, func(x *Lane) bool { return x == l })
 		l.blockedAt = time.Time{}
 	}
-	l.endpoint, l.misses = p, 0
+	l.endpoint, l.misses, l.answers = p, 0, 0
 	p.lanes++
 }
 

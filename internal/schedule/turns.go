@@ -133,7 +133,7 @@ func (q question) isOpen(loan time.Duration, now time.Time) bool {
 // mayAsk is when somebody may be asked for a turn. It reports false if none is
 // lacking, or something else keeps the lane from calling.
 func (l *Lane) mayAsk(now time.Time) (at time.Time, ok bool) {
-	if !l.lends || l.limit == nil || l.gone || l.crowded || l.endpoint.isFull() || !l.limit.Lacks(now) {
+	if !l.lends || l.limit == nil || l.gone || l.crowded || !l.endpoint.hasRoom(l) || !l.limit.Lacks(now) {
 		return time.Time{}, false
 	}
 	calls, ok := l.callsAt(now)
@@ -217,4 +217,9 @@ func (l *Lane) take(now time.Time) (lender string) {
 
 // LentBy is who lent the turn for the call that is made for the work; empty: it is an
 // own one.
-func (w *Work) LentBy() string { return w.call.lentBy }
+func (w *Work) LentBy() string {
+	if w.call == nil {
+		return ""
+	}
+	return w.call.lentBy
+}

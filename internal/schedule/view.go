@@ -126,6 +126,8 @@ func (s *Scheduler) laneWait(l *Lane, next *Work, since func(*Work) time.Time, n
 		_, w.Asks = l.mayAsk(now)
 	case !l.blockedAt.IsZero():
 		w.State, w.Since = "busy", l.blockedAt
+	case l.crowded && s.hasRoom(): // for others
+		w.State, w.Since = "busy", since(next)
 	case !s.busySince.IsZero():
 		w.State, w.Since = "busy", later(s.busySince, since(next))
 	}

@@ -28,7 +28,7 @@ type Work struct {
 	look  time.Time // when it has to be looked at: its wait ends, or its time is up
 
 	opens  bool   // it is counted in its lane's opening
-	call   call   // while one is made for it
+	call   *call  // while one is made for it
 	denied uint64 // its lane's proofs when it was refused first for our credentials, and 1; 0: it was not
 
 	denials int       // how often it was refused for them
@@ -38,10 +38,13 @@ type Work struct {
 
 // A call is one that is in flight.
 type call struct {
+	lane     *Lane
 	began    time.Time
 	endpoint *Endpoint
 	probe    bool // the one that a hold lets through
 	lentBy   string
+	others   uint64 // calls of other lanes that were answered before
+	over     bool
 }
 
 // A stage is which queue a Work stands in.

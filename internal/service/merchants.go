@@ -46,6 +46,9 @@ func (ms *merchants) find(id payment.MerchantID) (config.Merchant, bool) {
 // gateways are the hosts of the merchants' gateways.
 func (ms *merchants) gateways() []string { return ms.current.Load().hosts }
 
+// count is how many merchants there are.
+func (ms *merchants) count() int { return len(ms.current.Load().byID) }
+
 // merchant is what the gateway client asks for.
 func (ms *merchants) merchant(id payment.MerchantID) (payment.Merchant, bool) {
 	m, ok := ms.find(id)

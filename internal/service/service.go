@@ -169,7 +169,7 @@ func (s *service) build() error {
 		Group:   s.cfg.Kafka.Group, Topic: s.cfg.Topics.Intents,
 		Concurrency: s.cfg.Flow.Concurrency, GiveUpAfter: s.cfg.Flow.GiveUpAfter,
 		CallTimeout: s.cfg.Gateway.Timeout + callMargin,
-		Terms:       s.merchants.terms, Endpoints: s.merchants.gateways, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions, MaxOutcome: s.source.MaxOutcome,
+		Terms:       s.merchants.terms, Endpoints: s.merchants.gateways, Merchants: s.merchants.count, Scope: scopes[s.cfg.Gateway.RateScope], Partitions: s.source.Partitions, MaxOutcome: s.source.MaxOutcome,
 		Turns: s.source.Turns(),
 		Log:   s.deps.Log, Registerer: s.registry, Pulse: &s.pulse,
 		Tracing: pipeline.Tracing{Tracer: s.traces.Tracer(), Outcomes: s.cfg.Topics.Outcomes, DeadLetters: s.cfg.Topics.DeadLetters},
