@@ -39,8 +39,8 @@ func (b *Budget) Open() *Account {
 	return &Account{b: b}
 }
 
-// Take takes n bytes, if there is room for them. A closed account has none.
-func (a *Account) Take(n int) bool {
+// take takes n bytes, if there is room for them. A closed account has none.
+func (a *Account) take(n int) bool {
 	if a == nil {
 		return true
 	}
@@ -60,8 +60,8 @@ func (a *Account) Take(n int) bool {
 	return true
 }
 
-// Return returns n bytes.
-func (a *Account) Return(n int) {
+// give returns n bytes.
+func (a *Account) give(n int) {
 	if a == nil || n == 0 {
 		return
 	}
@@ -102,7 +102,7 @@ func (b *Budget) Used() int {
 }
 
 // Returned is closed when something is returned next, or an account is closed. Ask
-// for it before Take.
+// for it before Lease.
 func (b *Budget) Returned() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -117,7 +117,7 @@ type Lease struct {
 
 // Lease takes n bytes.
 func (a *Account) Lease(n int) (Lease, bool) {
-	if !a.Take(n) {
+	if !a.take(n) {
 		return Lease{}, false
 	}
 	return Lease{a, n}, true
@@ -129,7 +129,7 @@ func (l *Lease) Release() { l.Shrink(0) }
 // Shrink returns all of them but n.
 func (l *Lease) Shrink(n int) {
 	if l.n > n {
-		l.account.Return(l.n - n)
+		l.account.give(l.n - n)
 		l.n = n
 	}
 }

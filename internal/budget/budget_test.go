@@ -8,30 +8,30 @@ import (
 func TestAShareIsNobodyElses(t *testing.T) {
 	b := New(100, 10)
 	greedy, modest := b.Open(), b.Open()
-	for greedy.Take(1) {
+	for greedy.take(1) {
 	}
 	if b.Used() != 90 {
 		t.Errorf("%d taken by one of two, want 90", b.Used())
 	}
-	if !modest.Take(10) || modest.Take(1) {
+	if !modest.take(10) || modest.take(1) {
 		t.Error("the other's share is not its own")
 	}
 	late := b.Open()
-	if !late.Take(10) || late.Take(1) {
+	if !late.take(10) || late.take(1) {
 		t.Error("a share is there whatever the others hold")
 	}
 	wake := b.Returned()
-	greedy.Return(20)
+	greedy.give(20)
 	<-wake
-	if greedy.Take(11) || !greedy.Take(10) {
+	if greedy.take(11) || !greedy.take(10) {
 		t.Error("what the shares of three leave to one is 80")
 	}
 	late.Close()
 	modest.Close()
 	greedy.Close()
-	greedy.Return(5)
+	greedy.give(5)
 	greedy.Close()
-	if b.Used() != 0 || b.beyond != 0 || greedy.Take(1) {
+	if b.Used() != 0 || b.beyond != 0 || greedy.take(1) {
 		t.Errorf("%d used, %d beyond shares after all were closed", b.Used(), b.beyond)
 	}
 }
@@ -70,4 +70,13 @@ func TestNothingLeaks(t *testing.T) {
 	if b.Used() != 0 || b.beyond != 0 {
 		t.Errorf("%d used, %d beyond, want none", b.Used(), b.beyond)
 	}
+}
+
+func TestNobodysAccountHasRoomForEverything(t *testing.T) {
+	var nobodys *Account
+	l, ok := nobodys.Lease(1 << 40)
+	if !ok {
+		t.Error("a nil account has no room")
+	}
+	l.Release()
 }
