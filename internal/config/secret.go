@@ -39,7 +39,7 @@ func ReadSecretFile(from, file string) (payment.Secret, error) { return readSecr
 // checkSecret cleans a secret of what editors and shells leave around it. A
 // carriage return within is left by neither, and by no gateway's key.
 func checkSecret(from, s string) (payment.Secret, error) {
-	s = strings.TrimPrefix(s, "\uFEFF")
+	s = strings.TrimPrefix(s, markUTF8)
 	s = strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
 	if strings.TrimSpace(s) == "" {
 		return "", problem(from, "the secret is empty; give it, or its file")

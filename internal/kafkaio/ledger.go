@@ -382,14 +382,12 @@ func (l *ledger) fetch(ctx context.Context) (high int64, err error) {
 		return 0, err
 	}
 	defer p.Records.Release()
-	return p.HighWatermark, l.takeRaw(&p.Records)
+	return p.HighWatermark, l.take(&p.Records)
 }
 
 // take reads a record set. Where it ends for an error, next stays at the batch
 // that cannot be read: to pass it over could answer an intent twice.
-func (l *ledger) take(set []byte) error { return l.takeRaw(&kafkawire.Raw{Bytes: set}) }
-
-func (l *ledger) takeRaw(set *kafkawire.Raw) error {
+func (l *ledger) take(set *kafkawire.Raw) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if set.Busy {

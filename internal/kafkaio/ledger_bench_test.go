@@ -56,7 +56,7 @@ func BenchmarkLedger(b *testing.B) {
 				l.beginLoad()
 				for i, set := range sets {
 					l.next = 0
-					if err := l.take(set); err != nil {
+					if err := l.take(&kafkawire.Raw{Bytes: set}); err != nil {
 						b.Error(err, i)
 					}
 				}

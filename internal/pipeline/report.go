@@ -133,17 +133,7 @@ func (e *Engine) often(level logrus.Level, what, kind string, partition int32, f
 }
 
 func (e *Engine) at(level logrus.Level, fields logrus.Fields, what string) {
-	l := e.log.WithFields(fields)
-	switch level {
-	case logrus.DebugLevel:
-		l.Debug(what)
-	case logrus.InfoLevel:
-		l.Info(what)
-	case logrus.WarnLevel:
-		l.Warn(what)
-	default:
-		l.Error(what)
-	}
+	e.log.WithFields(fields).Log(level, what)
 }
 
 // skips tells of intents that were answered already, once per burst.

@@ -65,8 +65,8 @@ func (ms *merchants) defaults(id payment.MerchantID) []payment.Param {
 }
 
 // permit is what an emitter may say, for the decoder.
-func (b *merchants) permit(id payment.MerchantID) payment.Permit {
-	m, _ := b.find(id)
+func (ms *merchants) permit(id payment.MerchantID) payment.Permit {
+	m, _ := ms.find(id)
 	return m.Permit
 }
 
