@@ -27,7 +27,7 @@ func TestEveryAnswerHasItsEnd(t *testing.T) {
 		name     string
 		opens    []answer
 		finds    []answer
-		calls    string // o: Init, f: status lookup
+		calls    string // o: Init, f: status look-up
 		attempts int    // of created
 		failed   *payment.Failed
 	}{
@@ -164,7 +164,7 @@ func TestRepeatSaysTheSame(t *testing.T) {
 	})
 }
 
-func TestExpiry(t *testing.T) {
+func TestNoLinkIsAskedForAfterExpiresAt(t *testing.T) {
 	at := func(d time.Duration) string {
 		return `"expires_at":"` + time.Now().Add(d).UTC().Format(time.RFC3339) + `"`
 	}
@@ -210,7 +210,7 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
-func TestGiveUp(t *testing.T) {
+func TestAnIntentIsGivenUpAtItsAge(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		_, p, _ := l.one(func(c *pipeline.Config) { c.GiveUpAfter = 10 * time.Minute })
 		l.gate.opens["i"] = []answer{lost}
