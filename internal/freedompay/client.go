@@ -178,7 +178,7 @@ func (c *Client) Open(ctx context.Context, in payment.Intent) (payment.Link, err
 //
 // "Not found" wraps payment.ErrNotFound, whether it was signed or not; the
 // GatewayError around it says which. No error of Find is RefusedForGood or
-// IsDuplicate: a lookup cannot refuse an intent.
+// IsDuplicate: a look-up cannot refuse an intent.
 func (c *Client) Find(ctx context.Context, in payment.Intent) (payment.Status, error) {
 	r, q, ge := c.ask(ctx, in, StatusPath, statusFields(in, newSalt()))
 	if ge != nil {

@@ -51,7 +51,7 @@ func initFields(in payment.Intent, salt string) []Field {
 	return appendGiven(f, "pg_salt", salt)
 }
 
-// statusFields returns the parameters of a status lookup by order id, without
+// statusFields returns the parameters of a status look-up by order id, without
 // signature.
 func statusFields(in payment.Intent, salt string) []Field {
 	f := make([]Field, 0, 4)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// once: an outcome ends an intent's Init calls; a lookup may still ask whether
+// once: an outcome ends an intent's Init calls; a look-up may still ask whether
 // there is more than one payment. The time of a record is in whole milliseconds,
 // so a call within its millisecond is let pass; and so is one that may have been
 // made before and was held up on its way.

@@ -104,7 +104,7 @@ type Call struct {
 	Intent   string
 	Merchant string
 	Member   string // who called; empty: not known
-	Lookup   bool   // a status lookup; otherwise Init
+	Lookup   bool   // a status look-up; otherwise Init
 	Key      string // idempotency key
 	Params   string // all but salt and signature
 	Link     int64  // the payment whose link the answer gave, well signed; 0: none

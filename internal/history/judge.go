@@ -52,7 +52,7 @@ type Counts struct {
 	Intents         int // different ids that were to be settled
 	Outcomes        int
 	DeadLetters     int
-	Calls           int // Init and lookups
+	Calls           int // Init and look-ups
 	Repeated        int // Init calls beyond the first of their intent
 	RepeatedIntents int
 	MostCalls       int // Init calls of one intent

@@ -310,7 +310,7 @@ func (d *drawing) ofBrokers() fault {
 }
 
 // unkindnesses are what the gateway does at its worst (internal/README.md, what the gateway does), but for
-// a lookup that denies a payment that exists: after it nobody can tell the truth.
+// a look-up that denies a payment that exists: after it nobody can tell the truth.
 var unkindnesses = []string{
 	"cut-before", "500-before", "html", "html:404", "429", "429:3s", "429-date:2s", "credentials", "error:9999", "error:11005", "signed-error:11005", "signed-error:9999",
 	"duplicate-before", "lost-answer", "lost-answer", "500-after", "error-after:11005", "error-after:9403", "error-after:1000", "duplicate", "slow:1s", "slow:3s", "pending",

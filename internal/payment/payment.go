@@ -72,7 +72,7 @@ type Failed struct {
 	Violations       []Violation
 	Retryable        bool  // a new intent may succeed
 	PaymentMayExist  bool  // false only if that is certain
-	PaymentID        int64 // what a status lookup found; 0: nothing
+	PaymentID        int64 // what a status look-up found; 0: nothing
 	Attempts         int
 	At               time.Time
 }

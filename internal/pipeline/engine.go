@@ -205,8 +205,9 @@ func (e *Engine) decide(event func(c *core, now time.Time)) *todo {
 	return d
 }
 
-// perform does what the core has decided, and gives the todo back. What has to wait is done in goroutines
-// of their own, but for the publication of own, which the caller does itself.
+// perform does what the core has decided, and gives the todo back. What has to wait is
+// done in goroutines of their own, but for the publication of own, which the caller does
+// itself.
 func (e *Engine) perform(d *todo, own *task) {
 	for _, t := range d.calls {
 		e.metrics.inFlight.Inc()

@@ -172,7 +172,7 @@ func (g *gateway) begin(in payment.Intent, find bool) answer {
 }
 
 // allowed checks that there is a partition with a record of the intent that
-// has no outcome yet, and that calls for that partition may be made. A lookup may
+// has no outcome yet, and that calls for that partition may be made. A look-up may
 // come after the outcome too: to see what calls in doubt have left.
 func (g *gateway) allowed(in payment.Intent, lookup bool) {
 	g.topic.mu.Lock()

@@ -111,8 +111,8 @@ func (e *Engine) serve(claim Claim) {
 	}
 }
 
-// openWorker begins to work on a claim; release ends that. Two goroutines mind how
-// the claim ends; release waits for them.
+// openWorker begins to work on a claim; release ends that. A goroutine minds how the
+// claim ends; release waits for it.
 func (e *Engine) openWorker(claim Claim) (w *worker, release func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	intake, shut := context.WithCancel(ctx)
