@@ -333,7 +333,7 @@ func TestLinksAreShownOnLaptopsOnly(t *testing.T) {
 	}
 }
 
-func TestStories(t *testing.T) {
+func TestTheSearchTellsWhatBecameOfAnIntent(t *testing.T) {
 	for path, wants := range map[string][]string{
 		"/intents?q=waits":       {"It waits.", "backing off", "for 1 min 0 s", "goes on in 1 min 0 s, at 03:08:09 UTC", "Calls: 2.", "in doubt: timeout", "partition 2, offset 17", "paylink explain &#39;waits&#39;"},
 		"/intents?q=order-1":     {"It waits.", "intent waits, order order-1, merchant 540001"},

@@ -60,7 +60,7 @@ const (
 	setup  = payment.Misconfigured
 )
 
-func TestLink(t *testing.T) {
+func TestWhatAnAnswerToInitProves(t *testing.T) {
 	ok := okFields()
 	twice := append(okFields(), Field{Name: "pg_status", Value: "ok"})
 	nested := append(okFields(), Field{Name: "pg_extra", Fields: pairs("b", "2", "a", "1")})
@@ -231,7 +231,7 @@ func TestEveryKnownCode(t *testing.T) {
 	}
 }
 
-func TestState(t *testing.T) {
+func TestWhatAnAnswerToALookUpProves(t *testing.T) {
 	full := pairs("pg_status", "ok", "pg_payment_id", "4294967297", "pg_order_id", "order-1",
 		"pg_payment_status", "new", "pg_amount", "20", "pg_currency", "KZT", "pg_refund_amount", "-1")
 	whole := payment.Status{PaymentID: 4294967297, OrderID: "order-1", State: "new", Amount: "20", Currency: "KZT"}

@@ -113,7 +113,7 @@ func TestScriptIsTheLastSegmentBelowAPrefix(t *testing.T) {
 	}
 }
 
-func TestFind(t *testing.T) {
+func TestALookUpSaysWhatTheGatewayHas(t *testing.T) {
 	in := fullIntent()
 	in.OrderID = "order-1"
 	answer := ""
@@ -247,7 +247,7 @@ func TestBadSetUpIsNotSent(t *testing.T) {
 	}
 }
 
-func TestHealth(t *testing.T) {
+func TestAGatewayIsHealthyUnlessItSaysOtherwise(t *testing.T) {
 	tests := []struct {
 		status int
 		body   string

@@ -191,7 +191,7 @@ func pipeTo(serve func(net.Conn)) dialer {
 	}
 }
 
-func TestTimeouts(t *testing.T) {
+func TestWhatACallThatTimesOutProves(t *testing.T) {
 	readAll := func(c net.Conn) { io.Copy(io.Discard, c) }
 	tests := []struct {
 		name, url string
@@ -229,7 +229,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-func TestCanceled(t *testing.T) {
+func TestACanceledCallIsInDoubtOnceItIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, "http://g", func(c *Config) { c.Dial = pipeTo(func(c net.Conn) { io.Copy(io.Discard, c) }) })
 		ctx, cancel := context.WithCancel(t.Context())

@@ -96,7 +96,7 @@ func TestACallIsOneWrite(t *testing.T) {
 	}
 }
 
-func TestGuard(t *testing.T) {
+func TestNothingIsWrittenWithoutALease(t *testing.T) {
 	var l lease
 	newGuard := func() (*guard, net.Conn) {
 		ours, theirs := net.Pipe()

@@ -71,7 +71,7 @@ func TestVectorsFromOutside(t *testing.T) {
 	}
 }
 
-func TestBase(t *testing.T) {
+func TestTheHashedStringIsInTheOrderOfNames(t *testing.T) {
 	tests := []struct {
 		name   string
 		script string

@@ -128,7 +128,7 @@ func TestSaltIsFresh(t *testing.T) {
 	}
 }
 
-func TestEndpoint(t *testing.T) {
+func TestWhichAddressesAreAGateways(t *testing.T) {
 	for gateway, want := range map[string]string{
 		"https://api.freedompay.kz":    "https://api.freedompay.kz/init_payment.php",
 		"https://api.freedompay.kz/":   "https://api.freedompay.kz/init_payment.php",

@@ -57,7 +57,7 @@ func TestParseRulesRefuses(t *testing.T) {
 	}
 }
 
-func TestChoose(t *testing.T) {
+func TestTheFirstRuleThatFitsIsChosen(t *testing.T) {
 	rules, err := ParseRules("pending=0.25,slow=0.25*1,empty-body@2=0.5,status/html,duplicate@3*1")
 	if err != nil {
 		t.Fatal(err)

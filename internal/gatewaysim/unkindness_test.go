@@ -255,7 +255,7 @@ func TestChanceDependsOnSeedAndOrderOnly(t *testing.T) {
 	}
 }
 
-func TestDownAndUp(t *testing.T) {
+func TestAGatewayThatIsDownAnswersNobodyUntilItIsUp(t *testing.T) {
 	b := newBench(t, Config{})
 	b.Down(Refuse503)
 	if a := b.in(initScript, order("o-1")); a.status != 503 || a.fields != nil {

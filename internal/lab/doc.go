@@ -176,7 +176,7 @@
 // Each of these deliberate mistakes (mutants_test.go) is compiled into a
 // laboratory of its own, which has to find it within 200 seeds. Seeds until found,
 // and the rules that were broken, as measured; a run more or less changes some of
-// them. All took nine minutes on two busy processors. CI allows 600, so that chance
+// them. All took nine minutes on two busy processors. CI allows 1,000, so that chance
 // alone breaks nothing.
 //
 //	committed before it is acknowledged                     5  S6 once

@@ -141,7 +141,7 @@ func TestNobodyWaitsForEver(t *testing.T) {
 	}
 }
 
-func TestWatermark(t *testing.T) {
+func TestTheWatermarkStopsBeforeWhatIsNotSettled(t *testing.T) {
 	h := take(t, roomy)
 	h.wantWatermark(-1)
 	h.Passed(100) // control records, say

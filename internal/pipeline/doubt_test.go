@@ -164,7 +164,7 @@ func TestRepeatSaysTheSame(t *testing.T) {
 	})
 }
 
-func TestExpiry(t *testing.T) {
+func TestNoLinkIsAskedForAfterExpiresAt(t *testing.T) {
 	at := func(d time.Duration) string {
 		return `"expires_at":"` + time.Now().Add(d).UTC().Format(time.RFC3339) + `"`
 	}
@@ -210,7 +210,7 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
-func TestGiveUp(t *testing.T) {
+func TestAnIntentIsGivenUpAtItsAge(t *testing.T) {
 	inLab(t, 1, func(l *lab) {
 		_, p, _ := l.one(func(c *pipeline.Config) { c.GiveUpAfter = 10 * time.Minute })
 		l.gate.opens["i"] = []answer{lost}

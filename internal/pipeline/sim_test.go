@@ -22,7 +22,7 @@ import (
 // below pipeline.Claim and payment.Gateway but the set of answered intents: of those
 // it has models, sim_world_test.go.
 //
-//	make sim                 10,000 seeds
+//	make sim                 100,000 seeds; go test takes 10,000
 //	make sim SEED=17         one seed, with its timeline and all that was called
 //	make mutants             proves that it can fail
 //

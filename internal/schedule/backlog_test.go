@@ -23,7 +23,7 @@ func backlogOf(st *story, loaded int) *schedule.Backlog {
 // roomy has room for far more than lanes keep loaded.
 var roomy = schedule.Room{Bytes: 1 << 20, Merchants: 1}
 
-func TestAdmits(t *testing.T) {
+func TestWhichArrivalsAreLoaded(t *testing.T) {
 	soon, late := noon.Add(time.Minute), noon.Add(2*giveUp)
 	crowded := schedule.Room{Bytes: 1 << 20, Used: 1 << 20, Merchants: 1 << 10}
 	tests := []struct {

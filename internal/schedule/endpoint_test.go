@@ -201,7 +201,7 @@ func TestAGatewayThatIsDownConcernsNoOther(t *testing.T) {
 	}
 }
 
-func TestDown(t *testing.T) {
+func TestNothingNeedsToBeFetchedWhileEveryGatewayIsDown(t *testing.T) {
 	st := begin(t, 10)
 	down := func(all int) bool { return st.s.IsDown(all, st.now) }
 	if down(0) || down(1) {

@@ -219,7 +219,7 @@ func TestBackOffEndsInTime(t *testing.T) {
 	}
 }
 
-func TestTimeUp(t *testing.T) {
+func TestWhenTheTimeOfWorkIsUp(t *testing.T) {
 	tests := []struct {
 		name    string
 		age     time.Duration // of the record
