@@ -1,6 +1,7 @@
 package freedompay
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -21,6 +22,30 @@ type reply struct {
 	body     []byte
 	tooLarge bool // the body was longer than we read
 	packed   bool // the body is compressed, and cannot be unpacked
+
+	large chan struct{} // has a token for it; nil: it is no larger than usual
+}
+
+// grow waits until the reply may be larger than usual.
+func (r *reply) grow(ctx context.Context, large chan struct{}) error {
+	if r.large != nil {
+		return nil
+	}
+	select {
+	case large <- struct{}{}:
+		r.large = large
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// free says that nothing of the reply is needed any more.
+func (r *reply) free() {
+	if r.large != nil {
+		<-r.large
+		r.large = nil
+	}
 }
 
 // A question is what was asked, as far as it matters to understand a reply.

@@ -37,6 +37,15 @@ const writeBuffer = 8 << 10
 // maxHeader bounds the header of an answer, in bytes.
 const maxHeader = 64 << 10
 
+// usual is how many bytes an answer may have, and unpack to, to be read beside any
+// number of others. Of larger ones maxLarge are held at a time, because each is in
+// memory several times while it is taken apart. The gateway's own have a few hundred
+// bytes, with a QR code a few thousand.
+const (
+	usual    = 64 << 10
+	maxLarge = 8
+)
+
 // A Config says how to call. The zero value of a field means its default.
 type Config struct {
 	// Merchant returns the merchant of that id, with secret and gateway.
@@ -86,6 +95,7 @@ type Config struct {
 type Client struct {
 	config    Config
 	transport atomic.Pointer[http.Transport] // another one after each Renew
+	large     chan struct{}                  // a token for each answer that is larger than usual
 }
 
 var _ payment.Gateway = (*Client)(nil)
@@ -108,7 +118,7 @@ func New(c Config) *Client {
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: c.ConnectTimeout, KeepAlive: 15 * time.Second}).DialContext
 	}
-	cl := &Client{config: c}
+	cl := &Client{config: c, large: make(chan struct{}, maxLarge)}
 	cl.transport.Store(newTransport(c, c.TLS))
 	return cl
 }
@@ -163,6 +173,7 @@ func (c *Client) Open(ctx context.Context, in payment.Intent) (payment.Link, err
 	if ge != nil {
 		return payment.Link{}, ge
 	}
+	defer r.free()
 	link, ge := q.link(r)
 	if ge != nil && ge.Cause == CauseBadURL {
 		c.config.BadLink(in, ge.Err)
@@ -184,6 +195,7 @@ func (c *Client) Find(ctx context.Context, in payment.Intent) (payment.Status, e
 	if ge != nil {
 		return payment.Status{}, ge
 	}
+	defer r.free()
 	state, ge := q.state(r)
 	if ge != nil {
 		return payment.Status{}, ge
@@ -202,6 +214,7 @@ func (c *Client) Health(ctx context.Context, gatewayURL string) error {
 	if ge != nil {
 		return ge
 	}
+	defer r.free()
 	if ge := c.health(r); ge != nil {
 		return ge
 	}
@@ -286,8 +299,12 @@ func (c *Client) exchange(ctx context.Context, req *http.Request) (reply, *payme
 		return reply{}, f.end().failure(err)
 	}
 	defer resp.Body.Close()
-	r, err := c.read(resp)
+	if !f.asked() {
+		return reply{}, f.end().failure(nil)
+	}
+	r, err := c.read(ctx, resp)
 	if err != nil {
+		r.free()
 		ge := extent{connected: true, sent: true}.failure(err)
 		ge.Status = resp.StatusCode
 		ge.RetryAfter = retryAfter(resp.Header, c.config.Now())
@@ -297,8 +314,9 @@ func (c *Client) exchange(ctx context.Context, req *http.Request) (reply, *payme
 }
 
 // read reads the body to its end, so that the connection can be used again;
-// or, if there is too much of it, no further than the bound.
-func (c *Client) read(resp *http.Response) (reply, error) {
+// or, if there is too much of it, no further than the bound. Whoever has the reply
+// frees it.
+func (c *Client) read(ctx context.Context, resp *http.Response) (reply, error) {
 	r := reply{status: resp.StatusCode, header: resp.Header}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return r, nil // its body is the connection itself, and has no end
@@ -307,14 +325,33 @@ func (c *Client) read(resp *http.Response) (reply, error) {
 		r.tooLarge = true
 		return r, nil
 	}
-	body, err := readAll(io.LimitReader(resp.Body, c.config.MaxAnswer+1), resp.ContentLength)
-	r.body, r.tooLarge = body, int64(len(body)) > c.config.MaxAnswer
-	if err == nil && !r.tooLarge {
-		r.body, err = unpack(resp.Header, body, c.config.MaxAnswer)
-		r.tooLarge, r.packed = err == errTooLarge, err == errEncoding
-		return r, nil
+	if err := c.body(ctx, &r, resp); err != nil || r.tooLarge {
+		return r, err
 	}
-	return r, err
+	plain, err := unpack(resp.Header, r.body, min(usual, c.config.MaxAnswer))
+	if err == errTooLarge {
+		if err := r.grow(ctx, c.large); err != nil {
+			return r, err
+		}
+		plain, err = unpack(resp.Header, r.body, c.config.MaxAnswer)
+	}
+	r.body, r.tooLarge, r.packed = plain, err == errTooLarge, err == errEncoding
+	return r, nil
+}
+
+// body reads the body as it comes.
+func (c *Client) body(ctx context.Context, r *reply, resp *http.Response) (err error) {
+	src := io.LimitReader(resp.Body, c.config.MaxAnswer+1)
+	r.body, err = readAll(io.LimitReader(src, usual), min(resp.ContentLength, usual))
+	if err == nil && len(r.body) == usual {
+		var rest []byte
+		if err = r.grow(ctx, c.large); err == nil {
+			rest, err = readAll(src, resp.ContentLength-usual)
+			r.body = append(r.body, rest...)
+		}
+	}
+	r.tooLarge = int64(len(r.body)) > c.config.MaxAnswer
+	return err
 }
 
 // readAll is io.ReadAll with room for what is announced. An answer cut short

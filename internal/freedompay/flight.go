@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -34,12 +35,19 @@ func (f *flight) watch(ctx context.Context) context.Context {
 			f.blind = true
 			return
 		}
-		if info.Reused {
-			g.awaitRest(ctx)
-		}
+		clean := !info.Reused || g.awaitRest(ctx)
 		g.begin()
+		if !clean {
+			g.seal()
+		}
 		f.guards = append(f.guards, g)
 	}})
+}
+
+// asked reports whether any of the call may have left. What answers a call of which
+// nothing has left answers something else.
+func (f *flight) asked() bool {
+	return f.blind || slices.ContainsFunc(f.guards, (*guard).hasWritten)
 }
 
 // end seals the call after it failed, and says how far it came.

@@ -83,10 +83,10 @@ func (g *guard) rest(is bool) {
 const maxUnrest = time.Second
 
 // awaitRest waits until the HTTP layer has read all that came before the call which
-// begins. An answer too many, behind that to the call before, would else be taken for
-// the answer to this one. The HTTP layer closes the connection when it finds one, but
-// hands connections out before it looks.
-func (g *guard) awaitRest(ctx context.Context) {
+// begins, and reports whether it has. An answer too many, behind that to the call before,
+// would else be taken for the answer to this one. The HTTP layer closes the connection
+// when it finds one, but hands connections out before it looks.
+func (g *guard) awaitRest(ctx context.Context) bool {
 	g.mu.Lock()
 	if !g.atRest && g.rested == nil {
 		g.rested = make(chan struct{})
@@ -94,15 +94,17 @@ func (g *guard) awaitRest(ctx context.Context) {
 	rested := g.rested
 	g.mu.Unlock()
 	if rested == nil {
-		return
+		return true
 	}
 	limit := time.NewTimer(maxUnrest)
 	defer limit.Stop()
 	select {
 	case <-rested:
+		return true
 	case <-ctx.Done():
 	case <-limit.C:
 	}
+	return false
 }
 
 // begin says that a call begins: nothing of it is written yet.
@@ -110,6 +112,13 @@ func (g *guard) begin() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.wrote = false
+}
+
+// hasWritten reports whether any of the present call may have left.
+func (g *guard) hasWritten() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.wrote
 }
 
 // seal ends a call that failed: no byte of it leaves any more. It reports
