@@ -263,4 +263,8 @@ func TestAPartitionThatWaitsForRoomSaysWhy(t *testing.T) {
 	if got, want := loading(k), "1 partition is being fenced, and its ledger read; no room"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	k.Troubles = []kafkaio.Trouble{{Kind: kafkaio.InputBlocked, What: "of another partition"}, {Kind: kafkaio.TakeOverBlocked, What: "no coordinator"}}
+	if got, want := loading(k), "1 partition is being fenced, and its ledger read; no coordinator"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
