@@ -44,9 +44,13 @@ const OldFormat = -2
 // as it was written, and cannot be unpacked from there on.
 const Undecodable = -3
 
+// Cost is what a message takes in memory beside its bytes, once it is an intent that
+// waits for its turn: there may be tens of thousands of those, each of another merchant.
+const Cost = 2 << 10
+
 // Size is about what the message takes in memory.
 func (m *Message) Size() int {
-	n := 256 + len(m.Key) + len(m.Value)
+	n := Cost + len(m.Key) + len(m.Value)
 	for i := range m.Headers {
 		n += 48 + len(m.Headers[i].Key) + len(m.Headers[i].Value)
 	}

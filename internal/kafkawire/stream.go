@@ -10,9 +10,9 @@ import (
 	"github.com/segmentio/kafka-go/compress"
 )
 
-// What a record takes in memory once it is kept, beside its bytes.
+// What a record takes in memory once it is kept, beside its bytes: event.Cost.
 const (
-	recordCost = 256
+	recordCost = 2 << 10
 	headerCost = 48
 )
 
