@@ -39,7 +39,6 @@ var simMutants = []simMutant{
 	{"each of a bunch is waited for", "schedule/hold.go", "h.patient = !wasRefused && (h.on || h.patient)", "h.patient = false"},
 	{"who was never refused waits as the others do", "schedule/hold.go", "if l.fresh > 0 {", "if l.fresh < 0 {"},
 	{"a hold is probed by what is loaded alone", "schedule/backlog.go", "case b.Lane.hold.on:\n", "case b.Lane.hold.on && now.IsZero():\n"},
-	{"a probe overtakes its key", "schedule/backlog.go", "!e.is(isBehind) && !b.isLate(e, now)", "!b.isLate(e, now)"},
 	{"what comes on hold waits behind what was there", "schedule/backlog.go", "case b.Lane.hold.on && b.going(r) < 3*b.mayLoad(r):", "case b.Lane.hold.on && b.going(r) < b.loaded-b.loaded:"},
 	{"who is never answered waits for ever on hold", "schedule/hold.go", "return w.failed, w.failed.After(l.hold.began)", "return w.failed, false"},
 	{"what is repeated takes the room of what is not", "schedule/backlog.go", "return b.loaded - b.looking - b.again", "return b.loaded - b.looking"},
