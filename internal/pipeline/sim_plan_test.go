@@ -271,7 +271,7 @@ func (d simDraw) many() {
 	}
 	for i := range others {
 		d.emits = append(d.emits, simEmit{
-			at: d.span(from, until), part: d.IntN(w.partitions), id: n + i, merchant: len(w.merchants) - 1, key: pick(d, "", fmt.Sprint("k", i), fmt.Sprint("k", i/2)),
+			at: d.span(from, until), part: d.IntN(w.partitions), id: n + i, merchant: len(w.merchants) - 1, key: pick(d, "", fmt.Sprint("k", i)),
 		})
 	}
 }
