@@ -71,8 +71,8 @@ var mutants = []mutant{
 	{"a strange order holds its merchant", []edit{
 		{"schedule/scheduler.go", "alone := w.denied > 0 && l.proofs >= w.denied", "alone := w.denied > 0 && l.proofs > 1<<40"},
 		{"schedule/scheduler.go", "\t\tcase !l.proven: // nothing speaks for it yet\n", "\t\tcase l.since == now:\n"},
-		{"schedule/hold.go", "h.probeAt = true, false, false, now, since, 0, now", "h.probeAt = true, false, false, now, since, 0, now.Add(10*time.Second)"},
-		{"schedule/hold.go", "if !l.hold.on || l.hold.believed ||", "if l.hold.on || l.hold.believed ||"},
+		{"schedule/hold.go", "probing{at: now}, probing{at: now}", "probing{at: now.Add(10 * time.Second)}, probing{at: now.Add(10 * time.Second)}"},
+		{"schedule/hold.go", "if l.fresh > 0 {", "if l.fresh < 0 {"},
 		{"pipeline/core.go", "c.again(t, pace.HoldProbes().Delay(d.Denials, 1), now)", "c.queue(t, now)\n\t\t_ = pace.HoldProbes().Delay(d.Denials, 1)"}}},
 	{"a refused look-up holds the lane", []edit{
 		{"attempt/attempt.go", "\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n", "\tif err != nil && payment.AsGatewayError(err).Class == payment.Misconfigured {\n\t\treturn s, Proceed{}\n\t}\n\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n"},

@@ -47,7 +47,7 @@ func (c *core) putBehindLane(t *task, b *schedule.Backlog, now time.Time) {
 	w, a := t.worker, c.arrival(t)
 	if t.rec.Key != 0 {
 		if far, ok := w.part.Far(t.rec.Key); ok {
-			a.Hasty = a.Hasty && !far.Patient
+			a.Hasty, a.Behind = a.Hasty && !far.Patient, true
 			if by := far.By(); by.After(a.By) {
 				a.By = by
 			}

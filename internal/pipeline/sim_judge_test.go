@@ -360,7 +360,7 @@ func judgeL2(h, without *simHistory) (out []simBreach) {
 // and beside their repeats; on hold that takes a probe for each.
 const (
 	mostMany    = 4 * time.Minute
-	mostStrange = 10 * time.Minute
+	mostStrange = 5 * time.Minute
 	mostSilent  = 4 * time.Minute
 	mostSlow    = 6 * time.Second // beside merchants whose calls hang: where they break a breaker, until a probe of its own
 )

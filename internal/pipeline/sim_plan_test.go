@@ -238,8 +238,9 @@ func (d simDraw) odd() {
 	}
 }
 
-// many is more odd orders than are loaded at a time, or a few of which the gateway speaks
-// of our credentials, or two merchants of three that it answers no call of. The others are few.
+// many is more odd orders than are loaded at a time, or some of which the gateway speaks of
+// our credentials, few or in a bunch, or two merchants of three that it answers no call of.
+// The others are few.
 func (d simDraw) many() {
 	d.kind = simMany
 	d.peace()
@@ -256,12 +257,21 @@ func (d simDraw) many() {
 	case strange:
 		odd, n = oddNot, 2+d.IntN(4)
 	}
+	others, from, until := 5+d.IntN(20), time.Duration(0), 15*time.Minute
+	bunch := strange && d.chance(50)
+	if bunch {
+		n, from = 20+d.IntN(60), d.span(0, 5*time.Minute)
+		until += from
+	}
 	for i := range n {
+		at := d.span(0, 5*time.Minute)
+		if bunch {
+			at = from
+		}
 		d.emits = append(d.emits, simEmit{
-			at: d.span(0, 5*time.Minute), part: d.IntN(w.partitions), id: i, merchant: d.IntN(max(1, len(w.merchants)-1)), odd: odd, strange: strange,
+			at: at, part: d.IntN(w.partitions), id: i, merchant: d.IntN(max(1, len(w.merchants)-1)), odd: odd, strange: strange,
 		})
 	}
-	others, from, until := 5+d.IntN(20), time.Duration(0), 15*time.Minute
 	if silent { // a burst, in which every call counts
 		others, from, until = 60, 5*time.Minute, 5*time.Minute+20*time.Second
 	}

@@ -35,6 +35,9 @@ func (h *Heap[T]) Len() int { return len(h.items) }
 // Peek returns the first element and leaves it. It panics if there is none.
 func (h *Heap[T]) Peek() T { return h.items[0] }
 
+// At returns the element at i, from zero on, as All has them, and leaves it.
+func (h *Heap[T]) At(i int) T { return h.items[i] }
+
 // Push adds an element.
 func (h *Heap[T]) Push(x T) {
 	h.items = append(h.items, x)

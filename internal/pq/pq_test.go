@@ -91,6 +91,9 @@ func (b *both) compare() {
 		b.t.Fatalf("Len() = %d, want %d", b.ours.Len(), len(b.plain))
 	}
 	for i, e := range b.plain {
+		if got := b.ours.At(i); got != e {
+			b.t.Fatalf("At(%d) = element %d, want %d", i, got.name, e.name)
+		}
 		if e.index != i {
 			b.t.Fatalf("element %d believes to stand at %d, want %d", e.name, e.index, i)
 		}

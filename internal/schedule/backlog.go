@@ -28,6 +28,8 @@ type Backlog struct {
 	late    *pq.Heap[Entry] // entries that can only be looked up, and those of their keys behind them
 	lateOf  map[uint64]int  // how many entries of a key are in late
 	reading bool
+	refused int // on hold: so many more are to be read to probe it
+	samples int // that were read for that, so far
 }
 
 // lateLoad is how much work that can only be looked up is loaded at a time.
@@ -40,8 +42,15 @@ type Entry struct {
 	Key   uint64 // hash of its record's key; 0: it has none
 	ID    uint64 // hash of its intent id: for questions only
 	by    stamp
-	since stamp // the lowest bit says that it is inherited: an owner before us may have called for it
+	since stamp // the lowest bits say what else it is
 }
+
+// What else an entry may be, in the lowest bits of a stamp.
+const (
+	isInherited = 1 << iota // an owner before us may have called for it
+	isBehind                // one of its key was put before it
+	entryBits
+)
 
 // A stamp is a time.Time of the wall clock in 8 bytes.
 type stamp int64
@@ -68,7 +77,7 @@ func (e Entry) By() time.Time { return e.by.time() }
 // Since is when it was put into the backlog.
 func (e Entry) Since() time.Time { return e.since.time() }
 
-func (e Entry) isInherited() bool { return e.since&1 == 1 }
+func (e Entry) is(what stamp) bool { return e.since&what != 0 }
 
 // before says which of two is to be read first.
 func (e Entry) before(other Entry) bool {
@@ -120,13 +129,18 @@ func (b *Backlog) Looks(n int) { b.looking += n }
 
 // Repeats says that so many more of what is loaded have to be called for again; fewer,
 // if n is negative.
-func (b *Backlog) Repeats(n int) { b.again += n }
+func (b *Backlog) Repeats(n int) {
+	if b.again += n; n > 0 && b.Lane.hold.on {
+		b.refused += n
+	}
+}
 
 // An Arrival is work that has just been taken in.
 type Arrival struct {
 	By        time.Time // when it must be settled
 	Hasty     bool      // it expires before it is given up
 	Inherited bool      // an owner before us may have called for it
+	Behind    bool      // behind one of its key that is not loaded
 }
 
 // Arrival is what a backlog needs to know of work that has just been taken in.
@@ -142,6 +156,8 @@ func (b *Backlog) Admits(r Room, a Arrival, now time.Time) bool {
 		return true
 	case a.Inherited && !a.By.After(now):
 		return b.late.Len() == 0 && b.looking < lateLoad && b.going(r) < b.mayLoad(r)
+	case b.Lane.hold.on && b.going(r) < 3*b.mayLoad(r): // it may be of another kind than what waits
+		return true
 	case b.comesBefore(stampOf(a.By)):
 		return false
 	}
@@ -192,9 +208,12 @@ func (b *Backlog) mayHurry(r Room, by, now, latest time.Time) int {
 
 // Put remembers work instead of loading it.
 func (b *Backlog) Put(e Entry, a Arrival, now time.Time) {
-	e.by, e.since = stampOf(a.By), stampOf(now)&^1
+	e.by, e.since = stampOf(a.By), stampOf(now)&^(entryBits-1)
 	if a.Inherited {
-		e.since |= 1
+		e.since |= isInherited
+	}
+	if a.Behind {
+		e.since |= isBehind
 	}
 	switch {
 	case b.isLate(e, now):
@@ -209,7 +228,7 @@ func (b *Backlog) Put(e Entry, a Arrival, now time.Time) {
 // isLate reports whether an entry can only be looked up, or is behind one of its
 // key that can: records of a key keep their order.
 func (b *Backlog) isLate(e Entry, now time.Time) bool {
-	return e.isInherited() && !e.By().After(now) || b.lateOf[e.Key] > 0
+	return e.is(isInherited) && !e.By().After(now) || b.lateOf[e.Key] > 0
 }
 
 func (b *Backlog) putLate(e Entry) {
@@ -248,14 +267,22 @@ func (b *Backlog) Read(r Room, now time.Time) (out []Entry) {
 	b.sift(b.patient, now)
 	b.sift(b.hasty, now)
 	// Half empty first: many records in one read cost little more than one.
-	if most := b.mayLoad(r); b.going(r) <= most/2 {
+	latest, most := b.Lane.latest(), b.mayLoad(r)
+	switch {
+	case b.Lane.hold.on:
+		latest = time.Time{} // what is loaded of a later time is to probe
+		for b.patient.Len()+b.hasty.Len() > 0 && b.going(r)+len(out) < 3*most && (b.refused > 0 || b.going(r)+len(out) < most) {
+			out = append(out, b.sample(now))
+			b.refused = max(0, b.refused-1)
+		}
+	case b.going(r) <= most/2:
 		for b.patient.Len()+b.hasty.Len() > 0 && len(out) < most-b.going(r) {
 			h := b.first()
 			out = append(out, h.Pop())
 			b.sift(h, now)
 		}
 	}
-	for latest := b.Lane.latest(); b.patient.Len()+b.hasty.Len() > 0; {
+	for b.patient.Len()+b.hasty.Len() > 0 {
 		h := b.first()
 		if b.going(r)+len(out) >= b.mayHurry(r, h.Peek().By(), now, latest) {
 			break
@@ -280,6 +307,34 @@ func (b *Backlog) first() *pq.Heap[Entry] {
 	}
 	return b.patient
 }
+
+// sample takes out what is to probe a hold: what is loaded may all be of one kind, and so
+// may be what comes next. It is the one that came last, or one from anywhere, by turns;
+// never before one of its key.
+func (b *Backlog) sample(now time.Time) Entry {
+	n := b.patient.Len() + b.hasty.Len()
+	i := n - 1
+	if b.samples++; b.samples%2 == 0 {
+		i = spread(b.samples/2, n)
+	}
+	h, at := b.first(), 0
+	for least := max(0, i-mostTried); i >= least; i-- {
+		other, place := b.patient, i
+		if place >= other.Len() {
+			other, place = b.hasty, place-other.Len()
+		}
+		if e := other.At(place); !e.is(isBehind) && !b.isLate(e, now) {
+			h, at = other, place
+			break
+		}
+	}
+	e := h.Remove(at)
+	b.sift(h, now)
+	return e
+}
+
+// mostTried is how many entries are looked at for a sample.
+const mostTried = 64
 
 // Expires is when the first entry expires that is in a hurry. It reports false if
 // there is none.

@@ -59,6 +59,66 @@ func TestWhichArrivalsAreLoaded(t *testing.T) {
 	}
 }
 
+// holdSlow has the merchant be on hold: the first call is refused.
+func holdSlow(st *story) {
+	st.queue("slow", "strange")
+	st.play(2 * time.Second)
+	st.end("strange", denied)
+}
+
+// TestWhatComesOnHoldIsLoaded: it may be of another kind than what waits.
+func TestWhatComesOnHoldIsLoaded(t *testing.T) {
+	for _, tt := range []struct {
+		loaded         int
+		isHeld, admits bool
+	}{{32, false, false}, {32, true, true}, {95, true, true}, {96, true, false}} {
+		st := begin(t, 10)
+		b := backlogOf(st, tt.loaded)
+		if put(b, 1, 1, false); tt.isHeld {
+			holdSlow(st)
+		}
+		if got := b.Admits(roomy, schedule.Arrival{By: noon.Add(2 * giveUp)}, noon); got != tt.admits {
+			t.Errorf("%d loaded, on hold %v: Admits = %v, want %v", tt.loaded, tt.isHeld, got, tt.admits)
+		}
+	}
+}
+
+// TestAHoldIsProbedByWhatWaits: what is loaded may all be of one kind. For each one that is
+// refused another is read: the last, and one from anywhere, by turns. One that waits behind
+// another of its key is not read before it.
+func TestAHoldIsProbedByWhatWaits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		isHeld   bool
+		isBehind func(slot int64) bool
+		want     []int64
+	}{
+		"no hold":     {false, func(int64) bool { return false }, []int64{}},
+		"on hold":     {true, func(int64) bool { return false }, []int64{19, 9, 17, 4, 15}},
+		"of two keys": {true, func(slot int64) bool { return slot > 1 }, []int64{1, 0, 2, 3, 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := begin(t, 10)
+			b := backlogOf(st, 40)
+			if tt.isHeld {
+				holdSlow(st)
+			}
+			for slot := range int64(20) {
+				b.Put(schedule.Entry{Slot: slot, Key: 1 + uint64(slot%2)}, schedule.Arrival{By: noon.Add(giveUp), Behind: tt.isBehind(slot)}, noon)
+			}
+			got := []int64{}
+			for range 5 {
+				b.Repeats(1)
+				b.Load(100)
+				got = append(got, slotsOf(b.Read(roomy, noon))...)
+				b.Done()
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("read %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestAMerchantThatIsNotPacedHasNoBacklog(t *testing.T) {
 	st := begin(t, 10)
 	b := schedule.NewBacklog(st.lane("quick"))

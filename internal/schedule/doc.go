@@ -74,7 +74,7 @@ type ChangeKind int
 const (
 	Suspected    ChangeKind = iota // the gateway refuses a merchant's credentials or set-up, so far for one intent
 	DeniedAlone                    // it refuses one intent for them, and accepts others
-	HoldBegan                      // it refuses all, as far as there were others to see it by
+	HoldBegan                      // it refuses all, as far as there were others to see it by, and is called less
 	HoldBelieved                   // it refuses different ones
 	ProbeRefused                   // it still does
 	HoldEnded

@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"math/bits"
+	"slices"
 	"time"
 
 	"paylink/internal/pace"
@@ -8,10 +10,16 @@ import (
 
 // A hold is a merchant whose credentials or set-up the gateway refuses, so that
 // every call would fail. One call probes from time to time, each time for another
-// intent: one that was refused is put aside, and makes way. Until different intents
-// were refused it may be one intent alone, so the first probe by another one goes at
-// once, however long that one was alone. Where calls have shown before that the
+// intent: one that was refused is put aside, and makes way. Those that were never
+// refused have waits of their own: if all others were, and however often, the next that
+// comes shows at once whether it is the merchant. Where calls have shown before that the
 // credentials work, it takes two refusals to begin.
+//
+// It may be a bunch of intents that are refused for ever, and nothing else. Another that is
+// accepted ends the hold. From then on the lane is patient: what is left of the bunch makes
+// holds, too, but they probe at once for a while, as nobody is to wait for each of the
+// bunch; and nobody is told of a hold before it waits. One that was refused and is accepted
+// later shows that it was the merchant: then the lane is not patient any more.
 //
 // Time on hold does not count towards giving up, but for one that alone was refused
 // and that nobody follows, and for those that only look up while nobody else is there.
@@ -19,13 +27,32 @@ import (
 type hold struct {
 	on       bool
 	believed bool      // different intents were refused
-	other    bool      // another intent than the suspect has probed
+	told     bool      // somebody was told of it
 	began    time.Time // when we saw it begin
 	since    time.Time // from when on it is taken to have lasted
-	probeAt  time.Time // when one call may try again
-	probes   int
-	code     string   // the gateway's error code
-	past     []period // the holds before this one
+	fresh    probing   // by an intent that was never refused
+	again    probing   // by any, if there is no such one
+	probes   int       // so far
+	spare    int       // probes that may still go without a wait
+	patient  bool      // the next one has some of those
+	code     string    // the gateway's error code
+	past     []period  // the holds before this one
+}
+
+// mostSpare is how many probes of a hold may go without a wait, if the lane is patient: so
+// many calls more does it cost if the credentials break after all.
+const mostSpare = 32
+
+// A probing is when one call may try again.
+type probing struct {
+	at    time.Time
+	waits int // so far: each is longer than the one before
+}
+
+// wait takes the turn of the one call.
+func (p *probing) wait(now time.Time) {
+	p.at = now.Add(pace.HoldProbes().Delay(p.waits, 1))
+	p.waits++
 }
 
 // A period is a hold that is over.
@@ -85,52 +112,79 @@ func within(p period, then time.Time) time.Duration {
 }
 
 // probe takes the turn of the one call that may try again.
-func (h *hold) probe(now time.Time) {
-	h.probeAt = now.Add(pace.HoldProbes().Delay(h.probes, 1))
+func (h *hold) probe(fresh bool, now time.Time) {
 	h.probes++
+	h.again.wait(now)
+	if fresh {
+		h.fresh.wait(now)
+	}
 }
 
-// probe takes the turn of the one call that may try again, for work.
-func (l *Lane) probe(w *Work, now time.Time) {
-	l.hold.probe(now)
-	l.hold.other = l.hold.other || w.ID != l.suspect && w.mayEndHold()
-	l.mayTellApart(now)
+// retry lets the next probe go at once, by one that was never refused, if there is
+// patience left.
+func (h *hold) retry(now time.Time) bool {
+	if h.spare == 0 {
+		return false
+	}
+	h.spare--
+	h.fresh = probing{now, max(0, h.fresh.waits-1)}
+	return true
+}
+
+// probeAt is when the lane may probe.
+func (l *Lane) probeAt() time.Time {
+	if l.fresh > 0 {
+		return l.hold.fresh.at
+	}
+	return l.hold.again.at
 }
 
 // prober is the work that is next to probe a hold, by Init: of those that were refused
-// the fewest times, as only one that is not ends it, the first and the last by turns: what
-// comes one after the other may be of one kind. nil: there is no hold, or no such work.
-func (l *Lane) prober() (next *Work) {
+// the fewest times, as only one that is not ends it. It is the last of them, and one from
+// among the others by turns: what comes one after the other may be of one kind. nil: there
+// is no hold, or no such work.
+func (l *Lane) prober() *Work {
 	if !l.hold.on || l.opening == 0 {
 		return nil
 	}
-	first := l.hold.probes == 0 || l.hold.probes%2 == 1
+	var of []*Work
 	for w := range l.Queued() {
-		if w.mayEndHold() && (next == nil || w.denials < next.denials || w.denials == next.denials && comesBefore(w, next) == first) {
-			next = w
+		switch {
+		case !w.mayEndHold() || len(of) > 0 && w.denials > of[0].denials:
+		case len(of) > 0 && w.denials < of[0].denials:
+			of = append(of[:0], w)
+		default:
+			of = append(of, w)
 		}
 	}
-	return next
+	if len(of) == 0 {
+		return nil
+	}
+	slices.SortFunc(of, func(a, b *Work) int {
+		if comesBefore(a, b) {
+			return -1
+		}
+		return 1
+	})
+	if n := l.hold.probes; n > 0 && n%2 == 0 {
+		return of[spread(n/2-1, len(of))]
+	}
+	return of[len(of)-1]
 }
 
-// mayTellApart lets a probe go at once if one that is not the suspect's could go,
-// and none has yet: it shows whether the merchant is refused, or the suspect alone.
-func (l *Lane) mayTellApart(now time.Time) {
-	if !l.hold.on || l.hold.believed || l.hold.other || !l.hold.probeAt.After(now) {
-		return
-	}
-	for w := range l.Queued() {
-		if w.mayEndHold() && w.ID != l.suspect {
-			l.hold.probeAt = now
-			return
-		}
-	}
+// spread is the place, of n, of the i-th try: the first, the middle, the quarters and so on.
+func spread(i, n int) int {
+	return int(uint64(bits.Reverse32(uint32(i))) * uint64(n) >> 32)
 }
 
 // begin starts a hold. Where no call has shown yet that the credentials work, it
 // may have lasted since before we came, and no age counts.
 func (h *hold) begin(since time.Time, proven bool, now time.Time) {
-	h.on, h.believed, h.other, h.began, h.since, h.probes, h.probeAt = true, false, false, now, since, 0, now
+	h.on, h.believed, h.told, h.began, h.since = true, false, false, now, since
+	h.probes, h.spare, h.fresh, h.again = 0, 0, probing{at: now}, probing{at: now}
+	if h.patient {
+		h.spare = mostSpare
+	}
 	if !proven { // since the last one at the earliest: no time counts twice
 		h.since = time.Time{}
 		if n := len(h.past); n > 0 {
@@ -142,8 +196,13 @@ func (h *hold) begin(since time.Time, proven bool, now time.Time) {
 // believe takes in that different intents were refused.
 func (h *hold) believe(now time.Time) {
 	if h.believed = true; h.probes == 0 {
-		h.probe(now)
+		h.probe(true, now)
 	}
+}
+
+// learn takes in that an intent was accepted: one that was refused before, or another.
+func (h *hold) learn(wasRefused bool) {
+	h.patient = !wasRefused && (h.on || h.patient)
 }
 
 // end ends a hold, which from now on counts as past.

@@ -111,30 +111,159 @@ func TestAHoldIsProbedLessAndLess(t *testing.T) {
 	st.hold("1")
 	probes := []time.Duration{10, 30, 70, 150, 270, 390}
 	for i, at := range probes {
-		// By turns the one that is due first, and the one that is due last.
-		name, other := fmt.Sprint("probe ", i), fmt.Sprint("other ", i)
-		if i%2 == 0 {
-			st.queue("1", name, other)
-		} else {
-			st.queue("1", other, name)
-		}
+		name := fmt.Sprint("probe ", i)
+		st.queue("1", name)
 		st.wantPlay(at*time.Second-st.clock(), fmt.Sprint(at*time.Second, " start ", name))
 		st.end(name, denied)
 		c := st.wantChanges(schedule.ProbeRefused)
 		if i+1 < len(probes) && len(c) == 1 && c[0].Wait != (probes[i+1]-at)*time.Second {
 			t.Errorf("%s: the next in %v, want %v", name, c[0].Wait, (probes[i+1]-at)*time.Second)
 		}
-		st.s.Remove(st.works[other], st.now)
 	}
+}
+
+// TestProbesComeFromEverywhere: what comes one after the other may be of one kind. Half
+// of them are for the one that is due last, the others for the first, the middle and so on.
+func TestProbesComeFromEverywhere(t *testing.T) {
+	st := begin(t, 10)
+	st.hold("1")
+	for i := range 17 {
+		st.queue("1", fmt.Sprint(i))
+	}
+	var got []string
+	for _, wait := range []time.Duration{10, 20, 40, 80, 120, 120, 120, 120} {
+		started := st.play(wait * time.Second)
+		if len(started) != 1 {
+			t.Fatalf("%q, want one probe", started)
+		}
+		name := started[0][strings.LastIndex(started[0], " ")+1:]
+		st.end(name, denied)
+		got = append(got, name)
+	}
+	if want := []string{"16", "0", "15", "8", "14", "4", "13", "10"}; !slices.Equal(got, want) {
+		t.Errorf("probes for %q, want %q", got, want)
+	}
+}
+
+// TestAProbeOfOneThatWasNotRefusedGoesAtOnce: others have probed for long, less and less.
+// The next such one waits, as the first probes do.
+func TestAProbeOfOneThatWasNotRefusedGoesAtOnce(t *testing.T) {
+	st := begin(t, 10)
+	st.hold("1")
+	st.s.BackOff(st.works["denied 0"], schedule.Again, 0, st.now)
+	for _, wait := range []time.Duration{10, 20, 40, 80, 120, 120} {
+		if got := st.play(wait * time.Second); len(got) != 1 {
+			t.Fatalf("%q, want a probe by the one that was refused", got)
+		}
+		st.end("denied 0", denied)
+		st.s.BackOff(st.works["denied 0"], schedule.Again, time.Second, st.now)
+	}
+	st.queue("1", "new", "newer")
+	st.want("start newer")
+	st.end("newer", denied)
+	st.wantPlay(20*time.Second, fmt.Sprint(st.clock()+20*time.Second, " start new"))
+}
+
+// TestAHoldThatAnotherEndedGivesPatience: a bunch was refused, and another was accepted.
+// The rest of the bunch is told apart by calls at once, and nobody is told of it. Once
+// patience is used up, it is a hold as any other.
+func TestAHoldThatAnotherEndedGivesPatience(t *testing.T) {
+	const patience = 32
+	for name, tt := range map[string]struct {
+		then schedule.Result // the answer to one of those that were refused, when it is called for again
+		want int             // calls at once
+	}{
+		"it is refused again":  {denied, 2 + patience},
+		"it is accepted after": {answered, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := begin(t, 10)
+			st.hold("1")
+			st.queue("1", "good")
+			st.wantPlay(10*time.Second, "10s start good")
+			st.end("good", answered)
+			st.wantChanges(schedule.HoldEnded)
+			st.s.Queue(st.works["denied 0"], schedule.Again, st.now)
+			st.want("start denied 0")
+			st.end("denied 0", tt.then)
+			for i := range 50 {
+				st.queue("1", fmt.Sprint("strange ", i))
+			}
+			st.s.SetConcurrency(1, st.now)
+			calls := 0
+			for got := st.next(); len(got) > 0; got = st.next() {
+				st.end(strings.TrimPrefix(got[0], "start "), denied)
+				calls++
+			}
+			if calls != tt.want {
+				t.Errorf("%d calls at once, want %d", calls, tt.want)
+			}
+			st.queue("1", "another")
+			if got := st.play(10 * time.Second); len(got) != 1 {
+				t.Errorf("then %q, want a probe in 10 s", got)
+			}
+		})
+	}
+}
+
+// TestOfAHoldThatEndsAtOnceNobodyIsTold: there is patience, and the first probe is accepted.
+func TestOfAHoldThatEndsAtOnceNobodyIsTold(t *testing.T) {
+	st := begin(t, 10)
+	for i := range 3 {
+		st.call("1", fmt.Sprint("strange ", 2*i), denied)
+		st.call("1", fmt.Sprint("strange ", 2*i+1), denied)
+		st.queue("1", fmt.Sprint("good ", i))
+		if i == 0 { // patience is yet to come
+			st.pass(10 * time.Second)
+		}
+		st.want(fmt.Sprint("start good ", i))
+		if !st.lane("1").IsHeld() {
+			t.Error("not on hold")
+		}
+		st.end(fmt.Sprint("good ", i), answered)
+	}
+	st.wantChanges(schedule.HoldBegan, schedule.HoldBelieved, schedule.HoldEnded, schedule.Suspected, schedule.Suspected)
+}
+
+// TestThoseThatWereShownToBeAloneDoNotComeBackWithTheNextHold: its end ends the waits of
+// those that were refused since the proof before, and of no others.
+func TestThoseThatWereShownToBeAloneDoNotComeBackWithTheNextHold(t *testing.T) {
+	st := begin(t, 10)
+	refuse := func(name string) {
+		st.call("1", name, denied)
+		st.s.BackOff(st.works[name], schedule.Again, time.Minute, st.now)
+	}
+	refuse("a")
+	refuse("b")
+	st.queue("1", "good")
+	st.wantPlay(10*time.Second, "10s start good")
+	st.end("good", answered)
+	st.want("start a", "start b")
+	for _, name := range []string{"a", "b"} {
+		st.end(name, denied)
+		st.s.BackOff(st.works[name], schedule.Again, time.Minute, st.now)
+	}
+	refuse("c")
+	refuse("d")
+	st.queue("1", "better")
+	st.want("start better")
+	st.end("better", answered)
+	got := st.next()
+	slices.Sort(got)
+	if want := []string{"start c", "start d"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	st.s.Mended(st.lane("1"), st.now)
+	st.pass(59 * time.Second)
 }
 
 func TestAProbeThatShowsNothingKeepsTheHold(t *testing.T) {
 	st := begin(t, 10)
 	st.hold("1")
 	st.queue("1", "b", "c")
-	st.wantPlay(10*time.Second, "10s start b")
-	st.end("b", unanswered)
-	st.wantPlay(20*time.Second, "30s start c")
+	st.wantPlay(10*time.Second, "10s start c")
+	st.end("c", unanswered)
+	st.wantPlay(20*time.Second, "30s start b")
 	st.wantChanges()
 }
 
@@ -161,8 +290,8 @@ func TestAHoldEndsByAnyProof(t *testing.T) {
 		proof func(st *story)
 	}{
 		{"the probe", func(st *story) {
-			st.wantPlay(10*time.Second, "10s start next")
-			st.end("next", answered)
+			st.wantPlay(10*time.Second, "10s start after it")
+			st.end("after it", answered)
 		}},
 		{"a call that was in flight", func(st *story) { st.end("in flight", answered) }},
 		{"one of a partition that is handed over", func(st *story) { st.end("in flight", late) }},
@@ -309,7 +438,7 @@ func TestThoseThatWereRefusedMakeWay(t *testing.T) {
 		refuse(started[0][strings.LastIndex(started[0], " ")+1:])
 	}
 	st.queue("1", "next")
-	st.wantPlay(2*time.Minute, "8m30s start next")
+	st.wantPlay(0, "6m30s start next")
 }
 
 // TestAProbeThatIsNeverAnsweredIsGivenUp: it is the only one left, and no answer to it
@@ -349,9 +478,9 @@ func TestWhatLooksUpMakesWayForProbes(t *testing.T) {
 	st.end("looks", deniedLookUp)
 	st.s.BackOff(looks, schedule.Again, time.Second, st.now)
 	st.queue("1", "next")
-	st.wantPlay(20*time.Second, "30s start next")
+	st.wantPlay(0, "10s start next")
 	st.end("next", answered)
-	st.wantPlay(time.Second, "30s start looks")
+	st.wantPlay(time.Second, "11s start looks")
 }
 
 // TestThoseThatOnlyLookUpAreGivenUp, when nobody is left who could end the hold: time

@@ -17,6 +17,7 @@ type Lane struct {
 	count    uint64    // work ever queued
 	waiting  int       // work that backs off
 	opening  int       // work that may end a hold, wherever it stands, in flight included
+	fresh    int       // of it, what is queued and was never refused for our credentials or set-up
 	opened   time.Time // when the last of it left
 	next     time.Time
 	index    int // in Scheduler.ready; -1: not there
@@ -119,6 +120,9 @@ func (l *Lane) push(w *Work, c Class, giveUp time.Duration) {
 	w.due(giveUp)
 	l.queues[c].Push(w)
 	l.enter(w)
+	if w.fresh = w.opens && w.denials == 0; w.fresh {
+		l.fresh++
+	}
 }
 
 // enter counts work that may end a hold.
@@ -194,10 +198,10 @@ const (
 // so for ever, and the others are not to wait for them.
 func (l *Lane) isVain() bool { return l.vain >= vainRepeats }
 
-// repeated notes what a repeat has brought.
-func (l *Lane) repeated(w *Work, r Result) {
+// repeated notes what a repeat has brought. That a hold lasts says nothing of repeats.
+func (l *Lane) repeated(w *Work, isProbe bool, r Result) {
 	switch {
-	case w.class != Again || w.Endless || r.How == Unasked:
+	case w.class != Again || w.Endless || r.How == Unasked || isProbe && r.How == Denied:
 	case r.Ends:
 		l.vain /= 2
 	default:
@@ -336,7 +340,7 @@ func (l *Lane) turn(now time.Time) time.Time {
 func (l *Lane) callsAt(now time.Time) (at time.Time, ok bool) {
 	at = now
 	if l.hold.on {
-		at = later(at, l.hold.probeAt)
+		at = later(at, l.probeAt())
 	}
 	if l.queues[First].Len() > 0 {
 		return at, true

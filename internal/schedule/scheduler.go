@@ -253,7 +253,6 @@ func (w *Work) Own(l *Lane) { w.lane = l }
 func (s *Scheduler) Queue(w *Work, c Class, now time.Time) {
 	l := w.lane
 	l.push(w, c, s.cfg.GiveUpAfter)
-	l.mayTellApart(now)
 	l.schedule(now)
 	if l.index < 0 {
 		s.ready.Push(l)
@@ -316,6 +315,10 @@ func (s *Scheduler) takeOut(w *Work, now time.Time) {
 	l := w.lane
 	l.queues[w.class].Remove(w.index)
 	l.leave(w, now)
+	if w.fresh {
+		w.fresh = false
+		l.fresh--
+	}
 	w.stage, w.until = idle, time.Time{}
 	if l.len() == 0 && l.index >= 0 {
 		s.ready.Remove(l.index)
@@ -352,7 +355,7 @@ func (s *Scheduler) Begin(w *Work, now time.Time) {
 	}
 	w.call = &call{lane: l, began: now, endpoint: l.endpoint, probe: l.hold.on && w.class != Last, lentBy: lentBy, others: l.others()}
 	if w.call.probe {
-		l.probe(w, now)
+		l.hold.probe(w.denials == 0 && w.mayEndHold(), now)
 	}
 	l.called = now
 	l.endpoint.breaker.Allow(now)
@@ -401,7 +404,7 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	s.release(c.endpoint, now)
 	s.tellApart(l, p, c, r.How, now)
 
-	l.repeated(w, r)
+	l.repeated(w, c.probe, r)
 	switch {
 	case r.LookUp:
 	case r.How == Denied:
@@ -418,7 +421,8 @@ func (s *Scheduler) End(w *Work, r Result, now time.Time) {
 	case r.Proves:
 		l.proven, l.since = true, time.Time{}
 		l.proofs++
-		s.endHold(l, now)
+		l.hold.learn(w.denied > 0)
+		s.endHold(l, false, now)
 	case denied:
 		s.denied(w, c.probe, r, now)
 	}
@@ -480,8 +484,11 @@ func (s *Scheduler) denied(w *Work, probe bool, r Result, now time.Time) {
 		s.reschedule(l, now) // it was in flight when the hold began: no news
 		return
 	}
-	change.Wait = max(0, l.hold.probeAt.Sub(now))
-	s.changed(change)
+	if w.denials > 1 || !l.hold.retry(now) {
+		s.tellHold(l, r)
+		change.Wait = max(0, l.probeAt().Sub(now))
+		s.changed(change)
+	}
 	s.reschedule(l, now)
 }
 
@@ -489,23 +496,36 @@ func (s *Scheduler) denied(w *Work, probe bool, r Result, now time.Time) {
 func (s *Scheduler) beginHold(l *Lane, since time.Time, r Result, now time.Time) {
 	l.hold.begin(since, l.proven, now)
 	l.hold.code = r.Code
-	s.changed(Change{Kind: HoldBegan, Merchant: l.merchant, Code: r.Code, Cause: r.Cause})
+	if l.hold.spare == 0 {
+		s.tellHold(l, r)
+	}
 }
 
-// endHold lets a held lane go on.
-func (s *Scheduler) endHold(l *Lane, now time.Time) {
+// tellHold says that a merchant is on hold, once.
+func (s *Scheduler) tellHold(l *Lane, r Result) {
+	if !l.hold.told {
+		l.hold.told = true
+		s.changed(Change{Kind: HoldBegan, Merchant: l.merchant, Code: r.Code, Cause: r.Cause})
+	}
+}
+
+// endHold lets a held lane go on. Those that were put aside need not wait longer, but for
+// those that an end before it has shown to be refused alone, unless all may be otherwise now.
+func (s *Scheduler) endHold(l *Lane, mended bool, now time.Time) {
 	if !l.hold.on {
 		return
 	}
-	for w := range s.waiting.All() { // those that were put aside need not wait longer
-		if w.lane == l && w.denied > 0 {
+	for w := range s.waiting.All() {
+		if w.lane == l && w.denied > 0 && (mended || w.denied >= l.proofs) {
 			w.until, w.look = now, now
 		}
 	}
 	s.waiting.FixAll()
 	l.hold.end(now)
-	l.since, l.vain = time.Time{}, 0
-	s.changed(Change{Kind: HoldEnded, Merchant: l.merchant, Since: l.hold.began})
+	l.since = time.Time{}
+	if l.hold.told {
+		s.changed(Change{Kind: HoldEnded, Merchant: l.merchant, Since: l.hold.began})
+	}
 	s.reschedule(l, now)
 }
 

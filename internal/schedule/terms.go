@@ -48,7 +48,7 @@ func (s *Scheduler) Bind(m payment.MerchantID, t Terms, gone bool, now time.Time
 }
 
 // Mended ends a merchant's hold, as its settings have changed.
-func (s *Scheduler) Mended(l *Lane, now time.Time) { s.endHold(l, now) }
+func (s *Scheduler) Mended(l *Lane, now time.Time) { s.endHold(l, true, now) }
 
 // Rebound has everything looked at again that new terms may have changed: work of
 // merchants that are gone waits no longer, and endpoints that nobody has are

@@ -110,7 +110,7 @@ func (s *Scheduler) laneWait(l *Lane, next *Work, since func(*Work) time.Time, n
 	breaker := &l.endpoint.breaker
 	switch {
 	case l.hold.on:
-		w.State, w.Since, w.Until, w.LastError = "held", l.hold.began, l.hold.probeAt, payment.Misconfigured.String()+": "+l.hold.code
+		w.State, w.Since, w.Until, w.LastError = "held", l.hold.began, l.probeAt(), payment.Misconfigured.String()+": "+l.hold.code
 		if next != nil && next.stage == waiting { // all that could probe are put aside
 			w.Until = later(w.Until, next.until)
 		}

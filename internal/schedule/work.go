@@ -28,6 +28,7 @@ type Work struct {
 	look  time.Time // when it has to be looked at: its wait ends, or its time is up
 
 	opens  bool   // it is counted in its lane's opening
+	fresh  bool   // and in its fresh
 	call   *call  // while one is made for it
 	denied uint64 // its lane's proofs when it was refused first for our credentials, and 1; 0: it was not
 
