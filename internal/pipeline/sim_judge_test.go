@@ -362,7 +362,7 @@ const (
 	mostMany    = 4 * time.Minute
 	mostStrange = 5 * time.Minute
 	mostSilent  = 4 * time.Minute
-	mostSlow    = 6 * time.Second // beside merchants whose calls hang: where they break a breaker, until a probe of its own
+	mostSlow    = 30 * time.Second // beside merchants whose calls hang: where they break a breaker together, until its probes are of others
 )
 
 // judgeMany: whatever many others are like, an intent has its link soon.
