@@ -361,8 +361,8 @@ func judgeL2(h, without *simHistory) (out []simBreach) {
 const (
 	mostMany    = 4 * time.Minute
 	mostStrange = 5 * time.Minute
-	mostSilent  = 4 * time.Minute
-	mostSlow    = 30 * time.Second // beside merchants whose calls hang: where they break a breaker together, until its probes are of others
+	mostSilent  = 100 * time.Second
+	mostSlow    = 20 * time.Second // beside merchants whose calls hang: where they break a breaker together, until its probes are of others
 )
 
 // judgeMany: whatever many others are like, an intent has its link soon.
