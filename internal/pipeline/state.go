@@ -278,8 +278,11 @@ func (c *core) reckon(w *Wait, l *schedule.Lane, e schedule.Entry, now time.Time
 // wait says what a task waits for.
 func (c *core) wait(t *task, now time.Time) Wait {
 	w := Wait{State: t.stage.String(), Since: t.since, Attempts: t.try.Calls}
-	if t.try.Last != nil {
-		w.LastError = t.try.Last.Kind()
+	if last := t.try.Last; last != nil {
+		w.LastError = last.Kind()
+		if t.try.IsDenied() {
+			w.LastError += ": " + last.Code // as its lane says it
+		}
 	}
 	switch {
 	case t.stage == calling && !t.try.IsLookUp():

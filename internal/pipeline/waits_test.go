@@ -136,7 +136,7 @@ func TestWhyItWaits(t *testing.T) {
 		}, "--", 5 * time.Second,
 			why{"busy", 0, untold, 0, ""}, "i-1", why{"busy", time.Second, untold, 0, ""}},
 		"held": {nil, all(ours), "--", 5 * time.Second,
-			why{"held", 0, 11 * time.Second, 1, "misconfigured: 9998"}, "i-1", why{"held", time.Second, 11 * time.Second, 1, "misconfigured: credentials"}},
+			why{"held", 0, 11 * time.Second, 1, "misconfigured: 9998"}, "i-1", why{"held", time.Second, 11 * time.Second, 1, "misconfigured: credentials: 9998"}},
 		"breaker open": {nil, all(lost), "------------", 13 * time.Second,
 			why{"breaker open", some, some, int(some), "in doubt: timeout"}, "i-11", why{"breaker open", 11 * time.Second, some, 0, "in doubt: timeout"}},
 	}
