@@ -87,7 +87,7 @@ sim-ratio: ## how many histories the simulator makes for each of the laboratory,
 	@SIM_RATIO=1 $(GO) test -count=1 -timeout 30m -v -run '^TestSimRatio$$' $(TESTFLAGS) ./internal/pipeline
 
 mutants: ## proves that both laboratories can fail: they have to find every deliberate mistake, within WITHIN=200 seeds and 30,000
-	@SIM_MUTANTS=30000 $(GO) test -count=1 -timeout 30m -v -run '^TestSimMutants$$' $(TESTFLAGS) ./internal/pipeline
+	@SIM_MUTANTS=30000 $(GO) test -count=1 -timeout 60m -v -run '^TestSimMutants$$' $(TESTFLAGS) ./internal/pipeline
 	@LAB_MUTANTS='$(WITHIN)' $(GO) test -count=1 -timeout 60m -v -run '^TestMutants' $(TESTFLAGS) ./internal/lab
 
 binaries: ## both commands as static linux binaries, in bin/linux-<processor>/ (GOARCH chooses it)
