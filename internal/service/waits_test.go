@@ -174,7 +174,7 @@ func TestWhyIntentsAndLanesWaitCanBeAsked(t *testing.T) {
 		{"paced", "paced", true, false, `^$`},
 		{"backs-off", "backing off", true, true, `^in doubt: .`},
 		{"behind", "behind its key", false, false, `^$`},
-		{"held", "held", true, true, `^misconfigured$`},
+		{"held", "held", true, true, `^misconfigured: 9998$`},
 		{"late-29", "breaker open", true, false, `^(not sent: .+)?$`}, // its own, or what others met
 	} {
 		t.Run("intent/"+c.state, func(t *testing.T) {
