@@ -37,7 +37,12 @@ type memory struct {
 	size   int // bytes of all that are known
 	denied map[string]denial
 	proof  func(context.Context) (sr.Schema, error) // asks for what was handed out last; nil: nothing was
-	alone  map[string]time.Time                     // since when others are handed out, and this one is not
+	alone  map[string]withheld
+}
+
+// A withheld schema is not to be had while others are.
+type withheld struct {
+	since, last time.Time
 }
 
 // A denial says that a schema is not to be had.
@@ -71,18 +76,21 @@ func (r *Registry) remembered(ctx context.Context, key string, ask func(context.
 		// Others wait for this answer, too: it must not end with who came first.
 		ctx := context.WithoutCancel(ctx)
 		w, err := r.fetchInTime(ctx, ask)
-		switch {
-		case err == nil:
+		if err == nil {
 			r.memo.proves(ask)
-			fallthrough
-		case errors.Is(err, event.ErrUnknownSchema):
-			r.memo.keep(key, w, err, time.Now())
-		case r.isWithheld(ctx, key):
-			err = &withheldError{r.failed(key, err)}
-			r.memo.keep(key, w, err, time.Now())
-			return w, err
 		}
-		return w, r.failed(key, err)
+		if err == nil || errors.Is(err, event.ErrUnknownSchema) {
+			r.memo.isAnswered(key)
+			r.memo.keep(key, w, err, time.Now())
+			return w, r.failed(key, err)
+		}
+		is := r.isWithheld(ctx, key)
+		err = r.failed(key, err)
+		if is {
+			err = &withheldError{err}
+			r.memo.keep(key, w, err, time.Now())
+		}
+		return w, err
 	})
 	select {
 	case a := <-answer:
@@ -277,7 +285,6 @@ func (m *memory) keep(key string, w event.WriterSchema, err error, now time.Time
 		return
 	}
 	delete(m.denied, key)
-	delete(m.alone, key)
 	before := m.known[key] // who asked at the same time has put it there
 	m.size -= before.Size()
 	delete(m.known, key)
@@ -315,19 +322,29 @@ func (m *memory) proven() func(context.Context) (sr.Schema, error) {
 }
 
 // isAlone takes in that a schema is not to be had, and another one is; it reports
-// whether that is so for long enough to be believed.
+// whether that is so for long enough to be believed: who asks does so again within
+// seconds, and two failures that lie far apart say nothing of the time between.
 func (m *memory) isAlone(key string, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	since, ok := m.alone[key]
-	if !ok {
-		if m.alone == nil {
-			m.alone = map[string]time.Time{}
-		}
-		makeRoom(m.alone)
-		m.alone[key] = now
+	if m.alone == nil {
+		m.alone = map[string]withheld{}
 	}
-	return ok && now.Sub(since) >= believeWithheld
+	w, ok := m.alone[key]
+	if believed := w.last.Sub(w.since) >= believeWithheld; !ok || !believed && now.Sub(w.last) >= believeWithheld {
+		makeRoom(m.alone)
+		w.since = now
+	}
+	w.last = now
+	m.alone[key] = w
+	return w.last.Sub(w.since) >= believeWithheld
+}
+
+// isAnswered takes in what the registry says of a schema: that it is, or that there is none.
+func (m *memory) isAnswered(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.alone, key)
 }
 
 // noneIsAlone takes in that no schema is to be had.

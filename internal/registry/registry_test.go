@@ -199,8 +199,9 @@ func TestOneSchemaThatIsWithheld(t *testing.T) {
 			if un := decode(); un != nil {
 				t.Fatalf("at once it is %v", un)
 			}
-			for key := range r.memo.alone {
-				r.memo.alone[key] = time.Now().Add(-believeWithheld)
+			for key, w := range r.memo.alone {
+				w.since = w.since.Add(-believeWithheld)
+				r.memo.alone[key] = w
 			}
 			if others = tt.meanwhile; tt.meanwhile != tt.others {
 				if un := decode(); tt.meanwhile != 200 && un != nil {
@@ -218,6 +219,37 @@ func TestOneSchemaThatIsWithheld(t *testing.T) {
 				t.Errorf("asked %d times of what it has just withheld, want once", asked.Load()-before)
 			}
 		})
+	}
+}
+
+// TestAWithheldSchemaIsSoAllTheTime: what lies between two failures is not known where nobody
+// asked, and an answer, also that there is no such schema, ends what was before.
+func TestAWithheldSchemaIsSoAllTheTime(t *testing.T) {
+	for name, tt := range map[string]struct {
+		after []time.Duration // the failure before; negative: an answer comes first
+		want  bool            // at the last one
+	}{
+		"one failure":                  {[]time.Duration{0}, false},
+		"failures for a while":         {[]time.Duration{0, 10 * time.Second, 10 * time.Second, 9 * time.Second}, false},
+		"failures for long enough":     {[]time.Duration{0, 10 * time.Second, 10 * time.Second, 10 * time.Second}, true},
+		"two failures, far apart":      {[]time.Duration{0, time.Hour}, false},
+		"far apart, and on from there": {[]time.Duration{0, time.Hour, 15 * time.Second, 15 * time.Second}, true},
+		"far apart once believed":      {[]time.Duration{0, 15 * time.Second, 15 * time.Second, time.Hour}, true},
+		"an answer in between":         {[]time.Duration{0, 15 * time.Second, -15 * time.Second}, false},
+	} {
+		var m memory
+		var now time.Time
+		var got bool
+		for _, d := range tt.after {
+			if d < 0 {
+				m.isAnswered("id 7")
+			}
+			now = now.Add(max(d, -d))
+			got = m.isAlone("id 7", now)
+		}
+		if got != tt.want {
+			t.Errorf("%s: isAlone = %t, want %t", name, got, tt.want)
+		}
 	}
 }
 
