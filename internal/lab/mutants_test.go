@@ -33,7 +33,7 @@ var mutants = []mutant{
 	{"any marker of ours will do", []edit{{"kafkaio/ledger.go", "ok && e >= p.Epoch", "ok && e >= 0"}}},
 	{"ledger not asked before a call", []edit{
 		{"pipeline/core.go", "\tswitch known := t.worker.claim.Look(t.rec.ID, t.dec.Digest); known {\n\tcase Answered, Repeated:\n", "\tswitch known := t.worker.claim.Look(t.rec.ID, t.dec.Digest); known {\n\tcase Repeated:\n"},
-		{"pipeline/core.go", "\tswitch known := w.claim.Look(t.rec.ID, t.dec.Digest); known {\n\tcase Answered, Repeated:\n", "\tswitch known := w.claim.Look(t.rec.ID, t.dec.Digest); known {\n\tcase Repeated:\n"}}},
+		{"pipeline/arrive.go", "\tswitch known := w.claim.Look(t.rec.ID, t.dec.Digest); known {\n\tcase Answered, Repeated:\n", "\tswitch known := w.claim.Look(t.rec.ID, t.dec.Digest); known {\n\tcase Repeated:\n"}}},
 	{"a new key for every call", []edit{{"freedompay/wire.go", `"pg_idempotency_key", in.IdempotencyKey)`, `"pg_idempotency_key", in.IdempotencyKey+salt)`}}},
 	{"a wrong signature believed", []edit{{"freedompay/classify.go", "verified := claimed && Verify(q.script, m, q.secret)", "verified := claimed"}}},
 	{"an unsigned answer believed", []edit{{"freedompay/classify.go", "\tcase !verified:\n", "\tcase m == nil:\n"}}},
@@ -69,14 +69,14 @@ var mutants = []mutant{
 	{"deadlines by the wall clock alone", []edit{{"schedule/doc.go", "return now.Add(deadline.Sub(now)) }", "return deadline }"}}},
 	{"without a commit, from the end", []edit{{"kafkaio/claim.go", "\tcase committed < 0:\n\t\treturn has.first\n", "\tcase committed < 0:\n\t\treturn has.last\n"}}},
 	{"a strange order holds its merchant", []edit{
-		{"schedule/scheduler.go", "alone := w.denied > 0 && l.proofs >= w.denied", "alone := w.denied > 0 && l.proofs > 1<<40"},
-		{"schedule/scheduler.go", "\t\tcase !l.proven: // nothing speaks for it yet\n", "\t\tcase l.since == now:\n"},
+		{"schedule/ended.go", "alone := w.denied > 0 && l.proofs >= w.denied", "alone := w.denied > 0 && l.proofs > 1<<40"},
+		{"schedule/ended.go", "\t\tcase !l.proven: // nothing speaks for it yet\n", "\t\tcase l.since == now:\n"},
 		{"schedule/hold.go", "probing{at: now}, probing{at: now}", "probing{at: now.Add(10 * time.Second)}, probing{at: now.Add(10 * time.Second)}"},
 		{"schedule/hold.go", "if l.fresh > 0 {", "if l.fresh < 0 {"},
 		{"pipeline/core.go", "c.again(t, pace.HoldProbes().Delay(d.Denials, 1), now)", "c.queue(t, now)\n\t\t_ = pace.HoldProbes().Delay(d.Denials, 1)"}}},
 	{"a refused look-up holds the lane", []edit{
 		{"attempt/attempt.go", "\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n", "\tif err != nil && payment.AsGatewayError(err).Class == payment.Misconfigured {\n\t\treturn s, Proceed{}\n\t}\n\ts.Next = Init{}\n\tswitch {\n\tcase err == nil:\n"},
-		{"schedule/scheduler.go", "\tcase denied && !l.proven:\n", "\tcase denied:\n"},
+		{"schedule/ended.go", "\tcase denied && !l.proven:\n", "\tcase denied:\n"},
 		{"schedule/lane.go", "\tif last.Len() > 0 {\n\t\tcalls, ok", "\tif last.Len() > 0 && l.hold.on {\n\t\treturn last.Peek()\n\t}\n\tif last.Len() > 0 {\n\t\tcalls, ok"}}},
 	{"last looks take the whole rate", []edit{
 		{"schedule/lane.go", "if !ok || calls.After(now) && !l.mayLook(now).After(now) {", "if !ok || !calls.IsZero() {"},
