@@ -32,10 +32,8 @@ func traced(spans *tracetest.SpanRecorder) func(*pipeline.Config) {
 
 // emitTraced appends a record that names the emitter's span.
 func (p *partition) emitTraced(value, traceParent string) {
-	p.emit("k", value)
-	p.topic.mu.Lock()
-	defer p.topic.mu.Unlock()
-	p.records[len(p.records)-1].Headers = []event.Header{{Key: "traceparent", Value: []byte(traceParent)}, {Key: "tracestate", Value: []byte("vendor=1")}}
+	trace := []event.Header{{Key: "traceparent", Value: []byte(traceParent)}, {Key: "tracestate", Value: []byte("vendor=1")}}
+	p.append(event.Message{Value: []byte(value), Time: time.Now(), Headers: trace}, "k")
 }
 
 // told are spans in the order in which they ended: the name, the parent's name, and
