@@ -68,7 +68,7 @@ func (m *member) heartbeat(ctx context.Context) error {
 	case kafka.UnknownMemberId, kafka.IllegalGeneration, kafka.GroupIdNotFound:
 		m.lose(fmt.Errorf("heartbeat: %w", err))
 	case kafka.FencedInstanceID:
-		m.replaced(fmt.Errorf("heartbeat: %w", err))
+		m.replaced(id.ID, fmt.Errorf("heartbeat: %w", err))
 	}
 	return err
 }
@@ -98,13 +98,18 @@ func (m *member) aliveInRebalance(sent time.Time) {
 	m.s.lease.renew(sent)
 }
 
-// replaced is told that somebody joined under our instance id after us. The first
-// time it may have been ourselves, by a request that was late on its way: we join
-// again. Soon after that it is another process, and one of the two must end, or
-// each would end the other for ever.
-func (m *member) replaced(why error) {
+// replaced is told that somebody joined under our instance id after the member that we
+// were. The first time it may have been ourselves, by a request that was late on its way:
+// we join again. Soon after that it is another process, and one of the two must end, or
+// each would end the other for ever. Heartbeats and joins may each be told it of one
+// member: that is once.
+func (m *member) replaced(was string, why error) {
 	now := time.Now()
 	m.mu.Lock()
+	if m.id.ID != was {
+		m.mu.Unlock()
+		return
+	}
 	if !m.replacedAt.IsZero() && now.Sub(m.replacedAt) < replacedAgain {
 		m.over = fatalError{fmt.Errorf("another member runs with the group instance id %q: %w", m.s.cfg.InstanceID, why)}
 	}

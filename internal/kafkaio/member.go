@@ -209,7 +209,7 @@ func (m *member) join(ctx context.Context) (a assignment, err error) {
 			return c.SyncGroup(ctx, sync)
 		})
 	if err = cmp.Or(code.err(), err); err != nil {
-		return a, m.failed("sync", err)
+		return a, m.failed("sync", res.MemberID, err)
 	}
 	m.mu.Lock()
 	m.unsynced = false
@@ -231,7 +231,7 @@ func (m *member) joinGroup(ctx context.Context, protocol string) (*kafka.JoinGro
 			err = res.Error
 		}
 		if err != nil && Code(err) != kafka.MemberIDRequired {
-			return nil, m.failed("join", err)
+			return nil, m.failed("join", req.MemberID, err)
 		}
 		m.joined(res, err == nil)
 		if err == nil {
@@ -293,14 +293,14 @@ func (m *member) joinRequest(protocol string) *kafka.JoinGroupRequest {
 	}
 }
 
-// failed decides what an error of join or sync means.
-func (m *member) failed(step string, err error) error {
+// failed decides what an error of join or sync means, which we sent as a member.
+func (m *member) failed(step, as string, err error) error {
 	err = fmt.Errorf("%s group %s: %w", step, m.s.cfg.Group, err)
 	switch Code(err) {
 	case kafka.UnknownMemberId, kafka.IllegalGeneration:
 		m.lose(err)
 	case kafka.FencedInstanceID:
-		m.replaced(err)
+		m.replaced(as, err)
 		return cmp.Or(m.ending(), err)
 	case kafka.InvalidSessionTimeout:
 		return fatalError{fmt.Errorf("the brokers refuse a session timeout of %v (group.min.session.timeout.ms, "+

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -329,6 +330,51 @@ func TestALateJoinOfOursDoesNotEndUs(t *testing.T) {
 			t.Error("the late join took nothing from us: the test does not test what it says")
 		}
 		m.leave(t)
+	})
+}
+
+// TestOneReplacementThatIsToldTwiceDoesNotEndUs: a new coordinator that knows our former
+// self refuses both what is on its way, the heartbeat and the join.
+func TestOneReplacementThatIsToldTwiceDoesNotEndUs(t *testing.T) {
+	inLab(t, 4, func(l *lab) {
+		l.emit(0, 40)
+		m := l.start("a", func(c *kafkaio.Config) { c.InstanceID = "pod-0" })
+		l.judge(40)
+		var joins atomic.Bool
+		isOurs := func(r kmsg.Request) bool {
+			switch r := r.(type) {
+			case *kmsg.HeartbeatRequest:
+				return joins.Load() && r.InstanceID != nil
+			case *kmsg.JoinGroupRequest:
+				return r.InstanceID != nil
+			}
+			return false
+		}
+		fenced := func(k kmsg.Key) *kfake.FaultHandle {
+			return l.broker.Fault(kfake.Fault{Keys: []kmsg.Key{k}, Err: kerr.FencedInstanceID, TopLevel: true, Count: 1, When: isOurs})
+		}
+		beat, join := fenced(kmsg.Heartbeat), fenced(kmsg.JoinGroup)
+		m.net.set(func(k kmsg.Key) treatment {
+			if k != kmsg.JoinGroup || joins.Swap(true) {
+				return treatment{}
+			}
+			return treatment{late: 5 * time.Second}
+		})
+		b := l.start("b")
+		time.Sleep(30 * time.Second)
+		if beat.Hits() != 1 || join.Hits() != 1 {
+			t.Errorf("%d heartbeats and %d joins were told of it, want one each", beat.Hits(), join.Hits())
+		}
+		select {
+		case err := <-m.ended:
+			t.Errorf("it ended with %v", err)
+			b.leave(t)
+			return
+		default:
+		}
+		l.emit(40, 40)
+		l.judge(80)
+		leaveAll(t, m, b)
 	})
 }
 
