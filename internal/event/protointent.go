@@ -8,7 +8,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/twmb/avro"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -114,6 +113,9 @@ func (all protoIntents) several() bool { return all.has(indexKey([]int{1})) }
 // bytes takes 500 once it is read, and no intent that keeps the rules has nearly as
 // many.
 const mostKnown = 256 << 10
+
+// lightProto is how large a message may be that is read beside others.
+const lightProto = 4 << 10
 
 // read reads a message by the writer's descriptor.
 func (p *protoMessage) read(dr *draft, body []byte) error {
@@ -311,7 +313,7 @@ func ofMessage(m protoreflect.Message) any {
 	case "google.type.Decimal":
 		return field("value").String()
 	case "confluent.type.Decimal":
-		return confluentDecimal(field("value").Bytes(), int(field("scale").Int()))
+		return decimalOf(field("value").Bytes(), field("scale").Int())
 	case "google.type.Date":
 		return oddity("a date without a time of day")
 	}
@@ -358,11 +360,4 @@ func nanosText(units, nanos int64) any {
 	}
 	r := new(big.Rat).SetFrac64(nanos, 1e9)
 	return decimalText(r.Add(r, new(big.Rat).SetInt64(units)), 9)
-}
-
-func confluentDecimal(value []byte, scale int) any {
-	if scale < 0 || scale > 100 {
-		return oddity("a decimal with a scale of its own")
-	}
-	return decimalText(avro.RatFromBytes(value, scale), scale)
 }
