@@ -202,3 +202,30 @@ func heavyIsReadAlone(t *testing.T, s Schemas, of func(size int) Message) {
 		}
 	})
 }
+
+// A schema takes little memory, and no minutes, to be compiled, however it is nested.
+func TestNoSchemaSwells(t *testing.T) {
+	const size = 250 << 10
+	nested := func(open, shut string) string {
+		n := size / len(open+shut)
+		return strings.Repeat(open, n) + strings.Repeat(shut, n)
+	}
+	const head = `syntax = "proto3"; /* {{ */ message I { string intent_id = 1; `
+	for name, w := range map[string]WriterSchema{
+		"options in options":   {Format: schemas.Protobuf, Text: head + "} option (x) = {" + nested("a{", "}") + "};"},
+		"messages in messages": {Format: schemas.Protobuf, Text: head + nested("message a{", "}") + "}"},
+		"behind a text":        {Format: schemas.Protobuf, Text: head + "} option (x) = { a: \"\\\"{\" b: '\"' " + nested("a{", "}") + "};"},
+		"decimals in decimals": {Format: schemas.Avro, Text: `{"type":"record","name":"I","fields":[{"name":"intent_id","type":"string"},{"name":"metadata","type":` +
+			strings.Repeat(`{"type":"bytes","logicalType":"decimal","fields":`, 3900) + "[]" + strings.Repeat("}", 3900) + "}]}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var err error
+			mib := allocated(func() { _, err = one(t, w, "\x02a") })
+			t.Logf("%d MiB, error %.150v", mib, err)
+			if mib > 64 {
+				t.Errorf("%d MiB for a schema of %d bytes", mib, len(w.Text))
+			}
+			wantReason(t, err, UnknownSchema)
+		})
+	}
+}
