@@ -6,6 +6,7 @@ import (
 	"iter"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -185,7 +186,11 @@ func scalar(from string, n ast.Node) (string, error) {
 	case *ast.LiteralNode:
 		return n.Value.Value, nil
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-		return n.GetToken().Value, nil
+		t := n.GetToken()
+		if strings.Contains(strings.TrimSpace(t.Origin), "\t") && !strings.Contains(t.Value, "\t") { // the parser drops it
+			return "", problem(from, "holds a tab; write the value in quotes")
+		}
+		return t.Value, nil
 	}
 	return "", problem(from, "must be a plain value: text, number, true or false")
 }

@@ -69,12 +69,23 @@ func bare(schema any) any {
 	return schema
 }
 
-// isDecimal reports whether a type is one, if it says so.
+// isDecimal reports whether a type is one, if it says so. Of what else the type holds,
+// perhaps a thousand levels of the same, nothing is read.
 func isDecimal(s map[string]any) bool {
 	if s["type"] != "bytes" && s["type"] != "fixed" {
 		return true
 	}
-	b, err := json.Marshal(s)
+	own := map[string]any{}
+	for _, key := range []string{"type", "name", "size", "logicalType", "precision", "scale"} {
+		switch v := s[key].(type) {
+		case map[string]any, []any:
+			return false
+		case nil:
+		default:
+			own[key] = v
+		}
+	}
+	b, err := json.Marshal(own)
 	if err == nil {
 		_, err = avro.Parse(string(b), avro.WithLaxNames(nil))
 	}

@@ -2,14 +2,17 @@ package event
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"math/big"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/twmb/avro"
 
+	"paylink/internal/payment"
 	"paylink/schemas"
 )
 
@@ -32,7 +35,8 @@ type avroBranch struct {
 
 type avroField struct {
 	name  string
-	field int // in payment.Fields
+	field int    // in payment.Fields
+	unit  string // what its whole numbers count, says the schema, if that is for others to know
 }
 
 // ourAvro is our own schema of an intent.
@@ -93,7 +97,7 @@ func branchOf(n *avro.SchemaNode, types *avroTypes) (b avroBranch) {
 	for _, f := range n.Fields {
 		if i := fieldIndex(f.Name); i >= 0 {
 			known.Fields = append(known.Fields, f)
-			b.fields = append(b.fields, avroField{f.Name, i})
+			b.fields = append(b.fields, avroField{f.Name, i, unitOf(&f.Type, payment.Fields[i].Kind)})
 		}
 	}
 	if !slices.ContainsFunc(b.fields, func(f avroField) bool { return f.name == "intent_id" }) {
@@ -112,12 +116,30 @@ func branchOf(n *avro.SchemaNode, types *avroTypes) (b avroBranch) {
 	return b
 }
 
+// unitOf returns the logical type of an amount's whole numbers. Avro knows none that could
+// be an amount, and has them ignored: but who calls a long a decimal means hundredths.
+func unitOf(n *avro.SchemaNode, want payment.Kind) string {
+	if want != payment.Number {
+		return ""
+	}
+	for i := range n.Branches {
+		if unit := unitOf(&n.Branches[i], want); unit != "" {
+			return unit
+		}
+	}
+	if n.Type == "int" || n.Type == "long" {
+		return n.LogicalType
+	}
+	return ""
+}
+
 // avroMeanings are options of a schema: decimals keep their scale, and what Go
 // has a type for that could be mistaken for another has none.
 var avroMeanings = []avro.SchemaOpt{
 	avro.WithLaxNames(nil),
 	avro.WithCustomType(avro.CustomType{LogicalType: "decimal", AvroType: "bytes", Decode: scaled}),
 	avro.WithCustomType(avro.CustomType{LogicalType: "decimal", AvroType: "fixed", Decode: scaled}),
+	avro.WithCustomType(avro.CustomType{LogicalType: "big-decimal", AvroType: "bytes", Decode: selfScaled}),
 	avro.WithCustomType(avro.CustomType{LogicalType: "date", AvroType: "int", Decode: odd("a date without a time of day")}),
 	avro.WithCustomType(avro.CustomType{LogicalType: "time-millis", AvroType: "int", Decode: odd("a time of day")}),
 	avro.WithCustomType(avro.CustomType{LogicalType: "time-micros", AvroType: "long", Decode: odd("a time of day")}),
@@ -132,8 +154,28 @@ func scaled(v any, n *avro.SchemaNode) (any, error) {
 	if !ok {
 		return nil, avro.ErrSkipCustomType
 	}
-	return decimalText(avro.RatFromBytes(b, n.Scale), n.Scale), nil
+	return decimalOf(b, int64(n.Scale)), nil
 }
+
+// selfScaled reads a big-decimal, which has its scale in the value.
+func selfScaled(v any, _ *avro.SchemaNode) (any, error) {
+	b, ok := v.([]byte)
+	if !ok {
+		return nil, avro.ErrSkipCustomType
+	}
+	r := avroReaderOf{b: b}
+	unscaled, scale := r.take(r.long()), r.long()
+	if r.bad || len(r.b) > 0 {
+		return nil, errBigDecimal
+	}
+	v = decimalOf(unscaled, scale)
+	if text, ok := v.(plainDecimal); ok && strings.Contains(string(text), ".") {
+		return plainDecimal(strings.TrimRight(strings.TrimRight(string(text), "0"), ".")), nil
+	}
+	return v, nil
+}
+
+var errBigDecimal = errors.New("no big-decimal")
 
 // readAvro reads the one record that a body must hold into the draft.
 func readAvro(k *scratch, w *avroWriter, name schemaName, body []byte) error {
@@ -161,7 +203,12 @@ func readAvro(k *scratch, w *avroWriter, name schemaName, body []byte) error {
 		return &Unreadable{NotJSON, fmt.Sprintf("there are %d bytes more after the Avro record", len(rest))}
 	}
 	for _, f := range b.fields {
-		k.draft.putForeign(f.field, ofAvro(record[f.name]))
+		v := ofAvro(record[f.name])
+		if n, whole := v.(int64); whole && f.unit != "" {
+			k.draft.putIf(f.field, false, strconv.FormatInt(n, 10), fmt.Sprintf("a whole number of logical type %q, which does not say what it counts; give it as text, or as a decimal of bytes", cut(f.unit)))
+			continue
+		}
+		k.draft.putForeign(f.field, v)
 	}
 	return nil
 }
@@ -183,9 +230,6 @@ func ofAvro(v any) any {
 	switch v := v.(type) {
 	case int32:
 		return int64(v)
-	case *big.Rat: // big-decimal, which has its scale in the value
-		digits, _ := v.FloatPrec()
-		return decimalText(v, digits)
 	case [16]byte:
 		return uuid.UUID(v).String()
 	case time.Duration, avro.Duration:

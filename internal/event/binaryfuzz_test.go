@@ -99,7 +99,11 @@ func FuzzProtobufMeansWhatItsCodeMeans(f *testing.F) {
 			protoTexts(&message, want.draft.putText)
 			want.draft.putPairs(message.GetMetadata())
 		}
-		alike(t, &want.draft, &got.draft, wantErr, readProtobuf(got, body))
+		err := readProtobuf(got, body)
+		for _, b := range got.draft.broken { // of another wire type, which that code skips
+			want.draft.said[b.field], got.draft.said[b.field] = said{}, said{}
+		}
+		alike(t, &want.draft, &got.draft, wantErr, err)
 	})
 }
 

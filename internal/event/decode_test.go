@@ -225,6 +225,8 @@ func TestDecodeSaysWhereTheIntentIs(t *testing.T) {
 		{"CBOR", "\xa3iintent_idaaf", binary},
 		{"Protobuf", "\n$550e8400-e29b-41d4-a716-446655440000\x12\x0210", binary},
 		{"Avro", "\x0aord-1\x0410", binary},
+		{"half of a character", `{"intent_id":"a","description":"cut \ud83d"}`, "not_json: the value is no valid JSON in UTF-8, at byte 36, in description: there is half of a character, as where a text is cut"},
+		{"no number", `{"intent_id":"a","amount":NaN}`, "not_json: the value is no valid JSON in UTF-8, at byte 26, in amount"},
 		{"words", "Привет", "not_json: the value is no valid JSON in UTF-8, at byte 0"},
 	} {
 		_, err := NewDecoder(DecoderConfig{}).Decode(t.Context(), Message{Value: []byte(tt.value)})

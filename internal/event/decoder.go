@@ -116,16 +116,16 @@ func (d *Decoder) readForeign(ctx context.Context, k *scratch, f *frame) (format
 	if err != nil {
 		return 0, err
 	}
+	if r.isHeavy(f.body) {
+		select {
+		case d.heavy <- struct{}{}:
+			defer func() { <-d.heavy }()
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
 	switch r.format {
 	case schemas.Avro:
-		if r.avro.isHeavy(f.body) {
-			select {
-			case d.heavy <- struct{}{}:
-				defer func() { <-d.heavy }()
-			case <-ctx.Done():
-				return 0, ctx.Err()
-			}
-		}
 		err = readAvro(k, r.avro, f.schemaName, f.body)
 	case schemas.Protobuf:
 		err = r.proto.read(k, f)
@@ -138,6 +138,14 @@ type intentReader struct {
 	format schemas.Format
 	avro   *avroWriter
 	proto  protoIntents
+}
+
+// isHeavy reports whether reading a body may take much more memory than it has bytes.
+func (r *intentReader) isHeavy(body []byte) bool {
+	if r.format == schemas.Avro {
+		return r.avro.isHeavy(body)
+	}
+	return r.format == schemas.Protobuf && len(body) > lightProto
 }
 
 func compileIntent(w WriterSchema) (r intentReader, bad *Unreadable) {

@@ -2,6 +2,7 @@ package event
 
 import (
 	"errors"
+	"fmt"
 	"math/big"
 	"strings"
 	"testing"
@@ -78,6 +79,10 @@ const (
 	noUnit     = "! must be a string like 2026-11-23T12:00:00Z, is a number, which does not say its unit; give it a type that does, such as timestamp-millis or google.protobuf.Timestamp"
 )
 
+func ofUnit(logical string) string {
+	return `! must be a number or a string, is a whole number of logical type "` + logical + `", which does not say what it counts; give it as text, or as a decimal of bytes`
+}
+
 func TestAvroDialects(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 123456789, time.UTC)
 	type m = map[string]any
@@ -110,6 +115,13 @@ func TestAvroDialects(t *testing.T) {
 		{"amount", `{"type":"bytes","logicalType":"decimal","precision":18,"scale":6}`, big.NewRat(1500001, 1000), "! must have at most 2 digits after the point, has 3"},
 		{"amount", `["null",{"type":"bytes","logicalType":"decimal","precision":10,"scale":2}]`, big.NewRat(-1, 100), "! must be a plain decimal number: no sign, exponent, leading zeros or spaces"},
 		{"amount", `{"type":"fixed","name":"D","size":8,"logicalType":"decimal","precision":10,"scale":2}`, big.NewRat(999999999, 100), "9999999.99"},
+		{"amount", `{"type":"bytes","logicalType":"big-decimal"}`, big.NewRat(150050, 100), "1500.5"},
+		{"amount", `{"type":"bytes","logicalType":"big-decimal"}`, big.NewRat(1500, 1), "1500"},
+		{"amount", `{"type":"bytes","logicalType":"decimal","precision":300,"scale":101}`, big.NewRat(1500, 1), "! must be a number or a string, is a decimal with a scale beyond 100"},
+		{"amount", `{"type":"long","logicalType":"decimal","precision":10,"scale":2}`, int64(150000), ofUnit("decimal")},
+		{"amount", `["null",{"type":"int","logicalType":"decimal","precision":9,"scale":2}]`, int32(150000), ofUnit("decimal")},
+		{"amount", `["null",{"type":"long","logicalType":"money-minor"}]`, int64(150000), ofUnit("money-minor")},
+		{"merchant_id", `{"type":"long","logicalType":"merchant"}`, int64(540001), "540001"},
 		{"amount", `"bytes"`, []byte("1500"), "! must be a number or a string, is bytes, which do not say what number they are; give them the logical type decimal"},
 		{"amount", `"boolean"`, true, "! must be a number or a string, is a boolean"},
 		{"lifetime", `"long"`, int64(3600), "3600"},
@@ -301,5 +313,21 @@ func TestAvroWithNullableFields(t *testing.T) {
 	want := payment.Intent{ID: "f02", Merchant: "540001", OrderID: "f02", Amount: "1500.00", Currency: "KZT"}
 	if err != nil || len(out.Violations) > 0 || out.Intent.ID != want.ID || out.Intent.Amount != want.Amount || out.Intent.Currency != want.Currency {
 		t.Errorf("Decode = %+v, %v", out, err)
+	}
+}
+
+// TestPrintedIsWhatFmtMakesOfIt holds the digests of broken intents to what they were.
+func TestPrintedIsWhatFmtMakesOfIt(t *testing.T) {
+	for _, v := range []any{
+		nil, "x", []any{}, []any{"a", nil, int64(1), []byte("ab"), 1.5, true, plainDecimal("1.50"), oddity("odd")},
+		map[string]any{}, map[string]any{"b": []any{map[string]any{"x": "y"}}, "a": time.Unix(5, 0).UTC(), "c": big.NewRat(1, 2)},
+		avro.Duration{Days: 1}, [16]byte{1},
+	} {
+		if got, want := printed(v), fmt.Sprint(v); got != want {
+			t.Errorf("printed %q, want %q", got, want)
+		}
+	}
+	if n := len(printed([]any{strings.Repeat("a", mostPrinted), strings.Repeat("b", mostPrinted), "c"})); n > mostPrinted+2 {
+		t.Errorf("printed %d bytes, want at most %d or so", n, mostPrinted)
 	}
 }

@@ -25,8 +25,28 @@ func (d *Decoder) finish(dr *draft) (Decoded, error) {
 		d.addDefaults(&out.Intent)
 	} else {
 		out.Digest = DigestOf(d.intent(dr, text, true))
+		out.Intent = alone(out.Intent)
 	}
 	return out, nil
+}
+
+// alone copies the texts of an intent out of all that its record says: a field that
+// breaks its rules may be as long as the record, and is not counted as what waits.
+func alone(in payment.Intent) payment.Intent {
+	in.ID, in.Merchant = payment.IntentID(strings.Clone(string(in.ID))), payment.MerchantID(strings.Clone(string(in.Merchant)))
+	in.OrderID, in.IdempotencyKey = strings.Clone(in.OrderID), strings.Clone(in.IdempotencyKey)
+	in.Amount, in.Currency = payment.Money(strings.Clone(string(in.Amount))), strings.Clone(in.Currency)
+	for i := range in.Params {
+		in.Params[i].Value = strings.Clone(in.Params[i].Value)
+	}
+	said := in.Metadata
+	if said != nil {
+		in.Metadata = make(map[string]string, len(said))
+	}
+	for key, value := range said {
+		in.Metadata[strings.Clone(key)] = strings.Clone(value)
+	}
+	return in
 }
 
 // checkID says whether the record can get an outcome at all.

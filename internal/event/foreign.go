@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/twmb/avro"
+
 	"paylink/internal/payment"
 	"paylink/schemas"
 )
@@ -70,7 +72,7 @@ func (dr *draft) putForeign(field int, v any) {
 	case []any:
 		dr.putList(field, v)
 	default:
-		dr.putIf(field, false, fmt.Sprint(v), "of a type that is not known")
+		dr.putIf(field, false, printed(v), "of a type that is not known")
 	}
 }
 
@@ -150,6 +152,19 @@ func decimalText(r *big.Rat, scale int) plainDecimal {
 	return plainDecimal(r.FloatString(max(scale, 0)))
 }
 
+// mostScale bounds the digits after the point of a decimal: a byte may say that there
+// are tens of thousands.
+const mostScale = 100
+
+// decimalOf is a decimal as Avro and Confluent write it: a whole number in two's
+// complement, and where its point stands.
+func decimalOf(unscaled []byte, scale int64) any {
+	if scale < -mostScale || scale > mostScale {
+		return oddity(fmt.Sprintf("a decimal with a scale beyond %d", mostScale))
+	}
+	return decimalText(avro.RatFromBytes(unscaled, int(scale)), int(scale))
+}
+
 // putBytes takes bytes for a text, as Avro itself does; a number in bytes could
 // be anything.
 func (dr *draft) putBytes(field int, v []byte) {
@@ -165,7 +180,7 @@ func (dr *draft) putBytes(field int, v []byte) {
 // absent.
 func (dr *draft) putObject(field int, m map[string]any) {
 	if payment.Fields[field].Kind != payment.Pairs {
-		dr.putIf(field, false, fmt.Sprint(m), "an object")
+		dr.putIf(field, false, printed(m), "an object")
 		return
 	}
 	for _, key := range slices.Sorted(maps.Keys(m)) {
@@ -181,7 +196,7 @@ func (dr *draft) putList(field int, list []any) {
 		key, isText := entry["key"].(string)
 		value, has := entry["value"]
 		if payment.Fields[field].Kind != payment.Pairs || !isText || !has || len(entry) != 2 {
-			dr.putIf(field, false, fmt.Sprint(list), "an array")
+			dr.putIf(field, false, printed(list), "an array")
 			return
 		}
 		dr.putEntry(field, key, value)
@@ -212,4 +227,43 @@ func (dr *draft) putPair(field int, key, value string) {
 	dr.text = append(dr.text, value...)
 	p.value.to = len(dr.text)
 	dr.pair(field, p)
+}
+
+// mostPrinted bounds the text of a value that is no honest text of its field. Only the
+// digest has it; and where a schema has long names for few bytes, all of it would be
+// gigabytes.
+const mostPrinted = 256 << 10
+
+// printed is what fmt.Sprint makes of a value, up to mostPrinted.
+func printed(v any) string { return string(appendPrinted(nil, v)) }
+
+func appendPrinted(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case map[string]any:
+		b = append(b, "map["...)
+		for i, key := range slices.Sorted(maps.Keys(v)) {
+			if len(b) >= mostPrinted {
+				break
+			}
+			b = appendPrinted(append(appendPrinted(spaced(b, i), key), ':'), v[key])
+		}
+		return append(b, ']')
+	case []any:
+		b = append(b, '[')
+		for i := 0; i < len(v) && len(b) < mostPrinted; i++ {
+			b = appendPrinted(spaced(b, i), v[i])
+		}
+		return append(b, ']')
+	case string:
+		return append(b, v[:min(len(v), max(0, mostPrinted-len(b)))]...)
+	}
+	return fmt.Append(b, v)
+}
+
+// spaced puts a blank between elements.
+func spaced(b []byte, i int) []byte {
+	if i == 0 {
+		return b
+	}
+	return append(b, ' ')
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -289,9 +290,24 @@ func notJSON(err error) error {
 	case errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntax):
 		return &Unreadable{NotJSON, fmt.Sprintf("the JSON gives a name more than once, at byte %d", syntax.ByteOffset)}
 	case errors.As(err, &syntax):
-		return &Unreadable{NotJSON, fmt.Sprintf("the value is no valid JSON in UTF-8, at byte %d", syntax.ByteOffset)}
+		return &Unreadable{NotJSON, fmt.Sprintf("the value is no valid JSON in UTF-8, at byte %d%s", syntax.ByteOffset, inside(syntax))}
 	}
 	return &Unreadable{NotJSON, "the value is no valid JSON in UTF-8"}
+}
+
+// inside says in which member a value breaks off being JSON, if that may be shown, and
+// why, if that is what becomes of texts that are cut by UTF-16 units.
+func inside(syntax *jsontext.SyntacticError) (where string) {
+	var name string
+	for name = range syntax.JSONPointer.Tokens() {
+	}
+	if namelike.MatchString(name) {
+		where = ", in " + name
+	}
+	if syntax.Err != nil && strings.HasPrefix(syntax.Err.Error(), "invalid surrogate pair") {
+		where += ": there is half of a character, as where a text is cut"
+	}
+	return where
 }
 
 func takesString(k payment.Kind) bool { return k != payment.Flag && k != payment.Pairs }

@@ -194,6 +194,26 @@ func TestProtobufFilesOfOthers(t *testing.T) {
 	}
 }
 
+// A field of another wire type than its schema says is not skipped: whoever wrote it meant
+// a currency, or a time.
+func TestProtobufOfAnotherTypeThanItsSchema(t *testing.T) {
+	const file = `syntax = "proto3"; message I { string intent_id = 1; string amount = 2; string description = 3; string currency = 4; int64 lifetime = 5; repeated bool metadata = 6; }`
+	const body, is = "\x00\x0a\x01a\x1a\x01d", ", is of another Protobuf type than its schema says"
+	for _, tt := range []struct{ name, file, body, field, want string }{
+		{"a number for a text", file, body + "\x12\x0210\x20\x05", "currency", "! must be a string" + is},
+		{"a text for a number", file, body + "\x12\x0210\x2a\x0216", "lifetime", "! must be a number or a string" + is},
+		{"once so, once so", file, body + "\x12\x0210\x10\x05", "amount", "! must be a number or a string" + is},
+		{"packed, which it may be", file, body + "\x12\x0210\x32\x01\x00", "metadata", "! must be an object of strings, is an array"},
+		{"our schema, a flag as text", schemas.Text(schemas.Protobuf, schemas.Intent), "\x00\x0a\x01a\x3a\x011", "testing_mode", "! must be true, false, 0 or 1" + is},
+		{"our schema, an amount as a number", schemas.Text(schemas.Protobuf, schemas.Intent), "\x00\x0a\x01a\x20\x05", "amount", "! must be a number or a string" + is},
+	} {
+		out, err := one(t, WriterSchema{Format: schemas.Protobuf, Text: tt.file}, tt.body)
+		if err != nil || saysOf(out, tt.field) != tt.want {
+			t.Errorf("%s: %s = %q, %v; want %q", tt.name, tt.field, saysOf(out, tt.field), err, tt.want)
+		}
+	}
+}
+
 // breaking is a registry, or a library, with a mistake in it.
 type breaking struct{ shelf }
 

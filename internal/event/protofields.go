@@ -75,6 +75,13 @@ func notText(field int) error {
 	return &Unreadable{NotJSON, "field " + payment.Fields[field].Name + " of the Protobuf message holds text that is not UTF-8"}
 }
 
+// otherWire is the rule that a field breaks in another wire type than its schema says.
+// Whoever wrote it has another schema: to skip it would be to take another currency, or
+// none of its time.
+func otherWire(want payment.Kind) string {
+	return mustBe(want) + ", is of another Protobuf type than its schema says"
+}
+
 // read reads the fields of an intent.
 func (r *protoReader) read(body []byte) error {
 	return eachProto(body, func(number protowire.Number, kind protowire.Type, n uint64, text []byte) error {
@@ -89,7 +96,7 @@ func (r *protoReader) read(body []byte) error {
 		case f.Kind == payment.Integer && kind == protowire.VarintType:
 			r.draft.putText(i, strconv.FormatInt(int64(int32(n)), 10))
 		case f.Kind == payment.Flag || f.Kind == payment.Integer || kind != protowire.BytesType:
-			return nil // of another wire type: unknown
+			r.draft.breaks(i, otherWire(f.Kind))
 		case f.Kind == payment.Time:
 			return r.time(i, text)
 		case f.Kind == payment.Pairs:

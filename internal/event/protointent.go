@@ -4,16 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/twmb/avro"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"paylink/internal/payment"
 	"paylink/schemas/contract"
 )
 
@@ -115,9 +116,12 @@ func (all protoIntents) several() bool { return all.has(indexKey([]int{1})) }
 // many.
 const mostKnown = 256 << 10
 
+// lightProto is how large a message may be that is read beside others.
+const lightProto = 4 << 10
+
 // read reads a message by the writer's descriptor.
 func (p *protoMessage) read(dr *draft, body []byte) error {
-	known, err := p.known(body)
+	known, odd, err := p.known(body)
 	if len(known) > mostKnown {
 		return &Unreadable{TooLarge, fmt.Sprintf("the fields of the intent take %d bytes, at most %d are read: emit it again with fields as the contract has them", len(known), mostKnown)}
 	}
@@ -143,6 +147,9 @@ func (p *protoMessage) read(dr *draft, body []byte) error {
 		}
 	}
 	dr.putCurrency(currency)
+	for _, i := range odd {
+		dr.breaks(i, otherWire(payment.Fields[i].Kind))
+	}
 	return nil
 }
 
@@ -168,25 +175,43 @@ func unset(v any) bool {
 	return false
 }
 
-// known returns the fields of a message that an intent has. The others are not
-// even read: whatever is in them is none of our business.
-func (p *protoMessage) known(body []byte) ([]byte, error) {
-	var known []byte
+// known returns the fields of a message that an intent has, and those of them that are
+// of another wire type. The others are not even read: whatever is in them is none of our
+// business.
+func (p *protoMessage) known(body []byte) (known []byte, odd []int, err error) {
 	for rest := body; len(rest) > 0; {
 		number, kind, size := protowire.ConsumeTag(rest)
 		if size < 0 {
-			return nil, errProto
+			return nil, nil, errProto
 		}
 		value := protowire.ConsumeFieldValue(number, kind, rest[size:])
 		if value < 0 {
-			return nil, errProto
+			return nil, nil, errProto
 		}
-		if _, ok := p.fields[number]; ok {
+		if i, ok := p.fields[number]; ok {
 			known = append(known, rest[:size+value]...)
+			if !onWire(p.desc.Fields().ByNumber(number), kind) && !slices.Contains(odd, i) {
+				odd = append(odd, i)
+			}
 		}
 		rest = rest[size+value:]
 	}
-	return known, nil
+	return known, odd, nil
+}
+
+// onWire reports whether a field's values may be of a wire type.
+func onWire(fd protoreflect.FieldDescriptor, kind protowire.Type) bool {
+	switch fd.Kind() {
+	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.MessageKind:
+		return kind == protowire.BytesType
+	case protoreflect.GroupKind:
+		return kind == protowire.StartGroupType
+	case protoreflect.DoubleKind, protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
+		return kind == protowire.Fixed64Type || fd.IsList() && kind == protowire.BytesType
+	case protoreflect.FloatKind, protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind:
+		return kind == protowire.Fixed32Type || fd.IsList() && kind == protowire.BytesType
+	}
+	return kind == protowire.VarintType || fd.IsList() && kind == protowire.BytesType
 }
 
 // unmarshal reads a message. The library panics at an entry of a map whose key comes
@@ -311,7 +336,7 @@ func ofMessage(m protoreflect.Message) any {
 	case "google.type.Decimal":
 		return field("value").String()
 	case "confluent.type.Decimal":
-		return confluentDecimal(field("value").Bytes(), int(field("scale").Int()))
+		return decimalOf(field("value").Bytes(), field("scale").Int())
 	case "google.type.Date":
 		return oddity("a date without a time of day")
 	}
@@ -358,11 +383,4 @@ func nanosText(units, nanos int64) any {
 	}
 	r := new(big.Rat).SetFrac64(nanos, 1e9)
 	return decimalText(r.Add(r, new(big.Rat).SetInt64(units)), 9)
-}
-
-func confluentDecimal(value []byte, scale int) any {
-	if scale < 0 || scale > 100 {
-		return oddity("a decimal with a scale of its own")
-	}
-	return decimalText(avro.RatFromBytes(value, scale), scale)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -176,11 +177,14 @@ func (s *protoSources) lacks() string {
 func parseProto(path, text string) (*descriptorpb.FileDescriptorProto, error) {
 	if b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text)); err == nil && len(b) > 0 {
 		file := new(descriptorpb.FileDescriptorProto)
-		if err := proto.Unmarshal(b, file); err != nil {
+		if err := (proto.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(b, file); err != nil {
 			return nil, err
 		}
 		file.Name = &path
 		return file, nil
+	}
+	if !isShallow(text) {
+		return nil, errDeepProto
 	}
 	h := reporter.NewHandler(nil)
 	ast, err := parser.Parse(path, io.NopCloser(strings.NewReader(text)), h)
@@ -230,4 +234,31 @@ func dropCustom(list protoreflect.List) {
 		}
 	}
 	list.Truncate(kept)
+}
+
+var errDeepProto = fmt.Errorf("it is nested deeper than %d levels", maxDepth)
+
+// tokens are what may hold a bracket in a file that opens nothing, and brackets.
+var tokens = regexp.MustCompile(`//[^\n]*|(?s:/\*.*?\*/)|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[][(){}<>]`)
+
+// isShallow reports whether a file opens no more than maxDepth brackets at a time. What
+// parses it takes hundreds of megabytes for a quarter of one that does; and more than 32
+// messages within each other there are in no file.
+func isShallow(text string) bool {
+	depth := 0
+	for rest := text; ; {
+		at := tokens.FindStringIndex(rest)
+		if at == nil {
+			return true
+		}
+		switch rest[at[0]] {
+		case '[', '(', '{', '<':
+			depth++
+		case ']', ')', '}', '>':
+			depth--
+		}
+		if rest = rest[at[1]:]; depth > maxDepth {
+			return false
+		}
+	}
 }

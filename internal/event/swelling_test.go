@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -29,6 +30,7 @@ func TestNoValueSwells(t *testing.T) {
 	record := func(fields string) string {
 		return `{"type":"record","name":"I","fields":[{"name":"intent_id","type":"string"},` + fields + `]}`
 	}
+	long := strings.Repeat("A", 100<<10)
 	s := shelf{
 		1:  {Format: schemas.Avro, Text: record(`{"name":"metadata","type":{"type":"array","items":{"type":"array","items":"null"}}}`)},
 		2:  {Format: schemas.Avro, Text: record(`{"name":"metadata","type":["null",{"type":"map","values":{"type":"array","items":{"type":"record","name":"E","fields":[]}}}]}`)},
@@ -43,12 +45,18 @@ func TestNoValueSwells(t *testing.T) {
 		13: {Format: schemas.Avro, Text: record(`{"name":"metadata","type":["null",` + doubling(17) + `]}`)},
 		14: {Format: schemas.Avro, Text: record(`{"name":"metadata","type":` + doubling(60) + `}`)},
 		15: {Format: schemas.Avro, Text: record(`{"name":"other","type":` + doubling(60) + `}`)},
+		16: {Format: schemas.Avro, Text: record(`{"name":"metadata","type":{"type":"array","items":{"type":"enum","name":"E","symbols":["` + long + `"]}}}`)},
+		17: {Format: schemas.Avro, Text: record(`{"name":"param1","type":{"type":"array","items":{"type":"record","name":"E","fields":[{"name":"` + long + `","type":"boolean"}]}}}`)},
+		18: {Format: schemas.Avro, Text: record(`{"name":"metadata","type":{"type":"array","items":{"type":"bytes","logicalType":"decimal","precision":65536,"scale":65536}}}`)},
+		19: {Format: schemas.Avro, Text: record(`{"name":"metadata","type":{"type":"array","items":{"type":"bytes","logicalType":"big-decimal"}}}`)},
+		20: {Format: schemas.Protobuf, Text: `syntax = "proto3"; message I { string intent_id = 1; enum E { ` + long + ` = 0; } repeated E metadata = 2; }`},
 		5:  {Format: schemas.Protobuf, Text: `syntax = "proto3"; message I { string intent_id = 1; repeated I metadata = 2; }`},
 		6:  {Format: schemas.Protobuf, Text: `syntax = "proto3"; message I { string intent_id = 1; repeated I other = 2; }`},
 	}
 	// Many arrays of 4096 items each, in two blocks: "\x02a" is the id, 0x8040 is 4096.
 	nulls := "\x02a" + "\xfe\xff\x7f" + string(bytes.Repeat([]byte("\x80\x40\x00"), size/3)) + "\x00"
 	items := "\x02a" + "\x80\x80\x80\x01" + string(make([]byte, size)) + "\x00" // as many as there are bytes
+	some := "\x02a" + "\xd0\x0f"                                                // a list of 1000
 	d := NewDecoder(DecoderConfig{Schemas: s})
 	for name, value := range map[string][]byte{
 		"Avro, arrays of nulls":             framed(1, nulls),
@@ -64,6 +72,11 @@ func TestNoValueSwells(t *testing.T) {
 		"Avro, types that double":           framed(13, "\x02a\x00"),
 		"Avro, types that double for long":  framed(14, "\x02a\x00"),
 		"Avro, the same, skipped":           framed(15, "\x02a\x00"),
+		"Avro, a long name of an enum":      framed(16, some+strings.Repeat("\x00", 1000)+"\x00"),
+		"Avro, a long name of a field":      framed(17, some+strings.Repeat("\x00", 1000)+"\x00"),
+		"Avro, decimals of any scale":       framed(18, some+strings.Repeat("\x02\x01", 1000)+"\x00"),
+		"Avro, decimals that say a scale":   framed(19, some+strings.Repeat("\x0a\x02\x01\x80\x80\x08", 1000)+"\x00"),
+		"Protobuf, a long name of an enum":  framed(20, "\x00\x0a\x01a\x12\xe8\x07"+strings.Repeat("\x00", 1000)),
 		"Protobuf, empty messages":          framed(5, "\x00\x0a\x01a"+string(bytes.Repeat([]byte("\x12\x00"), size/2))),
 		"Protobuf, a field not ours":        framed(6, "\x00\x0a\x01a"+string(bytes.Repeat([]byte("\x12\x00"), size/2))),
 		"JSON, depth":                       bytes.Repeat([]byte("["), size),
@@ -146,10 +159,23 @@ func TestListsOfUsualSizeAreRead(t *testing.T) {
 // such a record each.
 func TestHeavyRecordsAreReadOneByOne(t *testing.T) {
 	const entries = `{"type":"array","items":{"type":"record","name":"E","fields":[{"name":"key","type":"string"},{"name":"value","type":"string"}]}}`
-	s := shelf{1: {Format: schemas.Avro, Text: `{"type":"record","name":"I","fields":[{"name":"intent_id","type":"string"},{"name":"metadata","type":` + entries + `},{"name":"cart","type":"bytes"}]}`}}
-	of := func(size int) Message {
-		return Message{Value: framed(1, "\x02a\x00"+string(binary.AppendVarint(nil, int64(size)))+string(make([]byte, size)))}
+	s := shelf{
+		1: {Format: schemas.Avro, Text: `{"type":"record","name":"I","fields":[{"name":"intent_id","type":"string"},{"name":"metadata","type":` + entries + `},{"name":"cart","type":"bytes"}]}`},
+		2: {Format: schemas.Protobuf, Text: `syntax = "proto3"; message I { string intent_id = 1; repeated I metadata = 2; }`},
 	}
+	for name, of := range map[string]func(size int) Message{
+		"Avro": func(size int) Message {
+			return Message{Value: framed(1, "\x02a\x00"+string(binary.AppendVarint(nil, int64(size)))+string(make([]byte, size)))}
+		},
+		"Protobuf": func(size int) Message {
+			return Message{Value: framed(2, "\x00\x0a\x01a"+strings.Repeat("\x12\x00", size/2))}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { heavyIsReadAlone(t, s, of) })
+	}
+}
+
+func heavyIsReadAlone(t *testing.T, s Schemas, of func(size int) Message) {
 	synctest.Test(t, func(t *testing.T) {
 		d := NewDecoder(DecoderConfig{Schemas: s})
 		d.heavy <- struct{}{} // another one is being read
@@ -175,4 +201,31 @@ func TestHeavyRecordsAreReadOneByOne(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A schema takes little memory, and no minutes, to be compiled, however it is nested.
+func TestNoSchemaSwells(t *testing.T) {
+	const size = 250 << 10
+	nested := func(open, shut string) string {
+		n := size / len(open+shut)
+		return strings.Repeat(open, n) + strings.Repeat(shut, n)
+	}
+	const head = `syntax = "proto3"; /* {{ */ message I { string intent_id = 1; `
+	for name, w := range map[string]WriterSchema{
+		"options in options":   {Format: schemas.Protobuf, Text: head + "} option (x) = {" + nested("a{", "}") + "};"},
+		"messages in messages": {Format: schemas.Protobuf, Text: head + nested("message a{", "}") + "}"},
+		"behind a text":        {Format: schemas.Protobuf, Text: head + "} option (x) = { a: \"\\\"{\" b: '\"' " + nested("a{", "}") + "};"},
+		"decimals in decimals": {Format: schemas.Avro, Text: `{"type":"record","name":"I","fields":[{"name":"intent_id","type":"string"},{"name":"metadata","type":` +
+			strings.Repeat(`{"type":"bytes","logicalType":"decimal","fields":`, 3900) + "[]" + strings.Repeat("}", 3900) + "}]}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var err error
+			mib := allocated(func() { _, err = one(t, w, "\x02a") })
+			t.Logf("%d MiB, error %.150v", mib, err)
+			if mib > 64 {
+				t.Errorf("%d MiB for a schema of %d bytes", mib, len(w.Text))
+			}
+			wantReason(t, err, UnknownSchema)
+		})
+	}
 }

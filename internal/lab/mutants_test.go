@@ -89,7 +89,7 @@ var mutants = []mutant{
 		{"kafkaio/ledger.go", "if at := time.UnixMilli(b.Newest); at.After(l.reach) {", "if at := time.UnixMilli(b.Newest); at.IsZero() {"}}},
 	{"a ledger on disk believed beyond its end", []edit{{"kafkaio/kept.go", "l.next, l.last, l.first, l.empty = head.Next,", "l.next, l.last, l.first, l.empty = l.begun.has.last,"}}},
 	{"large records stay held", []edit{{"pipeline/task.go", "\tt.msg.Lease.Release()\n\tt.msg.Value", "\tt.msg.Value"},
-		{"pipeline/task.go", "\tt.msg.Lease.Shrink(slimFrom)\n", ""}}},
+		{"pipeline/task.go", "\tt.msg.Lease.Shrink(left)\n", ""}}},
 	{"a new secret not taken up", []edit{{"service/reload.go", "\t\ts.merchants.replace(next.Merchants)\n", ""}}},
 	{"a new login not taken up", []edit{{"kafkaio/login.go", "\tl.now, l.before = next, &before\n", "\tl.before = &before\n"}}},
 	{"verify takes a second outcome for none", []edit{{"reconcile/verify.go", "\t\tif i > 0 {\n", "\t\tif i > 1 {\n"}}},

@@ -60,18 +60,20 @@ func (t *task) decoded(dec event.Decoded) {
 	t.again = t.again || t.msg.Header(event.HeaderReplayedAt) != nil || t.msg.Header(event.HeaderRedriveCycles) != nil
 }
 
-// slimFrom is from what size on a record is kept without the bytes it came in.
+// slimFrom is from what size on, beside its key, a record is kept without the bytes it
+// came in.
 const slimFrom = 16 << 10
 
 // slim lets go of the bytes of a large record, once it is decoded: only a dead letter
-// needs them, and reads them again.
+// needs them, and reads them again. Its key stays: the outcome has it, too.
 func (t *task) slim() {
-	if t.rec.Size < slimFrom {
+	left := slimFrom + len(t.msg.Key)
+	if t.rec.Size < left {
 		return
 	}
 	t.msg.Value, t.msg.Headers, t.slimmed = nil, nil, true
-	t.rec.Size = slimFrom
-	t.msg.Lease.Shrink(slimFrom)
+	t.rec.Size = left
+	t.msg.Lease.Shrink(left)
 }
 
 // release gives back the room of a task that is not loaded any more.
