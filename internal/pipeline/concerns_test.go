@@ -199,8 +199,9 @@ func TestOneStrangeOrderOfAThousand(t *testing.T) {
 				if f, ok := p.views()["strange"].Outcome.(payment.Failed); !ok || f.Reason != payment.GaveUp || !f.PaymentMayExist {
 					t.Errorf("strange: %+v, want given up, as any other in doubt", p.views()["strange"].Outcome)
 				}
-				if n := len(m.log.lines("the gateway refuses our credentials or set-up for one intent only")); n == 0 {
-					t.Error("nobody was told")
+				told := m.log.lines("the gateway refuses our credentials or set-up for one intent only")
+				if len(told) == 0 || told[0].Data["intent_id"] != "strange" {
+					t.Errorf("told of %d, want of which order", len(told))
 				}
 			})
 		})

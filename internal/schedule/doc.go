@@ -92,6 +92,7 @@ const (
 type Change struct {
 	Kind     ChangeKind
 	Merchant payment.MerchantID // if it is one's
+	Intent   payment.IntentID   // whose Init was refused, of Suspected and DeniedAlone
 	Endpoint string             // of an endpoint
 	State    string             // the breaker's, of an endpoint
 	Code     string             // the gateway's error code, of a hold
