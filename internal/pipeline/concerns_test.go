@@ -507,6 +507,26 @@ func TestAPaymentOfAnotherIsNotPublished(t *testing.T) {
 	})
 }
 
+// TestGatewaysAtOneHostNumberTheirOwnPayments: behind a proxy that tells them apart by
+// their paths, two may have a payment of the same number.
+func TestGatewaysAtOneHostNumberTheirOwnPayments(t *testing.T) {
+	for path, want := range map[string]int{"/kz": 1, "/uz": 2} {
+		inLab(t, 1, func(l *lab) {
+			l.gate.made["i-1"], l.gate.made["i-2"] = 7, 7
+			_, p, _ := l.one(func(c *pipeline.Config) {
+				c.Terms = func(m payment.MerchantID) pipeline.Terms {
+					return pipeline.Terms{Endpoint: "proxy", Gateway: "https://proxy" + map[payment.MerchantID]string{"1": "/kz", "2": path}[m]}
+				}
+			})
+			p.emit("", of("1", "i-1"))
+			p.emit("", of("2", "i-2"))
+			after(time.Minute)
+			same(t, "links of gateways at /kz and "+path, len(p.order()), want)
+			l.settles(2 * time.Hour)
+		})
+	}
+}
+
 // TestWithoutATimeOnlyAResetMakesARecordTooOld: what an owner before us had not
 // settled is called, or called again, whatever its record's time. After a reset of
 // the offsets it may be of any age, and the ledger reaches back only so far.

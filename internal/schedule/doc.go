@@ -56,6 +56,7 @@ func moment(deadline, now time.Time) time.Time { return now.Add(deadline.Sub(now
 type Terms struct {
 	Rate     pace.Rate // all replicas together; zero: no limit
 	Endpoint string    // the host of the gateway: its merchants share its fate
+	Gateway  string    // its whole address: of those at one host each numbers its own payments; empty: Endpoint
 }
 
 // A Config says what a Scheduler works with.
