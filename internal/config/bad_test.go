@@ -125,6 +125,7 @@ func TestBadSettingsFiles(t *testing.T) {
 		{"just text", "must be a mapping"},
 		{"merchant_secret: \"" + canary, "line 1: is not valid YAML"},
 		{"a: b: " + canary, "is not valid YAML"},
+		{"{merchant_secret " + canary + "}", "line 1: is not valid YAML"},
 		{"rate: 40/s\n---\nrate: 50/s", "several YAML documents"},
 		{"merchant_secret: &a " + canary, "must be a plain value"},
 	} {

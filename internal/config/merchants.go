@@ -4,7 +4,9 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
 
@@ -211,7 +213,11 @@ func beside(path, file string) string {
 
 func checkMerchantID(from, id string) error {
 	if rules := payment.FieldNamed("merchant_id").Check(id); len(rules) > 0 {
-		return problem(from, "%q is no merchant number: it %s", id, strings.Join(rules, ", and "))
+		what := strconv.Quote(id)
+		if len(id) >= 8 && strings.ContainsFunc(id, unicode.IsLetter) { // perhaps the secret: they are swapped
+			what = "the value"
+		}
+		return problem(from, "%s is no merchant number: it %s", what, strings.Join(rules, ", and "))
 	}
 	return nil
 }

@@ -155,6 +155,8 @@ func TestBadMerchantsFiles(t *testing.T) {
 		{"- id: 1\n  secret: " + canary + "\n  link_hosts: \"*\"", "link_hosts: \"*\" is no host; leave the setting out"},
 		{"- id: 1\n  secret: " + canary + "\n  locks: [x]", "unknown key locks of a merchant; the nearest known one is lock"},
 		{"- id: 1\n  secret: a\t" + canary, "merchants.yaml line 2, secret: holds a tab; write the value in quotes"},
+		{"- {id: 1, secret " + canary + "}", "line 1: is not valid YAML"},
+		{"- id: " + canary + "\n  secret: 540001", "line 1, id: the value is no merchant number: it must"},
 		{"- id: 1\n  secret_file: nowhere", "secret file: stat"},
 		{"- id: 1\n  secret: \"" + canary, "is not valid YAML"},
 		{"- id: 2\n  secret: " + canary, "merchant 1 is not in"}, // PAYLINK_MERCHANT_ID=1

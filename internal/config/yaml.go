@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -67,7 +68,7 @@ func (p place) of(n ast.Node) string { return p.line(n.GetToken().Position.Line)
 func parseYAML(at place, data []byte) (ast.Node, error) {
 	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey()) // mapping says so better
 	if err != nil {
-		return nil, problem(at.yaml(err), "is not valid YAML; write key: value, and quote values with special characters")
+		return nil, problem(at.yaml(err), notYAML)
 	}
 	if len(file.Docs) > 1 {
 		return nil, problem(at.file, "holds several YAML documents; write one")
@@ -77,6 +78,8 @@ func parseYAML(at place, data []byte) (ast.Node, error) {
 	}
 	return file.Docs[0].Body, nil
 }
+
+const notYAML = "is not valid YAML; write key: value, and quote values with special characters"
 
 // yaml names the line that the parser stopped at, if it tells.
 func (p place) yaml(err error) string {
@@ -151,6 +154,9 @@ func mapping(at place, n ast.Node) ([]entry, error) {
 	for it := m.MapRange(); it.Next(); {
 		key := it.Key().GetToken()
 		e := entry{key: key.Value, line: key.Position.Line, value: it.Value()}
+		if strings.ContainsFunc(e.key, isNoName) { // {secret x} is a key without a value
+			return nil, problem(at.line(e.line), notYAML)
+		}
 		if seen[e.key] {
 			return nil, problem(at.line(e.line), "%s is given twice", e.key)
 		}
@@ -158,6 +164,11 @@ func mapping(at place, n ast.Node) ([]entry, error) {
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// isNoName reports whether a character is none of a key's, known or not.
+func isNoName(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.", r)
 }
 
 // given returns an entry's value as it was written.

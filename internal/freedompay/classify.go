@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,8 +95,9 @@ const maxQR = 128 << 10
 // isOfAnother reports whether a message names another order than the intent's. It need
 // not name any.
 func (q question) isOfAnother(m message) bool {
-	id := m.value("pg_order_id")
-	return id != "" && id != q.intent.OrderID
+	return slices.ContainsFunc(m, func(f Field) bool {
+		return f.Name == "pg_order_id" && (len(f.Fields) > 0 || f.Value != "" && f.Value != q.intent.OrderID)
+	})
 }
 
 // state understands the reply to a status look-up. An amount or currency that

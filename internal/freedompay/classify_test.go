@@ -96,6 +96,7 @@ func TestWhatAnAnswerToInitProves(t *testing.T) {
 
 		// Signed ok that is incomplete, or an answer to somebody else.
 		{"another order", 200, signedInit(append(ok, Field{Name: "pg_order_id", Value: "order-2"})...), verdict{doubt, CauseOtherOrder, true, ""}},
+		{"two other orders", 200, signedInit(append(ok, pairs("pg_order_id", "order-2", "pg_order_id", "order-3")...)...), verdict{doubt, CauseOtherOrder, true, ""}},
 		{"refusal of another order", 200, signedInit(append(errorFields("9403"), Field{Name: "pg_order_id", Value: "order-2"})...), verdict{doubt, CauseOtherOrder, true, ""}},
 		{"the same, unsigned", 200, unsigned(append(errorFields("9403"), Field{Name: "pg_order_id", Value: "order-2"})...), verdict{doubt, CauseOtherOrder, false, ""}},
 		{"no payment id", 200, signedInit(with(ok, "pg_payment_id", "")...), verdict{doubt, CauseBadPaymentID, true, ""}},

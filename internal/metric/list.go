@@ -47,7 +47,7 @@ var All = []Metric{
 	},
 	{
 		Name: "paylink_amount_unanswered", Type: Gauge, Unit: "currency units", Labels: []string{"currency"}, Start: each("default"),
-		Meaning: "Sum of the amounts of the intents taken and not answered yet, by currency (`default`: the merchant's own; `other`: beyond 20 currencies). Summed exactly in millionths, served as a float.",
+		Meaning: "Sum of the amounts of the intents taken and not answered yet, by currency (`default`: the merchant's own; `other`: beyond 20 currencies). Summed exactly in hundredths, served as a float.",
 		Do:      "what is at stake now; it is no reason to act by itself",
 	},
 	{

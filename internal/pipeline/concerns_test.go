@@ -199,8 +199,9 @@ func TestOneStrangeOrderOfAThousand(t *testing.T) {
 				if f, ok := p.views()["strange"].Outcome.(payment.Failed); !ok || f.Reason != payment.GaveUp || !f.PaymentMayExist {
 					t.Errorf("strange: %+v, want given up, as any other in doubt", p.views()["strange"].Outcome)
 				}
-				if n := len(m.log.lines("the gateway refuses our credentials or set-up for one intent only")); n == 0 {
-					t.Error("nobody was told")
+				told := m.log.lines("the gateway refuses our credentials or set-up for one intent only")
+				if len(told) == 0 || told[0].Data["intent_id"] != "strange" {
+					t.Errorf("told of %d, want of which order", len(told))
 				}
 			})
 		})
@@ -504,6 +505,26 @@ func TestAPaymentOfAnotherIsNotPublished(t *testing.T) {
 			t.Errorf("second: %+v, want given up, and a payment may exist", p.views()["second"].Outcome)
 		}
 	})
+}
+
+// TestGatewaysAtOneHostNumberTheirOwnPayments: behind a proxy that tells them apart by
+// their paths, two may have a payment of the same number.
+func TestGatewaysAtOneHostNumberTheirOwnPayments(t *testing.T) {
+	for path, want := range map[string]int{"/kz": 1, "/uz": 2} {
+		inLab(t, 1, func(l *lab) {
+			l.gate.made["i-1"], l.gate.made["i-2"] = 7, 7
+			_, p, _ := l.one(func(c *pipeline.Config) {
+				c.Terms = func(m payment.MerchantID) pipeline.Terms {
+					return pipeline.Terms{Endpoint: "proxy", Gateway: "https://proxy" + map[payment.MerchantID]string{"1": "/kz", "2": path}[m]}
+				}
+			})
+			p.emit("", of("1", "i-1"))
+			p.emit("", of("2", "i-2"))
+			after(time.Minute)
+			same(t, "links of gateways at /kz and "+path, len(p.order()), want)
+			l.settles(2 * time.Hour)
+		})
+	}
 }
 
 // TestWithoutATimeOnlyAResetMakesARecordTooOld: what an owner before us had not

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -274,7 +275,7 @@ func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	if a.lookUp {
 		t.try, d = t.try.Found(a.status, a.err, c.onWay(t, now), now)
 	} else {
-		if a.err == nil && !c.links.take(t.work.Lane().Endpoint(), a.link.PaymentID, t.rec.ID) {
+		if a.err == nil && !c.links.take(c.gatewayOf(t), a.link.PaymentID, t.rec.ID) {
 			a.err = errShared
 			c.todo.shared = append(c.todo.shared, t)
 		}
@@ -318,6 +319,11 @@ func (c *core) answered(t *task, a answer, lost bool, now time.Time) {
 	default:
 		c.queue(t, now)
 	}
+}
+
+// gatewayOf names the gateway that a task's call went to.
+func (c *core) gatewayOf(t *task) string {
+	return cmp.Or(c.cfg.terms(t.dec.Intent.Merchant).Gateway, t.work.Lane().Endpoint())
 }
 
 // onWay is for how long a call for a task may still be on its way to the gateway: one

@@ -75,14 +75,14 @@ func isCurrency(s string) bool {
 	return len(s) == 3
 }
 
-// micros is an amount in millionths, exactly; 0 if it is no amount, or has more than
-// twelve digits before the point or six after it.
-func micros(m payment.Money) (n int64) {
+// hundredths is an amount in hundredths, exactly; 0 if it is no amount, or has more than
+// ten digits before the point or two after it: then nine million of them can be summed up.
+func hundredths(m payment.Money) (n int64) {
 	whole, frac, err := payment.Decimal(string(m))
-	if err != nil || len(whole) > 12 || len(frac) > 6 {
+	if err != nil || len(whole) > 10 || len(frac) > 2 {
 		return 0
 	}
-	for _, digit := range whole + (frac + "000000")[:6] {
+	for _, digit := range whole + (frac + "00")[:2] {
 		n = 10*n + int64(digit-'0')
 	}
 	return n
@@ -91,7 +91,7 @@ func micros(m payment.Money) (n int64) {
 // owe adds an intent's amount, sign times, to what its worker owes answers for.
 func (c *core) owe(t *task, sign int64) {
 	in, w := &t.dec.Intent, t.worker
-	n := sign * micros(in.Amount)
+	n := sign * hundredths(in.Amount)
 	if n == 0 || w.gone {
 		return
 	}
@@ -192,7 +192,7 @@ func (c *core) picture(now time.Time) (p picture) {
 	p.lag = c.usefulLag(front, now)
 	p.owed = make(map[string]float64, len(c.inHand.sums))
 	for label, n := range c.inHand.sums {
-		p.owed[label] = float64(n) / 1e6
+		p.owed[label] = float64(n) / 100
 	}
 	return p
 }

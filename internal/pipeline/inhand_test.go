@@ -161,3 +161,17 @@ func TestMerchantsMakeNoSeries(t *testing.T) {
 		}
 	})
 }
+
+// TestLargeAmountsAreSummedUp: as many of the largest amount as would not fit a sum in
+// millionths.
+func TestLargeAmountsAreSummedUp(t *testing.T) {
+	const n = 93_000
+	inLab(t, 1, func(l *lab) {
+		m, p, _ := l.one(rated(pace.Rate{Events: 1, Per: 24 * time.Hour, Burst: 1}))
+		for i := range n {
+			p.emit("", priced(fmt.Sprint("i-", i), "99999999", "UZS"))
+		}
+		after(time.Minute)
+		m.tells(t, "in hand", map[string]float64{"paylink_amount_unanswered currency UZS": 99999999 * n})
+	})
+}

@@ -129,8 +129,10 @@ func (e *Engine) buried(b burial, err error) {
 		var wait time.Duration
 		e.do(func(c *core, now time.Time) { wait = c.buryLater(b.task, b.why, now) })
 		if wait > 0 {
-			e.log.WithFields(b.task.fields()).WithField("reason", reason).WithField("wait", wait.Round(time.Millisecond).String()).
-				Error("the dead letter topic takes not even a reference to the record: the committed offset stays before it. Raise the topic's max.message.bytes")
+			e.often(logrus.ErrorLevel, "the dead letter topic takes not even a reference to the record: the committed offset stays before it. Raise the topic's max.message.bytes", "", partition,
+				func() logrus.Fields {
+					return b.task.says(logrus.Fields{"reason": reason, "wait": wait.Round(time.Millisecond).String()})
+				})
 		}
 		return
 	case err == nil:

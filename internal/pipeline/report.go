@@ -42,8 +42,8 @@ func (e *Engine) report(d *todo) {
 	}
 	for _, t := range d.shared {
 		e.metrics.shared.inc()
-		e.log.WithFields(t.fields()).WithField(night, secondPayment).
-			Error("the gateway answers with a payment that another intent's link has already: this link is not published, the intent waits. Ask the gateway about both orders")
+		e.often(logrus.ErrorLevel, "the gateway answers with a payment that another intent's link has already: this link is not published, the intent waits. Ask the gateway about both orders", "",
+			t.worker.claim.Partition(), func() logrus.Fields { return t.says(logrus.Fields{night: secondPayment}) })
 	}
 	for _, p := range d.vanished {
 		e.metrics.vanished.inc()
@@ -70,11 +70,10 @@ func (e *Engine) tellChange(ch schedule.Change) {
 	endpoint := e.log.WithField("gateway", ch.Endpoint).WithField("state", ch.State)
 	switch ch.Kind {
 	case schedule.Suspected:
-		merchant.WithField("code", ch.Code).WithField("cause", ch.Cause).
+		merchant.WithField("intent_id", string(ch.Intent)).WithField("code", ch.Code).WithField("cause", ch.Cause).
 			Warn("the gateway refuses our credentials or set-up for one intent: it is put aside, others show whether it is the merchant")
 	case schedule.DeniedAlone:
-		merchant.WithField("code", ch.Code).WithField("cause", ch.Cause).WithField(night, wrongSecret).
-			Error("the gateway refuses our credentials or set-up for one intent only, and accepts others: it is put aside, and is given up when its time is up. Ask the gateway about this order")
+		e.tellAlone(ch)
 	case schedule.HoldBegan:
 		e.metrics.held.Inc()
 		tellHold(merchant, ch)
@@ -102,6 +101,17 @@ func (e *Engine) tellChange(ch schedule.Change) {
 	case schedule.EndpointGone:
 		e.metrics.down.set(ch.Endpoint, false, true)
 	}
+}
+
+// tellAlone tells of an order that alone is refused, at each of its tries. There may be
+// thousands of such orders.
+func (e *Engine) tellAlone(ch schedule.Change) {
+	const what = "the gateway refuses our credentials or set-up for one intent only, and accepts others: it is put aside, and is given up when its time is up. Ask the gateway about this order"
+	e.bursts.Say(what, func() {
+		e.at(logrus.ErrorLevel, logrus.Fields{"intent_id": string(ch.Intent), "merchant_id": string(ch.Merchant), "code": ch.Code, "cause": ch.Cause, night: wrongSecret}, what)
+	}, func(more int) {
+		e.at(logrus.ErrorLevel, logrus.Fields{"more": more}, "more of the same in ten seconds: "+what)
+	})
 }
 
 func tellHold(l logrus.FieldLogger, ch schedule.Change) {

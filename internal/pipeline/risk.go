@@ -16,7 +16,7 @@ type Risk struct {
 
 	InDoubt    int              // intents of which a payment may exist that we know nothing of
 	DoubtSince time.Time        // the record's time of the oldest of them; zero: none is in doubt
-	Amounts    map[string]int64 // of those in doubt by currency, in hundredths; "": the merchant's own
+	Amounts    map[string]int64 // of those in doubt by currency, as the metric has it, in hundredths; "": the merchant's own
 
 	Unpublished int       // answers, and dead letters, that are not durable yet
 	PublishedBy time.Time // since when the oldest of them waits for that; zero: there is none
@@ -59,7 +59,11 @@ func (r *Risk) add(c *core, t *task, now, soon time.Time) {
 	}
 	if t.try.MayExist() {
 		r.InDoubt++
-		r.Amounts[t.dec.Intent.Currency] += micros(t.dec.Intent.Amount) / 10_000
+		currency := t.dec.Intent.Currency
+		if currency != "" {
+			currency = c.inHand.label(currency) // emitters may name thousands
+		}
+		r.Amounts[currency] += hundredths(t.dec.Intent.Amount)
 		if r.DoubtSince.IsZero() || t.work.At.Before(r.DoubtSince) {
 			r.DoubtSince = t.work.At
 		}

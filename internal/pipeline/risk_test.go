@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -135,5 +136,25 @@ func TestWhatIsRememberedOfAnIntent(t *testing.T) {
 		same(t, "dead letters", len(s.Dead), 1)
 		same(t, "why", s.Dead[0].Reason, "not_json")
 		same(t, "where", s.Dead[0].Offset, int64(2))
+	})
+}
+
+// TestAmountsAtRiskAreFew: whatever currencies emitters name, a page can show the sums.
+func TestAmountsAtRiskAreFew(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.gate.otherwise = func(payment.Intent, bool) answer { return lost }
+		m, p, _ := l.one()
+		p.emit("", intent("own"))
+		for i := range 60 {
+			p.emit("", priced(fmt.Sprint("i-", i), "1.5", fmt.Sprintf("X%c%c", 'A'+i%26, 'A'+i/26)))
+		}
+		after(500 * time.Millisecond)
+		r, sum := m.Risk(time.Minute), int64(0)
+		for _, n := range r.Amounts {
+			sum += n
+		}
+		if n := int64(r.InDoubt); n < 30 || sum != 1000+(n-1)*150 || len(r.Amounts) > 21 { // the breaker spares the rest
+			t.Errorf("%d in doubt, %d in %d currencies; want 21 currencies at most", n, sum, len(r.Amounts))
+		}
 	})
 }

@@ -36,7 +36,7 @@ type worker struct {
 	gone      bool                // the claim has ended
 	settled   bool                // noted in the todo: its committed offset may rise
 	vanished  bool                // it owes for records that retention deleted
-	owed      map[string]int64    // amounts taken and not answered, in millionths, by currency
+	owed      map[string]int64    // amounts taken and not answered, in hundredths, by currency
 	ages      ages
 
 	unpublished map[payment.IntentID]bool // called for, and their outcomes were too large

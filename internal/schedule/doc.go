@@ -56,6 +56,7 @@ func moment(deadline, now time.Time) time.Time { return now.Add(deadline.Sub(now
 type Terms struct {
 	Rate     pace.Rate // all replicas together; zero: no limit
 	Endpoint string    // the host of the gateway: its merchants share its fate
+	Gateway  string    // its whole address: of those at one host each numbers its own payments; empty: Endpoint
 }
 
 // A Config says what a Scheduler works with.
@@ -92,6 +93,7 @@ const (
 type Change struct {
 	Kind     ChangeKind
 	Merchant payment.MerchantID // if it is one's
+	Intent   payment.IntentID   // whose Init was refused, of Suspected and DeniedAlone
 	Endpoint string             // of an endpoint
 	State    string             // the breaker's, of an endpoint
 	Code     string             // the gateway's error code, of a hold

@@ -95,7 +95,7 @@ func (s *Scheduler) denied(w *Work, probe bool, r Result, now time.Time) {
 		w.denied = l.proofs + 1
 	}
 	w.denials++
-	change := Change{Merchant: l.merchant, Code: r.Code, Cause: r.Cause}
+	change := Change{Merchant: l.merchant, Intent: w.ID, Code: r.Code, Cause: r.Cause}
 	switch {
 	case alone:
 		change.Kind = DeniedAlone

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"paylink/internal/config"
@@ -79,7 +80,7 @@ func (ms *merchants) terms(id payment.MerchantID) pipeline.Terms {
 	if !ok {
 		return pipeline.Terms{} // never called: the decoder does not know it either
 	}
-	return pipeline.Terms{Rate: m.Rate, Endpoint: hostOf(m.GatewayURL)}
+	return pipeline.Terms{Rate: m.Rate, Endpoint: hostOf(m.GatewayURL), Gateway: strings.TrimRight(m.GatewayURL, "/")}
 }
 
 func hostOf(gateway string) string {

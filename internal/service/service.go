@@ -183,8 +183,11 @@ const callMargin = 5 * time.Second
 
 // badLink tells of a link that the gateway signed and that is not published.
 func (s *service) badLink(in payment.Intent, reason error) {
-	s.deps.Log.WithError(reason).WithField("intent_id", string(in.ID)).WithField("merchant_id", string(in.Merchant)).
-		Error("the gateway signed a link that must not be published: the intent waits, and is asked for again. Ask the gateway's people; if the host is theirs, add it to PAYLINK_GATEWAY_LINK_HOSTS")
+	const what = "the gateway signed a link that must not be published: the intent waits, and is asked for again. Ask the gateway's people; if the host is theirs, add it to PAYLINK_GATEWAY_LINK_HOSTS"
+	l := s.deps.Log.WithError(reason).WithField("merchant_id", string(in.Merchant))
+	s.bursts.Say("link "+string(in.Merchant), func() { l.WithField("intent_id", string(in.ID)).Error(what) }, func(more int) {
+		l.WithField("more", more).Error("more of the same in ten seconds: " + what)
+	})
 }
 
 var scopes = map[string]pace.Scope{"group": pace.Group, "partition": pace.Partition}

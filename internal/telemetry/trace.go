@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 
@@ -40,6 +39,7 @@ func NewTraces(ctx context.Context, version string, getenv func(string) string, 
 	if !wanted || err != nil {
 		return nil, err
 	}
+	tellGarbled(getenv, log)
 	client, err := otlpClient(getenv)
 	if err != nil {
 		return nil, err
@@ -107,20 +107,6 @@ func otlpClient(getenv func(string) string) (otlptrace.Client, error) {
 	default:
 		return nil, fmt.Errorf("%s %q: want http/protobuf or grpc", name, protocol)
 	}
-}
-
-// headerValues are what is sent along to the collector: keys, mostly.
-func headerValues(getenv func(string) string) (secrets []string) {
-	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
-		for pair := range strings.SplitSeq(getenv(name), ",") {
-			_, value, _ := strings.Cut(pair, "=")
-			secrets = append(secrets, strings.TrimSpace(value))
-			if plain, err := url.PathUnescape(value); err == nil {
-				secrets = append(secrets, strings.TrimSpace(plain))
-			}
-		}
-	}
-	return secrets
 }
 
 // Tracer returns what makes spans; nil if there are no traces.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -100,5 +102,44 @@ func TestAnEmittersTraceIsKept(t *testing.T) {
 				t.Errorf("%d of 5000 traces are kept, want %d to %d", kept, tt.least, tt.most)
 			}
 		})
+	}
+}
+
+// TestWhatTheLibraryCannotReadIsNotQuoted: OpenTelemetry's library writes to standard
+// error, past every log, what it cannot read. So the test is a process of its own.
+func TestWhatTheLibraryCannotReadIsNotQuoted(t *testing.T) {
+	const canary, child = "c4nary", "PAYLINK_TEST_CHILD"
+	if os.Getenv(child) != "" {
+		log := logrus.New()
+		traces, err := telemetry.NewTraces(t.Context(), "dev", os.Getenv, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		traces.Close()
+		return
+	}
+	const endpoint, headers = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"
+	for name, tt := range map[string]struct{ variable, value string }{
+		"a colon":                  {headers, "Authorization: Bearer " + canary},
+		"a bad escape":             {headers, "x-api-key=%zz" + canary},
+		"a name with a blank":      {headers, "Authorization Bearer " + canary + "=="},
+		"an endpoint with a login": {endpoint, "http://me:%zz" + canary + "@127.0.0.1:9"},
+		"a timeout":                {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", canary},
+		"a certificate":            {"OTEL_EXPORTER_OTLP_CERTIFICATE", "/none/" + canary},
+		"all good":                 {headers, "authorization=Basic%20" + canary + "=,x-api-key=a==,"},
+	} {
+		for _, protocol := range []string{"http/protobuf", "grpc"} {
+			t.Run(name+" "+protocol, func(t *testing.T) {
+				cmd := exec.Command(os.Args[0], "-test.run=^TestWhatTheLibraryCannotReadIsNotQuoted$")
+				cmd.Env = append(os.Environ(), child+"=1", endpoint+"=http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_PROTOCOL="+protocol, tt.variable+"="+tt.value)
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				if told := strings.Contains(string(out), "variable="+tt.variable); told == (name == "all good") || strings.Contains(string(out), canary) {
+					t.Errorf("told %v:\n%s", told, out)
+				}
+			})
+		}
 	}
 }
