@@ -337,8 +337,6 @@ func (j *judge) wasMisled(in Intent) bool {
 	return slices.ContainsFunc(j.dead[in.At], func(d DeadLetter) bool { return d.Reason == unknownSchema })
 }
 
-// within reports whether a dead letter, or what went ahead of it, may be of one of these
-// times.
 // within reports whether a record's time, which counts whole milliseconds, is of one of
 // the times, or shortly after.
 func within(spans []Span, t time.Time) bool {

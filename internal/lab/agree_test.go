@@ -99,10 +99,11 @@ func (s *scene) reach(outcomes []history.Outcome) map[int32]time.Time {
 	return since
 }
 
-// isBeyondReach reports whether a record's outcome may have been deleted.
+// isBeyondReach reports whether a record's outcome may have been deleted. A time that is to
+// come tells no age.
 func (l *left) isBeyondReach(at history.Place) bool {
 	since, deleted := l.reach[at.Partition]
-	return deleted && l.times[at].Before(since)
+	return deleted && (l.times[at].Before(since) || l.times[at].After(time.Now()))
 }
 
 // holds reports whether a record of the intent topic is not deleted.

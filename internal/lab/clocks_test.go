@@ -14,7 +14,9 @@ import (
 // set. So the laboratory is compiled with a package time that differs in two
 // things: within a bubble it has both clocks, and the wall clock is wrong by what
 // WallSkew says of the goroutine's label, which goroutines hand down. As on a real
-// machine, timers and the monotonic clock do not notice when it jumps.
+// machine, timers and the monotonic clock do not notice when it jumps. And its package
+// http lets others run before it looks what came unasked, or an idle machine would
+// hardly ever hand a connection on before.
 var clocks = []edit{
 	{"time/time.go", `	sec, nsec, mono := runtimeNow()
 	if mono == 0 {
@@ -41,6 +43,8 @@ func GoroutineLabel() unsafe.Pointer { return goroutineLabel() }
 //go:linkname Now
 `},
 	{"time/time.go", `	_ "unsafe" // for go:linkname`, `	"unsafe" // for go:linkname`},
+	{"net/http/transport.go", "	for alive {\n", "	for alive {\n		for range 20 {\n			runtime.Gosched()\n		}\n"},
+	{"net/http/transport.go", "	\"reflect\"\n", "	\"reflect\"\n	\"runtime\"\n"},
 	{"time/sleep.go", "	return newTimer(when(d), 0, goFunc, f, nil)", `	label := goroutineLabel()
 	return newTimer(when(d), 0, goFunc, func() { setGoroutineLabel(label); f() }, nil)`},
 }

@@ -35,7 +35,7 @@ func (s *scene) do(f fault) {
 		if seats := s.all(); f.seat < len(seats) {
 			s.befall(seats[f.seat], f)
 		}
-	case misbehave, down, secret:
+	case misbehave, down, secret, echo:
 		s.spoil(f)
 	case unregister:
 		s.closeRegistry(f)
@@ -143,6 +143,10 @@ func (s *scene) spoil(f fault) {
 		s.sim.Down(map[string]gatewaysim.Downtime{"503": gatewaysim.Refuse503, "cut": gatewaysim.Disconnect}[f.arg])
 		time.Sleep(f.lasts)
 		s.sim.Up()
+	case echo:
+		s.echoes.Add(1)
+		time.Sleep(f.lasts)
+		s.echoes.Add(-1)
 	case secret:
 		id := merchantID(f.seat)
 		s.sim.SetSecret(id, payment.Secret(f.arg))

@@ -30,6 +30,8 @@ func draw(seed uint64) plan {
 	d.plan.world.tampered = d.often(40)
 	d.drawMistakes()
 	d.drawTurns()
+	d.drawTwice()
+	d.plan.world.remade = d.often(15)
 	return d.plan
 }
 
@@ -333,6 +335,27 @@ func (d *drawing) ofGateway() fault {
 	return f
 }
 
+// drawTwice is a gateway, or a proxy before it, that writes each of its answers twice: what
+// came unasked must not be taken for the answer to the next call. Members make few calls at
+// once, and intents come in bunches, so that one call follows upon the other.
+func (d *drawing) drawTwice() {
+	if !d.often(12) {
+		return
+	}
+	w := &d.plan.world
+	w.concurrency, w.merchants[0] = one(d, 1, 1, 3), pace.Rate{Events: 100, Per: time.Second, Burst: 50}
+	for range 1 + d.IntN(2) {
+		f := fault{at: d.when(), what: echo, lasts: d.between(time.Second, 5*time.Second)}
+		d.add(f)
+		e := emission{at: f.at + 100*time.Millisecond, partition: d.Int32N(w.partitions)}
+		for range 10 {
+			d.ids++
+			e.records = append(e.records, record{id: fmt.Sprintf("i-%02d", d.ids), amount: "10.00"})
+		}
+		d.plan.emissions = append(d.plan.emissions, e)
+	}
+}
+
 // Schemas of the registry. Each is fetched when a record first names it.
 const (
 	knownSchemas  = 8
@@ -391,7 +414,7 @@ func (p plan) anyRepeats() bool {
 	}
 	for _, f := range p.faults {
 		switch f.what {
-		case misbehave, down, secret, rotate:
+		case misbehave, down, secret, rotate, echo:
 			return true
 		}
 	}

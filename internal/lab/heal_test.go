@@ -76,6 +76,11 @@ func (p plan) mistaken() bool {
 	return slices.ContainsFunc(p.faults, func(f fault) bool { return f.what == skip || f.what == mislead })
 }
 
+// setsOffsets says that somebody sets the group's offsets.
+func (p plan) setsOffsets() bool {
+	return slices.ContainsFunc(p.faults, func(f fault) bool { return f.what == skip || f.what == offsets })
+}
+
 // An offsetSpan is offsets, up to one that is not among them.
 type offsetSpan struct{ from, to int64 }
 

@@ -104,6 +104,10 @@ var mutants = []mutant{
 	{"redrive forgets its notes", []edit{{"replay/redrive.go", "if noted.has(at.Offset) {", "if at.Offset < 0 {"}}},
 	{"what is emitted again was never called for", []edit{{"pipeline/task.go", "t.isInherited() || t.again ||", "t.isInherited() ||"}}},
 	{"a turn that is lent is kept too", []edit{{"pace/lend.go", "\tl.tokens--\n\tl.tat = max(until", "\tl.tat = max(until"}}},
+	{"the verbs do not see that outcomes were made again", []edit{{"kafkaio/setback.go", "if differs(n.outcomes, outcomes) {", "if differs(n.outcomes, outcomes) && now.IsZero() {"}}},
+	{"what nobody asked for answers the next call", []edit{
+		{"freedompay/flight.go", "clean := !info.Reused || g.awaitRest(ctx)", "clean := true"},
+		{"pipeline/links.go", "return of == hash", "return of > 0 || hash > 0"}}},
 	{"not found clears the doubt at once", []edit{{"attempt/attempt.go", "early := onWay > 0", "early := onWay < 0"}}},
 }
 

@@ -48,6 +48,7 @@ type world struct {
 	interrupted string // how the operator's first attempt to heal ends
 
 	tampered bool // when all is judged, a stranger spoils topics and gateway, for the verbs to find
+	remade   bool // or the outcome topic is deleted then, and made again
 }
 
 // An emission is one or several records that appear on the intent topic at once.
@@ -192,6 +193,7 @@ const (
 	relogin    what = "the login at the brokers changes"
 	skip       what = "all stopped, offsets set to the end, which nobody had read"
 	mislead    what = "registry denies schemas"
+	echo       what = "gateway answers twice"
 	delay      what = "calls late" // on their way to the gateway, also when their sender is dead
 )
 
@@ -235,8 +237,8 @@ func (w world) String() string {
 		rates = append(rates, r.String())
 	}
 	kind := map[bool]string{true: "static members", false: "members"}[w.static]
-	return fmt.Sprintf("%d brokers, registry %t, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t%s; tampered with %t",
-		w.brokers, w.registry, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed, strings.TrimSuffix("; for ever "+w.looks, "; for ever "), w.tampered)
+	return fmt.Sprintf("%d brokers, registry %t, %d partitions (%d of outcomes), %d %s, merchants at %s; session %s, give up after %s, %d calls at once; gateway: up to %s, repeat %d, signs errors %t%s; tampered with %t, outcomes made again %t",
+		w.brokers, w.registry, w.partitions, w.outcomes, w.seats, kind, strings.Join(rates, " and "), w.session, w.giveUp, w.concurrency, w.slowest, w.repeat, w.signed, strings.TrimSuffix("; for ever "+w.looks, "; for ever "), w.tampered, w.remade)
 }
 
 func (e emission) String() string {

@@ -43,6 +43,7 @@ type scene struct {
 	sim     *gatewaysim.Gateway
 	secrets *secretsFile
 	denies  atomic.Bool  // the registry denies every schema
+	echoes  atomic.Int32 // the gateway answers twice; zero: once
 	sick    atomic.Int32 // the status that the registry answers with; zero: it is well
 	log     io.Writer    // of the members; nil: they are not heard
 	disk    string       // a folder for those of the members; empty: they have none
@@ -114,6 +115,7 @@ func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 		out.verdict.Violations = append(out.verdict.Violations, unhealed...)
 		if err == nil {
 			out.verdict.Violations = append(out.verdict.Violations, s.differences(out.history, out.verdict)...)
+			out.verdict.Violations = append(out.verdict.Violations, s.forget(out.history)...)
 		}
 		out.notes = s.notes
 		end()
@@ -124,6 +126,7 @@ func perform(t *testing.T, p plan, log io.Writer) (out performance) {
 
 // set starts all that the plan begins with, and returns how to end it.
 func (s *scene) set() (end func(), err error) {
+	log.SetOutput(io.Discard) // as cmd/paylink does: net/http prints there what comes unasked
 	w := s.plan.world
 	topics := devstack.DefaultTopics(w.outcomes)
 	topics[0].Partitions = w.partitions
@@ -212,6 +215,7 @@ func (s *scene) mend() {
 	s.sim.Up()
 	s.sick.Store(0)
 	s.denies.Store(false)
+	s.echoes.Store(0)
 	for _, x := range s.all() {
 		x.mend()
 		if x.n < s.plan.world.seats {

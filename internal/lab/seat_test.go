@@ -79,7 +79,7 @@ func (x *seat) newLife(name string) *life {
 	return &life{
 		name:  name,
 		kafka: &network{out: newGate(), latency: s.plan.world.latency, dial: s.vn.DialContext, far: s.farGate, kafka: true, rewrite: s.asRealCoordinator, hears: func(frame []byte) { s.overhear(name, frame) }, jitter: s.plan.world.jitter, chance: chance(0)},
-		pay:   &network{out: newGate(), latency: time.Millisecond, dial: s.dialAway, far: s.farGate, chance: chance(1)},
+		pay:   &network{out: newGate(), latency: time.Millisecond, dial: s.dialAway, far: s.farGate, chance: chance(1), echoes: func() bool { return s.echoes.Load() > 0 }},
 		again: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 }

@@ -450,11 +450,17 @@ func (h *simHistory) cameAt(rec *simRecord) time.Duration {
 	return 0
 }
 
-// judgeOnce: nobody asks for a payment of an intent whose outcome it can know.
+// judgeOnce: nobody asks for a payment of an intent whose outcome it can know: as it was
+// there before its claim began, or as it has been told that its own was taken.
 func judgeOnce(h *simHistory) (out []simBreach) {
 	answers := h.answers()
 	for _, c := range h.calls {
-		if o := answers[c.id]; o != nil && !c.find && o.at < c.began {
+		o := answers[c.id]
+		if o == nil || c.find {
+			continue
+		}
+		own := o.epoch == c.epoch && o.member == c.member && o.part == c.part && o.at+h.plan.world.appends < c.at
+		if own || o.at < c.began {
 			out = append(out, simBreach{"once", c.id, "called for after its outcome"})
 		}
 	}

@@ -30,6 +30,7 @@ var simMutants = []simMutant{
 	{"who follows in a backlog is overtaken", "pipeline/backlog.go", "if far, ok := w.part.Far(key); ok && key != 0 {", "if far, ok := w.part.Far(key); ok && key == 1 {"},
 	{"other content under another key is called for", "pipeline/core.go", "\tcase t.conflict:\n", "\tcase t.conflict && t.timeless:\n"},
 	{"conflict not noticed", "answered/answered.go", "case !e.content.same(contentOf(digest, false)):", "case !e.content.same(contentOf(digest, false)) && len(id) == 0:"},
+	{"ledger not asked before a call", "pipeline/core.go", "\tcase Answered, Repeated:\n", "\tcase Known(99):\n"},
 	{"not found believed while a call is on its way", "attempt/attempt.go", "early := onWay > 0", "early := onWay < 0"},
 	{"only calls of an owner before are on their way", "pipeline/core.go", "began := t.asked\n", "began := time.Time{}\n"},
 	{"a strange order that is the last waits for ever", "schedule/hold.go", "case l.isAlone(w):", "case l.isAlone(w) && w.by.Unix() == 1:"},

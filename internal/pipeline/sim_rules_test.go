@@ -105,6 +105,10 @@ func TestEverySimulatedRuleIsFoundBroken(t *testing.T) {
 			h.calls = append(h.calls, h.calls[1])
 			h.calls[2].at, h.calls[2].began = 9*time.Second, 8*time.Second
 		}},
+		{"called for after its own outcome", "once", func(h *simHistory) {
+			h.calls = append(h.calls, h.calls[1])
+			h.calls[2].at, h.calls[2].began = 9*time.Second, 0
+		}},
 		{"called for after it expired", "expiry", func(h *simHistory) { h.calls[1].expired = true }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -212,9 +212,20 @@ func (a *Archive) reach(ctx context.Context) ([]time.Time, error) {
 
 // isBeyondReach reports whether the outcome of a record may have been deleted: it is
 // older than the oldest of its partition, or than what the service has noted of it. A
-// record without a time may be.
+// record without a time may be, and one whose time is to come.
 func (j *join) isBeyondReach(e *entry) bool {
-	return e.time.Before(j.archive.Range.KnownSince[e.at.partition]) || len(j.reach) > 0 && e.time.Before(j.reach[int(e.at.partition)%len(j.reach)])
+	since := j.archive.Range.KnownSince[e.at.partition]
+	if len(j.reach) > 0 {
+		since = latest(since, j.reach[int(e.at.partition)%len(j.reach)])
+	}
+	return e.time.Before(since) || !since.IsZero() && e.time.After(j.archive.Range.Moment)
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func topicsOf(spans []kafkaops.Span) map[string]bool {

@@ -264,7 +264,8 @@ func (r *round) record(ctx context.Context, f facts.Fact, m event.Message) error
 	}
 	r.ids[key] = done
 	line := r.line(f)
-	if known := r.since(f.At.Partition); !r.AssumeUnanswered && !known.IsZero() && f.Time.Before(known) {
+	known := r.since(f.At.Partition)
+	if !r.AssumeUnanswered && !known.IsZero() && (f.Time.Before(known) || f.Time.After(r.Now)) { // a time to come tells no age
 		return r.skip(line, "its outcome may have been deleted: the outcome topic does not reach back to it")
 	}
 	m.Time = time.Time{}
