@@ -199,6 +199,7 @@ func (c *checker) topics(ctx context.Context, md *kafka.MetadataResponse) {
 	if outcomes.Exists {
 		c.emptied(ctx, outcomes)
 	}
+	c.times(ctx, outcomes, dead)
 	if n, err := strconv.Atoi(outcomes.Settings[setMaxMessage]); err == nil && n < kafkaio.LargestOutcome {
 		c.fail("topic "+outcomes.Name, fmt.Sprintf("max.message.bytes is %d, the largest outcome needs %d: it may be refused when "+
 			"its payment exists already", n, kafkaio.LargestOutcome), "raise it; the brokers' default is 1048588")
@@ -301,6 +302,35 @@ func (c *checker) emptied(ctx context.Context, s TopicState) {
 		c.warn("topic "+s.Name, fmt.Sprintf("held outcomes in %d partitions (%s) that are empty now: intents from before the "+
 			"service's next start there are refused as too_old", len(which), strings.Join(which[:min(10, len(which))], ", ")),
 			"keep outcomes for longer than the ledger window; \"paylink replay unanswered\" emits again what has no outcome")
+	}
+}
+
+// times looks at topics that refuse records for their times.
+func (c *checker) times(ctx context.Context, topics ...TopicState) {
+	for _, s := range topics {
+		if !s.Exists || s.Settings == nil {
+			continue
+		}
+		set, err := c.admin.settings(ctx, kafka.ResourceTypeTopic, s.Name)
+		if err == nil {
+			c.slack("topic "+s.Name, set[s.Name])
+		}
+	}
+}
+
+// leastSlack is how much the time of a record may differ from the broker's, at least: it
+// takes a while until a record is written, and no two clocks are the same.
+const leastSlack = time.Second
+
+func (c *checker) slack(about string, set map[string]string) {
+	if set["message.timestamp.type"] == "LogAppendTime" { // records have the broker's time
+		return
+	}
+	for _, name := range [...]string{"message.timestamp.before.max.ms", "message.timestamp.after.max.ms", "message.timestamp.difference.max.ms"} {
+		if d, ok := millis(set[name]); ok && d < leastSlack {
+			c.fail(about, fmt.Sprintf("%s is %s: records are refused for their times, and the transactions that take a partition over, too",
+				name, d), "raise it; the brokers' default is an hour, or no limit")
+		}
 	}
 }
 

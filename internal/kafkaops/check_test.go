@@ -361,6 +361,26 @@ func TestCheckNoticesBrokersOfAnotherCluster(t *testing.T) {
 	}
 }
 
+// TestCheckSaysWhoRefusesTimes: the embedded broker does not know these settings.
+func TestCheckSaysWhoRefusesTimes(t *testing.T) {
+	for _, tt := range []struct {
+		set  map[string]string
+		fail bool
+	}{
+		{map[string]string{"message.timestamp.before.max.ms": "9223372036854775807", "message.timestamp.after.max.ms": "3600000"}, false},
+		{map[string]string{"message.timestamp.before.max.ms": "0"}, true},
+		{map[string]string{"message.timestamp.after.max.ms": "999"}, true},
+		{map[string]string{"message.timestamp.difference.max.ms": "0"}, true},
+		{map[string]string{"message.timestamp.before.max.ms": "0", "message.timestamp.type": "LogAppendTime"}, false},
+		{nil, false},
+	} {
+		var c checker
+		if c.slack("topic out", tt.set); (len(failures(c.found)) == 1) != tt.fail {
+			t.Errorf("%v: %+v, want a failure: %t", tt.set, c.found, tt.fail)
+		}
+	}
+}
+
 // TestCheckSaysWhatTransactionsNeed: a fence asks for ten seconds.
 func TestCheckSaysWhatTransactionsNeed(t *testing.T) {
 	_, conn := cluster(t, 1, kfake.BrokerConfigs(map[string]string{"transaction.max.timeout.ms": "9999"}))
