@@ -56,8 +56,11 @@ func (a *archive) spans(ctx context.Context, topic string) ([]kafkaops.Span, err
 	return spans, kafkaops.Lacking(topic, err)
 }
 
-// undatedToo is spans, with the records that have no time.
+// undatedToo is spans, with the intents that have no time. Other topics are ours.
 func (a *archive) undatedToo(ctx context.Context, topic string) ([]kafkaops.Span, error) {
+	if topic != a.cfg.Topics.Intents {
+		return a.spans(ctx, topic)
+	}
 	spans, _, err := a.kafka.SpansUndated(ctx, a.wanted(topic))
 	return spans, kafkaops.Lacking(topic, err)
 }

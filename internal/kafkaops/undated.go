@@ -9,9 +9,9 @@ import (
 	"paylink/internal/kafkaio"
 )
 
-// oldestTime is how old a record may say to be. What says to be older has no time, or
-// one in another unit, such as seconds: the service takes it for new, too.
-const oldestTime = 400 * 24 * time.Hour
+// firstTime is the oldest that a record may say to be of. What says to be older has no
+// time, or one in seconds: those of our days are of January 1970, as milliseconds.
+var firstTime = time.Date(1971, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // lookBack is how many offsets before a range are looked at for a record: control
 // records and aborted ones stand between.
@@ -48,7 +48,7 @@ func (r *Reader) isUndated(ctx context.Context, at kafkaio.TopicPartition, first
 	for back := before - 1; !found && err == nil && back >= max(first, before-lookBack); back-- {
 		one := Span{Topic: at.Topic, Partition: at.Partition, From: back, To: back + 1}
 		err = r.span(ctx, one, func(_ event.Place, m event.Message) error {
-			is, found = !m.Time.After(time.Now().Add(-oldestTime)), true
+			is, found = m.Time.Before(firstTime), true
 			return nil
 		})
 	}
