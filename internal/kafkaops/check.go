@@ -414,6 +414,9 @@ func mendFence(err error, prefix string) string {
 	case kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup:
 		return "the transaction coordinator is not up; look at the topic __transaction_state " +
 			"(transaction.state.log.replication.factor needs so many brokers)"
+	case kafka.ConcurrentTransactions:
+		return "the transaction before does not end, because a partition takes no marker: look at the leaders and replicas in sync of " +
+			"the topics of outcomes and dead letters, and at the brokers' logs; a coordinator that has given up goes on when its broker restarts"
 	case kafka.InvalidTransactionTimeout:
 		return fmt.Sprintf("raise the brokers' transaction.max.timeout.ms to %d or more; their default is 900000",
 			kafkaio.TransactionTimeout.Milliseconds())
