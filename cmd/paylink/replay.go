@@ -69,7 +69,7 @@ func beginReplay(ctx context.Context, cfg config.Replaying, r replaying, to, id 
 		r.emitter, err = kafkaops.OpenEmitter(ctx, service.Connection(cfg.Kafka, nil), to, id)
 	}
 	if err == nil && r.topic != "" {
-		r.found, err = a.spans(ctx, r.topic)
+		r.found, err = a.undatedToo(ctx, r.topic)
 	}
 	if err != nil {
 		r.end()
@@ -380,7 +380,7 @@ func (s movesSummary) Lines() []string {
 	lines := []string{
 		fmt.Sprintf("%s the offsets of %d partitions for the group %s", would(s.DryRun, "set", "set"), s.Partitions, s.Group),
 		fmt.Sprintf("of the records that are read again %d are skipped, because their intents have an outcome; the gateway is called for %d; "+
-			"%d are given up, because of their age (PAYLINK_GIVE_UP_AFTER); %d fail, because they break rules; %d are too old, and %d no intents: dead letters", s.Skipped, s.Called, s.GivenUp, s.Invalid, s.TooOld, s.Buried),
+			"%d are given up, because of their age (PAYLINK_GIVE_UP_AFTER); %d fail, because they break rules; %d are too old, and %d no intents or in conflict: dead letters", s.Skipped, s.Called, s.GivenUp, s.Invalid, s.TooOld, s.Buried),
 	}
 	if s.PassedOver > 0 {
 		lines = append(lines, fmt.Sprintf("%d records are passed over that have no outcome: they get none, unless \"paylink replay unanswered\" emits them again", s.PassedOver))

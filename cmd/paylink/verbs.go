@@ -52,13 +52,26 @@ func (a *archive) close() {
 
 // spans fixes the verb's range of a topic in offsets.
 func (a *archive) spans(ctx context.Context, topic string) ([]kafkaops.Span, error) {
+	spans, err := a.kafka.Spans(ctx, a.wanted(topic))
+	return spans, kafkaops.Lacking(topic, err)
+}
+
+// undatedToo is spans, with the intents that have no time. Other topics are ours.
+func (a *archive) undatedToo(ctx context.Context, topic string) ([]kafkaops.Span, error) {
+	if topic != a.cfg.Topics.Intents {
+		return a.spans(ctx, topic)
+	}
+	spans, _, err := a.kafka.SpansUndated(ctx, a.wanted(topic))
+	return spans, kafkaops.Lacking(topic, err)
+}
+
+func (a *archive) wanted(topic string) kafkaops.Range {
 	r := kafkaops.Range{Topic: topic, Partition: -1, From: a.bound(a.cfg.Begin)}
 	if a.cfg.End.Given() && !a.cfg.End.Latest {
 		to := a.bound(a.cfg.End)
 		r.To = &to
 	}
-	spans, err := a.kafka.Spans(ctx, r)
-	return spans, kafkaops.Lacking(topic, err)
+	return r
 }
 
 // waits says what a verb waits for.

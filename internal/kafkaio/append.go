@@ -50,6 +50,8 @@ type appenders struct {
 	late []entry        // their claim has ended; run tells them
 	over bool           // run has ended
 
+	throttled time.Time // until when a broker gives no answers, because of a quota; zero: none has said so
+
 	told map[TopicPartition]bool // those among the troubles that stand; of the goroutine of run
 }
 
@@ -426,6 +428,7 @@ func (as *appenders) produce(ctx context.Context, list []*appender) (verdicts, e
 		return nil, err
 	}
 	all := verdicts{}
+	as.throttles(res.(*produce.Response).ThrottleTimeMs)
 	for _, t := range res.(*produce.Response).Topics {
 		for _, p := range t.Partitions {
 			all[TopicPartition{t.Topic, p.Partition}] = p

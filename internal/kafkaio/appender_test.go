@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/segmentio/kafka-go"
 	"github.com/sirupsen/logrus"
 
 	"paylink/internal/kafkawire"
@@ -84,4 +87,40 @@ func TestTheEndOfAConnectionIsNotTheLastWord(t *testing.T) {
 	if !errors.Is(f.cause, refused) {
 		t.Errorf("the cause is %v, want the first that says something: %v", f.cause, refused)
 	}
+}
+
+// Who is throttled gets answers without anything in them, and then none for a while: the
+// cause is the quota, not the network.
+func TestAQuotaIsNamed(t *testing.T) {
+	c := &kafka.Client{Addr: kafka.TCP("127.0.0.1:1"), Transport: throttling{}}
+	_, err := FetchRequest{Topic: "o", Partitions: []FetchFrom{{}}}.FetchOne(t.Context(), c)
+	if !errors.Is(err, ErrThrottled) {
+		t.Errorf("a fetch: %v, want %v", err, ErrThrottled)
+	}
+	s := nowhere(t)
+	a := newClaim(s, t.Context(), 0).outcomes
+	a.flight, a.sending, a.sentAt = []entry{{}}, true, time.Now()
+	for _, c := range []struct {
+		ms   int32
+		want error
+		mend string
+	}{{0, errNoAnswer, "network"}, {9000, ErrThrottled, "quota"}} {
+		s.appenders.throttles(c.ms)
+		h := a.hindranceLocked()
+		if cause, mend := h.explain(); !errors.Is(h.cause, c.want) || cause != "no_answer" || !strings.Contains(mend, c.mend) {
+			t.Errorf("throttled for %d ms: %v, %s, %q; want %v", c.ms, h.cause, cause, mend, c.want)
+		}
+	}
+	a.sending = false
+	a.again(context.DeadlineExceeded, "")
+	if h := a.hindranceLocked(); !errors.Is(h.cause, ErrThrottled) {
+		t.Errorf("a time-out: %v, want %v", h.cause, ErrThrottled)
+	}
+}
+
+// throttling answers each fetch as a broker does whose quota is used up.
+type throttling struct{}
+
+func (throttling) RoundTrip(context.Context, net.Addr, kafka.Request) (kafka.Response, error) {
+	return &kafkawire.FetchResponse{ThrottleTimeMs: 9000}, nil
 }

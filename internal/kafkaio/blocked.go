@@ -40,7 +40,7 @@ func (a *appender) hindranceLocked() hindrance {
 	case len(a.flight)+len(a.queue) == 0, a.hindered.since.IsZero() && !a.sending:
 		return a.aside.why
 	case a.hindered.since.IsZero():
-		return earlier(hindrance{since: a.sentAt, cause: errNoAnswer}, a.aside.why)
+		return earlier(hindrance{since: a.sentAt, cause: a.unansweredLocked(errNoAnswer)}, a.aside.why)
 	}
 	return earlier(a.hindered, a.aside.why)
 }
@@ -54,6 +54,27 @@ func earlier(a, b hindrance) hindrance {
 }
 
 var errNoAnswer = errors.New("the broker does not answer")
+
+// ErrThrottled says that a broker keeps us waiting because of a quota. It answers, but
+// with nothing in it, and hears nothing more from that connection for a while.
+var ErrThrottled = errors.New("a quota of the brokers throttles us (consumer_byte_rate, producer_byte_rate, request_percentage)")
+
+// throttles notes that a broker will not hear us for so many milliseconds.
+func (as *appenders) throttles(ms int32) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if until := time.Now().Add(time.Duration(ms) * time.Millisecond); ms > 0 && until.After(as.throttled) {
+		as.throttled = until
+	}
+}
+
+// unansweredLocked is why there is no answer: err, unless a broker has said why.
+func (a *appender) unansweredLocked(err error) error {
+	if Code(err) == 0 && a.sentAt.Before(a.claim.s.appenders.throttled) {
+		return ErrThrottled
+	}
+	return err
+}
 
 // tellBlocked has the appenders that get nothing appended among the troubles that
 // stand, and no others. Only the goroutine of run calls it.
@@ -106,6 +127,9 @@ var blockCauses = []string{
 func (h hindrance) explain() (cause, mend string) {
 	switch code := Code(h.cause); code {
 	case 0:
+		if errors.Is(h.cause, ErrThrottled) {
+			return "no_answer", "Raise the quota of our user or client id: kafka-configs.sh --describe --entity-type users, clients."
+		}
 		return "no_answer", "Look at the broker that leads the partition, and at the network in between."
 	case kafka.UnknownTopicOrPartition:
 		return "no_leader", "See who deleted the topic, and make it again: paylink topics create."

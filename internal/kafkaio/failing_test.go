@@ -102,6 +102,39 @@ func TestATakeOverThatFailsForLongIsSaid(t *testing.T) {
 	}
 }
 
+// A coordinator answers before the markers of a transaction are written. If a partition
+// takes none, such as one with too few replicas in sync, nothing fails, and nothing goes on.
+func TestAMarkerThatDoesNotComeIsSaid(t *testing.T) {
+	inLab(t, 1, func(l *lab) {
+		l.broker.ControlKey(int16(kmsg.AddPartitionsToTxn), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			l.broker.KeepControl()
+			res := r.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
+			for _, topic := range r.(*kmsg.AddPartitionsToTxnRequest).Topics {
+				at := kmsg.NewAddPartitionsToTxnResponseTopic()
+				at.Topic = topic.Topic
+				for _, p := range topic.Partitions {
+					of := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
+					of.Partition = p
+					at.Partitions = append(at.Partitions, of)
+				}
+				res.Topics = append(res.Topics, at)
+			}
+			return res, nil, true
+		})
+		m := l.start("a")
+		time.Sleep(10 * time.Second)
+		if got := m.trouble(kafkaio.TakeOverBlocked); len(got) > 0 {
+			t.Errorf("after ten seconds: %v", got)
+		}
+		time.Sleep(10 * time.Second)
+		got := m.trouble(kafkaio.TakeOverBlocked)
+		if len(got) != 1 || !strings.Contains(got[0].What, "ledger: the marker of our fence does not come") {
+			t.Errorf("after twenty seconds: %v, want the cause", got)
+		}
+		m.leave(t)
+	})
+}
+
 // Where no leader is known, it is said why: no broker that comes back helps with a topic
 // that is gone, or that we may not look at.
 func TestWhyNoLeaderIsKnownIsSaid(t *testing.T) {

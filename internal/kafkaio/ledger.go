@@ -274,10 +274,21 @@ var errLargeBusy = errors.New("a large answer has to wait for another one")
 // errMarkerGone says that the marker of a fence does not come: the log begins behind it.
 var errMarkerGone = errors.New("what was to be read of the outcome partition is deleted, and the marker of the fence with it")
 
+// errNoMarker says that all is read, and the marker of a fence is not there.
+var errNoMarker = errors.New("the marker of our fence does not come: the partition takes none (do so many replicas live as " +
+	"min.insync.replicas asks for?)")
+
 // read reads on until the marker of the producer's epoch has come by. starts is how
 // often the ledger had begun before that fence was made. went is told how each fetch went.
 func (l *ledger) read(ctx context.Context, p kafkawire.Producer, starts int64, went func(error)) error {
-	return l.readUntil(ctx, went, func(high int64) (bool, error) {
+	missing := false
+	heard := func(err error) {
+		if err == nil && missing {
+			err = errNoMarker
+		}
+		went(err)
+	}
+	err := l.readUntil(ctx, heard, func(high int64) (bool, error) {
 		e, ok := l.epoch(p.ID)
 		switch {
 		case ok && e >= p.Epoch:
@@ -285,8 +296,13 @@ func (l *ledger) read(ctx context.Context, p kafkawire.Producer, starts int64, w
 		case l.next >= high && l.starts.Load() != starts:
 			return false, errMarkerGone
 		}
+		missing = l.next >= high
 		return false, nil
 	})
+	if err == nil {
+		went(nil)
+	}
+	return err
 }
 
 // catchUp reads on to the partition's end of now, most of which a member that

@@ -108,7 +108,10 @@ func (r FetchRequest) fetch(ctx context.Context, c *kafka.Client, s *fetchSessio
 		return nil, err
 	}
 	topics := res.Topics
-	if len(topics) == 0 {
+	switch {
+	case len(topics) == 0 && res.ThrottleTimeMs > 0:
+		return nil, ErrThrottled
+	case len(topics) == 0:
 		return nil, nil
 	}
 	return topics[0].Partitions, nil

@@ -129,7 +129,7 @@ func (a *appender) broken(verdict kafka.Error) {
 
 // again has the same bytes sent once more, after a short wait.
 func (a *appender) again(err error, text string) {
-	err = a.claim.s.lacks(a.claim.s.writes(a.at.Topic), err)
+	err = a.claim.s.lacks(a.claim.s.writes(a.at.Topic), a.unansweredLocked(err))
 	a.claim.s.metrics.retries.Inc()
 	a.hinderLocked(a.sentAt, err, text)
 	a.attempts++

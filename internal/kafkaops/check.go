@@ -29,7 +29,7 @@ type CheckConfig struct {
 // because nothing else shows that the fence is allowed, and one into the topic for turns. It joins no group.
 func Check(ctx context.Context, cfg CheckConfig) []finding.Finding {
 	c := &checker{cfg: cfg}
-	c.seeds(ctx)
+	up := c.seeds(ctx)
 	a, err := newAdmin(cfg.Connection, cfg.Topics.all())
 	if err != nil {
 		c.fail("brokers", err.Error(), "correct the connection settings")
@@ -44,6 +44,7 @@ func Check(ctx context.Context, cfg CheckConfig) []finding.Finding {
 		return c.found
 	}
 	c.brokers(md)
+	c.strangers(ctx, up)
 	c.brokerSettings(ctx, md)
 	if c.rights(ctx, md) {
 		c.topics(ctx, md)
@@ -71,14 +72,54 @@ func (c *checker) fail(about, what, mend string) { c.add(finding.Fail, about, wh
 
 // seeds tries each broker that is configured. One that is away is only a warning:
 // the others lead to the rest.
-func (c *checker) seeds(ctx context.Context) {
+func (c *checker) seeds(ctx context.Context) (up []string) {
 	for _, addr := range c.cfg.Connection.Brokers {
 		if err := c.cfg.Connection.Reach(ctx, addr); err != nil {
 			c.warn("broker "+addr, err.Error(), "start it, or correct PAYLINK_KAFKA_BROKERS")
 			continue
 		}
 		c.ok("broker "+addr, "accepts connections")
+		up = append(up, addr)
 	}
+	return up
+}
+
+// strangers looks for brokers of another cluster among those that are configured: the
+// service would talk to the one or the other, as it happens.
+func (c *checker) strangers(ctx context.Context, up []string) {
+	if len(up) < 2 {
+		return
+	}
+	var first, of string
+	for _, addr := range up {
+		id, err := c.clusterOf(ctx, addr)
+		switch {
+		case err != nil || id == "": // it does not answer, or is so old that it has none
+		case first == "":
+			first, of = addr, id
+		case id != of:
+			c.fail("broker "+addr, fmt.Sprintf("is of another cluster (%s) than %s (%s)", id, first, of),
+				"name brokers of one cluster alone in PAYLINK_KAFKA_BROKERS")
+		}
+	}
+}
+
+// clusterOf asks one broker for the id of its cluster.
+func (c *checker) clusterOf(ctx context.Context, addr string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	one := c.cfg.Connection
+	one.Brokers = []string{addr}
+	a, err := newAdmin(one, c.cfg.Topics.all())
+	if err != nil {
+		return "", err
+	}
+	defer a.close()
+	md, err := a.metadata(ctx, []string{})
+	if err != nil {
+		return "", err
+	}
+	return md.ClusterID, nil
 }
 
 func (c *checker) brokers(md *kafka.MetadataResponse) {
@@ -158,6 +199,7 @@ func (c *checker) topics(ctx context.Context, md *kafka.MetadataResponse) {
 	if outcomes.Exists {
 		c.emptied(ctx, outcomes)
 	}
+	c.times(ctx, outcomes, dead)
 	if n, err := strconv.Atoi(outcomes.Settings[setMaxMessage]); err == nil && n < kafkaio.LargestOutcome {
 		c.fail("topic "+outcomes.Name, fmt.Sprintf("max.message.bytes is %d, the largest outcome needs %d: it may be refused when "+
 			"its payment exists already", n, kafkaio.LargestOutcome), "raise it; the brokers' default is 1048588")
@@ -263,6 +305,35 @@ func (c *checker) emptied(ctx context.Context, s TopicState) {
 	}
 }
 
+// times looks at topics that refuse records for their times.
+func (c *checker) times(ctx context.Context, topics ...TopicState) {
+	for _, s := range topics {
+		if !s.Exists || s.Settings == nil {
+			continue
+		}
+		set, err := c.admin.settings(ctx, kafka.ResourceTypeTopic, s.Name)
+		if err == nil {
+			c.slack("topic "+s.Name, set[s.Name])
+		}
+	}
+}
+
+// leastSlack is how much the time of a record may differ from the broker's, at least: it
+// takes a while until a record is written, and no two clocks are the same.
+const leastSlack = time.Second
+
+func (c *checker) slack(about string, set map[string]string) {
+	if set["message.timestamp.type"] == "LogAppendTime" { // records have the broker's time
+		return
+	}
+	for _, name := range [...]string{"message.timestamp.before.max.ms", "message.timestamp.after.max.ms", "message.timestamp.difference.max.ms"} {
+		if d, ok := millis(set[name]); ok && d < leastSlack {
+			c.fail(about, fmt.Sprintf("%s is %s: records are refused for their times, and the transactions that take a partition over, too",
+				name, d), "raise it; the brokers' default is an hour, or no limit")
+		}
+	}
+}
+
 func (c *checker) counts(intents, outcomes TopicState) {
 	if intents.Partitions == outcomes.Partitions {
 		c.ok("partitions", fmt.Sprintf("%d of intents and of outcomes", intents.Partitions))
@@ -343,6 +414,12 @@ func mendFence(err error, prefix string) string {
 	case kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup:
 		return "the transaction coordinator is not up; look at the topic __transaction_state " +
 			"(transaction.state.log.replication.factor needs so many brokers)"
+	case kafka.ConcurrentTransactions:
+		return "the transaction before does not end, because a partition takes no marker: look at the leaders and replicas in sync of " +
+			"the topics of outcomes and dead letters, and at the brokers' logs; a coordinator that has given up goes on when its broker restarts"
+	case kafka.InvalidTransactionTimeout:
+		return fmt.Sprintf("raise the brokers' transaction.max.timeout.ms to %d or more; their default is 900000",
+			kafkaio.TransactionTimeout.Milliseconds())
 	}
 	return "the brokers must support transactions, and let us use ids that begin with " + prefix
 }

@@ -344,6 +344,53 @@ func TestCheckSaysWhichRightIsMissing(t *testing.T) {
 	}
 }
 
+// TestCheckNoticesBrokersOfAnotherCluster: such as one of the cluster before, that is
+// still in the list.
+func TestCheckNoticesBrokersOfAnotherCluster(t *testing.T) {
+	_, conn := cluster(t, 2, kfake.ClusterID("here"))
+	create(t, conn, Plan{Partitions: 1})
+	if got := failures(checked(t, conn)); len(got) != 0 {
+		t.Errorf("of one cluster: %+v", got)
+	}
+	_, other := cluster(t, 1, kfake.ClusterID("there"))
+	create(t, other, Plan{Partitions: 1})
+	conn.Brokers = append(conn.Brokers, other.Brokers...)
+	want := "broker " + other.Brokers[0] + ": is of another cluster (there) than " + conn.Brokers[0] + " (here)"
+	if got := checked(t, conn); !find(got, finding.Fail, want) {
+		t.Errorf("%+v, want %q", got, want)
+	}
+}
+
+// TestCheckSaysWhoRefusesTimes: the embedded broker does not know these settings.
+func TestCheckSaysWhoRefusesTimes(t *testing.T) {
+	for _, tt := range []struct {
+		set  map[string]string
+		fail bool
+	}{
+		{map[string]string{"message.timestamp.before.max.ms": "9223372036854775807", "message.timestamp.after.max.ms": "3600000"}, false},
+		{map[string]string{"message.timestamp.before.max.ms": "0"}, true},
+		{map[string]string{"message.timestamp.after.max.ms": "999"}, true},
+		{map[string]string{"message.timestamp.difference.max.ms": "0"}, true},
+		{map[string]string{"message.timestamp.before.max.ms": "0", "message.timestamp.type": "LogAppendTime"}, false},
+		{nil, false},
+	} {
+		var c checker
+		if c.slack("topic out", tt.set); (len(failures(c.found)) == 1) != tt.fail {
+			t.Errorf("%v: %+v, want a failure: %t", tt.set, c.found, tt.fail)
+		}
+	}
+}
+
+// TestCheckSaysWhatTransactionsNeed: a fence asks for ten seconds.
+func TestCheckSaysWhatTransactionsNeed(t *testing.T) {
+	_, conn := cluster(t, 1, kfake.BrokerConfigs(map[string]string{"transaction.max.timeout.ms": "9999"}))
+	create(t, conn, Plan{Partitions: 1})
+	got := failures(checked(t, conn))
+	if len(got) != 1 || got[0].About != "fence" || !strings.Contains(got[0].Mend, "transaction.max.timeout.ms to 10000 or more") {
+		t.Errorf("%+v, want one that names the brokers' setting", got)
+	}
+}
+
 func TestCheckWaitsForACoordinatorThatLoads(t *testing.T) {
 	k, conn := cluster(t, 1)
 	create(t, conn, Plan{Partitions: 1})

@@ -31,8 +31,8 @@ func (r *Reader) Group(ctx context.Context, group, topic string) (GroupState, er
 	s := GroupState{State: "Dead", Committed: map[int32]int64{}}
 	var said *describegroups.ResponseGroup
 	var err error
-	for range maxScanFails {
-		if said, err = kafkaio.DescribeGroup(ctx, r.admin.client, group); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
+	for t := newTries(); ; {
+		if said, err = kafkaio.DescribeGroup(ctx, r.admin.client, group); err == nil || !mayPass(err) || !t.again(ctx) {
 			break
 		}
 	}
@@ -78,8 +78,8 @@ func (r *Reader) Noted(ctx context.Context, group, topic string) (map[int32]Comm
 		return nil, err
 	}
 	var committed map[int32]Committed
-	for range maxScanFails {
-		if committed, err = r.committedOnce(ctx, group, topic, all); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
+	for t := newTries(); ; {
+		if committed, err = r.committedOnce(ctx, group, topic, all); err == nil || !mayPass(err) || !t.again(ctx) {
 			break
 		}
 	}
@@ -122,9 +122,9 @@ func (r *Reader) KnownSince(ctx context.Context, group, intents, outcomes string
 	}
 	c := r.admin.client
 	var ids map[string]kafkawire.TopicID
-	for range maxScanFails {
+	for t := newTries(); ; {
 		ids, err = kafkawire.TopicIDs(ctx, c.Transport, c.Addr, outcomes)
-		if err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
+		if err == nil || !mayPass(err) || !t.again(ctx) {
 			break
 		}
 	}
@@ -184,8 +184,8 @@ func (r *Reader) SetOffsets(ctx context.Context, group, topic string, offsets ma
 	for p, o := range offsets {
 		list = append(list, kafka.OffsetCommit{Partition: int(p), Offset: o, Metadata: kafkaio.SetBackNote(noted[p].Note)})
 	}
-	for range maxScanFails {
-		if err = r.setOnce(ctx, group, topic, list); err == nil || !mayPass(err) || !kafkaio.Sleep(ctx, retryAfter) {
+	for t := newTries(); ; {
+		if err = r.setOnce(ctx, group, topic, list); err == nil || !mayPass(err) || !t.again(ctx) {
 			break
 		}
 	}
@@ -220,5 +220,5 @@ func (r *Reader) setOnce(ctx context.Context, group, topic string, list []kafka.
 // mayPass reports whether an error may pass by itself, if one asks again.
 func mayPass(err error) bool {
 	code := kafkaio.Code(err)
-	return passes(err) || code.Temporary() || code == kafkawire.UnstableOffsetCommit
+	return passes(err) || code.Temporary() || code == kafka.Unknown || code == kafkawire.UnstableOffsetCommit
 }

@@ -3,7 +3,9 @@ package kafkaops
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -282,16 +284,28 @@ func (r *Reader) fetchAll(ctx context.Context, at kafkaio.TopicPartition, s Span
 	}
 }
 
-// maxScanFails bounds how often one fetch is tried: leaders move, but not for ever.
-const maxScanFails = 25
+// mostPatience is how long one step of a reader is tried. A broker that was killed keeps
+// the partitions that it led for nine seconds, as brokers have it; one restarts in less
+// than half a minute.
+const mostPatience = 30 * time.Second
 
 // retryAfter is how long one waits between two tries.
 const retryAfter = 200 * time.Millisecond
 
+// tries are those of one step.
+type tries struct{ until time.Time }
+
+func newTries() tries { return tries{time.Now().Add(mostPatience)} }
+
+// again waits for the next try. It reports false if that was the last one.
+func (t tries) again(ctx context.Context) bool {
+	return time.Now().Before(t.until) && kafkaio.Sleep(ctx, retryAfter)
+}
+
 // read returns what stands at and after an offset, and where to read on. What
 // retention deletes meanwhile is gone without a word.
 func (r *Reader) read(ctx context.Context, at kafkaio.TopicPartition, from int64) (a answer, next int64) {
-	for fails := 0; fails < maxScanFails; fails++ {
+	for t := newTries(); ; {
 		var p *kafkawire.FetchPartitionResponse
 		if p, a.err = r.fetch(ctx, at, from); a.err == nil {
 			if a, next = open(from, p); a.err != nil || next > from {
@@ -300,7 +314,7 @@ func (r *Reader) read(ctx context.Context, at kafkaio.TopicPartition, from int64
 			a.release()
 			a.err = kafka.RequestTimedOut // nothing came
 			if p.Records.Busy {
-				fails-- // another span holds the room of large answers, and gives it back
+				t = newTries() // another span holds the room of large answers, and gives it back
 			}
 		}
 		if kafkaio.Code(a.err) == kafka.OffsetOutOfRange {
@@ -308,7 +322,10 @@ func (r *Reader) read(ctx context.Context, at kafkaio.TopicPartition, from int64
 				return answer{from: first}, first
 			}
 		}
-		if noRight(a.err) || !kafkaio.Sleep(ctx, retryAfter) {
+		if errors.Is(a.err, kafkaio.ErrThrottled) {
+			t = newTries() // it is only slow
+		}
+		if noRight(a.err) || !t.again(ctx) {
 			break
 		}
 	}
@@ -371,17 +388,27 @@ func (r *Reader) offsets(ctx context.Context, at kafkaio.TopicPartition, t *time
 	return got.FirstOffset, kafkaio.OffsetOfTime(got, got.LastOffset), err
 }
 
-// ask asks for offsets of a partition. Leaders move, and the client hears of it late.
+// ask asks for offsets of a partition, one by one: of several, kafka-go does not tell why
+// some have no answer. Leaders move, brokers restart, and the client hears of it late.
 func (r *Reader) ask(
 	ctx context.Context, at kafkaio.TopicPartition, level kafka.IsolationLevel, want ...kafka.OffsetRequest,
-) (got kafka.PartitionOffsets, err error) {
-	for range maxScanFails {
-		got, err = kafkaio.ListOffsets(ctx, r.admin.client, level, at.Topic, want)
-		if err == nil || !kafkaio.Code(err).Temporary() || !kafkaio.Sleep(ctx, retryAfter) {
-			break
+) (all kafka.PartitionOffsets, err error) {
+	all.FirstOffset, all.LastOffset, all.Offsets = -1, -1, map[int64]time.Time{}
+	for _, one := range want {
+		var got kafka.PartitionOffsets
+		for t := newTries(); ; {
+			got, err = kafkaio.ListOffsets(ctx, r.admin.client, level, at.Topic, []kafka.OffsetRequest{one})
+			if err == nil || !mayPass(err) || !t.again(ctx) {
+				break
+			}
 		}
+		if err != nil {
+			return all, err
+		}
+		all.FirstOffset, all.LastOffset = max(all.FirstOffset, got.FirstOffset), max(all.LastOffset, got.LastOffset)
+		maps.Copy(all.Offsets, got.Offsets)
 	}
-	return got, err
+	return all, nil
 }
 
 // fetch asks the partition's leader, who is looked up anew after an error.

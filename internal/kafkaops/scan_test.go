@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -156,5 +157,35 @@ func TestScanWaitsForALeader(t *testing.T) {
 		if got := scanned(t, b.Addrs(), kafkaops.Range{Topic: "in"}); len(got) != 1 || h.Hits() != 1 {
 			t.Errorf("%s: got %q after %d faults", key.Name(), got, h.Hits())
 		}
+	}
+}
+
+// TestScanWaitsForABrokerThatRestarts: that takes longer than a leader needs to move, and
+// the client says of it what it likes.
+func TestScanWaitsForABrokerThatRestarts(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.ListOffsets, kmsg.Fetch} {
+		t.Run(key.Name(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				vn := &kfake.VirtualNetwork{}
+				defer time.Sleep(time.Minute) // idle connections notice that it is over
+				b, err := devstack.StartBroker(devstack.BrokerOptions{Topics: []devstack.Topic{{Name: "in", Partitions: 1}}, Listen: vn.Listen, Dial: vn.DialContext})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer b.Close()
+				k := b.Kafka()
+				if err := k.Emit(t.Context(), "in", event.Message{Value: []byte("a")}); err != nil {
+					t.Fatal(err)
+				}
+				h := b.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: kerr.UnknownServerError, Count: -1})
+				time.AfterFunc(20*time.Second, h.Remove)
+				got := 0
+				err = kafkaops.Scan(t.Context(), kafkaio.Connection{Brokers: k.Brokers, Dial: k.Dial}, kafkaops.Range{Topic: "in"},
+					func(event.Place, event.Message) error { got++; return nil })
+				if err != nil || got != 1 {
+					t.Errorf("%d records, %v, want one", got, err)
+				}
+			})
+		})
 	}
 }

@@ -2,6 +2,7 @@ package kafkaops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -70,7 +71,7 @@ func (r *Reader) answer(
 	ctx context.Context, at kafkaio.TopicPartition, from int64,
 	take func(from int64, p *kafkawire.FetchPartitionResponse) (int64, error),
 ) (next int64, err error) {
-	for range maxScanFails {
+	for t := newTries(); ; {
 		var p *kafkawire.FetchPartitionResponse
 		p, err = r.fetch(ctx, at, from)
 		if err == nil {
@@ -86,7 +87,10 @@ func (r *Reader) answer(
 				return first, nil
 			}
 		}
-		if permanent(err) || !kafkaio.Sleep(ctx, retryAfter) {
+		if errors.Is(err, kafkaio.ErrThrottled) {
+			t = newTries() // it is only slow
+		}
+		if permanent(err) || !t.again(ctx) {
 			break
 		}
 	}

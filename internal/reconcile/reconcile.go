@@ -60,8 +60,12 @@ func Fix(ctx context.Context, kafka *kafkaops.Reader, w Want) (r Range, err erro
 		r.Begin, before.At = begin.At, begin.At.Add(-w.LedgerWindow)
 	}
 	intents := kafkaops.Range{Topic: w.Topics.Intents, Partition: -1, From: begin, To: w.End}
-	if r.Intents, err = kafka.Spans(ctx, intents); err != nil {
+	var undated bool
+	if r.Intents, undated, err = kafka.SpansUndated(ctx, intents); err != nil {
 		return r, err
+	}
+	if undated { // nobody knows when they were answered
+		before = kafkaops.Bound{}
 	}
 	if r.Outcomes, err = kafka.Whole(ctx, kafkaops.Range{Topic: w.Topics.Outcomes, Partition: -1, From: before}, w.Waits); err != nil {
 		return r, err

@@ -39,12 +39,12 @@ type Move struct {
 	New       int64  `json:"new"`
 
 	// Records that are read again because of it:
-	Skipped int64 `json:"skipped"`  // their intents have an outcome, or come twice
+	Skipped int64 `json:"skipped"`  // their intents have an outcome, or come twice, and say the same
 	Called  int64 `json:"called"`   // the gateway is called for them
 	GivenUp int64 `json:"given_up"` // older than the give-up age: failed, at most looked up
 	Invalid int64 `json:"invalid"`  // they break rules: failed, without a call
 	TooOld  int64 `json:"too_old"`  // older than the ledger: dead letters
-	Buried  int64 `json:"buried"`   // no intents: dead letters
+	Buried  int64 `json:"buried"`   // no intents, or conflicts: dead letters
 
 	PassedOver int64 `json:"passed_over"` // records that are not read because of it, and whose intents have no outcome
 	DryRun     bool  `json:"dry_run"`
@@ -52,10 +52,15 @@ type Move struct {
 
 // A reread is a record between the old and the new offset.
 type reread struct {
-	id   idKey
-	move int32
-	is   fate
+	id      idKey
+	content event.Digest
+	move    int32
+	is      fate
 }
+
+// contents are those of intents that have an outcome, or will have one by an earlier
+// record; nil: not yet.
+type contents map[idKey]*event.Digest
 
 type fate uint8
 
@@ -75,14 +80,14 @@ func (in *Intents) Plan(ctx context.Context, to Target, group kafkaops.GroupStat
 		return nil, err
 	}
 	var records []reread
-	outcome := map[idKey]bool{}
+	outcome := contents{}
 	for i := range spans {
 		err := in.Kafka.Read(ctx, spans[i:i+1], 1, func(at event.Place, m event.Message) error {
 			in.progress(1)
 			r, err := in.reread(ctx, at, m)
 			r.move = int32(i)
 			if records = append(records, r); err == nil && r.is != buried {
-				outcome[r.id] = false
+				outcome[r.id] = nil
 			}
 			return err
 		})
@@ -176,7 +181,7 @@ func (in *Intents) reread(ctx context.Context, at event.Place, m event.Message) 
 	case err != nil:
 		return reread{}, err
 	}
-	r := reread{id: keyOf(f.Intent)}
+	r := reread{id: keyOf(f.Intent), content: f.Digest}
 	switch {
 	case !f.Time.IsZero() && f.Time.Before(in.Now.Add(-in.Window)):
 		r.is = tooOld
@@ -188,8 +193,8 @@ func (in *Intents) reread(ctx context.Context, at event.Place, m event.Message) 
 	return r, nil
 }
 
-// outcomes marks those that the service will find in its ledger.
-func (in *Intents) outcomes(ctx context.Context, outcome map[idKey]bool) error {
+// outcomes notes those that the service will find in its ledger, by the same headers.
+func (in *Intents) outcomes(ctx context.Context, outcome contents) error {
 	spans, err := in.Kafka.Spans(ctx, kafkaops.Range{
 		Topic: in.Facts.Topics.Outcomes, Partition: -1, From: kafkaops.Bound{At: in.Now.Add(-in.Window)},
 	})
@@ -199,37 +204,41 @@ func (in *Intents) outcomes(ctx context.Context, outcome map[idKey]bool) error {
 	return in.Kafka.Read(ctx, spans, 1, func(_ event.Place, m event.Message) error {
 		in.progress(1)
 		id := keyOf(payment.IntentID(m.Header(event.HeaderIntentID)))
-		if _, asked := outcome[id]; asked {
-			outcome[id] = true
+		was, asked := outcome[id]
+		if d, err := event.ParseDigest(m.Header(event.HeaderIntentDigest)); asked && was == nil && err == nil {
+			outcome[id] = &d
 		}
 		return nil
 	})
 }
 
 // count counts a record. The first of an intent is called for, further ones are
-// repeats.
-func (m *Move) count(r reread, outcome map[idKey]bool) {
+// repeats, or conflicts.
+func (m *Move) count(r reread, outcome contents) {
+	first := outcome[r.id]
 	switch {
 	case m.New > m.Old && m.Old >= 0:
-		if r.is == buried || !outcome[r.id] {
+		if r.is == buried || first == nil || *first != r.content {
 			m.PassedOver++
 		}
-	case r.is == buried:
+		return
+	case r.is == buried, first != nil && *first != r.content:
 		m.Buried++
-	case outcome[r.id]:
+		return
+	case first != nil:
 		m.Skipped++
+		return
 	case r.is == tooOld:
 		m.TooOld++
+		return
 	case r.is == invalid:
 		m.Invalid++
-		outcome[r.id] = true
 	case r.is == givenUp:
 		m.GivenUp++
-		outcome[r.id] = true
 	default:
 		m.Called++
-		outcome[r.id] = true
 	}
+	outcome[r.id] = &r.content
 }
 
 // Set sets the offsets of a plan.

@@ -252,6 +252,34 @@ func TestAPlanTellsWhatSettingOffsetsWouldDo(t *testing.T) {
 	}
 }
 
+// Whose id was answered with other content, or stands further up with other content, gets
+// a dead letter.
+func TestAPlanTellsConflicts(t *testing.T) {
+	b := newBench(t, 1)
+	now := time.Now()
+	other := func(id string) event.Message {
+		return event.Message{Value: fmt.Appendf(nil, `{"intent_id":%q,"amount":"11.00","description":"top-up"}`, id), Time: now}
+	}
+	b.must(b.kafka.EmitTo(t.Context(), devstack.Intents, 0,
+		emitted("answered", now), other("answered"), emitted("called", now), emitted("called", now), other("called")))
+	b.settle("answered", source(0, 0), now)
+	b.commit(map[int32]int64{0: 5})
+	for _, tt := range []struct {
+		to   replay.Target
+		want replay.Move
+	}{
+		{replay.Target{First: true}, replay.Move{Old: 5, Skipped: 2, Called: 1, Buried: 2}},
+		{replay.Target{Last: true}, replay.Move{Old: 0, New: 5, PassedOver: 4}},
+	} {
+		b.commit(map[int32]int64{0: tt.want.Old})
+		tt.want.Kind, tt.want.Topic, tt.want.DryRun = "offset", devstack.Intents, true
+		got, err := b.plan(tt.to, 2*time.Hour)
+		if diff := cmp.Diff([]replay.Move{tt.want}, got); err != nil || diff != "" {
+			t.Errorf("%v, (-want +got):\n%s", err, diff)
+		}
+	}
+}
+
 func TestAPlanTellsWhoIsTooOldToBeCalled(t *testing.T) {
 	b := newBench(t, 1)
 	now := time.Now()
