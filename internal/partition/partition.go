@@ -179,10 +179,11 @@ func (p *Partition) Watermark() int64 {
 func (p *Partition) Unfinished() int { return p.open.Len() + p.slots.count }
 
 // Load takes a record into memory, behind its key and its id. patient says that it
-// waits for something other than room. It reports whether it may go at once.
+// waits for something other than room; so does one that is behind a patient one. It
+// reports whether it may go at once.
 func (p *Partition) Load(r *Record, patient bool) bool {
 	p.open.Push(r)
-	if r.patient = patient; patient {
+	if r.patient = patient || p.isBehindPatient(r); r.patient {
 		p.usage.patient += r.Size
 	} else {
 		p.usage.count++
@@ -211,17 +212,47 @@ func (p *Partition) queueID(r *Record) bool {
 	return len(q) == 0
 }
 
-// Yield gives a record's room to those that could go now. It reports whether it
-// had any.
-func (p *Partition) Yield(r *Record) bool {
+// isBehindPatient reports whether a record that comes now is behind a patient one of its
+// key, or id.
+func (p *Partition) isBehindPatient(r *Record) bool {
+	if k := p.keys[r.Key]; k != nil && len(k.loaded) > 0 {
+		return k.loaded[0].patient
+	}
+	q := p.ids[r.ID]
+	return len(q) > 0 && q[0].patient
+}
+
+// Yield gives a record's room to those that could go now, and that of all behind it, as
+// none of them can. It returns how many had any.
+func (p *Partition) Yield(r *Record) (n int) {
+	if q := p.ids[r.ID]; len(q) > 0 && q[0] == r {
+		for _, other := range q[1:] {
+			n += p.yieldKey(other)
+		}
+	}
+	return n + p.yieldKey(r)
+}
+
+// yieldKey is Yield of a record and those behind it under its key.
+func (p *Partition) yieldKey(r *Record) (n int) {
+	n = p.yield(r)
+	if k := p.keys[r.Key]; k != nil && len(k.loaded) > 0 && k.loaded[0] == r {
+		for _, other := range k.loaded[1:] {
+			n += p.yield(other)
+		}
+	}
+	return n
+}
+
+func (p *Partition) yield(r *Record) int {
 	if r.patient || r.place < 0 {
-		return false
+		return 0
 	}
 	r.patient = true
 	p.usage.count--
 	p.usage.bytes -= r.Size
 	p.usage.patient += r.Size
-	return true
+	return 1
 }
 
 // IsPatient reports whether a loaded record takes no room of those that could go.

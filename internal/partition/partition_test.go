@@ -268,16 +268,16 @@ func TestPatientRecordsTakeAPartOfTheirOwn(t *testing.T) {
 	p.Merchants(1)
 	p.Merchants(1)
 	want(1, 30, 2)
-	if waits.IsPatient() != true || goes.IsPatient() || p.Yield(waits) {
+	if waits.IsPatient() != true || goes.IsPatient() || p.Yield(waits) > 0 {
 		t.Error("one that is patient has room to give")
 	}
-	if !p.Yield(goes) || !goes.IsPatient() || p.Yield(goes) {
+	if p.Yield(goes) != 1 || !goes.IsPatient() || p.Yield(goes) > 0 {
 		t.Error("one that goes gives no room, or gives it twice")
 	}
 	want(0, 130, 2)
 	p.Settle(goes)
 	want(0, 30, 2)
-	if p.Yield(goes) {
+	if p.Yield(goes) > 0 {
 		t.Error("one that is settled gives room")
 	}
 	p.Settle(waits)
@@ -285,6 +285,27 @@ func TestPatientRecordsTakeAPartOfTheirOwn(t *testing.T) {
 	want(0, 0, 0)
 	if !p.HasRoom() {
 		t.Error("no room, and nothing is loaded")
+	}
+}
+
+// TestWhoIsBehindOneThatWaitsTakesNoRoom, under its key or its id, loaded before it waits
+// or after.
+func TestWhoIsBehindOneThatWaitsTakesNoRoom(t *testing.T) {
+	h := take(t, roomy)
+	h.load(0, 1, "a", true)
+	first := h.records[0]
+	h.load(1, 1, "b", false)
+	h.load(2, 2, "a", false)
+	h.load(3, 2, "c", false)
+	h.load(4, 3, "d", true)
+	if got := h.Yield(first); got != 4 || h.Going() != 1 {
+		t.Errorf("Yield = %d, Going = %d, want 4 and 1", got, h.Going())
+	}
+	h.load(5, 1, "e", false)
+	h.load(6, 0, "a", false)
+	h.load(7, 3, "f", false)
+	if got := h.Yield(first); got != 0 || h.Going() != 2 {
+		t.Errorf("Yield = %d, Going = %d, want 0 and 2", got, h.Going())
 	}
 }
 

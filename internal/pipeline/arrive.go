@@ -88,11 +88,13 @@ func (c *core) load(t *task, now time.Time) {
 		}
 		patient = l.IsPaced()
 	}
-	if !patient {
-		c.going++
-	}
 	if w.part.Load(&t.rec, patient) {
 		c.turns = append(c.turns, t)
+	} else {
+		c.follows(t, true)
+	}
+	if !t.rec.IsPatient() {
+		c.going++
 	}
 }
 

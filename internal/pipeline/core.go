@@ -141,6 +141,7 @@ func (c *core) take() *todo {
 // begin sets a task going whose turn it is: by its key, and by its intent id.
 func (c *core) begin(t *task, now time.Time) {
 	claim := t.worker.claim
+	c.follows(t, false)
 	switch {
 	case t.dead != nil:
 		c.bury(t, t.dead, now)
@@ -367,6 +368,19 @@ func (c *core) repeats(t *task, on bool) {
 	}
 }
 
+// follows counts a task in its backlog as one that is behind another of its key, or
+// intent id, or not any more.
+func (c *core) follows(t *task, on bool) {
+	if t.follows == on || t.backlog == nil {
+		return
+	}
+	if t.follows = on; on {
+		t.backlog.Follows(1)
+	} else {
+		t.backlog.Follows(-1)
+	}
+}
+
 // repeat has a task wait, and call again.
 func (c *core) repeat(t *task, atLeast time.Duration, now time.Time) {
 	wait := max(atLeast, c.cfg.Backoff.Delay(t.try.Repeats, c.chance()))
@@ -408,10 +422,10 @@ func (c *core) enter(t *task, s stage, now time.Time) {
 	c.inHand.recount(t)
 }
 
-// yield gives a task's room to those that could go now.
+// yield gives a task's room, and that of those behind it, to those that could go now.
 func (c *core) yield(t *task) {
-	if t.worker.part.Yield(&t.rec) {
-		c.leaveRoom(t.worker, 1)
+	if n := t.worker.part.Yield(&t.rec); n > 0 {
+		c.leaveRoom(t.worker, n)
 	}
 }
 

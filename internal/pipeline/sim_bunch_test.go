@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"paylink/internal/pace"
+	"paylink/internal/payment"
 )
 
 // A bunch is a history of one merchant: orders of which the gateway speaks of our
@@ -143,6 +144,49 @@ func TestABunchOfStrangeOrdersHoldsNobody(t *testing.T) {
 				}
 			}
 			t.Log("minutes, half of them and all, beside", strings.Join(says, ", "))
+		})
+	}
+}
+
+// TestWhoIsBehindAnOddOrderIsInNobodysWay: three orders behind each wait with it; others
+// of its merchant, and of other merchants, do not.
+func TestWhoIsBehindAnOddOrderIsInNobodysWay(t *testing.T) {
+	paced := pace.Rate{Events: 1, Per: 1500 * time.Millisecond}
+	for _, tt := range []struct {
+		name         string
+		rate         pace.Rate
+		odd          simOddity
+		n, merchants int
+	}{
+		{"of one merchant", paced, oddLater, 40, 1},
+		{"of many", pace.Rate{}, oddDuplicate, 200, 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBunch(tt.rate, 1)
+			b.world.concurrency, b.world.batch, b.world.giveUp, b.world.merchants = 256, 1000, 10*time.Minute, nil
+			for m := range tt.merchants + 1 {
+				b.world.merchants = append(b.world.merchants, simMerchant{payment.MerchantID(fmt.Sprint(540001 + m)), tt.rate, "a"})
+			}
+			for i := range tt.n {
+				b.one(i%tt.merchants, time.Second, good)
+				b.emits[i].odd = tt.odd
+			}
+			simDraw{nil, b.simPlan}.follow(tt.n)
+			slices.SortStableFunc(b.emits, func(x, y simEmit) int { return strings.Compare(x.key, y.key) })
+			for i := range 20 {
+				b.one(0, time.Minute+time.Duration(i)*5*time.Second, good)
+				b.one(tt.merchants, time.Minute+time.Duration(i)*5*time.Second, good)
+			}
+			h := simulate(b.simPlan)
+			answers := h.answers()
+			for _, e := range h.emitted {
+				if e.at < time.Minute {
+					continue
+				}
+				if o := answers[e.rec.id]; o == nil || !o.created || o.at > e.at+30*time.Second {
+					t.Fatalf("order %d of %s: %+v, want its link within half a minute of %v", e.rec.id, e.rec.dec.Intent.Merchant, o, e.at)
+				}
+			}
 		})
 	}
 }

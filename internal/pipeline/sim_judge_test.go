@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"paylink/internal/event"
@@ -377,7 +378,7 @@ func judgeMany(h *simHistory) (out []simBreach) {
 		most = mostSilent
 	}
 	for _, e := range h.emitted {
-		if e.rec.odd != oddNot || e.rec.strange || h.isSilent(e.rec) {
+		if e.rec.odd != oddNot || e.rec.strange || h.isSilent(e.rec) || strings.HasPrefix(e.rec.key, simFollows) {
 			continue
 		}
 		switch o := answers[e.rec.id]; {

@@ -43,6 +43,7 @@ var simMutants = []simMutant{
 	{"what comes on hold waits behind what was there", "schedule/backlog.go", "case b.Lane.hold.on && b.going(r) < 3*b.mayLoad(r):", "case b.Lane.hold.on && b.going(r) < b.loaded-b.loaded:"},
 	{"who is never answered waits for ever on hold", "schedule/hold.go", "return w.failed, w.failed.After(l.hold.began)", "return w.failed, false"},
 	{"what is repeated takes the room of what is not", "schedule/backlog.go", "return b.loaded - b.looking - b.again", "return b.loaded - b.looking"},
+	{"who is behind what is repeated takes the room of others", "schedule/backlog.go", " - b.again - b.behind", " - b.again"},
 	{"repeats in vain have no budget", "schedule/lane.go", "return l.vain >= vainRepeats", "return l.vain > mostVain"},
 	{"repeats take the probes of a gateway", "schedule/lane.go", "l.firsts >= lookShare-1", "l.firsts >= 0"},
 	{"who alone fails breaks the breaker of others", "schedule/endpoint.go", "l.misses >= aloneFails &&", "l.misses < 0 &&"},

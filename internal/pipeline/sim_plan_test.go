@@ -280,7 +280,25 @@ func (d simDraw) many() {
 			at: d.span(from, until), part: d.IntN(w.partitions), id: n + i, merchant: len(w.merchants) - 1, key: pick(d, "", fmt.Sprint("k", i)),
 		})
 	}
+	if odd != oddNot && d.chance(50) {
+		d.follow(n)
+	}
 }
+
+// follow puts three orders behind each of the first n, of one key. They wait with it.
+func (d simDraw) follow(n int) {
+	for i := range n {
+		d.emits[i].key = fmt.Sprint(simFollows, i)
+		for range 3 {
+			e := d.emits[i]
+			e.id, e.odd, e.strange = len(d.emits), oddNot, false
+			d.emits = append(d.emits, e)
+		}
+	}
+}
+
+// simFollows is how keys begin of orders that are behind odd ones.
+const simFollows = "behind "
 
 // slow is one merchant, or two of three, of which most calls hang, or are answered after
 // long. The other has been there before.

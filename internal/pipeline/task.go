@@ -25,6 +25,7 @@ type task struct {
 	conflict bool // its id came before with other content
 	looking  bool // counted in its backlog as waiting for its last look
 	repeats  bool // counted there as one that has to be called for again
+	follows  bool // counted there as one that is behind another of its key, or intent id
 	again    bool // an operator's verb has put it here: see event.HeaderReplayedAt
 	timeless bool // its record's time says nothing: age counts from when it was first seen
 	ahead    bool // its record's time was to come when it was first seen: age counts from then

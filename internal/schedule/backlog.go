@@ -22,6 +22,7 @@ type Backlog struct {
 	loaded  int
 	looking int             // of those that are loaded: they wait for their last look
 	again   int             // of the others that are loaded: they were called for, and have to be called for again
+	behind  int             // of the others that are loaded: they may not go before another of their key, or intent id
 	bytes   int             // of what is loaded
 	patient *pq.Heap[Entry] // nil: none yet
 	hasty   *pq.Heap[Entry] // entries that expire before they are given up, and have none of their key before them in patient
@@ -135,6 +136,10 @@ func (b *Backlog) Repeats(n int) {
 	}
 }
 
+// Follows says that so many more of what is loaded are behind another of their key, or
+// intent id; fewer, if n is negative.
+func (b *Backlog) Follows(n int) { b.behind += n }
+
 // An Arrival is work that has just been taken in.
 type Arrival struct {
 	By        time.Time // when it must be settled
@@ -165,11 +170,11 @@ func (b *Backlog) Admits(r Room, a Arrival, now time.Time) bool {
 }
 
 // going is how much is loaded that does not only wait for its last look. What has to be
-// called for again does not count while there is room: some may be so for ever, and
-// nobody is to wait for them.
+// called for again does not count while there is room, nor what is behind it: some may
+// be so for ever, and nobody else is to wait for them.
 func (b *Backlog) going(r Room) int {
 	if r.Used < r.Bytes {
-		return b.loaded - b.looking - b.again
+		return b.loaded - b.looking - b.again - b.behind
 	}
 	return b.loaded - b.looking
 }

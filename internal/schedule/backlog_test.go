@@ -403,9 +403,15 @@ func TestWhatIsRepeatedIsInNobodysWay(t *testing.T) {
 	}
 	b.Done()
 	b.Repeats(-1)
-	for range 32 {
+	for range 32 { // behind them
 		b.Load(100)
+		b.Follows(1)
 	}
+	if got := b.Read(roomy, noon); len(got) != 31 {
+		t.Errorf("Read = %d, want 31: one can be called for", len(got))
+	}
+	b.Done()
+	b.Follows(-32)
 	if got := b.Read(roomy, noon); got != nil {
 		t.Errorf("Read = %v, want none: 33 can be called for", slotsOf(got))
 	}

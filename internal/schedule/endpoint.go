@@ -105,6 +105,9 @@ const (
 // those of others are answered does not share their endpoint, but has one of its own, with
 // a breaker of its own, until as many of its calls are answered as failed.
 func (s *Scheduler) tellApart(l *Lane, p *Endpoint, c *call, how How, now time.Time) {
+	if failed := l.misses > 0; failed != (how == Unanswered) { // it goes before others, or not any more
+		defer s.reschedule(l, now)
+	}
 	switch {
 	case how == Unasked, l.endpoint != p:
 		return

@@ -105,11 +105,15 @@ func (l *Lane) len() (n int) {
 }
 
 // goesBefore orders lanes by when they have to be looked at. Of those that wait for the
-// same probe of their endpoint, the one goes that was called for the longest ago: the
-// probes of one that fails alone would else keep all others from showing that it works.
+// same probe of their endpoint, one goes first whose calls have not failed of late, and
+// then the one that was called for the longest ago: the probes of those that fail alone
+// would else keep all others from showing that it works.
 func (l *Lane) goesBefore(other *Lane) bool {
-	if !l.next.Equal(other.next) {
+	switch {
+	case !l.next.Equal(other.next):
 		return l.next.Before(other.next)
+	case l.misses == 0 != (other.misses == 0):
+		return l.misses == 0
 	}
 	return l.called.Before(other.called)
 }
