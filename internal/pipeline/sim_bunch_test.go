@@ -191,6 +191,25 @@ func TestWhoIsBehindAnOddOrderIsInNobodysWay(t *testing.T) {
 	}
 }
 
+// TestStrangeOrdersEndLikeOthers: three of ten are, for half an hour. A hold that begins
+// when the last good one is through is nothing to those that were refused alone before it.
+func TestStrangeOrdersEndLikeOthers(t *testing.T) {
+	b := newBunch(pace.Rate{Events: 1, Per: 1500 * time.Millisecond}, 2)
+	for i := range 600 {
+		b.one(0, time.Duration(i)*3*time.Second, i%10 >= 7)
+	}
+	h := simulate(b.simPlan)
+	answers, open := h.answers(), 0
+	for _, e := range h.emitted {
+		if answers[e.rec.id] == nil {
+			open++
+		}
+	}
+	if open > 5 {
+		t.Errorf("%d orders have no outcome, want few: the last, which nobody followed", open)
+	}
+}
+
 // TestAWrongSecretIsNotHammered: 1,000 orders wait, and none is accepted for two hours. It
 // is probed as ever, also where there were strange orders before: then some probes come
 // at once, but no more of them.

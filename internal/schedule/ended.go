@@ -98,6 +98,7 @@ func (s *Scheduler) denied(w *Work, probe bool, r Result, now time.Time) {
 	change := Change{Merchant: l.merchant, Intent: w.ID, Code: r.Code, Cause: r.Cause}
 	switch {
 	case alone:
+		w.alone = true
 		change.Kind = DeniedAlone
 		s.changed(change)
 		return

@@ -21,8 +21,9 @@ import (
 // bunch; and nobody is told of a hold before it waits. One that was refused and is accepted
 // later shows that it was the merchant: then the lane is not patient any more.
 //
-// Time on hold does not count towards giving up, but for one that alone was refused
-// and that nobody follows, and for those that only look up while nobody else is there.
+// Time on hold does not count towards giving up, but for those that were refused again
+// after others were accepted, for one that alone was refused and that nobody follows, and
+// for those that only look up while nobody else is there.
 // Only Init ends a hold: what looks up makes way for it.
 type hold struct {
 	on       bool
@@ -79,6 +80,9 @@ func (h *hold) heldSince(then, now time.Time) (held time.Duration) {
 // for those that are left when nobody is who could end the hold, as they only look up, and
 // for one whose probe had no answer: it may never have one, and the hold not end by it.
 func (l *Lane) held(w *Work, now time.Time) time.Duration {
+	if w.alone {
+		return 0
+	}
 	held := l.hold.heldSince(w.At, now)
 	if from, ok := l.counts(w); ok { // a wall clock may have been set since: what counts is how long ago it was
 		held -= now.Sub(from)

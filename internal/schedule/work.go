@@ -33,6 +33,7 @@ type Work struct {
 	denied uint64 // its lane's proofs when it was refused first for our credentials, and 1; 0: it was not
 
 	denials int       // how often it was refused for them
+	alone   bool      // it was again when others had been accepted since: no hold concerns it
 	failed  time.Time // when its first probe of a hold since then had no answer
 	calls   int
 }
