@@ -154,7 +154,7 @@ func TestUnansweredEmitsExactlyWhatWasPassedByWithoutAnAnswer(t *testing.T) {
 func TestUnansweredLeavesAloneWhoseOutcomeMayHaveBeenDeleted(t *testing.T) {
 	b := newBench(t, 1)
 	now := time.Now()
-	b.must(b.kafka.EmitTo(t.Context(), devstack.Intents, 0, emitted("before", now.Add(-2*time.Hour)), emitted("after", now)))
+	b.must(b.kafka.EmitTo(t.Context(), devstack.Intents, 0, emitted("before", now.Add(-2*time.Hour)), emitted("after", now.Add(-time.Minute))))
 	b.settle("gone", source(0, 8), now.Add(-90*time.Minute))
 	b.settle("kept", source(0, 9), now.Add(-time.Hour))
 	b.deleteBefore(devstack.Outcomes, 0, 1)
